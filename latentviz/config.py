@@ -1,0 +1,265 @@
+"""Configs: frozen pydantic sections, read from YAML and `key=value` overrides, every mistake reported at once."""
+
+import ast
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from latentviz.errors import ConfigError, did_you_mean
+
+S = TypeVar("S", bound="Section")
+
+Auto = Literal["auto"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings: unknown keys are refused, and nothing changes after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSection(Section):
+    """What every data kind has in its `data:` section."""
+
+    kind: str = Field(description="data kind, found from the data when it is bare")
+    path: str = Field(description="folder, file, hf:NAME, or sklearn:digits")
+    batch_size: int = Field(256, ge=2, description="items in a training batch")
+    val_fraction: float = Field(0.1, gt=0, lt=0.9, description="share of the items held out for validation")
+    max_bad: float = Field(0.1, ge=0, le=1, description="share of unreadable items above which reading stops")
+
+
+class ModelSection(Section):
+    """What every data kind has in its `model:` section."""
+
+    latent_dim: int = Field(32, ge=1, le=4096, description="latent dimensions d")
+    c: float | Auto = Field(
+        "auto", gt=0, description="C of C·‖x − f(z)‖² + KL; auto: 10,000 / summed variance of the data"
+    )
+    kl_warmup: float = Field(0.1, ge=0, le=1, description="share of the training in which the KL's weight rises to 1")
+    free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that cost nothing")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
+    patience: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0: never")
+
+
+class FitConfig(Section):
+    """Everything `latentviz fit` can be told; a data kind narrows `data` and `model` to its own sections."""
+
+    seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the split, the weights and every draw")
+    data: DataSection
+    model: ModelSection
+    trainer: dict[str, Any] = Field(default_factory=dict, description="arguments of pytorch_lightning.Trainer")
+
+    @field_validator("trainer")
+    @classmethod
+    def _known_trainer_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
+        names = trainer_parameters()
+        for key in value:
+            if key not in names:
+                raise ValueError(f"{key}: Lightning's Trainer has no such argument.{did_you_mean(key, names)}")
+            if key in OWN_TRAINER_ARGUMENTS:
+                raise ValueError(f"{key}: latentviz sets this itself; leave it out")
+        return value
+
+
+OWN_TRAINER_ARGUMENTS = {"callbacks", "logger", "default_root_dir", "enable_progress_bar", "enable_checkpointing"}
+
+
+@cache
+def trainer_parameters() -> tuple[str, ...]:
+    """Returns the argument names of `pytorch_lightning.Trainer`, read from its source: importing takes seconds."""
+    spec = importlib.util.find_spec("pytorch_lightning")
+    if spec is None or spec.origin is None:
+        raise ConfigError("trainer: the package pytorch-lightning is missing; run `pip install pytorch-lightning`")
+    source = Path(spec.origin).parent / "trainer" / "trainer.py"
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef) and node.name == "Trainer":
+            init = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+            return tuple(a.arg for a in (*init.args.args, *init.args.kwonlyargs) if a.arg != "self")
+    raise AssertionError("no class Trainer in pytorch_lightning.trainer.trainer")
+
+
+class ReduceSection(Section):
+    """How μ (n, d) becomes coordinates (n, k) to cluster and points (n, 2) to look at."""
+
+    method: str = Field("umap", description="umap or pca")
+    n_neighbors: int = Field(15, ge=2, description="neighbours in the graph that UMAP keeps")
+    n_components: int = Field(2, ge=1, le=100, description="dimensions k that are clustered")
+    metric: Literal["euclidean", "cosine"] = Field("euclidean", description="distance between the μ vectors")
+    min_dist: float = Field(0.1, ge=0, lt=1, description="least distance in the picture; clustering uses 0")
+    repeatable: bool = Field(True, description="same seed, same coordinates; false: UMAP on all cores, faster")
+
+
+class ClusterSection(Section):
+    """How coordinates (n, k) become clusters."""
+
+    method: str = Field("hdbscan", description="hdbscan or gmm")
+    min_cluster_size: int | Auto = Field("auto", ge=2, description="smallest group that counts as a cluster")
+    min_samples: int | Auto = Field("auto", ge=1, description="larger: more items count as noise")
+    selection: Literal["eom", "leaf", "auto"] = Field("auto", description="which clusters of the tree: eom or leaf")
+    n_clusters: int | Auto = Field("auto", ge=1, description="number of clusters, for methods that must be told")
+
+
+class MapSection(Section):
+    """What the map shows."""
+
+    title: str = Field("", description="heading of the map; empty: the run's name")
+
+
+class ClusterConfig(Section):
+    """Everything `latentviz cluster` can be told."""
+
+    seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the reducer")
+    reduce: ReduceSection = ReduceSection()
+    cluster: ClusterSection = ClusterSection()
+    map: MapSection = MapSection()
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 1e-3 as a number and refuses a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if key in seen:
+                raise ConfigError(f"line {line}: the key '{key}' stands twice (first in line {seen[key]}); keep one")
+            seen[key] = line
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Returns the mapping in a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read, is no YAML, is no mapping, or has a key twice.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" line {where.line + 1}:" if where else ""
+        raise ConfigError(f"{path}:{line} not valid YAML ({getattr(error, 'problem', error)})") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a config is a mapping of sections (got {type(content).__name__})")
+    return content
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns the nested mapping that `key.sub=value` strings spell; values are read as YAML.
+
+    >>> parse_overrides(["model.lr=1e-4", "trainer.max_epochs=5"])
+    {'model': {'lr': 0.0001}, 'trainer': {'max_epochs': 5}}
+    """
+    nested: dict[str, Any] = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{text}: not an override; write key=value, as in model.latent_dim=32")
+        *parents, last = key.split(".")
+        level = nested
+        for parent in parents:
+            level = level.setdefault(parent, {})
+            if not isinstance(level, dict):
+                raise ConfigError(f"{key}: '{parent}' was already given a value; it cannot be a section too")
+        try:
+            level[last] = yaml.load(value, _Loader)  # noqa: S506 - a subclass of SafeLoader
+        except yaml.YAMLError:
+            level[last] = value
+    return nested
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `base` with the values of `over` put over it, section by section.
+
+    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        inner = merged.get(key)
+        merged[key] = merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def validate(section: type[S], values: Mapping[str, Any], source: str) -> S:
+    """Returns the section that `values` describe.
+
+    Raises:
+        ConfigError: one line a mistake, all of them: key, what is wrong, what was got, the nearest allowed key.
+    """
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        lines = [_mistake(section, detail) for detail in error.errors()]
+        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+        raise ConfigError(f"{source}: {count}\n  " + "\n  ".join(lines)) from None
+
+
+def _mistake(section: type[BaseModel], detail: Any) -> str:
+    """Returns one pydantic error as "key.path: what is wrong (got value)"."""
+    path = [part for part in detail["loc"] if part not in _UNION_TAGS]
+    key = ".".join(str(part) for part in path)
+    if detail["type"] == "extra_forbidden":
+        names = _field_names(section, path[:-1])
+        return f"{key}: unknown key; allowed here: {', '.join(names)}.{did_you_mean(str(path[-1]), names)}"
+    if detail["type"] == "missing":
+        return f"{key}: missing; give it a value"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"{key}.{message}"
+    return f"{key}: {message[0].lower()}{message[1:]} (got {detail['input']!r})"
+
+
+# pydantic puts the branch of a union that it tried into the error's path; users know no branches.
+_UNION_TAGS = {"int", "float", "str", "bool", "literal['auto']", "constrained-int", "constrained-float", "none",
+               "list[int]", "tuple[int, int]"}
+
+
+def _field_names(section: type[BaseModel], path: Iterable[Any]) -> list[str]:
+    """Returns the keys allowed in the section that `path` leads to."""
+    current: type[BaseModel] = section
+    for part in path:
+        annotation = current.model_fields[str(part)].annotation
+        nested = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
+        if not nested:
+            return []
+        current = nested[0]
+    return list(current.model_fields)
+
+
+def dump(config: Section) -> str:
+    """Returns the config as YAML that `read_yaml` reads back to the same values."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def dump_commented(config: Section) -> str:
+    """Returns the config as YAML with a comment a key saying what it means."""
+    lines: list[str] = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, Section):
+            lines.append(f"{name}:")
+            lines += [f"  {line}" if line else "" for line in dump_commented(value).splitlines()]
+        else:
+            text = yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+            head, *rest = text.splitlines()
+            lines += [f"{head}  # {field.description}" if field.description else head, *rest]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,367 @@
+"""A run: the folder that `fit` makes and every other command adds to. The only file that knows artefact names.
+
+    outputs/<run>/config.yaml            the resolved config: fitting it again repeats the run
+                  run.json               written last by `fit`: it means done
+                  items.parquet          row i: id, split, label, source, and the data's own columns
+                  bad_items.csv          what could not be read, and why (only if there was any)
+                  cache/                 the decoded data, memory-mapped
+                  checkpoints/           best.ckpt, last.ckpt
+                  metrics.csv            one row an epoch
+                  samples/               what the decoder drew after each epoch
+                  mu.npy, logvar.npy     float32 (n, d), row i is item i
+                  clusters/<name>/       config.yaml, points.parquet, clusters.json (last: done), map.html, map.png
+"""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from latentviz.config import ClusterConfig, Section, dump, read_yaml, validate
+from latentviz.errors import RunError, did_you_mean
+
+FORMAT_VERSION = 1
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file in one step."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Items:
+    """The row order of everything: row i of every table and array of a run is item i.
+
+    Attributes:
+        table: columns `id` (str, unique), `split` ("train" or "val"), `label` (str, null where there is none),
+            `source` (str: the file, or file and row, that the item came from), then the data's own columns.
+    """
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        """Returns n."""
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Returns a column as a list in item order."""
+        values: list[Any] = self.table.column(name).to_pylist()
+        return values
+
+    @property
+    def train(self) -> np.ndarray:
+        """The rows (int64) whose split is train."""
+        return np.flatnonzero(np.asarray(self.column("split")) == "train")
+
+    @property
+    def val(self) -> np.ndarray:
+        """The rows (int64) whose split is val."""
+        return np.flatnonzero(np.asarray(self.column("split")) == "val")
+
+    @property
+    def labels(self) -> list[str | None] | None:
+        """The label of each item, or None where no item has one."""
+        labels = self.column("label")
+        return labels if any(label is not None for label in labels) else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A handle to a run folder; it holds no data, only where things are."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    config_file = property(lambda self: self.path / "config.yaml")
+    info_file = property(lambda self: self.path / "run.json")
+    items_file = property(lambda self: self.path / "items.parquet")
+    bad_items_file = property(lambda self: self.path / "bad_items.csv")
+    cache = property(lambda self: self.path / "cache")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    best_checkpoint = property(lambda self: self.checkpoints / "best.ckpt")
+    last_checkpoint = property(lambda self: self.checkpoints / "last.ckpt")
+    metrics_file = property(lambda self: self.path / "metrics.csv")
+    samples = property(lambda self: self.path / "samples")
+    mu_file = property(lambda self: self.path / "mu.npy")
+    logvar_file = property(lambda self: self.path / "logvar.npy")
+
+    @classmethod
+    def create(cls, path: Path, *, force: bool) -> Self:
+        """Returns a new, empty run at `path`; with `force` an earlier run there is set aside until `settle`.
+
+        Raises:
+            RunError: something is there already and `force` is off, it is no run, or the folder cannot be written.
+        """
+        run = cls(path)
+        try:
+            if path.exists() and any(path.iterdir()):
+                if not force:
+                    raise RunError(
+                        f"{path}: this run exists already; continue it with --resume, replace it with --force, "
+                        "or give the new one another name with --run NAME"
+                    )
+                if not (run.config_file.exists() or run.info_file.exists()):
+                    raise RunError(f"{path}: --force replaces runs only, and this folder is none; choose another --run")
+                shutil.rmtree(run._aside, ignore_errors=True)
+                path.rename(run._aside)
+            path.mkdir(parents=True, exist_ok=True)
+            (path / ".writable").touch()
+            (path / ".writable").unlink()
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written ({error.strerror}); choose another folder with --outputs DIR"
+                           ) from None
+        return run
+
+    @property
+    def _aside(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.replaced")
+
+    def settle(self) -> None:
+        """Deletes the earlier run that `create(force=True)` set aside; called once the new one's data was read."""
+        shutil.rmtree(self._aside, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Removes the new, empty run after an error and puts the earlier one back."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._aside.exists():
+            self._aside.rename(self.path)
+
+    @classmethod
+    def open(cls, run: "str | os.PathLike[str] | Run | None" = None, outputs: str | os.PathLike[str] = "outputs") -> Self:
+        """Returns the run of a name under `outputs`, of a path, or the newest one.
+
+        Raises:
+            RunError: there is no such run, or its format is newer than this latentviz knows.
+        """
+        if isinstance(run, Run):
+            return cls(run.path)
+        folder = Path(outputs)
+        found = sorted((p.parent for p in folder.glob("*/config.yaml") if not p.parent.name.startswith(".")),
+                       key=lambda p: (p / "config.yaml").stat().st_mtime)
+        if run is None:
+            if not found:
+                raise RunError(f"{folder}: holds no run; make one with `latentviz fit SOURCE`, such as "
+                               "`latentviz fit digits`")
+            path = found[-1]
+        else:
+            named = folder / run
+            path = named if (named / "config.yaml").exists() else Path(run)
+            if not (path / "config.yaml").exists():
+                names = [p.name for p in found]
+                there = f"; runs there: {', '.join(names)}." if names else "."
+                raise RunError(f"{run}: no run of this name in {folder}, and no run folder{there}"
+                               f"{did_you_mean(str(run), names)} `latentviz fit` makes one.")
+        handle = cls(path)
+        if handle.info_file.exists():
+            handle.check_format(handle.info())
+        return handle
+
+    def check_format(self, info: Mapping[str, Any]) -> None:
+        """Raises a RunError if a newer latentviz wrote this run."""
+        version = info.get("format_version")
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise RunError(f"{self.info_file}: format version {version!r}, and this latentviz reads up to "
+                           f"{FORMAT_VERSION}; upgrade with `pip install -U latentviz`")
+
+    @property
+    def finished(self) -> bool:
+        """Whether `fit` came to its end."""
+        return self.info_file.exists()
+
+    def require(self, file: Path) -> Path:
+        """Returns `file` of this run.
+
+        Raises:
+            RunError: the file is missing; the message names the command that makes it.
+        """
+        if not self.finished:
+            raise RunError(f"{self.path}: training has not finished; go on with `latentviz fit {self.config_file} "
+                           f"--run {self.name} --outputs {self.path.parent} --resume`")
+        if not file.exists():
+            raise RunError(f"{self.path} has no {file.relative_to(self.path)}; make the run again with "
+                           f"`latentviz fit {self.config_file} --run {self.name} --outputs {self.path.parent} --force`")
+        return file
+
+    def info(self) -> dict[str, Any]:
+        """Returns what run.json holds: format version, data kind, fingerprint, seed, versions, seconds, summary.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return _read_json(self.require(self.info_file))
+
+    def write_info(self, content: Mapping[str, Any]) -> None:
+        """Writes run.json, `fit`'s last act."""
+        write_json(self.info_file, {"format_version": FORMAT_VERSION, **content})
+
+    def write_config(self, config: Section) -> None:
+        """Writes the resolved config."""
+        with atomic_write(self.config_file) as temporary:
+            temporary.write_text(f"# latentviz fit {self.config_file}\n{dump(config)}", encoding="utf-8")
+
+    def write_items(self, items: Items) -> None:
+        """Writes the item table."""
+        with atomic_write(self.items_file) as temporary:
+            pq.write_table(items.table, temporary, compression="zstd")
+
+    def items(self) -> Items:
+        """Returns the item table."""
+        return Items(_read_parquet(self.items_file))
+
+    def mu(self) -> np.ndarray:
+        """Returns the posterior means μ, float32 (n, d), memory-mapped."""
+        return _read_npy(self.require(self.mu_file))
+
+    def logvar(self) -> np.ndarray:
+        """Returns the posterior log-variances, float32 (n, d), memory-mapped."""
+        return _read_npy(self.require(self.logvar_file))
+
+    def clustering(self, name: str = "default") -> "ClusterFolder":
+        """Returns the handle to `clusters/<name>/`."""
+        return ClusterFolder(self, name)
+
+
+@dataclass(frozen=True)
+class ClusterFolder:
+    """A handle to one clustering of a run: `outputs/<run>/clusters/<name>/`."""
+
+    run: Run
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.run.path) / "clusters" / self.name
+
+    config_file = property(lambda self: self.path / "config.yaml")
+    points_file = property(lambda self: self.path / "points.parquet")
+    info_file = property(lambda self: self.path / "clusters.json")
+    map_file = property(lambda self: self.path / "map.html")
+    picture_file = property(lambda self: self.path / "map.png")
+    vector_file = property(lambda self: self.path / "map.svg")
+
+    @property
+    def finished(self) -> bool:
+        """Whether `cluster` came to its end."""
+        return bool(self.info_file.exists())
+
+    def require(self) -> "ClusterFolder":
+        """Returns itself.
+
+        Raises:
+            RunError: `cluster` was not run, or did not finish, under this name.
+        """
+        if not self.finished:
+            name = "" if self.name == "default" else f" --name {self.name}"
+            raise RunError(f"{self.run.path} has no clusters/{self.name}; run `latentviz cluster {self.run.path}{name}`"
+                           " first")
+        return self
+
+    def begin(self, *, force: bool) -> None:
+        """Makes the folder ready for a new clustering.
+
+        Raises:
+            RunError: the name holds a finished clustering and `force` is off, or the name is no folder name.
+        """
+        if not self.name or Path(self.name).name != self.name or self.name in {".", ".."}:
+            raise RunError(f"--name {self.name!r}: not a folder name; use letters, digits, '-' and '_'")
+        if self.finished and not force:
+            raise RunError(f"{self.path}: this clustering exists already; replace it with --force, or give the new "
+                           "one another name with --name NAME")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.info_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def write(self, config: ClusterConfig, points: pa.Table, info: Mapping[str, Any]) -> None:
+        """Writes the effective settings, the points, and last clusters.json, which means done."""
+        with atomic_write(self.config_file) as temporary:
+            temporary.write_text(dump(config), encoding="utf-8")
+        with atomic_write(self.points_file) as temporary:
+            pq.write_table(points, temporary, compression="zstd")
+        write_json(self.info_file, {"format_version": FORMAT_VERSION, **info})
+
+    def config(self) -> ClusterConfig:
+        """Returns the settings this clustering was made with."""
+        return validate(ClusterConfig, read_yaml(self.config_file), str(self.config_file))
+
+    def points(self) -> pa.Table:
+        """Returns points.parquet: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source."""
+        return _read_parquet(self.require().points_file)
+
+    def info(self) -> dict[str, Any]:
+        """Returns clusters.json."""
+        return _read_json(self.require().info_file)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); the command that made it makes it again with --force") from None
+    return content
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{path}: damaged ({error}); the command that made it makes it again with --force") from None
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); `latentviz fit` makes it again with --force") from None
+    return array
+
+
+def unique_ids(candidates: Sequence[str]) -> list[str]:
+    """Returns the ids with " (2)", " (3)", … put behind those that stand there already.
+
+    >>> unique_ids(["a", "b", "a"])
+    ['a', 'b', 'a (2)']
+    """
+    seen: dict[str, int] = {}
+    taken = set(candidates)
+    unique = []
+    for candidate in candidates:
+        name, count = candidate, seen.get(candidate, 0) + 1
+        if count > 1:
+            while (name := f"{candidate} ({count})") in taken:
+                count += 1
+            taken.add(name)
+        seen[candidate] = count
+        unique.append(name)
+    return unique
