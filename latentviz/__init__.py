@@ -1,0 +1,32 @@
+"""See what is in a pile of images or texts: a VAE, its latent space as a map, and the decoder behind it.
+
+>>> import latentviz as lv
+>>> run = lv.fit("digits")            # doctest: +SKIP
+>>> result = lv.cluster(run)          # doctest: +SKIP
+>>> result.points.head()              # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentviz.api import Result, cluster, fit
+    from latentviz.run import Run
+
+__all__ = ["Result", "Run", "cluster", "fit"]
+
+_HOMES = {"fit": "latentviz.api", "cluster": "latentviz.api", "Result": "latentviz.api", "Run": "latentviz.run"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name on first use, so that `latentviz --help` need not wait for torch and umap."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'latentviz' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

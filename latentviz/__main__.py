@@ -1,0 +1,7 @@
+"""`python -m latentviz` is `latentviz`."""
+
+import sys
+
+from latentviz.cli import main
+
+sys.exit(main())

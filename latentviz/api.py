@@ -1,0 +1,141 @@
+"""The verbs of `import latentviz as lv`, the same as the shell's."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentviz.config import ClusterConfig, merge, read_yaml, validate
+from latentviz.errors import RunError
+from latentviz.run import ClusterFolder, Run
+from latentviz.sources import load_config
+
+
+def _settings(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested settings from keyword arguments: sections as mappings, or dotted keys."""
+    nested: dict[str, Any] = {}
+    for key, value in sections.items():
+        parts = key.split(".")
+        for part in reversed(parts[1:]):
+            value = {part: value}
+        nested = merge(nested, {parts[0]: value})
+    return nested
+
+
+def fit(source: "str | os.PathLike[str]", *, run: str | None = None, outputs: "str | os.PathLike[str]" = "outputs",
+        resume: bool = False, force: bool = False, **settings: Any) -> Run:
+    """Trains a VAE on `source` and returns the run, its μ exported.
+
+    Args:
+        source: a recipe's name, a YAML file, or data: a folder, a file, `hf:NAME`.
+        run: name of the run; from `source` by default.
+        outputs: folder of the runs.
+        resume: go on with an interrupted run.
+        force: replace an existing run.
+        **settings: sections, as in `model={"latent_dim": 16}, trainer={"max_epochs": 5}`.
+
+    Raises:
+        LatentvizError: a mistake in the config, the data, or the run folder; the message says how to mend it.
+    """
+    return fit_run(os.fspath(source), _settings(settings), run=run, outputs=outputs, resume=resume, force=force)
+
+
+def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outputs: "str | os.PathLike[str]",
+            resume: bool, force: bool) -> Run:
+    """Does what `fit` says, with the settings as one nested mapping."""
+    config, name = load_config(source, overrides)
+    path = Path(outputs) / (run or name)
+    if resume:
+        earlier = Run.open(path.name, outputs)
+        if earlier.finished:
+            raise RunError(f"{path}: this run has finished; there is nothing to resume. Replace it with --force")
+        stored = read_yaml(earlier.config_file)
+        config, _ = load_config(str(earlier.config_file), merge(stored, overrides))
+        from latentviz.fit import fit as train
+
+        return train(config, earlier, resume=True)
+    handle = Run.create(path, force=force)
+    try:
+        from latentviz.fit import fit as train
+    except BaseException:
+        handle.abandon()
+        raise
+    return train(config, handle)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A clustering of a run, as a notebook wants it.
+
+    Attributes:
+        folder: where it is on disk.
+    """
+
+    folder: ClusterFolder
+
+    @property
+    def run(self) -> Run:
+        """The run that was clustered."""
+        return self.folder.run
+
+    @property
+    def mu(self) -> np.ndarray:
+        """The posterior means μ, float32 (n, d), in item order."""
+        return self.run.mu()
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """The table: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source, …"""
+        frame: pd.DataFrame = self.folder.points().to_pandas()
+        return frame
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The cluster of each item, int32 (n,), −1 for noise."""
+        labels: np.ndarray = self.points["cluster"].to_numpy()
+        return labels
+
+    @property
+    def map(self) -> Path:
+        """The HTML map."""
+        path: Path = self.folder.map_file
+        return path
+
+    def _repr_html_(self) -> str:
+        """Returns the map in a frame of its own, for notebooks."""
+        import base64
+
+        content = base64.b64encode(self.map.read_bytes()).decode()
+        return (f'<iframe title="latentviz map" style="width:100%;height:640px;border:0" '
+                f'src="data:text/html;base64,{content}"></iframe>')
+
+
+def cluster(run: "Run | str | os.PathLike[str] | None" = None, *, name: str = "default",
+            outputs: "str | os.PathLike[str]" = "outputs", force: bool = False, **settings: Any) -> Result:
+    """Reduces and clusters a run's latents, draws its map, and returns the result.
+
+    Args:
+        run: a run, its name or its path; the newest by default.
+        name: of this clustering.
+        outputs: folder of the runs.
+        force: replace an existing clustering of this name.
+        **settings: sections, as in `cluster={"min_cluster_size": 50}`.
+
+    Raises:
+        LatentvizError: a mistake in the settings or the run folder; the message says how to mend it.
+    """
+    return Result(cluster_run(Run.open(run, outputs), _settings(settings), name=name, force=force))
+
+
+def cluster_run(run: Run, overrides: Mapping[str, Any], *, name: str, force: bool) -> ClusterFolder:
+    """Does what `cluster` says, with the settings as one nested mapping."""
+    config = validate(ClusterConfig, overrides, "cluster settings")
+    from latentviz.mapping import make_clustering
+
+    return make_clustering(run, config, name=name, force=force)
+

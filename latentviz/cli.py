@@ -1,0 +1,141 @@
+"""The shell's side: the argparse tree, and one line with exit code 2 for a user's mistake."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from latentviz.errors import LatentvizError
+
+Parser = argparse.ArgumentParser
+OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
+
+
+class Command(NamedTuple):
+    """One entry of the argparse tree."""
+
+    summary: str
+    arguments: Callable[[Parser], None]
+    examples: str
+
+
+def _outputs(parser: Parser) -> None:
+    parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of the runs (default: outputs)")
+
+
+def _fit(parser: Parser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as model.latent_dim=16")
+    parser.add_argument("--run", metavar="NAME", help="name of the run (default: from SOURCE)")
+    _outputs(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--force", action="store_true", help="replace an existing run")
+
+
+def _cluster(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="RUN|key=value",
+                        help="a run's name or path (default: the newest), and settings")
+    parser.add_argument("--name", default="default", help="name of this clustering (default: default)")
+    _outputs(parser)
+    parser.add_argument("--force", action="store_true", help="replace an existing clustering of this name")
+
+
+def _config(parser: Parser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+
+
+def _nothing(parser: Parser) -> None:
+    del parser
+
+
+COMMANDS: dict[str, Command] = {
+    "fit": Command("train a VAE on a pile of items and export their latents", _fit, """\
+  latentviz fit digits                              a recipe; `latentviz recipes` lists them
+  latentviz fit photos/                             a folder of images
+  latentviz fit photos/ --run cats model.latent_dim=16 trainer.max_epochs=5
+  latentviz fit outputs/cats/config.yaml --run cats --resume"""),
+    "cluster": Command("reduce and cluster a run's latents, and draw its map", _cluster, """\
+  latentviz cluster                                 the newest run
+  latentviz cluster cats --name fine cluster.min_cluster_size=20
+  latentviz cluster cats --name linear reduce.method=pca"""),
+    "recipes": Command("list the recipes", _nothing, "  latentviz recipes"),
+    "config": Command("print the config of a source with a comment a key", _config, """\
+  latentviz config digits
+  latentviz config photos/ model.net=mlp > mine.yaml"""),
+    "schema": Command("print the JSON schema of a config", _nothing, "  latentviz schema > latentviz.schema.json"),
+}
+
+EPILOG = """examples:
+  latentviz fit digits && latentviz cluster         a first map, in about a minute
+  latentviz fit photos/ && latentviz cluster        a map of your own images
+  latentviz COMMAND --help                          more on one command"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0 done, 1 interrupted, 2 a user's mistake."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command, rest = _choose(words)
+    parser = Parser(prog=f"latentviz {command}", description=COMMANDS[command].summary,
+                    epilog=f"examples:\n{COMMANDS[command].examples}",
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    COMMANDS[command].arguments(parser)
+    options = vars(parser.parse_intermixed_args(rest))
+    if "words" in options:
+        options.update(_split(parser, options.pop("words")))
+    from latentviz import commands
+
+    try:
+        result: int | None = getattr(commands, command.replace("-", "_"))(**options)
+    except LatentvizError as error:
+        print(f"latentviz: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("latentviz: interrupted; what was finished is kept, and `--resume` goes on with a fit", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        sys.stderr.close()
+        return 0
+    return result or 0
+
+
+def _choose(words: list[str]) -> tuple[str, list[str]]:
+    """Returns the command and the words behind it; help, version and mistakes end here."""
+    parser = Parser(prog="latentviz", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+                    description="See what is in a pile of images or texts: a VAE, its latent space as an interactive "
+                    "map, and the decoder behind it.")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    listing = parser.add_argument_group("commands")
+    for name, command in COMMANDS.items():
+        listing.add_argument(f"_{name}", metavar=name, nargs="?", help=command.summary)
+    if words and words[0] in COMMANDS:
+        return words[0], words[1:]
+    if words and not words[0].startswith("-"):
+        from latentviz.errors import did_you_mean
+
+        parser.exit(2, f"latentviz: unknown command {words[0]!r}; choose one of {', '.join(COMMANDS)}."
+                    f"{did_you_mean(words[0], COMMANDS)}\n")
+    if "--version" in words:
+        from importlib.metadata import version
+
+        print(f"latentviz {version('latentviz')}")
+        parser.exit(0)
+    if not words:
+        parser.print_help()
+        parser.exit(0)
+    parser.parse_args(words)
+    parser.exit(2)
+
+
+def _split(parser: Parser, words: Sequence[str]) -> dict[str, object]:
+    """Returns run and overrides out of `[RUN] [key=value …]`."""
+    overrides = [word for word in words if OVERRIDE.match(word)]
+    runs = [word for word in words if not OVERRIDE.match(word)]
+    if len(runs) > 1:
+        parser.error(f"one RUN at a time (got {', '.join(runs)}); settings are written key=value")
+    return {"run": runs[0] if runs else None, "overrides": overrides}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

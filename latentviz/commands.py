@@ -1,0 +1,76 @@
+"""One function a subcommand: wiring, no logic. The shell's words and Python's are the same."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from latentviz.config import merge, parse_overrides
+from latentviz.errors import RunError
+
+Overrides = Sequence[str] | Mapping[str, Any]
+
+
+def _nested(overrides: Overrides) -> dict[str, Any]:
+    return dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+
+
+def fit(source: str, overrides: Overrides = (), *, run: str | None = None, outputs: str = "outputs",
+        resume: bool = False, force: bool = False) -> int:
+    """Trains, exports μ and log σ², and prints the table of the run."""
+    from latentviz.api import fit_run
+    from latentviz.report import fit_table
+
+    finished = fit_run(source, _nested(overrides), run=run, outputs=outputs, resume=resume, force=force)
+    print(fit_table(finished))
+    print(f"run {finished.path}; its map: latentviz cluster {finished.name}"
+          + ("" if outputs == "outputs" else f" --outputs {outputs}"))
+    return 0
+
+
+def cluster(run: str | None = None, overrides: Overrides = (), *, name: str = "default", outputs: str = "outputs",
+            force: bool = False) -> int:
+    """Reduces, clusters, draws the map, and prints the table and the map's path."""
+    from latentviz.api import cluster_run
+    from latentviz.report import cluster_table
+    from latentviz.run import Run
+
+    folder = cluster_run(Run.open(run, outputs), _nested(overrides), name=name, force=force)
+    print(cluster_table(folder))
+    print(f"map {folder.map_file}")
+    return 0
+
+
+def recipes() -> int:
+    """Prints each recipe's name and its line."""
+    from latentviz.sources import recipes as table
+
+    found = table()
+    if not found:
+        raise RunError("configs: no recipes are installed; reinstall latentviz")
+    width = max(map(len, found))
+    for name, (_, line) in found.items():
+        print(f"{name:<{width}}  {line}")
+    return 0
+
+
+def config(source: str, overrides: Overrides = ()) -> int:
+    """Prints the config of a source with a comment a key; it can be saved and fitted."""
+    from latentviz.config import dump_commented
+    from latentviz.sources import load_config
+
+    resolved, _ = load_config(source, _nested(overrides))
+    print(f"# latentviz fit {source}\n{dump_commented(resolved)}", end="")
+    return 0
+
+
+def schema() -> int:
+    """Prints the JSON schema of the configs: one branch a data kind, and the settings of `cluster`."""
+    from latentviz.config import ClusterConfig
+    from latentviz.modalities import MODALITIES, part
+
+    kinds = {kind: part(kind, "config").CONFIG.model_json_schema() for kind in MODALITIES}
+    print(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "latentviz",
+                      "fit": {"oneOf": list(kinds.values())}, "cluster": ClusterConfig.model_json_schema()},
+                     indent=2, ensure_ascii=False))
+    return 0
+

@@ -1,0 +1,48 @@
+"""From items to latents: μ and log σ² of every item, in item order, streamed to disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentviz.run import atomic_write
+from latentviz.vae import VAE
+
+
+@torch.inference_mode()
+def encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu_file: Path, logvar_file: Path, *,
+           batch_size: int = 1024) -> None:
+    """Writes μ and log σ², float32 (n, d) each, row i for item i.
+
+    Args:
+        vae: the trained model; it is put into evaluation mode.
+        data: a Dataset whose `__getitems__` takes row numbers and whose length is n.
+        prepare: what turns such a batch into the encoder's input.
+        mu_file: where μ goes.
+        logvar_file: where log σ² goes.
+        batch_size: items encoded at a time; memory grows with it and not with n.
+    """
+    vae.eval()
+    n, d = len(data), vae.latent_dim
+    with atomic_write(mu_file) as mu_temporary, atomic_write(logvar_file) as logvar_temporary:
+        mu = np.lib.format.open_memmap(mu_temporary, "w+", np.float32, (n, d))
+        logvar = np.lib.format.open_memmap(logvar_temporary, "w+", np.float32, (n, d))
+        for start in range(0, n, batch_size):
+            rows = range(start, min(start + batch_size, n))
+            batch = prepare(data.__getitems__(rows).to(vae.device))
+            mu_batch, logvar_batch = vae.encode(batch)
+            mu[rows.start : rows.stop] = mu_batch.float().cpu().numpy()
+            logvar[rows.start : rows.stop] = logvar_batch.float().cpu().numpy()
+        mu.flush()
+        logvar.flush()
+
+
+def active_units(mu: np.ndarray, threshold: float = 0.01) -> int:
+    """Returns how many latent dimensions carry information: variance of μ over the items above `threshold`.
+
+    Burda et al. 2016 (importance weighted autoencoders), section 3.3; 0.01 is their threshold.
+    """
+    return int((np.asarray(mu).var(axis=0) > threshold).sum())

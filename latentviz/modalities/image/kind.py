@@ -1,0 +1,117 @@
+"""What `fit` asks of a data kind, answered for images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentviz.modalities.image.config import ImageFitConfig
+from latentviz.modalities.image.data import ImageDataModule, Pixels, scale_to_variance, to_float
+from latentviz.modalities.image.nets import build
+from latentviz.modalities.image.prepare import Prepared, load
+from latentviz.modalities.image.prepare import prepare as prepare_images
+from latentviz.modalities.image.show import Recorder
+from latentviz.run import Items
+from latentviz.vae import VAE
+
+SHOWN = 10  # items and samples in each epoch's picture
+# Enough steps for the loss to flatten on sets from 1,800 to 70,000 items; see docs/experiments.md.
+TRAINING_STEPS = 3000
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 150
+
+
+@dataclass(frozen=True)
+class ImageKind:
+    """A trained or trainable set of images.
+
+    Attributes:
+        config: resolved, no "auto" left.
+        images: uint8 (n, c, h, w), memory-mapped.
+        items: the row order.
+    """
+
+    config: ImageFitConfig
+    images: np.ndarray
+    items: Items
+
+    @staticmethod
+    def prepare(config: ImageFitConfig, cache: Path) -> Prepared:
+        """Reads the data into the cache."""
+        return prepare_images(config.data, cache, config.seed_everything)
+
+    @staticmethod
+    def resolve(config: ImageFitConfig, prepared: Prepared, cache: Path) -> ImageFitConfig:
+        """Returns the config with every "auto" replaced by what follows from the data."""
+        images, model, trainer = load(cache), config.model, dict(config.trainer)
+        if model.c == "auto":
+            c = float(f"{scale_to_variance(images, config.seed_everything):.4g}")
+            model = model.model_copy(update={"c": c})
+        if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
+            steps = max(1, len(prepared.items.train) // config.data.batch_size)
+            trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(TRAINING_STEPS / steps)))
+        return config.model_copy(update={"data": prepared.data, "model": model, "trainer": trainer})
+
+    @classmethod
+    def load(cls, config: ImageFitConfig, cache: Path, items: Items) -> "ImageKind":
+        """Returns the kind over an existing cache."""
+        return cls(config, load(cache), items)
+
+    def build(self) -> VAE:
+        """Returns the untrained model."""
+        model = self.config.model
+        _, c, h, w = self.images.shape
+        assert model.c != "auto"
+        encoder, decoder = build(model.net, (c, h, w), latent_dim=model.latent_dim, width=model.width,
+                                 likelihood=model.likelihood, c=model.c)
+        return VAE(encoder, decoder, model.latent_dim, lr=model.lr, kl_warmup=model.kl_warmup,
+                   free_bits=model.free_bits)
+
+    def datamodule(self) -> ImageDataModule:
+        """Returns the training and validation batches."""
+        return ImageDataModule(self.images, self.items.train, self.items.val, self.config.data.batch_size)
+
+    def dataset(self) -> Pixels:
+        """Returns all items in item order."""
+        return Pixels(self.images, np.arange(len(self.images)))
+
+    @staticmethod
+    def to_input(batch: Tensor) -> Tensor:
+        """Returns a batch of the dataset as the encoder takes it."""
+        return to_float(batch)
+
+    @staticmethod
+    def shown(cache: Path) -> dict[str, np.ndarray]:
+        """Returns what a map shows of the items: their images, uint8 (n, c, h, w), memory-mapped."""
+        return {"images": load(cache)}
+
+    def recorder(self, folder: Path) -> "EpochPictures":
+        """Returns what draws the decoder's progress."""
+        rows = self.items.val[:SHOWN]
+        return EpochPictures(Recorder(folder, self.images[rows]), self.config.model.latent_dim,
+                             self.config.seed_everything)
+
+
+class EpochPictures:
+    """Draws the same items and the same z ~ N(0, I) after each epoch."""
+
+    def __init__(self, recorder: Recorder, latent_dim: int, seed: int) -> None:
+        self.recorder = recorder
+        generator = torch.Generator().manual_seed(seed)
+        self.z = torch.randn(SHOWN, latent_dim, generator=generator)
+
+    @torch.no_grad()
+    def epoch(self, vae: VAE, number: int) -> None:
+        """Writes the picture of epoch `number`, counted from 1."""
+        x = to_float(torch.from_numpy(self.recorder.initial)).to(vae.device)
+        decoded = vae.decode(vae.encode(x)[0])
+        samples = vae.decode(self.z.to(vae.device))
+        self.recorder.epoch(f"epoch-{number:04d}", decoded.float().cpu().numpy(), samples.float().cpu().numpy())
+
+    def finish(self) -> None:
+        """Writes the strip through the epochs."""
+        self.recorder.finish()
+
+
+KIND = ImageKind

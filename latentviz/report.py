@@ -1,0 +1,47 @@
+"""The short tables that the commands end with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from latentviz.run import ClusterFolder, Run
+
+
+def _table(rows: Sequence[tuple[str, Any]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
+    return [(f"{name} (s)", f"{value:.1f}") for name, value in seconds.items()]
+
+
+def fit_table(run: Run) -> str:
+    """Returns what a training came to: items, units, log-likelihood, KL, seconds a stage."""
+    info = run.info()
+    summary = info["summary"]
+    rows = [
+        ("items", f"{summary['items']:,}"),
+        *([("left out, unreadable", f"{summary['bad_items']:,}")] if summary["bad_items"] else []),
+        ("epochs", summary["epochs"]),
+        ("active units", f"{summary['active_units']} of {summary['latent_dim']}"),
+        ("log-likelihood (nats, validation)", f"{summary['log_likelihood']:.1f}"),
+        ("KL (nats, validation)", f"{summary['kl']:.1f}"),
+        *_seconds(info["seconds"]),
+    ]
+    return _table(rows)
+
+
+def cluster_table(folder: ClusterFolder) -> str:
+    """Returns what a run came to: the training's figures and the clustering's."""
+    info, run = folder.info(), folder.run.info()
+    summary = run["summary"]
+    rows = [
+        ("items", f"{info['n_items']:,}"),
+        ("clusters", info["n_clusters"]),
+        ("noise", f"{info['noise_share']:.1%}"),
+        ("active units", f"{summary['active_units']} of {summary['latent_dim']}"),
+        ("log-likelihood (nats, validation)", f"{summary['log_likelihood']:.1f}"),
+        ("KL (nats, validation)", f"{summary['kl']:.1f}"),
+        *_seconds({**run["seconds"], **info["seconds"]}),
+    ]
+    return "\n".join([_table(rows), *info["lines"][1:]])

@@ -1,0 +1,126 @@
+"""The variational autoencoder as a LightningModule; it knows neither images nor text."""
+
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent
+
+from latentviz.elbo import ELBO, distortion, kl_per_dimension, standard_normal, with_free_bits
+
+
+class Batch(NamedTuple):
+    """What a training step sees.
+
+    Attributes:
+        x: the encoder's input, shape (b, …).
+        target: what the decoder is asked for, same shape; `x` itself unless the data module augments.
+    """
+
+    x: Tensor
+    target: Tensor
+
+
+class VAE(pl.LightningModule):
+    """A VAE: encoder x → q(z|x), decoder z → p(x|z), prior N(0, I).
+
+    Args:
+        encoder: maps (b, …) to a posterior with batch shape (b,) and event shape (d,).
+        decoder: maps (b, d) to a likelihood with batch shape (b,) and the item's event shape.
+        latent_dim: d.
+        lr: peak learning rate of Adam; it rises over the first 2% of the steps and falls to 0 along a cosine.
+        kl_warmup: share of the steps over which the KL's weight β rises from 0 to 1; 0 is the seed's loss throughout.
+        free_bits: nats of KL a latent dimension has for free.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int, *, lr: float = 1e-3,
+                 kl_warmup: float = 0.0, free_bits: float = 0.0) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.latent_dim, self.lr, self.kl_warmup, self.free_bits = latent_dim, lr, kl_warmup, free_bits
+        self.totals: dict[str, Tensor] = {}
+        self.latest: dict[str, Tensor] = {}
+
+    @property
+    def prior(self) -> Independent:
+        """p(z) = N(0, I), event shape (d,)."""
+        return standard_normal(self.latent_dim, next(self.parameters()))
+
+    @property
+    def beta(self) -> float:
+        """The KL's weight at this step, in [0, 1]."""
+        steps = self.kl_warmup * float(self.trainer.estimated_stepping_batches)
+        return min(1.0, (self.global_step + 1) / steps) if steps > 0 else 1.0
+
+    def elbo(self, x: Tensor) -> ELBO:
+        """Returns the ELBO of each item at one reparametrised draw z = μ + σ·ε (Kingma & Welling 2013, section 2.4)."""
+        posterior = self.encoder(x)
+        likelihood = self.decoder(posterior.rsample())
+        return ELBO(likelihood.log_prob(x), kl_per_dimension(posterior, self.prior).sum(-1))
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns (μ, log σ²) of q(z|x), each (b, d): the mean and never a draw, so that two calls agree."""
+        posterior = self.encoder(x)
+        return posterior.base_dist.loc, 2 * posterior.base_dist.scale.log()
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Returns the mean of p(x|z): z (b, d) → (b, …)."""
+        mean: Tensor = self.decoder(z).mean
+        return mean
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Returns the loss: E_batch[C·‖x − f(z)‖²] + β·KL, the mean over the batch of sums over item and latent."""
+        posterior = self.encoder(batch.x)
+        likelihood = self.decoder(posterior.rsample())
+        kl = kl_per_dimension(posterior, self.prior)  # (b, d)
+        loss = distortion(likelihood, batch.target).mean() + self.beta * with_free_bits(kl, self.free_bits)
+        with torch.no_grad():
+            self._count("train", loss, likelihood.log_prob(batch.target), kl)
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Adds the batch's loss, log-likelihood and KL to the epoch's means; no warm-up and no free bits here."""
+        posterior = self.encoder(batch.x)
+        likelihood = self.decoder(posterior.rsample())
+        kl = kl_per_dimension(posterior, self.prior)
+        loss = distortion(likelihood, batch.target).mean() + kl.sum(-1).mean()
+        self._count("val", loss, likelihood.log_prob(batch.target), kl)
+
+    def _count(self, split: str, loss: Tensor, log_likelihood: Tensor, kl: Tensor) -> None:
+        """Adds to the epoch's sums on the device; logging each step would cost up to a quarter of the time."""
+        b = len(kl)
+        self.latest = {"loss": loss.detach(), "log_likelihood": log_likelihood.mean(), "kl": kl.sum(-1).mean()}
+        for name, value in self.latest.items():
+            key = f"{split}_{name}"
+            self.totals[key] = self.totals.get(key, torch.zeros_like(value)) + b * value
+        self.totals[f"{split}_n"] = self.totals.get(f"{split}_n", torch.zeros_like(loss)) + b
+
+    def _log_epoch(self, split: str) -> None:
+        n = self.totals.pop(f"{split}_n", None)
+        if n is None:
+            return
+        for name in ("loss", "log_likelihood", "kl"):
+            total = self.totals.pop(f"{split}_{name}")
+            self.log(f"{split}_{name}", total / n, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the epoch's training means."""
+        self._log_epoch("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the epoch's validation means."""
+        self._log_epoch("val")
+
+    def configure_optimizers(self) -> Any:
+        """Returns Adam with a short linear rise and a cosine fall of the learning rate, stepped each batch."""
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        rise = max(1, total // 50)
+        schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [
+            torch.optim.lr_scheduler.LinearLR(optimizer, 1 / rise, total_iters=rise),
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, total - rise)),
+        ], milestones=[rise])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
