@@ -1,0 +1,112 @@
+"""IDX, the format of MNIST: http://yann.lecun.com/exdb/mnist (now mirrored elsewhere), plain or gzipped."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from latentviz.errors import DataError
+from latentviz.modalities.image.arrays import Part, array_source, map_stream
+from latentviz.modalities.image.config import IDX_NAME
+from latentviz.modalities.image.source import Source, as_label, natural, part_of, printable
+
+# The third byte of the magic number; values are big-endian.
+_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def read_idx(path: Path, label_column: str) -> Source:
+    """Returns the images in an IDX file, or in all those of a folder, train before test, with the labels beside them.
+
+    Raises:
+        DataError: a file is damaged or cut off, holds no images, or its labels are not as many as its images.
+    """
+    folder = path if path.is_dir() else path.parent
+    beside = sorted((p for p in folder.iterdir() if IDX_NAME.search(p.name) and p.is_file()), key=_part_order)
+    label_files = {} if label_column == "none" else {_key(p): p for p in beside if _holds_labels(p)}
+    images = [p for p in beside if not _holds_labels(p)] if path.is_dir() else [path]
+    if not images:
+        raise DataError(f"{printable(str(path))}: holds IDX files of labels only; put the file of images, such as "
+                        "train-images-idx3-ubyte.gz, beside them")
+    parts = []
+    for file in _plain_before_gzipped(images):
+        part = _read_part(file, label_files.get(_key(file)), alone=len(images) == 1)
+        parts.append(part)
+    return array_source(parts, [] if any(p.labels for p in parts) else ["no file of labels beside the images"])
+
+
+def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:
+    pixels = read_array(file)
+    if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3, 4)):
+        raise DataError(f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the shape "
+                        "(n, h, w) or (n, h, w, c)")
+    labels = None
+    if label_file is not None:
+        labels = [as_label(value) for value in read_array(label_file).reshape(-1).tolist()]
+        if len(labels) != len(pixels):
+            raise DataError(f"{printable(str(label_file))}: holds {len(labels)} labels for the {len(pixels)} images of "
+                            f"{printable(file.name)}; one label an image is needed; fetch the pair again, or go without "
+                            "with data.label_column=none")
+    name = part_of(file.name) or printable(_key(file)) or "image"
+    return Part(name if not alone or part_of(file.name) else "image", pixels, labels, printable(str(file)))
+
+
+def _plain_before_gzipped(files: Sequence[Path]) -> list[Path]:
+    """Returns the files without those that are the gzipped twin of another."""
+    names = {file.name for file in files}
+    return [file for file in files if not (file.suffix == ".gz" and file.stem in names)]
+
+
+def _holds_labels(path: Path) -> bool:
+    return bool(re.search(r"label|idx1", path.name, re.IGNORECASE))
+
+
+def _key(path: Path) -> str:
+    """Returns what the names of a file of images and its file of labels have in common, such as "t10k"."""
+    stem = IDX_NAME.sub("", path.name)
+    return re.sub(r"[-_.]*(images?|labels?|data)[-_.]*", "", stem, flags=re.IGNORECASE).strip("-_.")
+
+
+def _part_order(path: Path) -> tuple[int, object]:
+    order = ("train", "validation", "test")
+    part = part_of(path.name)
+    return (order.index(part) if part else len(order)), natural(path.name)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Returns the array in an IDX file, of its own dtype and shape, memory-mapped.
+
+    Raises:
+        DataError: the file is no IDX, or is cut off.
+    """
+    name = printable(str(path))
+    with path.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if gzipped else path.open("rb") as stream:
+            dtype, shape = _read_header(stream, name)
+            if gzipped:
+                return map_stream(stream, dtype, shape)
+            offset = stream.tell()
+        needed, there = offset + dtype.itemsize * int(np.prod(shape, dtype=object)), path.stat().st_size
+        if there < needed:
+            raise EOFError(f"{there} of {needed} bytes")
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        return np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{name}: the file is damaged or cut off ({error}); fetch it again") from None
+
+
+def _read_header(stream: IO[bytes], name: str) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= 4:
+        raise DataError(f"{name}: no IDX file (its first bytes are {magic.hex(' ') or 'missing'}); those of IDX images "
+                        "are 00 00 08 03; fetch it again, or give another file")
+    sizes = stream.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise EOFError("the header ends early")
+    return np.dtype(_DTYPES[magic[2]]), tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
