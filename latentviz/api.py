@@ -60,11 +60,10 @@ def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outpu
 
         return train(config, earlier, resume=True)
     handle = Run.create(path, force=force)
-    try:
-        from latentviz.fit import fit as train
-    except BaseException:
-        handle.abandon()
-        raise
+    from latentviz.fit import fit as train
+    from latentviz.reduce import compile_in_background
+
+    compile_in_background()
     return train(config, handle)
 
 

@@ -105,7 +105,7 @@ def _trainer(config: FitConfig, run: Run, recorder: Any) -> pl.Trainer:
                 "gradient_clip_val": GRADIENT_CLIP, "num_sanity_val_steps": 0, "enable_model_summary": False,
                 "log_every_n_steps": 1_000_000}
     callbacks: list[Callback] = [
-        Repeatable(config.seed_everything), Guard(), EpochTable(run.metrics_file), Samples(recorder), Bar(),
+        Repeatable(config.seed_everything), EpochMeans(), Guard(), EpochTable(run.metrics_file), Samples(recorder), Bar(),
         ModelCheckpoint(run.checkpoints, filename="best", monitor="val_loss", save_last=True, verbose=False,
                         enable_version_counter=False),
     ]
@@ -129,6 +129,20 @@ class Repeatable(Callback):
         mixed = int(np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank]
                                            ).generate_state(1)[0])
         torch.manual_seed(mixed)
+
+
+class EpochMeans(Callback):
+    """Logs the epoch's means; first among the callbacks, so that the others find them."""
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Logs the validation means."""
+        del trainer
+        self.log_dict(pl_module.epoch_means("val"), sync_dist=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Logs the training means."""
+        del trainer
+        self.log_dict(pl_module.epoch_means("train"), sync_dist=True)
 
 
 class Guard(Callback):

@@ -98,21 +98,11 @@ class VAE(pl.LightningModule):
             self.totals[key] = self.totals.get(key, torch.zeros_like(value)) + b * value
         self.totals[f"{split}_n"] = self.totals.get(f"{split}_n", torch.zeros_like(loss)) + b
 
-    def _log_epoch(self, split: str) -> None:
+    def epoch_means(self, split: str) -> dict[str, Tensor]:
+        """Returns the means over the epoch's items of loss, log-likelihood and KL so far, and forgets them."""
         n = self.totals.pop(f"{split}_n", None)
-        if n is None:
-            return
-        for name in ("loss", "log_likelihood", "kl"):
-            total = self.totals.pop(f"{split}_{name}")
-            self.log(f"{split}_{name}", total / n, sync_dist=True)
-
-    def on_train_epoch_end(self) -> None:
-        """Logs the epoch's training means."""
-        self._log_epoch("train")
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs the epoch's validation means."""
-        self._log_epoch("val")
+        names = [] if n is None else [name for name in self.totals if name.startswith(f"{split}_")]
+        return {name: self.totals.pop(name) / n for name in names}
 
     def configure_optimizers(self) -> Any:
         """Returns Adam with a short linear rise and a cosine fall of the learning rate, stepped each batch."""

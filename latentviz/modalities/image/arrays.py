@@ -1,10 +1,12 @@
 """Images that already are arrays: parts of numbers (n, h, w) or (n, h, w, c) → a `Source`."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import IO, Any
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image
@@ -13,7 +15,17 @@ from latentviz.errors import DataError
 from latentviz.modalities.image.pixels import to_uint8, value_range
 from latentviz.modalities.image.source import PART, Source
 
+Order = Literal["C", "F"]
+
 _BLOCK_BYTES = 2**25  # what is looked at in one go when a whole array is passed over
+
+
+class Stream(Protocol):
+    """Bytes that come one after the other, such as those of a gzipped file."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Returns the next bytes, none at the end."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,8 @@ def _ends(part: Part) -> tuple[float, float]:
         low, high = block.min(), block.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             row = start + int(np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))[0])
-            raise DataError(f"{part.origin}: row {row} has values that are NaN or infinite; an image needs a number for "
+            raise DataError(f"{part.origin}: row {row} has values that are NaN or infinite; an image needs a "
+                            "number for "
                             "every pixel; replace them, with numpy.nan_to_num for instance")
         ends.append((float(low), float(high)))
     return min(low for low, _ in ends), max(high for _, high in ends)
@@ -98,24 +111,45 @@ def blocks(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield start, images[start : start + rows]
 
 
-def map_stream(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], order: str = "C") -> np.ndarray:
-    """Returns the rest of an unpacked stream as a read-only array of `shape` that lies on disk, not in memory.
+def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
+    """Returns the array that begins at byte `offset` of a file, memory-mapped and read-only.
+
+    Raises:
+        EOFError: the file ends before the array does.
+    """
+    needed, there = offset + _size(dtype, shape), path.stat().st_size
+    if there < needed:
+        raise EOFError(f"it has {there:,} of {needed:,} bytes")
+    if needed == offset:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)
+
+
+def map_stream(stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
+    """Returns the rest of an unpacked stream as a read-only array that lies on disk, not in memory.
 
     The copy is a nameless temporary file that goes away with the array.
 
     Raises:
         EOFError: the stream ends before the array does.
+        DataError: the disk is full.
     """
-    size = dtype.itemsize * int(np.prod(shape, dtype=object))
-    file = tempfile.TemporaryFile(prefix="latentviz-")  # noqa: SIM115 - the array keeps it open
-    left = size
-    while left and (piece := stream.read(min(left, 2**22))):
-        file.write(piece)
-        left -= len(piece)
-    if left:
-        file.close()
-        raise EOFError(f"{size - left} of {size} bytes")
-    file.flush()
-    if not size:
-        return np.empty(shape, dtype)
-    return np.memmap(file, dtype, mode="r", shape=shape, order="F" if order == "F" else "C")
+    needed = left = _size(dtype, shape)
+    with tempfile.TemporaryFile(prefix="latentviz-") as file:
+        while left and (piece := stream.read(min(left, 2**22))):
+            try:
+                file.write(piece)
+                file.flush()
+            except OSError as error:
+                raise DataError(f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); unpacking "
+                                "the data needs "
+                                f"{needed / 1e6:,.0f} MB there; make room, or set TMPDIR to another "
+                                "folder") from None
+            left -= len(piece)
+        if left:
+            raise EOFError(f"it has {needed - left:,} of {needed:,} bytes")
+        return np.memmap(file, dtype, mode="r", shape=shape, order=order) if needed else np.empty(shape, dtype)
+
+
+def _size(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    return dtype.itemsize * math.prod(shape)

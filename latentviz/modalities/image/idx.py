@@ -5,12 +5,12 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.image.arrays import Part, array_source, map_stream
+from latentviz.modalities.image.arrays import Part, Stream, array_source, map_file, map_stream
 from latentviz.modalities.image.config import IDX_NAME
 from latentviz.modalities.image.source import Source, as_label, natural, part_of, printable
 
@@ -29,26 +29,31 @@ def read_idx(path: Path, label_column: str) -> Source:
     label_files = {} if label_column == "none" else {_key(p): p for p in beside if _holds_labels(p)}
     images = [p for p in beside if not _holds_labels(p)] if path.is_dir() else [path]
     if not images:
-        raise DataError(f"{printable(str(path))}: holds IDX files of labels only; put the file of images, such as "
+        raise DataError(f"{printable(str(path))}: holds IDX files of labels only; put the file of images, "
+                        "such as "
                         "train-images-idx3-ubyte.gz, beside them")
     parts = []
     for file in _plain_before_gzipped(images):
         part = _read_part(file, label_files.get(_key(file)), alone=len(images) == 1)
         parts.append(part)
-    return array_source(parts, [] if any(p.labels for p in parts) else ["no file of labels beside the images"])
+    return array_source(parts, [] if any(p.labels for p in parts) else ["no file of labels beside the "
+                                                                        "images"])
 
 
 def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:
     pixels = read_array(file)
     if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3, 4)):
-        raise DataError(f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the shape "
+        raise DataError(f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the "
+                        "shape "
                         "(n, h, w) or (n, h, w, c)")
     labels = None
     if label_file is not None:
         labels = [as_label(value) for value in read_array(label_file).reshape(-1).tolist()]
         if len(labels) != len(pixels):
-            raise DataError(f"{printable(str(label_file))}: holds {len(labels)} labels for the {len(pixels)} images of "
-                            f"{printable(file.name)}; one label an image is needed; fetch the pair again, or go without "
+            raise DataError(f"{printable(str(label_file))}: holds {len(labels)} labels for the {len(pixels)} "
+                            "images of "
+                            f"{printable(file.name)}; one label an image is needed; fetch the pair again, or "
+                            "go without "
                             "with data.label_column=none")
     name = part_of(file.name) or printable(_key(file)) or "image"
     return Part(name if not alone or part_of(file.name) else "image", pixels, labels, printable(str(file)))
@@ -88,23 +93,16 @@ def read_array(path: Path) -> np.ndarray:
     try:
         with gzip.open(path) if gzipped else path.open("rb") as stream:
             dtype, shape = _read_header(stream, name)
-            if gzipped:
-                return map_stream(stream, dtype, shape)
-            offset = stream.tell()
-        needed, there = offset + dtype.itemsize * int(np.prod(shape, dtype=object)), path.stat().st_size
-        if there < needed:
-            raise EOFError(f"{there} of {needed} bytes")
-        if 0 in shape:
-            return np.empty(shape, dtype)
-        return np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
+            return map_stream(stream, dtype, shape) if gzipped else map_file(path, stream.tell(), dtype, shape)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name}: the file is damaged or cut off ({error}); fetch it again") from None
 
 
-def _read_header(stream: IO[bytes], name: str) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
+def _read_header(stream: Stream, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= 4:
-        raise DataError(f"{name}: no IDX file (its first bytes are {magic.hex(' ') or 'missing'}); those of IDX images "
+        raise DataError(f"{name}: no IDX file (its first bytes are {magic.hex(' ') or 'missing'}); those of "
+                        "IDX images "
                         "are 00 00 08 03; fetch it again, or give another file")
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -22,10 +23,11 @@ GREY_MODES = frozenset({"1", "L", "LA", "La"}) | DEEP_MODES
 _GREY_TOLERANCE = 8
 
 
-def formats() -> list[str]:
+@cache
+def formats() -> tuple[str, ...]:
     """Returns the names of the file formats that are read: all of Pillow's but those that start other programs."""
     Image.init()
-    return [name for name in Image.ID if name not in _UNWANTED]
+    return tuple(name for name in Image.ID if name not in _UNWANTED)
 
 
 class Unreadable(Exception):  # noqa: N818 - not an error of the program: a fact about one item
@@ -148,10 +150,10 @@ def decode(
         flat = flatten(image, scale)
     except Unreadable:
         raise
-    except Exception as error:  # damaged files make Pillow raise nearly anything, from SyntaxError to struct.error
+    except Exception as error:  # noqa: BLE001 - damaged files make Pillow raise nearly anything
         raise Unreadable(reason(error)) from None
     flat = flat.convert("L" if channels == 1 else "RGB")
-    pixels = np.asarray(resize(flat, height, width, fit))
+    pixels: np.ndarray = np.asarray(resize(flat, height, width, fit))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 

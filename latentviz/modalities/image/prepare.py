@@ -58,7 +58,8 @@ def load(cache: Path) -> np.ndarray:
     try:
         images: np.ndarray = np.load(cache / IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DataError(f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz fit` with "
+        raise DataError(f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz "
+                        "fit` with "
                         "--force makes them again") from None
     return images
 
@@ -116,14 +117,15 @@ def _write(source: Source, data: ImageData, shape: Shape, file: Path, pool: Thre
                 if rows:
                     first = pixels[0] if first is None else first
                     alike = alike and bool((pixels == first).all())
-                    digest.update(pixels)
+                    digest.update(pixels.data)
                     out.write(pixels.data)
             _check(good, bad, alike, data)
             out.seek(0)
             _write_header(out, len(good), shape.chw)
     except OSError as error:
         size = len(source) * int(np.prod(shape.chw)) / 1e6
-        raise DataError(f"{file}: cannot be written ({error.strerror or error}); the decoded images need {size:,.0f} MB; "
+        raise DataError(f"{file}: cannot be written ({error.strerror or error}); the decoded images need "
+                        f"{size:,.0f} MB; "
                         "make room, or choose another folder with --outputs DIR") from None
     digest.update(repr((len(good), shape.chw)).encode())
     return _Written(good, bad, digest.digest())
@@ -182,7 +184,8 @@ def _opened(source: Source, row: int) -> Any:
 def _enough(n: int, found: int, data: ImageData) -> None:
     if n < FEWEST:
         what = f"holds {n} image{'s' * (n != 1)}" if n == found else f"{n} of its {found} images can be read"
-        raise DataError(f"{printable(data.path)}: {what}; a VAE learns what many images have in common, so at least "
+        raise DataError(f"{printable(data.path)}: {what}; a VAE learns what many images have in common, so "
+                        "at least "
                         f"{FEWEST} are needed; add more")
 
 
@@ -192,11 +195,13 @@ def _check(good: Sequence[int], bad: Sequence[BadItem], alike: bool, data: Image
     if len(bad) > data.max_bad * found:
         some = "; ".join(f"{item.source}: {item.reason}" for item in bad[:3])
         more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-        raise DataError(f"{name}: {len(bad):,} of {found:,} images cannot be read, more than data.max_bad={data.max_bad:g} "
+        raise DataError(f"{name}: {len(bad):,} of {found:,} images cannot be read, more than "
+                        f"data.max_bad={data.max_bad:g} "
                         f"allows ({some}{more}); repair or remove them, or raise data.max_bad")
     _enough(len(good), found, data)
     if alike:
-        raise DataError(f"{name}: all {len(good):,} images are identical once decoded; a VAE learns from differences; "
+        raise DataError(f"{name}: all {len(good):,} images are identical once decoded; a VAE learns from "
+                        "differences; "
                         "check that this is the right data")
 
 

@@ -72,8 +72,7 @@ def natural(text: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def printable(text: str) -> str:
-    r"""Returns the text with control characters, line ends and undecodable bytes escaped, so that any file name fits
-    a line, a table and a page.
+    r"""Returns the text with control characters, line ends and undecodable bytes escaped, to fit in any table.
 
     >>> printable("a\nb.png"), printable("🐈.png"), printable("\udcff.png")
     ('a\\nb.png', '🐈.png', '\\udcff.png')

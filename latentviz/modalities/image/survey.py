@@ -102,8 +102,9 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
     """Returns height, width, and the lines that say why."""
     if data.size != "auto":
         height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
-        if not (SMALLEST <= min(height, width) and max(height, width) <= LARGEST):
-            raise DataError(f"data.size: a side must be from {SMALLEST} to {LARGEST} pixels (got {height}×{width}); "
+        if min(height, width) < SMALLEST or max(height, width) > LARGEST:
+            raise DataError(f"data.size: a side must be from {SMALLEST} to {LARGEST} pixels (got "
+                            f"{height}×{width}); "
                             "leave it out to have it chosen from the images")
         return height, width, []
     if not headers:  # every image that was looked at is damaged: the reading ends with an error that says so
@@ -119,8 +120,10 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
         high = wide = min(high, wide)
     factor = min(1.0, LARGEST_AUTO / max(high, wide))
     height, width = (max(SMALLEST, round(side * factor)) for side in (high, wide))
-    what = "of one size" if len(sizes) == 1 else "of one aspect ratio" if alike else "of several sizes and aspect ratios"
-    return height, width, [f"images {what} are brought to {height}×{width} pixels (data.size={LARGEST_KEPT} shows more, "
+    what = "of one size" if len(sizes) == 1 else "of one aspect ratio" if alike else "of several sizes and "
+                                                                                     "aspect ratios"
+    return height, width, [f"images {what} are brought to {height}×{width} pixels (data.size={LARGEST_KEPT} "
+                           "shows more, "
                            f"takes longer)" + ("" if alike else f", the rest handled by data.fit={data.fit}")]
 
 
