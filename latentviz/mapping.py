@@ -12,7 +12,8 @@ from latentviz.log import stage, warn
 from latentviz.maps import write_map, write_static
 from latentviz.maps.data import MapData
 from latentviz.modalities import part
-from latentviz.reduce import Neighbours, neighbours, reduce
+from latentviz.neighbours import Neighbours, neighbours
+from latentviz.reduce import reduce
 from latentviz.run import ClusterFolder, Items, Run
 
 SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards

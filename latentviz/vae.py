@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
+from latentviz.contrast import info_nce
 from latentviz.elbo import ELBO, distortion, kl_per_dimension, standard_normal, with_free_bits
 
 
@@ -15,11 +16,13 @@ class Batch(NamedTuple):
 
     Attributes:
         x: the encoder's input, shape (b, …).
-        target: what the decoder is asked for, same shape; `x` itself unless the data module augments.
+        target: what the decoder is asked for, same shape; `x` itself unless the data module makes views.
+        other: second views, row by row of the same thing as `x`, same shape; None where there is no contrast.
     """
 
     x: Tensor
     target: Tensor
+    other: Tensor | None = None
 
 
 class VAE(pl.LightningModule):
@@ -32,13 +35,20 @@ class VAE(pl.LightningModule):
         lr: peak learning rate of Adam; it rises over the first 2% of the steps and falls to 0 along a cosine.
         kl_warmup: share of the steps over which the KL's weight β rises from 0 to 1; 0 is the seed's loss throughout.
         free_bits: nats of KL a latent dimension has for free.
+        contrast: weight of InfoNCE between the μ of two views, where batches have two; 0 is the seed's loss.
+        content_dim: the first dimensions of z, which the contrast acts on and which are clustered; the others are
+            style. All of them by default.
+        temperature: of the contrast.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int, *, lr: float = 1e-3,
-                 kl_warmup: float = 0.0, free_bits: float = 0.0) -> None:
+                 kl_warmup: float = 0.0, free_bits: float = 0.0, contrast: float = 0.0,
+                 content_dim: int | None = None, temperature: float = 0.2) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.latent_dim, self.lr, self.kl_warmup, self.free_bits = latent_dim, lr, kl_warmup, free_bits
+        self.contrast, self.temperature = contrast, temperature
+        self.content_dim = content_dim or latent_dim
         self.totals: dict[str, Tensor] = {}
         self.latest: dict[str, Tensor] = {}
 
@@ -72,11 +82,18 @@ class VAE(pl.LightningModule):
         return mean
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Returns the loss: E_batch[C·‖x − f(z)‖²] + β·KL, the mean over the batch of sums over item and latent."""
-        posterior = self.encoder(batch.x)
-        likelihood = self.decoder(posterior.rsample())
-        kl = kl_per_dimension(posterior, self.prior)  # (b, d)
+        """Returns the loss: E_batch[C·‖x − f(z)‖²] + β·KL + contrast·InfoNCE, sums over item and latent.
+
+        With two views of each item, both are encoded and held to the prior; z is drawn for the first.
+        """
+        b = len(batch.x)
+        posterior = self.encoder(batch.x if batch.other is None else torch.cat([batch.x, batch.other]))
+        likelihood = self.decoder(posterior.rsample()[:b])
+        kl = kl_per_dimension(posterior, self.prior)  # (b or 2b, d)
         loss = distortion(likelihood, batch.target).mean() + self.beta * with_free_bits(kl, self.free_bits)
+        if batch.other is not None and self.contrast > 0:
+            content = posterior.mean[:, : self.content_dim]
+            loss = loss + self.contrast * info_nce(content[:b], content[b:], self.temperature)
         with torch.no_grad():
             self._count("train", loss, likelihood.log_prob(batch.target), kl)
         return loss
@@ -91,7 +108,7 @@ class VAE(pl.LightningModule):
 
     def _count(self, split: str, loss: Tensor, log_likelihood: Tensor, kl: Tensor) -> None:
         """Adds to the epoch's sums on the device; logging each step would cost up to a quarter of the time."""
-        b = len(kl)
+        b = len(log_likelihood)
         self.latest = {"loss": loss.detach(), "log_likelihood": log_likelihood.mean(), "kl": kl.sum(-1).mean()}
         for name, value in self.latest.items():
             key = f"{split}_{name}"

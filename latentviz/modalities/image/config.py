@@ -32,6 +32,14 @@ class ImageModel(ModelSection):
     net: Literal["conv", "mlp"] = Field("conv", description="conv: sized by the image; mlp: two hidden layers")
     width: int = Field(32, ge=4, le=512, description="channels of the first convolution; the MLP has 16 times as many")
     likelihood: Literal["normal", "bernoulli"] = Field("normal", description="p(x|z): normal has the weight C")
+    contrast: float = Field(
+        1000.0, ge=0, description="weight of InfoNCE between two views of an item; 0: the plain VAE"
+    )
+    content_dim: int = Field(16, ge=1, description="first latent dimensions: contrasted and clustered; others: style")
+    temperature: float = Field(0.2, gt=0, description="of the contrast")
+    neighbors: int = Field(5, ge=0, description="nearest images that count as further views of one; 0: none")
+    augment: float = Field(1.0, ge=0, le=3, description="how far views are moved: 1 turns up to 12°; 0: not at all")
+    flip: bool | Auto = Field("auto", description="mirror views; auto: where mirrored images look like the data")
 
 
 class ImageFitConfig(FitConfig):

@@ -1,6 +1,7 @@
 """The DataModule for images: batches straight out of the memory-mapped cache."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytorch_lightning as pl
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from latentviz.modalities.image.augment import views
 from latentviz.vae import Batch
 
 
@@ -44,6 +46,23 @@ def _as_is(batch: Tensor) -> Tensor:
     return batch
 
 
+@dataclass
+class Views:
+    """How a training batch gets a second view of each image.
+
+    Attributes:
+        strength: of the augmentation, see `augment.views`.
+        flip: mirror half of the views.
+        neighbours: int32 (n, k), images that count as views of each other; k may be 0. Renewed during the training.
+        itself: share of the second views that show the image itself.
+    """
+
+    strength: float
+    flip: bool
+    neighbours: np.ndarray
+    itself: float = 0.3
+
+
 class ImageDataModule(pl.LightningDataModule):
     """Training and validation batches of images.
 
@@ -52,15 +71,18 @@ class ImageDataModule(pl.LightningDataModule):
         train: int64 rows to learn from.
         val: int64 rows held out.
         batch_size: b.
+        views: how second views are made; None: batches have one view, the image as it is.
     """
 
-    def __init__(self, images: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int) -> None:
+    def __init__(self, images: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int,
+                 views: Views | None = None) -> None:
         super().__init__()
-        self.images, self.train, self.val, self.batch_size = images, train, val, batch_size
+        self.images, self.train, self.val, self.batch_size, self.views = images, train, val, batch_size, views
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
-        return DataLoader(Pixels(self.images, self.train), self.batch_size, shuffle=True, collate_fn=_as_is,
+        data = Pixels(self.images, self.train) if self.views is None else Pairs(self.images, self.train, self.views)
+        return DataLoader(data, self.batch_size, shuffle=True, collate_fn=_as_is,
                           drop_last=len(self.train) > self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
@@ -68,9 +90,35 @@ class ImageDataModule(pl.LightningDataModule):
         return DataLoader(Pixels(self.images, self.val), 4 * self.batch_size, collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
-        """Turns pixels into floats on the device."""
+        """Turns pixels into floats on the device, and pairs (2, b, …) into two views and their clean target.
+
+        The decoder is asked for the second image as it is: what encoder and decoder share is then what neighbours have
+        in common, and not how one of them was moved.
+        """
         x = to_float(batch)
-        return Batch(x, x)
+        if x.ndim == 4 or self.views is None:
+            return Batch(x, x)
+        first, second = x
+        moved = views(torch.cat([first, second]), self.views.strength, flip=self.views.flip)
+        return Batch(moved[: len(first)], second, moved[len(first) :])
+
+
+class Pairs(Pixels):
+    """Batches of images, each with another image that counts as a view of the same thing."""
+
+    def __init__(self, images: np.ndarray, rows: np.ndarray, views: Views) -> None:
+        super().__init__(images, rows)
+        self.views = views
+
+    def __getitems__(self, indices: Sequence[int]) -> Tensor:
+        """Returns the images and their partners, uint8 (2, b, c, h, w)."""
+        rows = self.rows[list(indices)]
+        partners, k = rows, self.views.neighbours.shape[1]
+        if k:
+            pick = torch.randint(k, (len(rows),)).numpy()
+            near = self.views.neighbours[rows, pick]
+            partners = np.where(torch.rand(len(rows)).numpy() < self.views.itself, rows, near)
+        return torch.from_numpy(np.stack([self.images[rows], self.images[partners]]))
 
 
 def scale_to_variance(images: np.ndarray, seed: int, share: float = 10_000.0, sample: int = 10_000) -> float:
