@@ -36,8 +36,8 @@ def read_idx(path: Path, label_column: str) -> Source:
     for file in _plain_before_gzipped(images):
         part = _read_part(file, label_files.get(_key(file)), alone=len(images) == 1)
         parts.append(part)
-    return array_source(parts, [] if any(p.labels for p in parts) else ["no file of labels beside the "
-                                                                        "images"])
+    notes = [] if any(part.labels for part in parts) else ["no file of labels lies beside the images"]
+    return array_source(parts, notes)
 
 
 def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:

@@ -120,11 +120,10 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
         high = wide = min(high, wide)
     factor = min(1.0, LARGEST_AUTO / max(high, wide))
     height, width = (max(SMALLEST, round(side * factor)) for side in (high, wide))
-    what = "of one size" if len(sizes) == 1 else "of one aspect ratio" if alike else "of several sizes and "
-                                                                                     "aspect ratios"
-    return height, width, [f"images {what} are brought to {height}×{width} pixels (data.size={LARGEST_KEPT} "
-                           "shows more, "
-                           f"takes longer)" + ("" if alike else f", the rest handled by data.fit={data.fit}")]
+    what = f"{len(sizes)} sizes" if len(sizes) > 1 else "one size"
+    shapes = "one aspect ratio" if alike else f"several aspect ratios (made to fit by data.fit={data.fit})"
+    note = f"images of {what} and {shapes} become {height}×{width} pixels; data.size={LARGEST_KEPT} shows more"
+    return height, width, [note]
 
 
 def _header(source: Source, row: int) -> Header:

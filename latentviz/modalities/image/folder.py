@@ -1,0 +1,267 @@
+"""A folder of image files: class-named subfolders, and the metadata files of `datasets`' imagefolder.
+
+`datasets` itself is not used here: it decodes whole columns, so one damaged file would end the reading, it knows fewer
+formats, and it would follow links out of the folder.
+"""
+
+import os
+import posixpath
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+from PIL import Image
+
+from latentviz.errors import DataError, did_you_mean
+from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
+from latentviz.modalities.image.pixels import formats
+from latentviz.modalities.image.source import (
+    LABEL_NAMES,
+    PART,
+    PARTS,
+    BadItem,
+    Source,
+    as_label,
+    find_label,
+    natural,
+    printable,
+)
+
+
+@dataclass
+class Scan:
+    """What lies in a folder and its subfolders; paths are relative to it, with "/" between their parts.
+
+    Attributes:
+        images: regular files whose suffix is that of an image.
+        metadata: files that say more about the images.
+        others: how many files there are of each other suffix.
+        links: how many symbolic links lead out of the folder, or nowhere; they are not followed.
+        closed: subfolders that may not be read.
+    """
+
+    images: list[str] = field(default_factory=list)
+    metadata: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    links: int = 0
+    closed: list[str] = field(default_factory=list)
+
+
+def scan(root: Path) -> Scan:
+    """Returns what lies in a folder, in natural order. Hidden files are passed over; FIFOs and devices never opened."""
+    found, real_root = Scan(), os.path.realpath(root)
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    path = posixpath.join(folder, entry.name)
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(path)
+                    elif entry.is_symlink() and not _inside(real_root, entry):
+                        found.links += 1
+                    elif entry.is_file():  # after the line above, a link is followed only to a file inside
+                        _sort_in(found, path)
+        except OSError as error:
+            if not folder:
+                raise DataError(f"{printable(str(root))}: cannot be read ({error.strerror})") from None
+            found.closed.append(folder)
+    found.images.sort(key=natural)
+    found.metadata.sort(key=natural)
+    return found
+
+
+def _inside(root: str, entry: "os.DirEntry[str]") -> bool:
+    target = os.path.realpath(entry.path)
+    return Path(target).is_relative_to(root)
+
+
+def _sort_in(found: Scan, path: str) -> None:
+    name = posixpath.basename(path)
+    suffix = posixpath.splitext(name)[1].lower()
+    if suffix in IMAGE_SUFFIXES:
+        found.images.append(path)
+    elif name in METADATA_NAMES:
+        found.metadata.append(path)
+    else:
+        found.others[suffix] += 1
+
+
+def read_folder(root: Path, data: ImageData, found: Scan) -> Source:
+    """Returns the images of a folder.
+
+    With metadata files, the items are their rows, as in `datasets`' imagefolder; otherwise every image file is one.
+    A label is what the column `label`, `class` or `category` says, otherwise the name of the subfolder.
+
+    Raises:
+        DataError: a metadata file cannot be read or lacks a column.
+    """
+    notes = _scan_notes(found)
+    paths = found.images
+    columns: dict[str, list[Any]] = {}
+    bad: list[BadItem] = []
+    if found.metadata:
+        paths, columns, bad = _join_metadata(root, found, notes)
+    labels, parts, label_notes = folder_labels(paths)
+    column = _label_column(root, columns, data)
+    if data.label_column == "none":
+        labels = [None] * len(paths)
+    elif column is not None:
+        labels = [as_label(value) for value in columns.pop(column)]
+    else:
+        notes += label_notes
+    if parts is not None and PART not in columns:
+        columns = {PART: parts, **columns}
+    return Source(
+        ids=[printable(path) for path in paths],
+        origins=[printable(str(root / path)) for path in paths],
+        labels=labels,
+        open=lambda i: Image.open(root / paths[i], formats=formats()),
+        columns=columns,
+        notes=notes,
+        bad=bad,
+    )
+
+
+def _scan_notes(found: Scan) -> list[str]:
+    notes = []
+    if found.others:
+        notes.append(f"passed over: {listing(found.others)}")
+    if found.links:
+        notes.append(f"symbolic links that lead out of the folder were not followed: {found.links:,}")
+    if found.closed:
+        notes.append(f"subfolders that may not be read: {', '.join(map(printable, found.closed[:5]))}")
+    return notes
+
+
+def listing(suffixes: Counter[str]) -> str:
+    """Returns the commonest kinds of files in words.
+
+    >>> listing(Counter({".txt": 12, "": 1}))
+    '12 .txt files, 1 file without a suffix'
+    """
+    words = []
+    for suffix, count in suffixes.most_common(5):
+        files = "file" if count == 1 else "files"
+        words.append(f"{count:,} {printable(suffix)} {files}" if suffix else f"{count:,} {files} without a "
+                                                                             "suffix")
+    return ", ".join(words)
+
+
+def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
+    """Returns the label of each path from its folders, the part (train, test) if there are such, and notes.
+
+    Folders that all paths share and folders for train and test are no classes. Where all images lie equally deep, the
+    class is the folder they lie in, as `datasets` has it; otherwise the topmost one.
+
+    >>> folder_labels(["train/cat/1.png", "test/dog/2.png"])[:2]
+    (['cat', 'dog'], ['train', 'test'])
+    >>> folder_labels(["cat/1.png", "cat/young/2.png", "dog/3.png", "4.png"])[0]
+    ['cat', 'cat', 'dog', None]
+    >>> folder_labels(["all/1.png", "all/2.png"])[0]
+    [None, None]
+    """
+    folders = _strip_shared([path.split("/")[:-1] for path in paths])
+    parts: list[str | None] | None = None
+    if folders and all(f and f[0].lower() in PARTS for f in folders):
+        parts = [PARTS[f[0].lower()] for f in folders]
+        folders = _strip_shared([f[1:] for f in folders])
+    deepest = len({len(f) for f in folders}) == 1
+    labels = [printable(f[-1 if deepest else 0]) if f else None for f in folders]
+    classes = len(set(labels) - {None})
+    if classes < 2:
+        return [None] * len(paths), parts, []
+    if classes > len(paths) / 2:
+        return [None] * len(paths), parts, ["hardly two images share a folder: folder names are not taken "
+                                            "for labels"]
+    return labels, parts, [f"labels are the names of {classes:,} folders"]
+
+
+def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
+    """Returns the folders of each path without the leading ones that all have in common, unless they name a part."""
+    shared: list[str] = []
+    for names in zip(*folders, strict=False):
+        if len(set(names)) > 1:
+            break
+        shared.append(names[0])
+    keep = next((i for i, name in enumerate(shared) if name.lower() in PARTS), len(shared))
+    return [f[keep:] for f in folders]
+
+
+def _label_column(root: Path, columns: dict[str, list[Any]], data: ImageData) -> str | None:
+    """Returns the column of the metadata with the labels, or None."""
+    if data.label_column == "auto":
+        return find_label(list(columns))
+    if data.label_column == "none" or data.label_column in columns:
+        return None if data.label_column == "none" else data.label_column
+    there = f"it has {', '.join(map(printable, columns))}" if columns else "it has no metadata.csv"
+    raise DataError(f"data.label_column: {printable(str(root))} has no column {data.label_column!r}; {there}."
+                    f"{did_you_mean(data.label_column, columns)}")
+
+
+def _join_metadata(
+    root: Path, found: Scan, notes: list[str]
+) -> tuple[list[str], dict[str, list[Any]], list[BadItem]]:
+    """Returns the path and the columns of each row of all metadata files whose image exists; the others as bad."""
+    there = set(found.images)
+    paths: list[str] = []
+    rows: list[dict[str, Any]] = []
+    bad: list[BadItem] = []
+    for file in found.metadata:
+        table = _read_metadata(root / file)
+        nested = [f.name for f in table.schema if pa.types.is_nested(f.type) or pa.types.is_binary(f.type)]
+        if nested:
+            notes.append(f"{printable(file)}: columns without plain values are left out: {', '.join(nested)}")
+        for row in table.drop_columns(nested).to_pylist():
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(file), row.pop("file_name") or "(no name)"))
+            if path in there:
+                paths.append(path)
+                rows.append(row)
+            else:
+                bad.append(BadItem(printable(str(root / path)), f"named in {printable(file)}, but there is "
+                                                                "no such image"))
+    if unnamed := len(there - set(paths)):
+        notes.append(f"images that no metadata file names were left out: {unnamed:,}")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return paths, {name: [row.get(name) for row in rows] for name in names}, bad
+
+
+def _read_metadata(file: Path) -> pa.Table:
+    """Returns one metadata file; its column `file_name` is text.
+
+    Raises:
+        DataError: it cannot be read, or has no such column.
+    """
+    as_text = {name: pa.string() for name in ("file_name", *LABEL_NAMES)}  # "007" is a name, not a number
+    try:
+        if file.suffix == ".csv":
+            table = pa.csv.read_csv(
+                file,
+                parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+                convert_options=pa.csv.ConvertOptions(column_types=as_text, strings_can_be_null=True),
+            )
+        elif file.suffix == ".jsonl":
+            table = pa.json.read_json(file, read_options=pa.json.ReadOptions(block_size=2**25))
+        else:
+            table = pa.parquet.read_table(file)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise DataError(f"{printable(str(file))}: cannot be read ({text[:200]}); repair it, or rename it to "
+                        "have its images "
+                        "read without it") from None
+    if "file_name" not in table.column_names or not pa.types.is_string(table.schema.field("file_name").type):
+        raise DataError(f"{printable(str(file))}: no text column file_name, which names the image of each "
+                        "row; it has "
+                        f"{', '.join(map(printable, table.column_names))}; name it so, or rename the file to "
+                        "have it passed "
+                        "over")
+    return table
