@@ -99,6 +99,7 @@ class ClusterSection(Section):
     """How coordinates (n, k) become clusters."""
 
     method: str = Field("hdbscan", description="hdbscan or gmm")
+    on: Literal["mu", "all"] = Field("mu", description="mu: the content dimensions of μ; all: every dimension")
     min_cluster_size: int | Auto = Field("auto", ge=2, description="smallest group that counts as a cluster")
     min_samples: int | Auto = Field("auto", ge=1, description="larger: more items count as noise")
     selection: Literal["eom", "leaf", "auto"] = Field("auto", description="which clusters of the tree: eom or leaf")

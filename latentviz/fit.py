@@ -5,9 +5,13 @@ import importlib.util
 import logging
 import math
 import platform
+import signal
 import sys
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,11 +58,11 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
     started = time.perf_counter()
     say(f"training on {len(data.items.train):,} items …")
     with _quiet():
-        trainer = _trainer(config, run, data.recorder(run.samples))
+        batches, callbacks = data.training(run.cache)
+        trainer = _trainer(config, run, [Samples(data.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
-        trainer.fit(vae, data.datamodule(), ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        with _interruptible():
+            trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
     seconds["train"] = round(time.perf_counter() - started, 2)
     say(f"training done in {seconds['train']:.1f} s")
     load_weights(vae, run.best_checkpoint)
@@ -99,13 +103,13 @@ def check_trainer(arguments: dict[str, Any]) -> None:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from None
 
 
-def _trainer(config: FitConfig, run: Run, recorder: Any) -> pl.Trainer:
+def _trainer(config: FitConfig, run: Run, more: list[Callback]) -> pl.Trainer:
     bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     defaults = {"accelerator": "auto", "precision": "bf16-mixed" if bf16 else "32-true",
                 "gradient_clip_val": GRADIENT_CLIP, "num_sanity_val_steps": 0, "enable_model_summary": False,
                 "log_every_n_steps": 1_000_000}
     callbacks: list[Callback] = [
-        Repeatable(config.seed_everything), EpochMeans(), Guard(), EpochTable(run.metrics_file), Samples(recorder), Bar(),
+        Repeatable(config.seed_everything), EpochMeans(), Guard(), EpochTable(run.metrics_file), *more, Bar(),
         ModelCheckpoint(run.checkpoints, filename="best", monitor="val_loss", save_last=True, verbose=False,
                         enable_version_counter=False),
     ]
@@ -286,6 +290,19 @@ class _quiet(warnings.catch_warnings):  # noqa: N801 - reads as a function
         super().__exit__(*error)
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets Ctrl-C arrive as a KeyboardInterrupt; Lightning turns it into an exit, and every later one into nothing."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
 def load_weights(vae: VAE, checkpoint: Path) -> VAE:
     """Puts a checkpoint's weights into `vae` and returns it; nothing pickled is ever executed.
 
@@ -344,6 +361,7 @@ def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float]) -> d
             "bad_items": bad,
             "epochs": len(epochs),
             "latent_dim": vae.latent_dim,
+            "content_dim": vae.content_dim,
             "active_units": active_units(mu),
             "log_likelihood": float(best["val_log_likelihood"]),
             "kl": float(best["val_kl"]),

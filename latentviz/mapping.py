@@ -27,6 +27,8 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
     """
     seconds: dict[str, float] = {}
     mu = np.asarray(run.mu())
+    if config.cluster.on == "mu":
+        mu = np.ascontiguousarray(mu[:, : run.info()["summary"]["content_dim"]])
     items = run.items()
     folder = run.clustering(name)
     folder.begin(force=force)
@@ -40,7 +42,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         coordinates, points = place(mu, graph, config)
     with stage("clustering", seconds):
         found = cluster(config.cluster.method, coordinates, seed=seed,
-                        **config.cluster.model_dump(exclude={"method"}))
+                        **config.cluster.model_dump(exclude={"method", "on"}))
         nearest = fill(found.labels, graph.indices)
     table = points_table(items, points, found, nearest)
     info = describe(found, nearest, items, notes)

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from latentviz.modalities.image.augment import flips_fit
 from latentviz.modalities.image.config import ImageFitConfig
-from latentviz.modalities.image.data import ImageDataModule, Pixels, scale_to_variance, to_float
+from latentviz.modalities.image.data import ImageDataModule, Pixels, Views, scale_to_variance, to_float
 from latentviz.modalities.image.nets import build
+from latentviz.modalities.image.partners import Partners
 from latentviz.modalities.image.prepare import Prepared, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder
@@ -20,6 +23,7 @@ SHOWN = 10  # items and samples in each epoch's picture
 # Enough steps for the loss to flatten on sets from 1,800 to 70,000 items; see docs/experiments.md.
 TRAINING_STEPS = 3000
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 150
+FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,10 @@ class ImageKind:
         if model.c == "auto":
             c = float(f"{scale_to_variance(images, config.seed_everything):.4g}")
             model = model.model_copy(update={"c": c})
+        if model.flip == "auto":
+            model = model.model_copy(update={"flip": bool(model.contrast) and flips_fit(images, config.seed_everything)})
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            steps = max(1, len(prepared.items.train) // config.data.batch_size)
+            steps = max(FEWEST_STEPS, len(prepared.items.train) // config.data.batch_size)
             trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(TRAINING_STEPS / steps)))
         return config.model_copy(update={"data": prepared.data, "model": model, "trainer": trainer})
 
@@ -66,11 +72,21 @@ class ImageKind:
         encoder, decoder = build(model.net, (c, h, w), latent_dim=model.latent_dim, width=model.width,
                                  likelihood=model.likelihood, c=model.c)
         return VAE(encoder, decoder, model.latent_dim, lr=model.lr, kl_warmup=model.kl_warmup,
-                   free_bits=model.free_bits)
+                   free_bits=model.free_bits, contrast=model.contrast, temperature=model.temperature,
+                   content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim)
 
-    def datamodule(self) -> ImageDataModule:
-        """Returns the training and validation batches."""
-        return ImageDataModule(self.images, self.items.train, self.items.val, self.config.data.batch_size)
+    def training(self, cache: Path) -> tuple[ImageDataModule, list[Callback]]:
+        """Returns the batches, and what goes on beside the training."""
+        model, train, val = self.config.model, self.items.train, self.items.val
+        views, callbacks = None, []
+        if model.contrast:
+            assert model.flip != "auto"
+            views = Views(model.augment, model.flip, np.empty((len(self.images), 0), np.int32))
+            if model.neighbors:
+                callbacks.append(Partners(self.images, train, views, k=model.neighbors,
+                                          seed=self.config.seed_everything, cache=cache))
+        batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
+        return ImageDataModule(self.images, train, val, batch_size, views), callbacks
 
     def dataset(self) -> Pixels:
         """Returns all items in item order."""
