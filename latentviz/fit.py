@@ -57,12 +57,13 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
     vae = data.build()
     started = time.perf_counter()
     say(f"training on {len(data.items.train):,} items …")
-    with _quiet():
+    with _quiet(), _interruptible():
         batches, callbacks = data.training(run.cache)
         trainer = _trainer(config, run, [Samples(data.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
-        with _interruptible():
-            trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
     seconds["train"] = round(time.perf_counter() - started, 2)
     say(f"training done in {seconds['train']:.1f} s")
     load_weights(vae, run.best_checkpoint)
