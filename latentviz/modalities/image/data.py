@@ -1,13 +1,13 @@
 """The DataModule for images: batches straight out of the memory-mapped cache."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from latentviz.modalities.image.augment import views
 from latentviz.vae import Batch
@@ -63,6 +63,25 @@ class Views:
     itself: float = 0.3
 
 
+class Shuffled(Sampler[int]):
+    """All places of 0 … n − 1 in an order that follows from the seed alone that torch was last given.
+
+    The usual sampler draws its order, so that it depends on what was drawn since; seeded by its number, an epoch then
+    sees another order when a training is resumed at it. The loader has a generator of its own for the same reason.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        """Returns n."""
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        """Yields the places."""
+        yield from torch.randperm(self.n, generator=torch.Generator().manual_seed(torch.initial_seed())).tolist()
+
+
 class ImageDataModule(pl.LightningDataModule):
     """Training and validation batches of images.
 
@@ -82,8 +101,8 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
         data = Pixels(self.images, self.train) if self.views is None else Pairs(self.images, self.train, self.views)
-        return DataLoader(data, self.batch_size, shuffle=True, collate_fn=_as_is,
-                          drop_last=len(self.train) > self.batch_size)
+        return DataLoader(data, self.batch_size, sampler=Shuffled(len(data)), collate_fn=_as_is,
+                          drop_last=len(data) > self.batch_size, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
