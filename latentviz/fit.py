@@ -129,7 +129,7 @@ class Repeatable(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seeds torch and NumPy."""
+        """Seeds torch, which all draws of a training come from."""
         del pl_module
         mixed = int(np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank]
                                            ).generate_state(1)[0])
@@ -180,6 +180,17 @@ class EpochTable(Callback):
 
     def __init__(self, file: Path) -> None:
         self.file = file
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Drops the rows of epochs that are trained (again) from here on."""
+        del pl_module
+        if trainer.is_global_zero and self.file.exists():
+            with self.file.open(encoding="utf-8", newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["epoch"]) <= trainer.current_epoch]
+            with atomic_write(self.file) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, self.COLUMNS)
+                writer.writeheader()
+                writer.writerows(kept)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the row; its header first where the file is new."""
