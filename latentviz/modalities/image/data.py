@@ -109,17 +109,13 @@ class ImageDataModule(pl.LightningDataModule):
         return DataLoader(Pixels(self.images, self.val), 4 * self.batch_size, collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
-        """Turns pixels into floats on the device, and pairs (2, b, …) into two views and their clean target.
-
-        The decoder is asked for the second image as it is: what encoder and decoder share is then what neighbours have
-        in common, and not how one of them was moved.
-        """
+        """Turns pixels into floats on the device, and pairs (2, b, …) into two views and the first one's clean image."""
         x = to_float(batch)
         if x.ndim == 4 or self.views is None:
             return Batch(x, x)
         first, second = x
         moved = views(torch.cat([first, second]), self.views.strength, flip=self.views.flip)
-        return Batch(moved[: len(first)], second, moved[len(first) :])
+        return Batch(moved[: len(first)], first, moved[len(first) :])
 
 
 class Pairs(Pixels):

@@ -163,8 +163,8 @@ def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | No
     Folders that all paths share and folders for train and test are no classes. Where all images lie equally deep, the
     class is the folder they lie in, as `datasets` has it; otherwise the topmost one.
 
-    >>> folder_labels(["train/cat/1.png", "test/dog/2.png"])[:2]
-    (['cat', 'dog'], ['train', 'test'])
+    >>> folder_labels(["train/cat/1.png", "train/cat/2.png", "test/dog/3.png", "test/dog/4.png"])[:2]
+    (['cat', 'cat', 'dog', 'dog'], ['train', 'train', 'test', 'test'])
     >>> folder_labels(["cat/1.png", "cat/young/2.png", "dog/3.png", "4.png"])[0]
     ['cat', 'cat', 'dog', None]
     >>> folder_labels(["all/1.png", "all/2.png"])[0]
@@ -181,8 +181,7 @@ def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | No
     if classes < 2:
         return [None] * len(paths), parts, []
     if classes > len(paths) / 2:
-        return [None] * len(paths), parts, ["hardly two images share a folder: folder names are not taken "
-                                            "for labels"]
+        return [None] * len(paths), parts, ["hardly two images share a folder: such names are not taken for labels"]
     return labels, parts, [f"labels are the names of {classes:,} folders"]
 
 

@@ -1,12 +1,13 @@
 """Data sets on the Hugging Face hub, `hf:NAME` or `hf:NAME:CONFIG`, through `datasets` → a `Source`."""
 
+import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.source import PARTS, Source, printable
-from latentviz.modalities.image.tables import find_images, first_line, table_source
+from latentviz.modalities.image.tables import find_images, first_line, quiet, table_source
 
 T = TypeVar("T")
 
@@ -59,16 +60,21 @@ def _ask(path: str, call: Callable[[str, str | None], T]) -> T:
     if not name:
         raise DataError(f"{path}: no data set is named; write hf:NAME or hf:NAME:CONFIG, as in "
                         "hf:ylecun/mnist")
+    # The client logs each of its tries; one line at the end says as much.
+    client = logging.getLogger("huggingface_hub")
+    level = client.level
+    client.setLevel(logging.CRITICAL)
     try:
-        result: Any = call(name, config or None)
+        with quiet():
+            return call(name, config or None)
     except Exception as error:  # noqa: BLE001 - see above
         raise DataError(f"{printable(path)}: cannot be had from the Hugging Face hub ({_said(error)}); check "
                         "the name at "
                         "https://huggingface.co/datasets and the network, or fetch the files and give their "
                         "folder"
                         ) from None
-    answer: T = result
-    return answer
+    finally:
+        client.setLevel(level)
 
 
 def _said(error: Exception) -> str:

@@ -70,7 +70,8 @@ def conv_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple
     channels = [c, *(min(width * 2**i, 4 * width) for i in range(len(sizes) - 1))]
     down: list[nn.Module] = []
     for c_in, c_out in zip(channels, channels[1:], strict=False):
-        down += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.SiLU()]
+        # Batch normalisation makes the contrast learn faster: see docs/experiments.md.
+        down += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.SiLU()]
     flat, hidden = channels[-1] * math.prod(sizes[-1]), 8 * width
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, hidden), nn.SiLU(), nn.Linear(hidden, 2 * latent_dim))
     up: list[nn.Module] = []

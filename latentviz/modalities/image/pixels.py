@@ -112,7 +112,8 @@ def to_uint8(values: np.ndarray, black: float, white: float) -> np.ndarray:
         return values
     scale = 255 / (white - black) if white > black else 0.0
     scaled = (values.astype(np.float64) - black) * scale
-    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    rounded: np.ndarray = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    return rounded
 
 
 def deep_values(image: Image.Image) -> np.ndarray:

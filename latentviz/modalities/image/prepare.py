@@ -26,8 +26,9 @@ IMAGES = "images.npy"
 # Fewer images make neither a validation set nor a neighbourhood to draw a map from.
 FEWEST = 16
 
+# Pillow decodes outside Python's lock, so that threads use all cores and need no copies between processes.
+WORKERS = min(32, os.cpu_count() or 1)
 _BLOCK = 64  # images a thread decodes in one go
-_OWN_COLUMNS = ("id", "split", "label", "source")
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,11 @@ def prepare(data: ImageData, cache: Path, seed: int) -> Prepared:
     Raises:
         DataError: the data cannot be read, nothing can be learnt from it, or the cache cannot be written.
     """
-    with strict(), ThreadPoolExecutor(max_workers=min(32, os.cpu_count() or 1)) as pool:
+    with strict(), ThreadPoolExecutor(max_workers=WORKERS) as pool:
         try:
             source = read(data)
-            _enough(len(source), len(source), data)
+            if not source.bad:
+                _enough(len(source), len(source), data)
             shape = survey(source, data, pool)
             written = _write(source, data, shape, cache / IMAGES, pool)
         except BaseException:
@@ -125,7 +127,7 @@ def _write(source: Source, data: ImageData, shape: Shape, file: Path, pool: Thre
     except OSError as error:
         size = len(source) * int(np.prod(shape.chw)) / 1e6
         raise DataError(f"{file}: cannot be written ({error.strerror or error}); the decoded images need "
-                        f"{size:,.0f} MB; "
+                        f"{size:,.1f} MB; "
                         "make room, or choose another folder with --outputs DIR") from None
     digest.update(repr((len(good), shape.chw)).encode())
     return _Written(good, bad, digest.digest())
@@ -144,10 +146,9 @@ def _decoded(source: Source, data: ImageData, shape: Shape, pool: ThreadPoolExec
     """Yields (rows, uint8 (b, c, h, w), bad items) in order; a bounded number of blocks is ahead at any time."""
     waiting: deque[Future[_Block]] = deque()
     starts = iter(range(0, len(source), _BLOCK))
-    ahead = 4 * min(32, os.cpu_count() or 1)
     with tqdm(total=len(source), desc="reading images", unit="image", delay=1, leave=False, disable=None) as bar:
         while True:
-            while len(waiting) < ahead and (start := next(starts, None)) is not None:
+            while len(waiting) < 4 * WORKERS and (start := next(starts, None)) is not None:
                 rows = range(start, min(start + _BLOCK, len(source)))
                 waiting.append(pool.submit(_decode_block, source, data, shape, rows))
             if not waiting:

@@ -20,7 +20,6 @@ from latentviz.modalities.image.pixels import (
     flatten,
     header,
     is_grey,
-    reason,
     value_range,
 )
 from latentviz.modalities.image.source import Source
@@ -71,7 +70,7 @@ def survey(source: Source, data: ImageData, pool: ThreadPoolExecutor) -> Shape:
         DataError: the size asked for is outside what the networks are built for.
     """
     rows = spread(len(source), _HEADERS)
-    seen = _gather(pool, lambda row: _header(source, row), rows)
+    seen = _look(source, rows, header, pool, decoded=False)
     headers = [head for _, head in seen]
     height, width, notes = choose_size(headers, data)
     deep = [row for row, head in seen if head.mode in DEEP_MODES]
@@ -126,49 +125,50 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
     return height, width, [note]
 
 
-def _header(source: Source, row: int) -> Header:
-    with source.open(row) as image:
-        return header(image)
+def _deep_scale(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> tuple[float, float] | None:
+    """Returns the values of black and white for a whole set, so that its images stay comparable."""
 
-
-def _flat(source: Source, row: int) -> Image.Image:
-    with source.open(row) as image:
-        image.draft(None, (2 * LARGEST_AUTO, 2 * LARGEST_AUTO))
-        return flatten(image)
-
-
-def _deep_ends(source: Source, row: int) -> tuple[float, float, bool]:
-    with source.open(row) as image:
+    def ends(image: Image.Image) -> tuple[float, float, bool]:
         values = deep_values(image)
         return float(values.min()), float(values.max()), values.dtype.kind in "iu"
 
-
-def _deep_scale(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> tuple[float, float] | None:
-    """Returns the values of black and white for a whole set, so that its images stay comparable."""
-    ends = [e for _, e in _gather(pool, lambda row: _deep_ends(source, row), _thin(rows))]
-    if not ends:
+    seen = [found for _, found in _look(source, _thin(rows), ends, pool, decoded=True)]
+    if not seen:
         return None
-    lows, highs, integer = zip(*ends, strict=True)
+    lows, highs, integer = zip(*seen, strict=True)
     return value_range(min(lows), max(highs), integer=all(integer))
 
 
 def _all_grey(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> bool:
-    return all(grey for _, grey in _gather(pool, lambda row: is_grey(_flat(source, row)), _thin(rows)))
+    looks = _look(source, _thin(rows), lambda image: is_grey(flatten(image)), pool, decoded=True)
+    return all(grey for _, grey in looks)
 
 
 def _thin(rows: Sequence[int]) -> list[int]:
     return [rows[place] for place in spread(len(rows), _DECODED)]
 
 
-def _gather(pool: ThreadPoolExecutor, look: Callable[[int], T], rows: Sequence[int]) -> list[tuple[int, T]]:
-    """Returns (row, what was seen) of the rows that can be read; the others are counted when all are decoded."""
+def _look(
+    source: Source, rows: Sequence[int], see: Callable[[Image.Image], T], pool: ThreadPoolExecutor, *, decoded: bool
+) -> list[tuple[int, T]]:
+    """Returns (row, what `see` made of the image) for the rows that can be read.
+
+    The others are not counted here: they are when all images are decoded.
+    """
 
     def attempt(row: int) -> T | None:
         try:
-            return look(row)
-        except Exception as error:  # noqa: BLE001 - whatever Pillow raises on a damaged file
-            if not isinstance(error, Unreadable):
-                reason(error)
+            image = source.open(row)
+            if decoded:
+                image.draft(None, (2 * LARGEST_AUTO, 2 * LARGEST_AUTO))  # JPEG's colours and modes need no detail
+                image.load()
+        except Exception:  # noqa: BLE001 - damaged files make Pillow raise nearly anything
             return None
+        try:
+            return see(image)
+        except Unreadable:
+            return None
+        finally:
+            image.close()
 
     return [(row, seen) for row, seen in zip(rows, pool.map(attempt, rows), strict=True) if seen is not None]

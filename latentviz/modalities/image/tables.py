@@ -3,6 +3,7 @@
 import io
 import logging
 import shutil
+import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -118,7 +119,8 @@ def quiet() -> Iterator[None]:
     import datasets  # noqa: PLC0415 - two seconds to import
 
     bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
-    datasets.disable_progress_bars()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     datasets.logging.set_verbosity(logging.ERROR)
     try:
         yield
