@@ -32,6 +32,7 @@ SMALLEST, LARGEST = 8, 512  # pixels a side: what the networks are built for
 
 _HEADERS = 4096  # headers read for sizes and modes: the median's error is below 2 %
 _DECODED = 512  # images decoded for colour and value range
+_GREY_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,16 @@ def _deep_scale(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -
 
 
 def _all_grey(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> bool:
-    looks = _look(source, _thin(rows), lambda image: is_grey(flatten(image)), pool, decoded=True)
-    return all(grey for _, grey in looks)
+    thin = _thin(rows)
+    for start in range(0, len(thin), _GREY_BLOCK):  # where there is colour, the first few show it
+        block = thin[start : start + _GREY_BLOCK]
+        if not all(grey for _, grey in _look(source, block, _shows_no_colour, pool, decoded=True)):
+            return False
+    return True
+
+
+def _shows_no_colour(image: Image.Image) -> bool:
+    return is_grey(flatten(image))
 
 
 def _thin(rows: Sequence[int]) -> list[int]:
