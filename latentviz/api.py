@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,7 @@ def _settings(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Returns nested settings from keyword arguments: sections as mappings, or dotted keys."""
     nested: dict[str, Any] = {}
     for key, value in sections.items():
-        parts = key.split(".")
-        for part in reversed(parts[1:]):
-            value = {part: value}
-        nested = merge(nested, {parts[0]: value})
+        nested = merge(nested, reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), value))
     return nested
 
 
@@ -89,7 +86,7 @@ class Result:
 
     @cached_property
     def points(self) -> pd.DataFrame:
-        """The table: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source, …"""
+        """The table: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source, and more."""
         frame: pd.DataFrame = self.folder.points().to_pandas()
         return frame
 

@@ -125,7 +125,7 @@ def _choose(words: list[str]) -> tuple[str, list[str]]:
         parser.print_help()
         parser.exit(0)
     parser.parse_args(words)
-    parser.exit(2)
+    raise SystemExit(2)
 
 
 def _split(parser: Parser, words: Sequence[str]) -> dict[str, object]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latentviz.config import merge, parse_overrides
+from latentviz.config import parse_overrides
 from latentviz.errors import RunError
 
 Overrides = Sequence[str] | Mapping[str, Any]

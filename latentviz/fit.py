@@ -20,6 +20,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from tqdm import tqdm
 
 from latentviz.config import FitConfig, validate
@@ -100,7 +101,7 @@ def check_trainer(arguments: dict[str, Any]) -> None:
     try:
         with _quiet():
             pl.Trainer(**arguments, logger=False, enable_progress_bar=False, enable_checkpointing=False)
-    except (ValueError, TypeError, pl.utilities.exceptions.MisconfigurationException) as error:
+    except (ValueError, TypeError, MisconfigurationException) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from None
 
 
@@ -136,18 +137,23 @@ class Repeatable(Callback):
         torch.manual_seed(mixed)
 
 
+def _vae(module: pl.LightningModule) -> VAE:
+    assert isinstance(module, VAE)
+    return module
+
+
 class EpochMeans(Callback):
     """Logs the epoch's means; first among the callbacks, so that the others find them."""
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the validation means."""
         del trainer
-        self.log_dict(pl_module.epoch_means("val"), sync_dist=True)
+        pl_module.log_dict(_vae(pl_module).epoch_means("val"), sync_dist=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the training means."""
         del trainer
-        self.log_dict(pl_module.epoch_means("train"), sync_dist=True)
+        pl_module.log_dict(_vae(pl_module).epoch_means("train"), sync_dist=True)
 
 
 class Guard(Callback):
@@ -228,7 +234,7 @@ class Samples(Callback):
 
 
 class Bar(Callback):
-    """A progress bar over the whole training with ETA, loss, log-likelihood and KL; without a terminal, a line an epoch."""
+    """A progress bar over the training with ETA, loss, log-likelihood and KL; without a terminal, a line an epoch."""
 
     REFRESH = 0.5  # seconds; reading the numbers waits for the device, so not each step
 
@@ -251,7 +257,7 @@ class Bar(Callback):
         if time.monotonic() - self.read > self.REFRESH:
             self.read = time.monotonic()
             self.bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False)
-            latest = pl_module.latest
+            latest = _vae(pl_module).latest
             self.bar.set_postfix_str(f"loss {latest['loss']:.1f}, log-likelihood {latest['log_likelihood']:.1f}, "
                                      f"KL {latest['kl']:.1f}", refresh=False)
         self.bar.update()
@@ -281,25 +287,20 @@ class Bar(Callback):
             self.bar = None
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801 - reads as a function
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Keeps Lightning's start-up remarks from the user, who can do nothing about them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch",
-                                                             "lightning_fabric")]
-
-    def __enter__(self) -> None:
-        super().__enter__()
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        self.levels = [logger.level for logger in self.loggers]
-        for logger in self.loggers:
+        for logger in loggers:
             logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *error: object) -> None:
-        for logger, level in zip(self.loggers, self.levels, strict=True):
-            logger.setLevel(level)
-        super().__exit__(*error)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @contextmanager

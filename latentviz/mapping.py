@@ -61,7 +61,7 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
     notes, reduction = [], config.reduce
     if reduction.n_neighbors >= n:
         lowered = max(2, n - 1)
-        notes.append(f"reduce.n_neighbors: {reduction.n_neighbors} neighbours cannot be had of {n} items; using {lowered}")
+        notes.append(f"reduce.n_neighbors: {n} items have no {reduction.n_neighbors} neighbours each; using {lowered}")
         reduction = reduction.model_copy(update={"n_neighbors": lowered})
     return config.model_copy(update={"reduce": reduction}), notes
 

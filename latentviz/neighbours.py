@@ -39,10 +39,7 @@ def neighbours(mu: np.ndarray, k: int, *, metric: str = "euclidean", seed: int =
     vectors = np.ascontiguousarray(mu, np.float32)
     if metric == "cosine":
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    if len(mu) <= EXACT_BELOW:
-        found = exact_neighbours(vectors, k)
-    else:
-        found = _descent(vectors, k, seed)
+    found = exact_neighbours(vectors, k) if len(mu) <= EXACT_BELOW else _descent(vectors, k, seed)
     # For unit vectors ‖a − b‖² = 2·(1 − cosine).
     return Neighbours(found.indices, found.distances**2 / 2) if metric == "cosine" else found
 

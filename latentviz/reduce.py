@@ -32,7 +32,8 @@ def compile_in_background() -> None:
 
     if os.environ.get("LATENTVIZ_COMPILE_AHEAD", "1") == "0":
         return
-    code = ("import os, numpy as np; getattr(os, 'nice', abs)(15); from latentviz.neighbours import neighbours; from latentviz.reduce import umap_reduce; "
+    code = ("import os, numpy as np; getattr(os, 'nice', abs)(15); "
+            "from latentviz.neighbours import neighbours; from latentviz.reduce import umap_reduce; "
             "x = np.random.default_rng(0).normal(size=(64, 4)).astype('float32'); "
             "umap_reduce(x, neighbours(x, 5), 2)")
     subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,  # noqa: S603

@@ -165,7 +165,7 @@ class Run:
         if isinstance(run, Run):
             return cls(run.path)
         folder = Path(outputs)
-        found = sorted((p.parent for p in folder.glob("*/config.yaml") if not p.parent.name.startswith(".")),
+        found = sorted((p.parent for p in folder.glob("*/config.yaml") if p.parent.name[0] != "."),
                        key=lambda p: (p / "config.yaml").stat().st_mtime)
         if run is None:
             if not found:
@@ -195,7 +195,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether `fit` came to its end."""
-        return self.info_file.exists()
+        return bool(self.info_file.exists())
 
     def require(self, file: Path) -> Path:
         """Returns `file` of this run.

@@ -49,8 +49,7 @@ def load_config(source: str, overrides: Mapping[str, Any]) -> tuple[FitConfig, s
         values = read_yaml(path)
     else:
         name, origin = run_name(source), source
-        kind = _kind(overrides) or detect(source)
-        values = {"data": {"kind": kind, "path": source}}
+        values = {"data": {"kind": _kind(overrides) or detect(source), "path": source}}
     values = merge(values, overrides)
     data = values.get("data")
     kind = data.get("kind") if isinstance(data, Mapping) else None

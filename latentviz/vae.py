@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
+from torch.distributions import Independent, Normal
 
 from latentviz.contrast import info_nce
 from latentviz.elbo import ELBO, distortion, kl_per_dimension, standard_normal, with_free_bits
@@ -53,7 +53,7 @@ class VAE(pl.LightningModule):
         self.latest: dict[str, Tensor] = {}
 
     @property
-    def prior(self) -> Independent:
+    def prior(self) -> "Independent[Normal]":
         """p(z) = N(0, I), event shape (d,)."""
         return standard_normal(self.latent_dim, next(self.parameters()))
 
@@ -117,9 +117,10 @@ class VAE(pl.LightningModule):
 
     def epoch_means(self, split: str) -> dict[str, Tensor]:
         """Returns the means over the epoch's items of loss, log-likelihood and KL so far, and forgets them."""
-        n = self.totals.pop(f"{split}_n", None)
-        names = [] if n is None else [name for name in self.totals if name.startswith(f"{split}_")]
-        return {name: self.totals.pop(name) / n for name in names}
+        if f"{split}_n" not in self.totals:
+            return {}
+        n = self.totals.pop(f"{split}_n")
+        return {name: self.totals.pop(name) / n for name in list(self.totals) if name.startswith(f"{split}_")}
 
     def configure_optimizers(self) -> Any:
         """Returns Adam with a short linear rise and a cosine fall of the learning rate, stepped each batch."""

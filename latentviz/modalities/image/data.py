@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -42,7 +43,7 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-def _as_is(batch: Tensor) -> Tensor:
+def _as_is(batch: Any) -> Any:
     return batch
 
 
@@ -109,7 +110,7 @@ class ImageDataModule(pl.LightningDataModule):
         return DataLoader(Pixels(self.images, self.val), 4 * self.batch_size, collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
-        """Turns pixels into floats on the device, and pairs (2, b, …) into two views and the first one's clean image."""
+        """Turns pixels into floats on the device, and pairs (2, b, …) into two views and the first's clean image."""
         x = to_float(batch)
         if x.ndim == 4 or self.views is None:
             return Batch(x, x)

@@ -53,7 +53,8 @@ class ImageKind:
             c = float(f"{scale_to_variance(images, config.seed_everything):.4g}")
             model = model.model_copy(update={"c": c})
         if model.flip == "auto":
-            model = model.model_copy(update={"flip": bool(model.contrast) and flips_fit(images, config.seed_everything)})
+            flip = bool(model.contrast) and flips_fit(images, config.seed_everything)
+            model = model.model_copy(update={"flip": flip})
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
             steps = max(FEWEST_STEPS, len(prepared.items.train) // config.data.batch_size)
             trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(TRAINING_STEPS / steps)))
@@ -78,7 +79,8 @@ class ImageKind:
     def training(self, cache: Path) -> tuple[ImageDataModule, list[Callback]]:
         """Returns the batches, and what goes on beside the training."""
         model, train, val = self.config.model, self.items.train, self.items.val
-        views, callbacks = None, []
+        views: Views | None = None
+        callbacks: list[Callback] = []
         if model.contrast:
             assert model.flip != "auto"
             views = Views(model.augment, model.flip, np.empty((len(self.images), 0), np.int32))

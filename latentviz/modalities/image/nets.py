@@ -1,5 +1,6 @@
 """Encoder and decoder for images: strided convolutions sized by the image, or an MLP."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.net = net  # (b, c, h, w) → (b, 2d)
 
-    def forward(self, x: Tensor) -> Independent:
+    def forward(self, x: Tensor) -> "Independent[Normal]":
         """Returns the posterior."""
         mu, logvar = self.net(x).chunk(2, dim=-1)  # each (b, d)
         return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
@@ -69,7 +70,7 @@ def conv_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple
     sizes = halvings((h, w))
     channels = [c, *(min(width * 2**i, 4 * width) for i in range(len(sizes) - 1))]
     down: list[nn.Module] = []
-    for c_in, c_out in zip(channels, channels[1:], strict=False):
+    for c_in, c_out in itertools.pairwise(channels):
         # Batch normalisation makes the contrast learn faster: see docs/experiments.md.
         down += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.SiLU()]
     flat, hidden = channels[-1] * math.prod(sizes[-1]), 8 * width

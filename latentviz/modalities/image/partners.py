@@ -12,6 +12,7 @@ from latentviz.modalities.image.augment import principal_components, unit_varian
 from latentviz.modalities.image.data import Pixels, Views, to_float
 from latentviz.neighbours import neighbours
 from latentviz.run import atomic_write
+from latentviz.vae import VAE
 
 RENEW_AT = 0.6  # share of the epochs after which μ knows better than pixels what is near
 ENCODED_AT_A_TIME = 1024
@@ -47,11 +48,12 @@ class Partners(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Renews the neighbours when it is time."""
         if trainer.current_epoch == self.renew_at:
+            assert isinstance(pl_module, VAE)
             content = self._encode(pl_module)[:, : pl_module.content_dim]
             self._search(np.hstack([self.components, unit_variance(content)]))
 
     @torch.no_grad()
-    def _encode(self, vae: pl.LightningModule) -> np.ndarray:
+    def _encode(self, vae: VAE) -> np.ndarray:
         data, parts = Pixels(self.images, self.rows), []
         vae.eval()
         for start in range(0, len(data), ENCODED_AT_A_TIME):
@@ -61,7 +63,7 @@ class Partners(Callback):
         return np.concatenate(parts)
 
     def _search(self, vectors: np.ndarray) -> None:
-        """Puts row numbers of the k nearest into `views.neighbours` (n, k); rows that are not trained on hold their own."""
+        """Puts the rows of the k nearest into `views.neighbours` (n, k); rows that are not trained on hold their own."""
         found = np.repeat(np.arange(len(self.images), dtype=np.int32)[:, None], self.k, axis=1)
         found[self.rows] = self.rows[neighbours(vectors, self.k + 1, seed=self.seed).indices[:, 1:]]
         self.views.neighbours = found
