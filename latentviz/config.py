@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -21,7 +22,7 @@ Auto = Literal["auto"]
 class Section(BaseModel):
     """A frozen group of settings: unknown keys are refused, and nothing changes after it was read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSection(Section):
@@ -59,11 +60,11 @@ class FitConfig(Section):
     @classmethod
     def _known_trainer_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
         names = trainer_parameters()
-        for key in value:
-            if key not in names:
-                raise ValueError(f"{key}: Lightning's Trainer has no such argument.{did_you_mean(key, names)}")
-            if key in OWN_TRAINER_ARGUMENTS:
-                raise ValueError(f"{key}: latentviz sets this itself; leave it out")
+        mistakes = [f"{key}: Lightning's Trainer has no such argument.{did_you_mean(str(key), names)}"
+                    for key in value if key not in names]
+        mistakes += [f"{key}: latentviz sets this itself; leave it out" for key in value if key in OWN_TRAINER_ARGUMENTS]
+        if mistakes:
+            raise ValueError("\n".join(mistakes))  # a line an argument; `_lines` puts the section before each
         return value
 
 
@@ -209,41 +210,78 @@ def validate(section: type[S], values: Mapping[str, Any], source: str) -> S:
     try:
         return section.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_mistake(section, detail) for detail in error.errors()]
+        lines = _mistakes(section, error.errors())
         count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
         raise ConfigError(f"{source}: {count}\n  " + "\n  ".join(lines)) from None
 
 
-def _mistake(section: type[BaseModel], detail: Any) -> str:
-    """Returns one pydantic error as "key.path: what is wrong (got value)"."""
-    path = [part for part in detail["loc"] if part not in _UNION_TAGS]
-    key = ".".join(str(part) for part in path)
-    if detail["type"] == "extra_forbidden":
-        names = _field_names(section, path[:-1])
-        return f"{key}: unknown key; allowed here: {', '.join(names)}.{did_you_mean(str(path[-1]), names)}"
-    if detail["type"] == "missing":
-        return f"{key}: missing; give it a value"
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "value_error":
-        return f"{key}.{message}"
-    return f"{key}: {message[0].lower()}{message[1:]} (got {detail['input']!r})"
+def _mistakes(section: type[BaseModel], details: Iterable[Any]) -> list[str]:
+    """Returns pydantic's errors as lines "key.path: what is wrong (got value)", all that concern one key as one."""
+    found: dict[str, list[Any]] = {}
+    for detail in details:
+        found.setdefault(_key(section, detail["loc"]), []).append(detail)
+    return [line for key, group in found.items() for line in _lines(section, key, group)]
 
 
-# pydantic puts the branch of a union that it tried into the error's path; users know no branches.
-_UNION_TAGS = {"int", "float", "str", "bool", "literal['auto']", "constrained-int", "constrained-float", "none",
-               "list[int]", "tuple[int, int]"}
+def _key(section: type[BaseModel], location: Sequence[Any]) -> str:
+    """Returns the key that an error is about; behind it pydantic puts the branch of a union or the place in a list."""
+    current: Any = section
+    path = []
+    for part in location:
+        path.append(str(part))
+        field = current.model_fields.get(str(part))
+        current = field.annotation if field else None
+        if not _is_section(current):
+            break
+    return ".".join(path)
 
 
-def _field_names(section: type[BaseModel], path: Iterable[Any]) -> list[str]:
-    """Returns the keys allowed in the section that `path` leads to."""
-    current: type[BaseModel] = section
-    for part in path:
-        annotation = current.model_fields[str(part)].annotation
-        nested = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)]
-        if not nested:
-            return []
-        current = nested[0]
-    return list(current.model_fields)
+def _lines(section: type[BaseModel], key: str, details: Sequence[Any]) -> list[str]:
+    """Returns what to say about one key."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = cast("type[BaseModel]", section.model_fields[parent].annotation)
+    by_type = {detail["type"]: detail for detail in details}
+    if "extra_forbidden" in by_type:
+        names = section.model_fields
+        return [f"{key}: unknown key; allowed here: {', '.join(names)}.{did_you_mean(last, names)}"]
+    if "missing" in by_type:
+        return [f"{key}: missing; give it a value"]
+    if "value_error" in by_type:
+        message = by_type["value_error"]["msg"].removeprefix("Value error, ")
+        return [f"{key}.{line}" for line in message.splitlines()]
+    # A number out of range had the right type, so that the other branches of the union need no mention.
+    bounds = [d for d in details if d["type"].startswith(("greater_than", "less_than", "finite_number"))]
+    if bounds:
+        rule = bounds[0]["msg"].removeprefix("Input should be ")
+        return [f"{key}: must be {rule} (got {bounds[0]['input']!r})"]
+    allowed = _allowed(section.model_fields[last].annotation)
+    got = details[0]["input"]  # the first branch is one that looks at the whole value
+    near = did_you_mean(got, [word.strip("'") for word in allowed]) if isinstance(got, str) else ""
+    return [f"{key}: must be {' or '.join(allowed)} (got {got!r}).{near}"]
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _allowed(annotation: Any) -> list[str]:
+    """Returns in words which values a type allows.
+
+    >>> _allowed(int | Auto), _allowed(tuple[int, int]), _allowed(Literal["conv", "mlp"])
+    (['a whole number', "'auto'"], ['[a whole number, a whole number]'], ["'conv'", "'mlp'"])
+    """
+    inner, origin = get_args(annotation), get_origin(annotation)
+    if origin is Literal:
+        return [repr(value) for value in inner]
+    if origin in {Union, UnionType}:
+        return [word for branch in inner for word in _allowed(branch)]
+    if origin is tuple:
+        return [f"[{', '.join(' or '.join(_allowed(branch)) for branch in inner)}]"]
+    return [_WORDS.get(annotation, "a section of keys")]
 
 
 def dump(config: Section) -> str:
