@@ -1,0 +1,46 @@
+// Runs first and inline: inflates the other scripts out of the file's own blocks and starts the map.
+"use strict";
+
+globalThis.latentviz = {
+  /** Returns the raw bytes of a block, or null where the file has none of this name. */
+  bytes(name) {
+    const element = document.getElementById(`lv-${name}`);
+    if (!element) return null;
+    const text = element.textContent;
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+    const binary = atob(text);
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    return bytes;
+  },
+
+  /** Returns the inflated bytes of a block, or null. */
+  async inflate(name) {
+    const bytes = this.bytes(name);
+    if (!bytes) return null;
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  },
+
+  /** Runs a block of JavaScript as an ordinary script of this page. */
+  async run(name) {
+    const script = document.createElement("script");
+    script.textContent = new TextDecoder().decode(await this.inflate(name));
+    document.head.append(script);
+    script.remove();
+  },
+
+  /** Says in the page what went wrong; nobody opens the console of a map. */
+  fail(error) {
+    const line = document.getElementById("boot");
+    line.hidden = false;
+    line.textContent = `The map could not be opened: ${error && error.message ? error.message : error}`;
+  },
+};
+
+globalThis.latentviz.started = performance.now();
+if (typeof DecompressionStream === "undefined") {
+  globalThis.latentviz.fail("this browser is too old (it needs Chrome 80, Firefox 113, Safari 16.4 or later).");
+} else {
+  globalThis.latentviz.run("app").catch((error) => globalThis.latentviz.fail(error));
+}

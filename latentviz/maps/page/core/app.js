@@ -1,0 +1,172 @@
+// Puts the map together: store, state, view, renderer; then every layer in turn. The only place that knows them all.
+
+import { el } from "./dom.js";
+import { PLOTLY_LIMIT, makeFigure } from "./figure.js";
+import { listen } from "./gestures.js";
+import { makeGrid } from "./grid.js";
+import { SHOWN, makePaint, pointRadius } from "./paint.js";
+import { makeState } from "./state.js";
+import { loadStore } from "./store.js";
+import { makeView } from "./view.js";
+import { makeWebgl } from "./webgl.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** Opens the map with the given layers, in their order. */
+export async function start(layers) {
+  const store = await loadStore();
+  const state = makeState({
+    hidden: new Set(), isolated: new Set(), masks: new Map(), selection: null, colour: { key: "cluster" }, cluster: null,
+    pinned: -1, hovered: -1, tool: "pan", dark: false, names: new Map(), panel: null, spot: null,
+  });
+  const view = makeView(store.bounds);
+  const map = {
+    store, state, view, grid: makeGrid(store), paint: makePaint(store, state), tools: {}, keys: [], overlays: [],
+    stage: byId("stage"), surface: byId("surface"), left: byId("left"), right: byId("right"), bottom: byId("bottom"),
+    timings: { data: performance.now() },
+  };
+  addFinders(map);
+  addDrawing(map);
+  globalThis.latentviz.map = map;
+  document.title = store.meta.title;
+  measure(map);
+  map.renderer = makeWebgl(byId("points"), store, map.paint, state);
+  for (const layer of layers) await layer(map);
+  view.fit(false);
+  map.repaint();
+  listen(map);
+  new ResizeObserver(() => measure(map)).observe(map.stage);
+  byId("boot").hidden = true;
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    map.timings.paint = performance.now();
+    plot(map).catch((error) => globalThis.latentviz.fail(error));
+  }));
+}
+
+/** Adds what looks things up: names, clusters, the point under a place. */
+function addFinders(map) {
+  const { store, state, view, grid, paint } = map;
+  const byCluster = new Map(store.groups.map((cluster) => [cluster.id, cluster]));
+  Object.assign(map, {
+    cluster: (id) => byCluster.get(id),
+    nameOf: (id) => state.values.names.get(id) ?? byCluster.get(id)?.name ?? `Cluster ${id}`,
+    /** Returns the shown point nearest to a place on the screen, or −1. */
+    pointAt({ px, py, touch }) {
+      const reach = (touch ? 22 : Math.max(9, pointRadius(store.n, view) + 4)) / view.scale;
+      const found = grid.nearest(view.toDataX(px), view.toDataY(py), reach, 1, (i) => paint.level[i] === SHOWN);
+      return found.length ? found[0][0] : -1;
+    },
+    /** Moves to a point, close enough to see it among its neighbours. */
+    flyToPoint(i) {
+      view.fly({ x: store.x[i], y: store.y[i], scale: Math.max(view.scale, view.home * 5) });
+    },
+    /** Moves so that the points `indexes` fill the window. */
+    flyToPoints(indexes) {
+      if (indexes.length) view.fly(view.framing(boxOf(store, indexes), 1.25));
+    },
+    hover(at) {
+      const i = at ? map.pointAt(at) : -1;
+      map.pointer = at;
+      state.set({ hovered: at && at.touch ? -1 : i, spot: at ? { x: view.toDataX(at.px), y: view.toDataY(at.py) } : null });
+      map.surface.classList.toggle("over-point", i >= 0);
+    },
+    click(at) {
+      state.set({ hovered: -1, pinned: map.pointAt(at), spot: { x: view.toDataX(at.px), y: view.toDataY(at.py) } });
+    },
+    /** Says something to readers who cannot see the map. */
+    say(text) {
+      byId("live").textContent = text;
+    },
+  });
+}
+
+/** Returns the box of data around points; the outermost hundredth is left out of large groups. */
+function boxOf(store, indexes) {
+  const cut = indexes.length > 200 ? 0.005 : 0;
+  const ends = (values) => {
+    const sorted = Float32Array.from(indexes, (i) => values[i]).sort();
+    return [sorted[Math.floor(cut * (sorted.length - 1))], sorted[Math.ceil((1 - cut) * (sorted.length - 1))]];
+  };
+  const [x0, x1] = ends(store.x);
+  const [y0, y1] = ends(store.y);
+  const least = (store.bounds.x1 - store.bounds.x0) / 60;
+  return { x0: x0 - least, x1: x1 + least, y0: y0 - least, y1: y1 + least };
+}
+
+/** Adds drawing: the renderer below, Plotly above it, and what layers draw on the overlay. */
+function addDrawing(map) {
+  const { state, view, paint } = map;
+  const canvas = byId("overlay");
+  const pen = canvas.getContext("2d");
+  let waiting = 0;
+
+  map.redraw = () => {
+    const ratio = globalThis.devicePixelRatio || 1;
+    const [width, height] = [Math.round(view.width * ratio), Math.round(view.height * ratio)];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, view.width, view.height);
+    for (const draw of map.overlays) draw(pen);
+  };
+  /** Draws the overlay in the next frame. */
+  map.touch = () => {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
+      map.redraw();
+    });
+  };
+  map.repaint = () => {
+    paint.update();
+    map.renderer?.recolour();
+    map.figure?.recolour(view);
+    view.changed();
+  };
+  state.on("hidden isolated masks selection colour dark", map.repaint);
+  state.on("hovered pinned cluster", map.touch);
+  view.on(() => {
+    map.renderer?.draw(view);
+    map.figure?.draw(view);
+    map.redraw();
+  });
+}
+
+function measure(map) {
+  const { view, stage } = map;
+  const first = view.width === 1;
+  const [width, height] = [stage.clientWidth || 1, stage.clientHeight || 1];
+  if (width === view.width && height === view.height) return;
+  const showsAll = Math.abs(view.scale / view.home - 1) < 0.01;
+  Object.assign(view, { width, height });
+  const wide = width > 900;
+  view.inset = wide ? { left: 24, right: 290, top: 24, bottom: 72 } : { left: 12, right: 12, top: 64, bottom: 84 };
+  if (first) return;
+  if (showsAll) view.fit(false);
+  else view.changed();
+}
+
+/** Loads Plotly and makes the figure, which then draws small maps and carries the axes of all. */
+async function plot(map) {
+  const { store, view, paint } = map;
+  await globalThis.latentviz.run("plotly");
+  const mode = map.renderer === null ? "svg" : store.n <= PLOTLY_LIMIT ? "scattergl" : "axes";
+  map.mode = mode;
+  const figure = makeFigure(byId("plot"), store, paint, mode);
+  await figure.create(view);
+  map.figure = figure;
+  if (mode === "svg" && figure.stride > 1) map.notice(`No WebGL here: a sample is drawn, 1 in ${figure.stride} of ${store.n.toLocaleString("en")} points.`);
+  else if (mode === "svg") map.notice("No WebGL here: the points are drawn as SVG.");
+  if (mode === "scattergl") {
+    map.renderer = null;
+    byId("points").hidden = true;
+  }
+  figure.draw(view);
+  map.timings.plot = performance.now();
+  document.documentElement.dataset.ready = mode;
+}
+
+/** Adds a layer's panel to a side; hidden panels keep their place. */
+export function panel(side, className, ...children) {
+  const element = el("section", { className: `panel ${className}` }, ...children);
+  side.append(element);
+  return element;
+}

@@ -1,0 +1,111 @@
+// The points as one WebGL2 draw call: what keeps a million of them moving. Plotly's axes lie on top of it.
+
+import { pointOpacity, pointRadius } from "./paint.js";
+
+const VERTEX = `#version 300 es
+in vec2 place;
+in vec4 colour;
+uniform vec2 scale, shift;
+uniform float size, faint;
+out vec4 tint;
+void main() {
+  bool isFaint = colour.a < 0.2;
+  bool drawn = colour.a > 0.0 && isFaint == (faint > 0.5);
+  gl_Position = drawn ? vec4(place * scale + shift, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
+  gl_PointSize = size;
+  tint = colour;
+}`;
+
+// A disc with a soft edge; large ones have a rim in the paper's colour, so that they part where they overlap.
+const FRAGMENT = `#version 300 es
+precision highp float;
+in vec4 tint;
+uniform float size, opacity;
+uniform vec3 paper;
+out vec4 pixel;
+void main() {
+  float from = length(gl_PointCoord - 0.5) * size;
+  float cover = clamp(size * 0.5 - from, 0.0, 1.0);
+  if (cover <= 0.0) discard;
+  float rim = clamp(from - size * 0.5 + 1.9, 0.0, 1.0) * smoothstep(7.0, 12.0, size) * step(0.5, tint.a);
+  float alpha = tint.a * opacity * cover;
+  pixel = vec4(mix(tint.rgb, paper, rim * 0.8) * alpha, alpha);
+}`;
+
+/** Returns a renderer of the points on a canvas, or null where the browser has no WebGL2. */
+export function makeWebgl(canvas, store, paint, state) {
+  const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, preserveDrawingBuffer: true, powerPreference: "high-performance" });
+  if (!gl) return null;
+  const program = link(gl);
+  const place = new Uint16Array(2 * store.n);
+  for (let i = 0; i < store.n; i++) {
+    place[2 * i] = store.qx[i];
+    place[2 * i + 1] = store.qy[i];
+  }
+  attribute(gl, program, "place", 2, gl.UNSIGNED_SHORT, place);
+  const colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, paint.rgba);
+  const uniform = (name) => gl.getUniformLocation(program, name);
+  const at = Object.fromEntries(["scale", "shift", "size", "faint", "opacity", "paper"].map((name) => [name, uniform(name)]));
+  gl.useProgram(program);
+  gl.enable(gl.BLEND);
+  gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+
+  return {
+    recolour() {
+      gl.bindBuffer(gl.ARRAY_BUFFER, colours);
+      gl.bufferSubData(gl.ARRAY_BUFFER, 0, paint.rgba);
+    },
+    draw(view) {
+      const ratio = globalThis.devicePixelRatio || 1;
+      const width = Math.round(view.width * ratio);
+      const height = Math.round(view.height * ratio);
+      if (canvas.width !== width || canvas.height !== height) {
+        canvas.width = width;
+        canvas.height = height;
+      }
+      gl.viewport(0, 0, width, height);
+      gl.clearColor(0, 0, 0, 0);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      const { x0, y0, x1, y1 } = store.bounds;
+      const across = (2 * view.scale) / view.width;
+      const up = (2 * view.scale) / view.height;
+      gl.uniform2f(at.scale, (x1 - x0) * across, (y1 - y0) * up);
+      gl.uniform2f(at.shift, (x0 - view.x) * across, (y0 - view.y) * up);
+      gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(paint.shown || store.n, view) * ratio));
+      gl.uniform1f(at.opacity, pointOpacity(paint.shown || store.n, view));
+      gl.uniform3fv(at.paper, state.values.dark ? [0.055, 0.063, 0.078] : [1, 1, 1]);
+      for (const faint of paint.anyFaint ? [1, 0] : [0]) {
+        gl.uniform1f(at.faint, faint);
+        gl.drawArrays(gl.POINTS, 0, store.n);
+      }
+    },
+    /** Waits until the picture is on the screen; what a benchmark times. */
+    finish() {
+      gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+    },
+  };
+}
+
+function link(gl) {
+  const program = gl.createProgram();
+  for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    const shader = gl.createShader(type);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
+  return program;
+}
+
+/** Uploads an attribute, its integers read as fractions of their range; returns the buffer. */
+function attribute(gl, program, name, size, type, data) {
+  const buffer = gl.createBuffer();
+  gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+  gl.bufferData(gl.ARRAY_BUFFER, data, gl.DYNAMIC_DRAW);
+  const location = gl.getAttribLocation(program, name);
+  gl.enableVertexAttribArray(location);
+  gl.vertexAttribPointer(location, size, type, true, 0, 0);
+  return buffer;
+}

@@ -1,0 +1,75 @@
+// The legend as a list of clusters: click isolates one, a click again restores all; hide, sort.
+
+import { panel } from "../core/app.js";
+import { clip, el, iconButton, icon } from "../core/dom.js";
+import { toggled } from "../core/state.js";
+
+const ORDERS = {
+  size: (a, b) => b.size - a.size,
+  name: (a, b, map) => map.nameOf(a.id).localeCompare(map.nameOf(b.id), undefined, { numeric: true }),
+  persistence: (a, b) => (b.persistence ?? -1) - (a.persistence ?? -1),
+};
+
+/** Adds the list of clusters on the right. */
+export function clusters(map) {
+  const { store, state } = map;
+  const list = el("ul", { className: "cluster-list" });
+  const known = store.groups.filter(({ id }) => id >= 0);
+  const orders = Object.keys(ORDERS).filter((key) => key !== "persistence" || known.some((c) => typeof c.persistence === "number"));
+  const sort = el("select", { "aria-label": "Sort clusters by", onchange: order }, ...orders.map((key) => el("option", { value: key }, key)));
+  const all = el("button", { type: "button", className: "link", onclick: () => state.set({ isolated: new Set(), hidden: new Set() }) }, "Show all");
+  const head = el("header", {}, el("h2", {}, known.length === 1 ? "1 cluster" : `${known.length} clusters`), all, sort);
+  map.clusterPanel = panel(map.right, "clusters", head, list);
+  map.clusterPanel.setAttribute("aria-label", "Clusters");
+
+  const rows = new Map(store.groups.map((cluster) => [cluster.id, row(cluster)]));
+
+  function row(cluster) {
+    const name = el("span", { className: "name", dir: "auto" });
+    const main = el("button", { type: "button", className: "main", "aria-pressed": "false", onclick: (event) => isolate(cluster.id, event.shiftKey || event.ctrlKey || event.metaKey) },
+      map.swatch(cluster.id), name, el("span", { className: "check" }, "✓"), el("span", { className: "size" }, cluster.size.toLocaleString("en")));
+    const eye = iconButton("eye", "Hide this cluster", () => state.set({ hidden: toggled(state.values.hidden, cluster.id) }), { className: "icon-button small eye" });
+    const bar = el("span", { className: "bar" });
+    bar.style.width = `${Math.max(1, (100 * cluster.size) / Math.max(...store.groups.map(({ size }) => size)))}%`;
+    bar.style.background = cluster.id < 0 ? "var(--noise)" : cluster.colour;
+    const item = el("li", { className: cluster.id < 0 ? "noise" : "", "data-cluster": String(cluster.id) }, bar, main, eye);
+    item.addEventListener("pointerenter", () => state.set({ cluster: cluster.id }));
+    item.addEventListener("pointerleave", () => state.set({ cluster: state.values.openCluster ?? null }));
+    return { cluster, item, name, main, eye };
+  }
+
+  /** Shows one cluster alone; with `add`, one more; the same one again: everything. */
+  function isolate(id, add) {
+    const { isolated } = state.values;
+    const next = add ? toggled(isolated, id) : isolated.size === 1 && isolated.has(id) ? new Set() : new Set([id]);
+    state.set({ isolated: next, hidden: new Set([...state.values.hidden].filter((other) => other !== id)) });
+    map.say(next.size ? `Only ${[...next].map((one) => map.nameOf(one)).join(", ").slice(0, 200)} shown` : "All clusters shown");
+  }
+  map.isolate = isolate;
+
+  function order() {
+    const sorted = [...known].sort((a, b) => ORDERS[sort.value](a, b, map));
+    const noise = store.groups.filter(({ id }) => id < 0);
+    list.replaceChildren(...[...sorted, ...noise].map(({ id }) => rows.get(id).item));
+  }
+
+  function update() {
+    const { isolated, hidden } = state.values;
+    for (const { cluster, item, name, main, eye } of rows.values()) {
+      const full = map.nameOf(cluster.id);
+      name.textContent = clip(full, 80);
+      main.title = full.slice(0, 300);
+      const off = hidden.has(cluster.id);
+      item.classList.toggle("off", off || (isolated.size > 0 && !isolated.has(cluster.id)));
+      item.classList.toggle("alone", isolated.has(cluster.id));
+      main.setAttribute("aria-pressed", String(isolated.has(cluster.id)));
+      eye.replaceChildren(icon(off ? "hidden" : "eye"));
+      eye.title = off ? "Show this cluster" : "Hide this cluster";
+      eye.setAttribute("aria-label", `${eye.title}: ${clip(full, 60)}`);
+    }
+    all.classList.toggle("needed", isolated.size + hidden.size > 0);
+  }
+  state.on("isolated hidden names", update);
+  update();
+  order();
+}

@@ -1,0 +1,74 @@
+// What lies under the pointer: thumbnail or text, id, cluster, label, probability, outlier score.
+
+import { clip, el, format } from "../core/dom.js";
+import { pointRadius } from "../core/paint.js";
+
+/** Adds the tooltip, the ring around the hovered point, and `map.describe`. */
+export async function hover(map) {
+  const { store, state, view } = map;
+  const tip = document.getElementById("tip");
+  const ids = await store.ids();
+  const texts = store.meta.items.texts ? await store.texts() : null;
+  const labelField = store.meta.items.fields.findIndex(({ name }) => name === "label");
+  const label = labelField < 0 ? null : await store.field(labelField);
+  Object.assign(map, { idOf: ids, textOf: texts, labelOf: label ? (i) => label.value(i) : () => null });
+
+  /** Returns the element that shows what an item is: its picture, or its text cut to `length`. */
+  map.show = (i, side, length = 240) => {
+    if (map.thumbs) return map.thumbs.has(i) ? map.thumbs.canvas(i, side) : el("span", { className: "no-thumb" }, "no thumbnail");
+    return texts ? el("p", { className: "snippet", dir: "auto" }, clip(texts(i), length)) : null;
+  };
+  map.swatch = (id) => {
+    const dot = el("i", { className: "swatch" });
+    dot.style.background = map.cluster(id)?.colour ?? "var(--noise)";
+    return dot;
+  };
+  map.clusterLine = (i) => {
+    const { id } = store.groups[store.group[i]];
+    const near = id < 0 && map.cluster(store.nearest(i)) ? ` · near ${map.nameOf(store.nearest(i))}` : "";
+    return el("span", { className: "cluster-line" }, map.swatch(id), el("b", { dir: "auto" }, clip(map.nameOf(id), 60)), clip(near, 60));
+  };
+
+  function fill(i) {
+    const facts = el("dl", {});
+    const fact = (key, value) => facts.append(el("dt", {}, key), el("dd", { dir: "auto" }, value));
+    if (label && label.value(i) !== null) fact("label", clip(String(label.value(i)), 60));
+    fact("probability", store.probability(i).toFixed(2));
+    fact("outlier score", store.outlier(i).toFixed(2));
+    const { colour } = state.values;
+    if (colour.value && colour.key !== "label") fact(clip(colour.key, 30), format2(colour.value(i)));
+    tip.replaceChildren(...[map.show(i, 112), el("div", { className: "facts" }, el("code", { dir: "auto" }, clip(ids(i), 80)), map.clusterLine(i), facts)].filter(Boolean));
+  }
+
+  function place(at) {
+    const box = tip.getBoundingClientRect();
+    const gap = 16;
+    const left = at.px + gap + box.width > view.width - 8 ? at.px - gap - box.width : at.px + gap;
+    const top = Math.min(Math.max(8, at.py - box.height / 2), view.height - box.height - 8);
+    tip.style.transform = `translate(${Math.max(8, left)}px, ${top}px)`;
+  }
+
+  state.on("hovered spot", ({ hovered }, changed) => {
+    const start = performance.now();
+    if (hovered < 0 || !map.pointer) {
+      tip.hidden = true;
+      return;
+    }
+    if (changed.includes("hovered")) fill(hovered);
+    tip.hidden = false;
+    place({ px: view.toScreenX(store.x[hovered]), py: view.toScreenY(store.y[hovered]) });
+    map.timings.hover = performance.now() - start;
+  });
+  map.overlays.push((pen) => {
+    for (const [i, width] of [[state.values.pinned, 2.5], [state.values.hovered, 2]]) {
+      if (i < 0) continue;
+      pen.beginPath();
+      pen.arc(view.toScreenX(store.x[i]), view.toScreenY(store.y[i]), pointRadius(store.n, view) + 3.5, 0, 2 * Math.PI);
+      pen.lineWidth = width;
+      pen.strokeStyle = state.values.dark ? "#fff" : "#14161b";
+      pen.stroke();
+    }
+  });
+}
+
+const format2 = (value) => (typeof value === "number" ? format(value) : value === null ? "–" : clip(String(value), 60));

@@ -1,0 +1,19 @@
+// Light or dark: as the system prefers, until the reader chooses.
+
+/** Keeps `data-theme` on the page and `dark` in the state. */
+export function theme(map) {
+  const { state } = map;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  let chosen = map.store.meta.options?.theme ?? "auto";
+  const apply = () => {
+    const dark = chosen === "auto" ? system.matches : chosen === "dark";
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    state.set({ dark });
+  };
+  system.addEventListener("change", apply);
+  map.switchTheme = () => {
+    chosen = state.values.dark ? "light" : "dark";
+    apply();
+  };
+  apply();
+}

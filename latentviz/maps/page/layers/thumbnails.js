@@ -1,0 +1,96 @@
+// Thumbnails from WebP sheets of 256 tiles. A sheet is decoded when one of its tiles is asked for, and a few are kept.
+
+const KEPT = 64;
+
+/** Adds `map.thumbs`, where the data are images. */
+export async function thumbnails(map) {
+  map.thumbs = map.store.meta.thumbnails ? await makeThumbs(map.store) : null;
+}
+
+async function makeThumbs(store) {
+  const info = store.meta.thumbnails;
+  const sheets = new Map();
+  const at = await pictured(store, info.count);
+
+  /** Returns a promise of a decoded sheet. */
+  function sheet(number) {
+    let entry = sheets.get(number);
+    sheets.delete(number);
+    if (!entry) {
+      entry = { bitmap: null };
+      const blob = new Blob([globalThis.latentviz.bytes(`sheet-${number}`)], { type: "image/webp" });
+      entry.ready = createImageBitmap(blob).then((bitmap) => {
+        entry.bitmap = bitmap;
+        return bitmap;
+      });
+      if (sheets.size >= KEPT) {
+        const [oldest, gone] = sheets.entries().next().value;
+        sheets.delete(oldest);
+        gone.ready.then((bitmap) => bitmap.close(), () => {});
+      }
+    }
+    sheets.set(number, entry);
+    return entry;
+  }
+
+  const placeIn = (tile) => ({
+    number: Math.floor(tile / info.per_sheet),
+    x: (tile % info.per_sheet % 16) * info.width,
+    y: Math.floor((tile % info.per_sheet) / 16) * info.height,
+  });
+
+  function paint(pen, bitmap, { x, y }, left, top, width, height) {
+    pen.imageSmoothingEnabled = width / info.width < 1.5 || info.width > 40;
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(bitmap, x, y, info.width, info.height, left, top, width, height);
+  }
+
+  return {
+    ...info,
+    has: (i) => at(i) >= 0,
+    /** Draws point i's thumbnail into a box if its sheet is decoded; else asks for it, calls `later`, returns false. */
+    draw(pen, i, left, top, width, height, later) {
+      const tile = at(i);
+      if (tile < 0) return false;
+      const place = placeIn(tile);
+      const entry = sheet(place.number);
+      if (entry.bitmap) paint(pen, entry.bitmap, place, left, top, width, height);
+      else if (later) entry.ready.then(later, () => {});
+      return entry.bitmap !== null;
+    },
+    /** Returns a canvas of `side` pixels that shows point i's thumbnail, now or as soon as it is decoded. */
+    canvas(i, side) {
+      const canvas = document.createElement("canvas");
+      const whole = Math.min(side / Math.max(info.width, info.height), 12);
+      const ratio = Math.min(3, Math.ceil(globalThis.devicePixelRatio || 1));
+      const [width, height] = [info.width * whole, info.height * whole];
+      Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio), className: "thumb" });
+      Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+      const tile = at(i);
+      if (tile < 0) return canvas;
+      const place = placeIn(tile);
+      const entry = sheet(place.number);
+      const show = (bitmap) => {
+        canvas.getContext("2d", { alpha: false }).imageSmoothingEnabled = false;
+        paint(canvas.getContext("2d"), bitmap, place, 0, 0, canvas.width, canvas.height);
+        canvas.dataset.drawn = String(i);
+      };
+      if (entry.bitmap) show(entry.bitmap);
+      else entry.ready.then(show, () => {});
+      return canvas;
+    },
+  };
+}
+
+/** Returns a function from point to tile: the same number, or looked up where only some points have a thumbnail. */
+async function pictured(store, count) {
+  if (count === store.n) return (i) => i;
+  const bytes = await globalThis.latentviz.inflate("pictured");
+  const tile = new Int32Array(store.n).fill(-1);
+  let i = 0;
+  for (let t = 0; t < count; t++) {
+    i += bytes[t] | (bytes[count + t] << 8);
+    tile[i] = t;
+  }
+  return (point) => tile[point];
+}

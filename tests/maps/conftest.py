@@ -1,0 +1,144 @@
+"""A small map with everything in it, and a real Chromium to open it in."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from latentviz.maps import MapData, write_map
+
+ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+             "--ignore-gpu-blocklist"]
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+
+
+def build(n: int = 600, **changes: Any) -> MapData:
+    """Returns four blobs with a noise of 1 in 15, images of 12×12 that differ from item to item, labels and columns."""
+    rng = np.random.default_rng(0)
+    cluster = np.where(np.arange(n) % 15 == 0, -1, np.arange(n) % 4).astype(np.int32)
+    centres = np.array([[0, 0], [8, 1], [2, 9], [9, 8]])
+    points = np.where(cluster[:, None] < 0, rng.uniform(-2, 11, (n, 2)), centres[cluster] + rng.normal(0, 0.7, (n, 2)))
+    images = np.zeros((n, 1, 12, 12), np.uint8)
+    images[:, 0] = (np.arange(n)[:, None, None] * 7 + np.arange(144).reshape(12, 12) * 5) % 256
+    distance = ((points[:, None] - points[None]) ** 2).sum(-1) if n <= 2000 else None
+    values: dict[str, Any] = {
+        "ids": [f"item-{i:04d}" for i in range(n)],
+        "points": points.astype(np.float32),
+        "cluster": cluster,
+        "nearest_cluster": ((points[:, None] - centres[None]) ** 2).sum(-1).argmin(1).astype(np.int32),
+        "probability": np.where(cluster < 0, 0, rng.uniform(0.5, 1, n)).astype(np.float32),
+        "outlier_score": rng.uniform(0, 1, n).astype(np.float32),
+        "labels": [None if i % 50 == 0 else "abcd"[i % 4] for i in range(n)],
+        "sources": [f"folder/{i}.png" for i in range(n)],
+        "columns": {"log_likelihood": -rng.uniform(50, 90, n), "year": 1990 + np.arange(n) % 30,
+                    "caption": [f"caption number {i}" for i in range(n)]},
+        "images": images,
+        "title": "Four blobs",
+        "neighbours": None if distance is None else distance.argsort(axis=1)[:, 1:9].astype(np.int32),
+        "cluster_info": {c: {"persistence": 0.1 * c, "keywords": ["round", "small"],
+                             "exemplars": np.flatnonzero(cluster == c)[:6].tolist()} for c in range(4)},
+    }
+    return MapData(**{**values, **changes})
+
+
+@pytest.fixture(scope="session")
+def make_data() -> Callable[..., MapData]:
+    """Makes data for a map: `make_data(n, **changes)`."""
+    return build
+
+
+@pytest.fixture(scope="session")
+def data() -> MapData:
+    return build()
+
+
+def find_chromium() -> str | None:
+    """Returns the path of a Chromium, installed with apt-get where that is possible; None otherwise."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None and shutil.which("apt-get") and os.geteuid() == 0:
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", *command], check=False, capture_output=True, timeout=600,
+                           env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        found = shutil.which("chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A running Chromium; without one the browser tests are skipped, and the reason says how to get it."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.skip("BROWSER TESTS DID NOT RUN: `pip install playwright`")
+    path = find_chromium()
+    if path is None:
+        pytest.skip("BROWSER TESTS DID NOT RUN: no chromium here; `apt-get install chromium`, or set CHROMIUM=path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Page:
+    """A map opened from file://, with what it said and what it asked the network for."""
+
+    def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
+        script = settings.pop("script", None)
+        self.context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **settings})
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda line: line.type == "error" and self.errors.append(line.text))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("dialog", lambda dialog: (self.errors.append("dialog"), dialog.dismiss()))
+        if script:
+            self.page.add_init_script(script)
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until nothing moves any more."""
+        self.page.wait_for_timeout(250)
+
+    def js(self, code: str, argument: Any = None) -> Any:
+        """Returns what an expression is worth in the page; the map is `map`."""
+        return self.page.evaluate(f"async (arg) => {{ const map = latentviz.map; return {code}; }}", argument)
+
+    def place(self, row: int) -> tuple[float, float]:
+        """Returns where an item is on the screen."""
+        x, y = self.js("(() => { const i = map.store.row.indexOf(arg); return [map.view.toScreenX(map.store.x[i]), "
+                       "map.view.toScreenY(map.store.y[i])]; })()", row)
+        return x, y
+
+    def hover(self, row: int) -> None:
+        """Puts the pointer on an item."""
+        self.page.mouse.move(*self.place(row))
+        self.page.wait_for_selector("#tip:not([hidden])")
+        self.page.wait_for_timeout(60)
+
+    def point_of(self, row: int) -> int:
+        """Returns the drawing index of an item."""
+        return int(self.js("map.store.row.indexOf(arg)", row))
+
+
+@pytest.fixture(scope="session")
+def open_map(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Page]]:
+    """Opens a map of the data in the browser: `open_map(data, layers=…, options=…, **browser settings)`."""
+    opened: list[Page] = []
+
+    def run(data: MapData, *, map_arguments: dict[str, Any] | None = None, **settings: Any) -> Page:
+        path = tmp_path_factory.mktemp("map") / "map.html"
+        write_map(path, data, **(map_arguments or {}))
+        opened.append(Page(chromium, path, **settings))
+        return opened[-1]
+
+    yield run
+    for page in opened:
+        page.context.close()

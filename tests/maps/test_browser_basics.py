@@ -1,0 +1,121 @@
+"""The map in a real browser: it opens offline, hovers, isolates, zooms."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+# Reads the pixels of the tooltip's thumbnail at the size of the source image.
+PIXELS = """(() => {
+  const source = document.querySelector("#tip canvas");
+  const small = document.createElement("canvas");
+  [small.width, small.height] = [12, 12];
+  const pen = small.getContext("2d");
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(source, 0, 0, 12, 12);
+  return Array.from(pen.getImageData(0, 0, 12, 12).data).filter((_, k) => k % 4 === 0);
+})()"""
+
+
+@pytest.fixture(scope="module")
+def page(open_map, data):
+    return open_map(data)
+
+
+def test_opens_without_network_or_errors(page):
+    assert page.errors == []
+    assert [url for url in page.requests if not url.startswith(("file:", "blob:", "data:"))] == []
+    assert page.page.title() == "Four blobs"
+
+
+def test_the_policy_blocks_the_network(open_map, data):
+    other = open_map(data)
+    blocked = other.js('fetch("https://example.org/x").then(() => "sent", () => "blocked")')
+    assert blocked == "blocked"
+    assert [url for url in other.requests if url.startswith("http")] == []
+
+
+def test_is_a_plotly_figure_with_a_trace_a_cluster(page):
+    traces = page.js("document.getElementById('plot').data.map((t) => [t.type, t.name, t.x.length])")
+    assert [name for _, name, _ in traces] == ["Noise", "Cluster 0", "Cluster 1", "Cluster 2", "Cluster 3"]
+    assert {kind for kind, _, _ in traces} == {"scattergl"}
+    assert sum(count for _, _, count in traces) == 600
+    assert page.js("document.getElementById('plot')._context.showSendToCloud") is False
+    assert page.js("document.querySelector('.modebar')") is None
+
+
+def test_hover_shows_the_right_thumbnail_and_facts(page, data):
+    for row in (7, 123, 555):
+        page.hover(row)
+        text = page.page.inner_text("#tip")
+        assert f"item-{row:04d}" in text
+        assert data.name(int(data.cluster[row])) in text
+        assert f"{data.probability[row]:.2f}" in text
+        shown = np.array(page.js(PIXELS)).reshape(12, 12)
+        assert np.array_equal(shown, data.images[row, 0]), row
+    page.page.mouse.move(700, 2)
+
+
+def test_a_click_in_the_list_isolates_and_a_second_restores(page):
+    page.page.click('[data-cluster="2"] .main')
+    page.settle()
+    assert page.js("[...map.state.values.isolated]") == [2]
+    assert page.js("map.paint.shown") == 140
+    assert page.page.locator(".label.shown").count() == 1
+    page.page.click('[data-cluster="2"] .main')
+    page.settle()
+    assert page.js("map.paint.shown") == 600
+
+
+def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
+    x, y = page.place(30)
+    page.page.mouse.move(x, y)
+    before = page.js("map.view.scale")
+    page.page.mouse.wheel(0, -400)
+    page.settle()
+    assert page.js("map.view.scale") > 1.5 * before
+    assert np.allclose(page.place(30), (x, y), atol=1)
+    ranges = page.js("document.getElementById('plot').layout.xaxis.range")
+    assert np.isclose(ranges[1] - ranges[0], 1400 / page.js("map.view.scale"))
+    page.page.mouse.move(700, 450)
+    page.page.mouse.down()
+    page.page.mouse.move(640, 500, steps=4)
+    page.page.mouse.up()
+    page.settle()
+    assert np.allclose(page.place(30), (x - 60, y + 50), atol=1)
+    page.page.click('[title^="Show everything"]')
+    page.page.wait_for_timeout(900)
+    assert np.isclose(page.js("map.view.scale"), before)
+
+
+def test_plotly_relayout_from_outside_moves_the_map(page):
+    page.js("Plotly.relayout('plot', {'xaxis.range': [0, 4], 'yaxis.range': [0, 2.5]})")
+    page.settle()
+    assert np.isclose(page.js("map.view.x"), 2)
+    page.js("map.view.fit(false)")
+
+
+def test_no_cluster_is_said(open_map, make_data):
+    noise = open_map(make_data(cluster=np.full(600, -1, np.int32), cluster_info={}))
+    assert noise.errors == []
+    assert "No cluster was found" in noise.page.inner_text(".header")
+
+
+def test_a_large_map_is_drawn_by_webgl_under_plotlys_axes(open_map, make_data):
+    large = open_map(make_data(25_000, images=None, columns={}, neighbours=None))
+    assert large.errors == []
+    assert large.js("map.mode") == "axes"
+    assert large.js("document.getElementById('plot').data.reduce((n, t) => n + t.x.length, 0)") == 25_000
+    assert large.js("(() => { map.renderer.draw(map.view); const c = document.getElementById('points'); "
+                    "const k = document.createElement('canvas'); k.width = c.width; k.height = c.height; const p = "
+                    "k.getContext('2d'); p.drawImage(c, 0, 0); const d = p.getImageData(0, 0, k.width, k.height).data; "
+                    "let s = 0; for (let i = 3; i < d.length; i += 4) s += d[i] > 0; return s; })()") > 20_000
+
+
+def test_without_webgl_a_sample_is_drawn_and_said(open_map, make_data):
+    hide = """HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {
+    apply: (f, self, args) => args[0].startsWith("webgl") ? null : Reflect.apply(f, self, args)});"""
+    page = open_map(make_data(9_000, images=None, columns={}, neighbours=None), script=hide)
+    assert page.errors == []
+    assert page.page.locator("#plot .scatterlayer .points path").count() > 2_000
+    assert "1 in 3 of 9,000 points" in page.page.inner_text(".header")

@@ -1,0 +1,149 @@
+"""What is in the file: sizes, determinism, safety of the text, one entry an item."""
+
+import base64
+import gzip
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+from latentviz.errors import ConfigError
+from latentviz.maps import LAYERS, figure, write_map, write_static
+from latentviz.maps.bundle import PAGE, bundle
+from latentviz.maps.contents import order_of
+from latentviz.maps.html import render
+
+
+def block(page: str, name: str) -> bytes:
+    found = re.search(rf'id="lv-{name}">([^<]*)<', page)
+    assert found, name
+    return gzip.decompress(base64.b64decode(found.group(1)))
+
+
+def test_the_file_holds_the_points_in_drawing_order(data):
+    page = render(data)
+    meta = json.loads(block(page, "meta"))
+    order = order_of(data)
+    n = len(order)
+    assert meta["points"]["count"] == n == len(data)
+    assert [c["id"] for c in meta["points"]["clusters"]] == [-1, 0, 1, 2, 3]
+    assert sum(c["size"] for c in meta["points"]["clusters"]) == n
+    raw = np.frombuffer(block(page, "points"), np.uint8)
+    low, high = raw[:n].astype(int), raw[n : 2 * n].astype(int)
+    x0, _, x1, _ = meta["points"]["bounds"]
+    x = x0 + (low + 256 * high) / 65535 * (x1 - x0)
+    assert np.allclose(x, data.points[order, 0], atol=(x1 - x0) / 60000)
+
+
+def test_the_same_data_give_the_same_bytes(data, tmp_path):
+    for name in "ab":
+        write_map(tmp_path / f"{name}.html", data)
+        write_static(tmp_path / f"{name}.png", tmp_path / f"{name}.svg", data)
+    for suffix in ("html", "png", "svg"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_no_text_of_the_data_reaches_the_markup(make_data):
+    evil = '</script><img src=x onerror="window.hit=1">{{boot}}{{title}}\u2028'
+    ids = [f"{evil}{i}" for i in range(600)]
+    page = render(make_data(ids=ids, title=evil, cluster_names={1: evil}, labels=[evil] * 600, summary=[evil]))
+    assert page.count("onerror") == 1  # the escaped one in <title>
+    assert "&lt;/script&gt;" in page
+    assert page.count("</script>") == len(re.findall(r"<script", page))
+
+
+def test_the_file_asks_the_network_for_nothing(data):
+    page = render(data)
+    assert "default-src 'none'" in page
+    outside = re.sub(r'<script type="text/plain"[^>]*>[^<]*</script>', "", page)
+    assert not re.findall(r"""(?:src|href)=["']?https?:|@import|url\(""", outside)
+    assert block(page, "plotly").decode() == get_plotlyjs()
+
+
+def test_layers_can_be_left_out_and_unknown_ones_are_refused(data, tmp_path):
+    write_map(tmp_path / "bare.html", data, layers=["header", "hover", "labels"])
+    assert 'id="lv-sheet-0"' not in (tmp_path / "bare.html").read_text()
+    with pytest.raises(ConfigError, match=r"map\.layers: unknown value 'labls'.*Did you mean 'labels'"):
+        write_map(tmp_path / "bad.html", data, layers=["labls"])
+    assert not (tmp_path / "bad.html").exists()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_has_its_file_and_says_what_it_shows(name):
+    code = (PAGE / "layers" / f"{name}.js").read_text()
+    assert re.search(rf"^export (async )?function {name}\(map\)", code, re.MULTILINE)
+    assert LAYERS[name].about
+    assert len(code.splitlines()) <= 300
+
+
+def test_modules_share_no_names_once_they_are_joined():
+    names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", bundle(list(LAYERS)), re.MULTILINE)
+    assert sorted(names) == sorted(set(names))
+
+
+def test_the_page_makes_no_markup_of_strings():
+    for path in PAGE.rglob("*.js"):
+        found = re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", path.read_text())
+        assert not found, path
+
+
+def test_an_item_without_a_place_is_left_out_and_counted(data, make_data):
+    points = data.points.copy()
+    points[[3, 9]] = np.nan
+    page = render(make_data(points=points))
+    meta = json.loads(block(page, "meta"))
+    assert meta["points"]["count"] == len(data) - 2
+    assert "2 items without a place" in " ".join(meta["summary"])
+
+
+def test_no_cluster_is_drawn_and_said(tmp_path, make_data):
+    noise = make_data(cluster=np.full(600, -1, np.int32), cluster_info={})
+    meta = json.loads(block(render(noise), "meta"))
+    assert "No cluster was found" in " ".join(meta["summary"])
+    write_static(tmp_path / "m.png", None, noise)
+    assert len(figure(noise).data) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_tiny_maps(n, tmp_path, make_data):
+    tiny = make_data(n, neighbours=None)
+    write_map(tmp_path / "m.html", tiny)
+    write_static(tmp_path / "m.png", tmp_path / "m.svg", tiny)
+    figure(tiny)
+
+
+def test_lengths_that_differ_are_refused(make_data):
+    with pytest.raises(ValueError, match=r"labels must have 600 entries.*Got 2"):
+        make_data(labels=["a", "b"])
+
+
+def test_static_pictures(data, tmp_path, make_data):
+    write_static(tmp_path / "map.png", tmp_path / "map.svg", make_data(cluster_names={0: "$x^2 & <b>", 1: "汉字 🙂"}))
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.size == (2400, 1800)
+        assert len(picture.convert("RGB").getcolors(1 << 22)) > 500
+    ET.parse(tmp_path / "map.svg")
+
+
+def test_figure_has_one_trace_a_cluster_noise_first(data):
+    traces = figure(data).data
+    assert [trace.name for trace in traces] == ["Noise", "Cluster 0", "Cluster 1", "Cluster 2", "Cluster 3"]
+    assert {trace.type for trace in traces} == {"scattergl"}
+    assert sorted(np.concatenate([trace.customdata for trace in traces])) == list(range(len(data)))
+
+
+def test_a_large_map_stays_within_its_budget(tmp_path: Path, make_data):
+    n = 30_000
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (200, 1, 28, 28), np.uint8)[np.arange(n) % 200]
+    large = make_data(n, images=images, columns={}, neighbours=None)
+    bare = make_data(n, images=None, columns={}, neighbours=None)
+    write_map(tmp_path / "large.html", large)
+    write_map(tmp_path / "bare.html", bare)
+    assert (tmp_path / "bare.html").stat().st_size <= 2_000_000 + 10 * n
+    assert (tmp_path / "large.html").stat().st_size <= 2_000_000 + 220 * n
