@@ -97,9 +97,10 @@ def _ends(part: Part) -> tuple[float, float]:
         low, high = block.min(), block.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             row = start + int(np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))[0])
-            raise DataError(f"{part.origin}: row {row} has values that are NaN or infinite; an image needs a "
-                            "number for "
-                            "every pixel; replace them, with numpy.nan_to_num for instance")
+            raise DataError(
+                f"{part.origin}: row {row} has values that are NaN or infinite; an image needs a number for "
+                "every pixel; replace them, with numpy.nan_to_num for instance"
+            )
         ends.append((float(low), float(high)))
     return min(low for low, _ in ends), max(high for _, high in ends)
 
@@ -141,10 +142,10 @@ def map_stream(stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], ord
                 file.write(piece)
                 file.flush()
             except OSError as error:
-                raise DataError(f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); unpacking "
-                                "the data needs "
-                                f"{needed / 1e6:,.0f} MB there; make room, or set TMPDIR to another "
-                                "folder") from None
+                raise DataError(
+                    f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); unpacking the data "
+                    f"needs {needed / 1e6:,.0f} MB there; make room, or set TMPDIR to another folder"
+                ) from None
             left -= len(piece)
         if left:
             raise EOFError(f"it has {needed - left:,} of {needed:,} bytes")

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from latentviz.config import Auto, DataSection, FitConfig, ModelSection
+from latentviz.errors import DataError
 
 
 class ImageData(DataSection):
@@ -51,7 +52,7 @@ class ImageFitConfig(FitConfig):
 
 CONFIG = ImageFitConfig
 
-# Every suffix that Pillow knows a reader for, but for those of EPS, which runs Ghostscript, and of mere stubs.
+# Every suffix that Pillow has a reader for, but for those of EPS, which runs Ghostscript, and of mere stubs.
 IMAGE_SUFFIXES = frozenset({
     ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits",
     ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".iim", ".im", ".j2c",
@@ -71,23 +72,26 @@ _FILES_LOOKED_AT = 10_000  # of a folder: enough to tell a pile of pictures from
 
 
 def detect(path: str) -> bool:
-    """Returns whether bare data at `path` looks like images: a folder with some, an image file, IDX, an array, a table.
+    """Returns whether bare data at `path` looks like images: a folder, an image file, IDX, an array, a table.
 
     Raises:
-        DataError: `path` is on the Hugging Face hub, and the hub cannot be asked.
+        DataError: the file is damaged or may not be read, or the Hugging Face hub cannot be asked.
     """
     if path.startswith("hf:"):
-        from latentviz.modalities.image.hub import hub_has_images  # noqa: PLC0415 - takes seconds to import
+        from latentviz.modalities.image.hub import hub_has_images  # takes seconds to import
 
         return hub_has_images(path)
     if path.startswith("sklearn:"):
         return True
     place = Path(path)
-    return _folder_has_images(place) if place.is_dir() else place.is_file() and _file_has_images(place)
+    try:
+        return _folder_has_images(place) if place.is_dir() else place.is_file() and _file_has_images(place)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
 
 
 def _folder_has_images(folder: Path) -> bool:
-    """Returns whether a folder holds files of images, no fewer than files of text: captions may lie beside them."""
+    """Returns whether a folder holds images, no fewer than files of text: captions may lie beside them."""
     images = texts = files = 0
     for _, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -101,8 +105,10 @@ def _folder_has_images(folder: Path) -> bool:
             break
     if images:
         return images >= texts
+    if any(IDX_NAME.search(p.name) for p in folder.iterdir()):
+        return True
     tables = sorted(p for p in folder.glob("**/*.parquet") if not p.name.startswith(".") and p.is_file())
-    return any(IDX_NAME.search(p.name) for p in folder.iterdir()) or (bool(tables) and _parquet_has_images(tables[0]))
+    return bool(tables) and _parquet_has_images(tables[0])
 
 
 def _file_has_images(file: Path) -> bool:
@@ -113,7 +119,7 @@ def _file_has_images(file: Path) -> bool:
         with file.open(encoding="utf-8", errors="replace") as lines:
             return "file_name" in lines.readline()
     if suffix in {".npy", ".npz"}:
-        from latentviz.modalities.image.npy import npy_has_images  # noqa: PLC0415 - needs numpy
+        from latentviz.modalities.image.npy import npy_has_images  # needs numpy
 
         return npy_has_images(file)
     if suffix == ".parquet":
@@ -122,7 +128,7 @@ def _file_has_images(file: Path) -> bool:
 
 
 def _parquet_has_images(file: Path) -> bool:
-    from latentviz.modalities.image.tables import parquet_has_images  # noqa: PLC0415 - needs pyarrow
+    from latentviz.modalities.image.tables import parquet_has_images  # needs pyarrow
 
     return parquet_has_images(file)
 

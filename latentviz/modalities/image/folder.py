@@ -1,7 +1,7 @@
 """A folder of image files: class-named subfolders, and the metadata files of `datasets`' imagefolder.
 
-`datasets` itself is not used here: it decodes whole columns, so one damaged file would end the reading, it knows fewer
-formats, and it would follow links out of the folder.
+`datasets` itself is not used here: it decodes whole columns, so one damaged file would end the reading; it knows
+fewer formats; and it would follow links out of the folder.
 """
 
 import os
@@ -54,7 +54,7 @@ class Scan:
 
 
 def scan(root: Path) -> Scan:
-    """Returns what lies in a folder, in natural order. Hidden files are passed over; FIFOs and devices never opened."""
+    """Returns what lies in a folder, naturally ordered, without hidden files; FIFOs and devices never opened."""
     found, real_root = Scan(), os.path.realpath(root)
     folders = [""]
     while folders:
@@ -99,8 +99,8 @@ def _sort_in(found: Scan, path: str) -> None:
 def read_folder(root: Path, data: ImageData, found: Scan) -> Source:
     """Returns the images of a folder.
 
-    With metadata files, the items are their rows, as in `datasets`' imagefolder; otherwise every image file is one.
-    A label is what the column `label`, `class` or `category` says, otherwise the name of the subfolder.
+    With metadata files, the items are their rows, as in `datasets`' imagefolder; otherwise every image file is
+    one. A label is what the column `label`, `class` or `category` says, otherwise the name of the subfolder.
 
     Raises:
         DataError: a metadata file cannot be read or lacks a column.
@@ -152,16 +152,15 @@ def listing(suffixes: Counter[str]) -> str:
     words = []
     for suffix, count in suffixes.most_common(5):
         files = "file" if count == 1 else "files"
-        words.append(f"{count:,} {printable(suffix)} {files}" if suffix else f"{count:,} {files} without a "
-                                                                             "suffix")
+        words.append(f"{count:,} {printable(suffix)} {files}" if suffix else f"{count:,} {files} without a suffix")
     return ", ".join(words)
 
 
 def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
     """Returns the label of each path from its folders, the part (train, test) if there are such, and notes.
 
-    Folders that all paths share and folders for train and test are no classes. Where all images lie equally deep, the
-    class is the folder they lie in, as `datasets` has it; otherwise the topmost one.
+    Folders that all paths share and folders for train and test are no classes. Where all images lie equally deep,
+    the class is the folder they lie in, as `datasets` has it; otherwise the topmost one.
 
     >>> folder_labels(["train/cat/1.png", "train/cat/2.png", "test/dog/3.png", "test/dog/4.png"])[:2]
     (['cat', 'cat', 'dog', 'dog'], ['train', 'train', 'test', 'test'])
@@ -181,12 +180,16 @@ def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | No
     if classes < 2:
         return [None] * len(paths), parts, []
     if classes > len(paths) / 2:
-        return [None] * len(paths), parts, ["hardly two images share a folder: such names are not taken for labels"]
+        return (
+            [None] * len(paths),
+            parts,
+            ["hardly two images share a folder: such names are not taken for labels"],
+        )
     return labels, parts, [f"labels are the names of {classes:,} folders"]
 
 
 def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
-    """Returns the folders of each path without the leading ones that all have in common, unless they name a part."""
+    """Returns the folders of each path without the leading ones that all share, unless they name a part."""
     shared: list[str] = []
     for names in zip(*folders, strict=False):
         if len(set(names)) > 1:
@@ -203,14 +206,14 @@ def _label_column(root: Path, columns: dict[str, list[Any]], data: ImageData) ->
     if data.label_column == "none" or data.label_column in columns:
         return None if data.label_column == "none" else data.label_column
     there = f"it has {', '.join(map(printable, columns))}" if columns else "it has no metadata.csv"
-    raise DataError(f"data.label_column: {printable(str(root))} has no column {data.label_column!r}; {there}."
-                    f"{did_you_mean(data.label_column, columns)}")
+    raise DataError(
+        f"data.label_column: {printable(str(root))} has no column {data.label_column!r}; "
+        f"{there}.{did_you_mean(data.label_column, columns)}"
+    )
 
 
-def _join_metadata(
-    root: Path, found: Scan, notes: list[str]
-) -> tuple[list[str], dict[str, list[Any]], list[BadItem]]:
-    """Returns the path and the columns of each row of all metadata files whose image exists; the others as bad."""
+def _join_metadata(root: Path, found: Scan, notes: list[str]) -> tuple[list[str], dict[str, list[Any]], list[BadItem]]:
+    """Returns path and columns of each row of the metadata whose image exists, and the others as bad."""
     there = set(found.images)
     paths: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -226,8 +229,9 @@ def _join_metadata(
                 paths.append(path)
                 rows.append(row)
             else:
-                bad.append(BadItem(printable(str(root / path)), f"named in {printable(file)}, but there is "
-                                                                "no such image"))
+                bad.append(
+                    BadItem(printable(str(root / path)), f"named in {printable(file)}, but there is no such image")
+                )
     if unnamed := len(there - set(paths)):
         notes.append(f"images that no metadata file names were left out: {unnamed:,}")
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -254,13 +258,14 @@ def _read_metadata(file: Path) -> pa.Table:
             table = pa.parquet.read_table(file)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())
-        raise DataError(f"{printable(str(file))}: cannot be read ({text[:200]}); repair it, or rename it to "
-                        "have its images "
-                        "read without it") from None
+        raise DataError(
+            f"{printable(str(file))}: cannot be read ({text[:200]}); repair it, or rename it to have its "
+            "images read without it"
+        ) from None
     if "file_name" not in table.column_names or not pa.types.is_string(table.schema.field("file_name").type):
-        raise DataError(f"{printable(str(file))}: no text column file_name, which names the image of each "
-                        "row; it has "
-                        f"{', '.join(map(printable, table.column_names))}; name it so, or rename the file to "
-                        "have it passed "
-                        "over")
+        raise DataError(
+            f"{printable(str(file))}: no text column file_name, which names the image of each row; it has "
+            f"{', '.join(map(printable, table.column_names))}; name it so, or rename the file to have it "
+            "passed over"
+        )
     return table

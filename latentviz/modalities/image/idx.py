@@ -19,7 +19,7 @@ _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E
 
 
 def read_idx(path: Path, label_column: str) -> Source:
-    """Returns the images in an IDX file, or in all those of a folder, train before test, with the labels beside them.
+    """Returns the images in an IDX file, or in all those of a folder, train before test, with their labels.
 
     Raises:
         DataError: a file is damaged or cut off, holds no images, or its labels are not as many as its images.
@@ -29,9 +29,10 @@ def read_idx(path: Path, label_column: str) -> Source:
     label_files = {} if label_column == "none" else {_key(p): p for p in beside if _holds_labels(p)}
     images = [p for p in beside if not _holds_labels(p)] if path.is_dir() else [path]
     if not images:
-        raise DataError(f"{printable(str(path))}: holds IDX files of labels only; put the file of images, "
-                        "such as "
-                        "train-images-idx3-ubyte.gz, beside them")
+        raise DataError(
+            f"{printable(str(path))}: holds IDX files of labels only; put the file of images, such as "
+            "train-images-idx3-ubyte.gz, beside them"
+        )
     parts = []
     for file in _plain_before_gzipped(images):
         part = _read_part(file, label_files.get(_key(file)), alone=len(images) == 1)
@@ -43,18 +44,19 @@ def read_idx(path: Path, label_column: str) -> Source:
 def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:
     pixels = read_array(file)
     if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3, 4)):
-        raise DataError(f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the "
-                        "shape "
-                        "(n, h, w) or (n, h, w, c)")
+        raise DataError(
+            f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the shape (n, h, "
+            "w) or (n, h, w, c)"
+        )
     labels = None
     if label_file is not None:
         labels = [as_label(value) for value in read_array(label_file).reshape(-1).tolist()]
         if len(labels) != len(pixels):
-            raise DataError(f"{printable(str(label_file))}: holds {len(labels)} labels for the {len(pixels)} "
-                            "images of "
-                            f"{printable(file.name)}; one label an image is needed; fetch the pair again, or "
-                            "go without "
-                            "with data.label_column=none")
+            raise DataError(
+                f"{printable(str(label_file))}: holds {len(labels)} labels for the {len(pixels)} images of "
+                f"{printable(file.name)}; one label an image is needed; fetch the pair again, or go without "
+                "with data.label_column=none"
+            )
     name = part_of(file.name) or printable(_key(file)) or "image"
     return Part(name if not alone or part_of(file.name) else "image", pixels, labels, printable(str(file)))
 
@@ -101,9 +103,10 @@ def read_array(path: Path) -> np.ndarray:
 def _read_header(stream: Stream, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= 4:
-        raise DataError(f"{name}: no IDX file (its first bytes are {magic.hex(' ') or 'missing'}); those of "
-                        "IDX images "
-                        "are 00 00 08 03; fetch it again, or give another file")
+        raise DataError(
+            f"{name}: no IDX file (its first bytes are {magic.hex(' ') or 'missing'}); those of IDX images "
+            "are 00 00 08 03; fetch it again, or give another file"
+        )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise EOFError("the header ends early")

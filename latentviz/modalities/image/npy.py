@@ -16,7 +16,7 @@ from latentviz.modalities.image.arrays import Order, Part, array_source, map_fil
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.source import LABEL_NAMES, PARTS, Source, as_label, printable
 
-# What arrays of images are called in .npz files, the likeliest first; "" is what is left of x_train's like, "train".
+# What arrays of images are called in .npz files, the likeliest first; "" is for those only called "train".
 _IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")
 _ORDER = ("", "train", "validation", "test")
 
@@ -63,7 +63,7 @@ def read_npy(path: Path, data: ImageData) -> Source:
 
 
 def as_images(array: np.ndarray, origin: str) -> np.ndarray:
-    """Returns a view (n, h, w) or (n, h, w, c) of an array (n, h, w), (n, h, w, c) or (n, c, h, w), told by its shape.
+    """Returns a view (n, h, w) or (n, h, w, c) of an array whose layout is told by its shape.
 
     Raises:
         DataError: it is none of these, or holds no numbers.
@@ -72,8 +72,9 @@ def as_images(array: np.ndarray, origin: str) -> np.ndarray:
         raise DataError(f"{origin}: an array of {array.dtype}; images are of integers or floats")
     wanted = "images have the shape (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1, 3 or 4"
     if array.ndim == 3 and array.shape[-1] in (1, 3, 4):
-        raise DataError(f"{origin}: the shape {array.shape} is that of one picture; {wanted}; stack many "
-                        "with numpy.stack")
+        raise DataError(
+            f"{origin}: the shape {array.shape} is that of one picture; {wanted}; stack many with numpy.stack"
+        )
     if array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in (1, 3, 4)):
         return array
     if array.ndim == 4 and array.shape[1] in (1, 3, 4):
@@ -87,8 +88,10 @@ def _labels(array: np.ndarray, n: int, path: Path, key: str) -> list[str | None]
         array = array.argmax(axis=1)
     values = [as_label(value) for value in array.reshape(-1).tolist()]
     if len(values) != n:
-        raise DataError(f"{printable(str(path))}: {printable(key)} has {len(values)} labels for {n} images; "
-                        "one label an image is needed; choose another array with data.label_column=…, or none")
+        raise DataError(
+            f"{printable(str(path))}: {printable(key)} has {len(values)} labels for {n} images; one label an "
+            "image is needed; choose another array with data.label_column=…, or none"
+        )
     return values
 
 
@@ -108,8 +111,9 @@ def _choose(path: Path, headers: Mapping[str, Header], data: ImageData) -> list[
     name = printable(str(path))
     for setting, key in (("image_column", data.image_column), ("label_column", data.label_column)):
         if key not in {"auto", "none"} and key not in headers:
-            raise DataError(f"data.{setting}: {name} has no array {key!r}; it has {_listing(headers)}."
-                            f"{did_you_mean(key, headers)}")
+            raise DataError(
+                f"data.{setting}: {name} has no array {key!r}; it has {_listing(headers)}.{did_you_mean(key, headers)}"
+            )
     if data.image_column != "auto":
         found = {_split_key(data.image_column)[0]: data.image_column}
     else:
@@ -118,12 +122,15 @@ def _choose(path: Path, headers: Mapping[str, Header], data: ImageData) -> list[
         if not found and len(others) == 1:
             found = {"": others[0]}
         if not found:
-            raise DataError(f"{name}: none of its arrays is known to be images; it has {_listing(headers)}; "
-                            "say which "
-                            "with data.image_column=…")
+            raise DataError(
+                f"{name}: none of its arrays is known to be images; it has {_listing(headers)}; say which "
+                "with data.image_column=…"
+            )
     if "" in found:
         found = {"": found[""]}
-    labels = {} if data.label_column == "none" else _best(headers, LABEL_NAMES, lambda header: len(header.shape) in (1, 2))
+    labels = (
+        {} if data.label_column == "none" else _best(headers, LABEL_NAMES, lambda header: len(header.shape) in (1, 2))
+    )
     if data.label_column not in {"auto", "none"}:
         labels = dict.fromkeys(found, data.label_column)
     return [(part, found[part], labels.get(part)) for part in sorted(found, key=_ORDER.index)]
@@ -151,9 +158,10 @@ def _telling(path: Path) -> Iterator[None]:
         yield
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         text = " ".join(str(error).split())
-        raise DataError(f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); "
-                        "make it again "
-                        "with numpy.save or numpy.savez") from None
+        raise DataError(
+            f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); make it again "
+            "with numpy.save or numpy.savez"
+        ) from None
 
 
 def _headers(path: Path) -> dict[str, Header]:
@@ -187,9 +195,11 @@ def _load(path: Path, key: str, header: Header) -> np.ndarray:
     """
     if header.dtype.hasobject:
         where = f"{path}/{key}" if key else str(path)
-        raise DataError(f"{printable(where)}: holds pickled Python objects, which can run code and are never "
-                        "loaded; save "
-                        "it again as an array of numbers" + ("; or data.label_column=none" if key else ""))
+        raise DataError(
+            f"{printable(where)}: holds pickled Python objects, which can run code and are never loaded; "
+            "save "
+            "it again as an array of numbers" + ("; or data.label_column=none" if key else "")
+        )
     order: Order = "F" if header.fortran else "C"
     with _telling(path):
         if not key:

@@ -1,4 +1,4 @@
-"""One image that Pillow opened → uint8 pixels of the wanted shape; and what its header says without decoding it."""
+"""One image that Pillow opened → uint8 pixels of the wanted shape; and what its header says undecoded."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageOps, ImageStat, UnidentifiedImageError
 
 Fit = Literal["crop", "pad", "stretch"]
 
-# Left to Pillow's other formats: EPS runs Ghostscript; the rest are stubs that need a plug-in to show anything.
+# EPS runs Ghostscript; the others are stubs that need a plug-in to show anything.
 _UNWANTED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 # More than 8 bits a value: what white is cannot be known from one image.
@@ -25,7 +25,7 @@ _GREY_TOLERANCE = 8
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Returns the names of the file formats that are read: all of Pillow's but those that start other programs."""
+    """Returns the names of the file formats that are read: all of Pillow's but the unwanted ones."""
     Image.init()
     return tuple(name for name in Image.ID if name not in _UNWANTED)
 
@@ -36,7 +36,7 @@ class Unreadable(Exception):  # noqa: N818 - not an error of the program: a fact
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image before it is decoded: size in pixels after EXIF rotation, and Pillow's mode."""
+    """What is known before an image is decoded: size in pixels after EXIF rotation, and Pillow's mode."""
 
     height: int
     width: int
@@ -60,8 +60,10 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image in a format that Pillow reads, or damaged from its first bytes on"
     if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
-        return (f"more pixels than Pillow's limit of {Image.MAX_IMAGE_PIXELS} against decompression bombs; "
-                "scale it down first")
+        return (
+            f"more pixels than Pillow's limit of {Image.MAX_IMAGE_PIXELS} against decompression bombs; scale "
+            "it down first"
+        )
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror
@@ -86,10 +88,10 @@ def _turned(image: Image.Image) -> bool:
 def value_range(low: float, high: float, *, integer: bool) -> tuple[float, float]:
     """Returns the values of black and white, for numbers that were seen to lie between `low` and `high`.
 
-    The scale whose whole range is plausibly used: [0, 1], [−1, 1], [0, 255], for integers up to 10, 12, 14 and 16
-    bits; otherwise what was seen.
+    That is the scale whose whole range is plausibly used: [0, 1], [−1, 1], [0, 255], for integers also 10, 12, 14
+    and 16 bits; otherwise what was seen.
 
-    >>> value_range(0, 0.9, integer=False), value_range(0, 16, integer=True), value_range(3, 4000, integer=True)
+    >>> value_range(0, 0.9, integer=False), value_range(0, 16, integer=True), value_range(3, 4e3, integer=True)
     ((0, 1), (0, 16), (0, 4095))
     """
     if low >= 0:
@@ -107,7 +109,7 @@ def value_range(low: float, high: float, *, integer: bool) -> tuple[float, float
 
 
 def to_uint8(values: np.ndarray, black: float, white: float) -> np.ndarray:
-    """Returns numbers of any type as uint8 in [0, 255] with `black` at 0 and `white` at 255, the same shape."""
+    """Returns numbers as uint8 of the same shape, in [0, 255] with `black` at 0 and `white` at 255."""
     if values.dtype == np.uint8 and (black, white) == (0, 255):
         return values
     scale = 255 / (white - black) if white > black else 0.0
@@ -136,9 +138,9 @@ def decode(
     Args:
         image: as Pillow opened it; its first frame is taken.
         shape: the wanted (c, h, w), c 1 or 3.
-        fit: how another aspect ratio is made to fit: `crop` cuts the longer side evenly, `pad` adds bars in the mean
-            colour of the image's border, `stretch` changes the aspect ratio.
-        scale: the values of black and white for images with more than 8 bits; None: found from this image alone.
+        fit: how another aspect ratio is made to fit: `crop` cuts the longer side evenly, `pad` adds bars in the
+            mean colour of the image's border, `stretch` changes the aspect ratio.
+        scale: the values of black and white for images with more than 8 bits; None: told from this image alone.
 
     Raises:
         Unreadable: the file is damaged, a bomb, or no image.
@@ -159,7 +161,7 @@ def decode(
 
 
 def _draft(image: Image.Image, height: int, width: int, fit: Fit) -> None:
-    """Lets the JPEG decoder skip detail that scaling down would throw away; a factor of 2 is kept to average over."""
+    """Lets JPEG's decoder skip detail that scaling down would lose; a factor of 2 is kept to average over."""
     if image.format not in {"JPEG", "MPO"}:
         return
     seen = header(image)
@@ -188,7 +190,7 @@ def resize(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image
     """Returns an L or RGB image of the wanted size; scaling down averages over the pixels it merges."""
     if image.size == (width, height):
         return image
-    # Bicubic in Pillow widens its kernel by the scale, so it antialiases; a gap of 3 is visually exact and fast.
+    # Pillow widens the bicubic kernel by the scale, which antialiases; a gap of 3 looks exact and is fast.
     if fit == "stretch":
         return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
     if fit == "pad":
@@ -208,7 +210,7 @@ def _border_colour(image: Image.Image) -> tuple[int, ...]:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Returns whether a flattened (L or RGB) image has no colour: R, G and B differ by no more than rounding."""
+    """Returns whether a flattened (L or RGB) image is grey: R, G and B differ by no more than rounding."""
     if image.mode == "L":
         return True
     pixels = np.asarray(image).astype(np.int16)  # (h, w, 3)

@@ -59,9 +59,10 @@ def load(cache: Path) -> np.ndarray:
     try:
         images: np.ndarray = np.load(cache / IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DataError(f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz "
-                        "fit` with "
-                        "--force makes them again") from None
+        raise DataError(
+            f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz fit` with "
+            "--force makes them again"
+        ) from None
     return images
 
 
@@ -90,8 +91,9 @@ def prepare(data: ImageData, cache: Path, seed: int) -> Prepared:
     fingerprint = hashlib.sha256(written.digest)
     for name in ("id", "label"):
         fingerprint.update(repr(items.column(name)).encode())
-    return Prepared(items, shape.resolve(data), written.bad, fingerprint.hexdigest()[:32],
-                    [*source.notes, *shape.notes])
+    return Prepared(
+        items, shape.resolve(data), written.bad, fingerprint.hexdigest()[:32], [*source.notes, *shape.notes]
+    )
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,10 @@ def _write(source: Source, data: ImageData, shape: Shape, file: Path, pool: Thre
             _write_header(out, len(good), shape.chw)
     except OSError as error:
         size = len(source) * int(np.prod(shape.chw)) / 1e6
-        raise DataError(f"{file}: cannot be written ({error.strerror or error}); the decoded images need "
-                        f"{size:,.1f} MB; "
-                        "make room, or choose another folder with --outputs DIR") from None
+        raise DataError(
+            f"{file}: cannot be written ({error.strerror or error}); the decoded images need {size:,.1f} MB; "
+            "make room, or choose another folder with --outputs DIR"
+        ) from None
     digest.update(repr((len(good), shape.chw)).encode())
     return _Written(good, bad, digest.digest())
 
@@ -143,7 +146,7 @@ _Block = tuple[list[int], np.ndarray, list[BadItem]]
 
 
 def _decoded(source: Source, data: ImageData, shape: Shape, pool: ThreadPoolExecutor) -> Iterator[_Block]:
-    """Yields (rows, uint8 (b, c, h, w), bad items) in order; a bounded number of blocks is ahead at any time."""
+    """Yields (rows, uint8 (b, c, h, w), bad items) in order, with a bounded number of blocks ahead."""
     waiting: deque[Future[_Block]] = deque()
     starts = iter(range(0, len(source), _BLOCK))
     with tqdm(total=len(source), desc="reading images", unit="image", delay=1, leave=False, disable=None) as bar:
@@ -185,9 +188,10 @@ def _opened(source: Source, row: int) -> Any:
 def _enough(n: int, found: int, data: ImageData) -> None:
     if n < FEWEST:
         what = f"holds {n} image{'s' * (n != 1)}" if n == found else f"{n} of its {found} images can be read"
-        raise DataError(f"{printable(data.path)}: {what}; a VAE learns what many images have in common, so "
-                        "at least "
-                        f"{FEWEST} are needed; add more")
+        raise DataError(
+            f"{printable(data.path)}: {what}; a VAE learns what many images have in common, so at least "
+            f"{FEWEST} are needed; add more"
+        )
 
 
 def _check(good: Sequence[int], bad: Sequence[BadItem], alike: bool, data: ImageData) -> None:
@@ -196,14 +200,17 @@ def _check(good: Sequence[int], bad: Sequence[BadItem], alike: bool, data: Image
     if len(bad) > data.max_bad * found:
         some = "; ".join(f"{item.source}: {item.reason}" for item in bad[:3])
         more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-        raise DataError(f"{name}: {len(bad):,} of {found:,} images cannot be read, more than "
-                        f"data.max_bad={data.max_bad:g} "
-                        f"allows ({some}{more}); repair or remove them, or raise data.max_bad")
+        raise DataError(
+            f"{name}: {len(bad):,} of {found:,} images cannot be read, more than "
+            f"data.max_bad={data.max_bad:g} allows ({some}{more}); repair or remove them, or raise "
+            "data.max_bad"
+        )
     _enough(len(good), found, data)
     if alike:
-        raise DataError(f"{name}: all {len(good):,} images are identical once decoded; a VAE learns from "
-                        "differences; "
-                        "check that this is the right data")
+        raise DataError(
+            f"{name}: all {len(good):,} images are identical once decoded; a VAE learns from differences; "
+            "check that this is the right data"
+        )
 
 
 def _items(source: Source, good: Sequence[int], data: ImageData, seed: int) -> Items:

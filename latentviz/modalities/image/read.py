@@ -27,7 +27,7 @@ def read(data: ImageData) -> Source:
     if scheme == "sklearn":
         return read_bundled(name)
     if scheme == "hf":
-        from latentviz.modalities.image.hub import read_hub  # noqa: PLC0415 - two seconds to import
+        from latentviz.modalities.image.hub import read_hub  # two seconds to import
 
         return read_hub(data)
     path, shown = Path(data.path), printable(data.path)
@@ -39,8 +39,11 @@ def read(data: ImageData) -> Source:
         there = path.exists()
     except OSError as error:
         raise DataError(f"{shown}: cannot be read ({error.strerror or error})") from None
-    raise DataError(f"{shown}: neither a file nor a folder; give a folder of images, or {_FILES}" if there else
-                    f"{shown}: there is no such file or folder; check data.path")
+    raise DataError(
+        f"{shown}: neither a file nor a folder; give a folder of images, or {_FILES}"
+        if there
+        else f"{shown}: there is no such file or folder; check data.path"
+    )
 
 
 def _read_folder(path: Path, data: ImageData) -> Source:
@@ -55,9 +58,10 @@ def _read_folder(path: Path, data: ImageData) -> Source:
     if found.others or found.links:
         links = [f"{found.links:,} symbolic links that lead out of it"] if found.links else []
         what = ", ".join([*([listing(found.others)] if found.others else []), *links])
-        raise DataError(f"{shown}: holds no images (got {what}); give a folder of images in a format that "
-                        "Pillow reads, "
-                        f"such as .png or .jpg, or {_FILES}")
+        raise DataError(
+            f"{shown}: holds no images (got {what}); give a folder of images in a format that Pillow reads, "
+            f"such as .png or .jpg, or {_FILES}"
+        )
     raise DataError(f"{shown}: the folder is empty; give a folder of images, or {_FILES}")
 
 
@@ -66,30 +70,34 @@ def _read_file(path: Path, data: ImageData) -> Source:
     if path.name in METADATA_NAMES:
         return read_folder(path.parent, data, scan(path.parent))
     if suffix in IMAGE_SUFFIXES:
-        raise DataError(f"{printable(data.path)}: holds 1 image; a VAE learns what many images have in "
-                        "common; give the "
-                        f"folder they lie in, as in {printable(str(path.parent))}")
+        raise DataError(
+            f"{printable(data.path)}: holds 1 image; a VAE learns what many images have in common; give the "
+            f"folder they lie in, as in {printable(str(path.parent))}"
+        )
     if suffix in {".npy", ".npz"}:
         return read_npy(path, data)
     if suffix == ".parquet":
         return read_parquet(path, data)
     if IDX_NAME.search(path.name) or suffix in {"", ".gz", ".bin"}:
         return read_idx(path, data.label_column)
-    raise DataError(f"{printable(data.path)}: a {suffix} file holds no images that can be read; give a "
-                    "folder of images, "
-                    f"or {_FILES}")
+    raise DataError(
+        f"{printable(data.path)}: a {suffix} file holds no images that can be read; give a folder of images, "
+        f"or {_FILES}"
+    )
 
 
 def read_bundled(name: str) -> Source:
-    """Returns scikit-learn's `digits`: 1,797 grey digits of 8×8 pixels, values 0 to 16, which no download is needed for.
+    """Returns scikit-learn's `digits`: 1,797 grey digits of 8×8 pixels with values 0 to 16, no download.
 
     Raises:
         DataError: it is not `digits` that is asked for.
     """
     if name != "digits":
-        raise DataError(f"sklearn:{printable(name)}: scikit-learn bundles no such images; its only one is "
-                        f"sklearn:digits.{did_you_mean(name, ['digits'])}")
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - a second to import, for this one data set
+        raise DataError(
+            f"sklearn:{printable(name)}: scikit-learn bundles no such images; its only one is "
+            f"sklearn:digits.{did_you_mean(name, ['digits'])}"
+        )
+    from sklearn.datasets import load_digits  # a second to import, for this one data set
 
     digits = load_digits()
     part = Part("digits", digits.images, [str(label) for label in digits.target], "sklearn:digits")

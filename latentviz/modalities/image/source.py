@@ -1,4 +1,4 @@
-"""What a reader returns: images that were found but not decoded yet, and the names by which users know them."""
+"""What a reader returns: images that were found but not decoded, and the names by which users know them."""
 
 import re
 import unicodedata
@@ -12,9 +12,15 @@ from PIL import Image
 PART = "part"
 
 PARTS: Mapping[str, str] = {
-    "train": "train", "training": "train",
-    "test": "test", "testing": "test", "t10k": "test",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "t10k": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
 }
 
 # Columns of these names hold the labels, the first that is there; Hugging Face data sets use all of them.
@@ -42,7 +48,7 @@ class Source:
         ids: what to call the items, wherever possible unique.
         origins: the file, or the file and row (`x.npy#12`), that the item came from.
         labels: class names, None where there is none.
-        open: opens image i with Pillow, which reads no more than the header. May raise whatever Pillow raises.
+        open: opens image i with Pillow, which reads no more than the header; raises what Pillow raises.
         columns: the data's own columns.
         notes: lines for the user: what was decided and why.
         bad: what was announced but is not there.
@@ -72,14 +78,14 @@ def natural(text: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def printable(text: str) -> str:
-    r"""Returns the text with control characters, line ends and undecodable bytes escaped, to fit in any table.
+    r"""Returns the text with control characters, line ends and undecodable bytes escaped: one line.
 
     >>> printable("a\nb.png"), printable("🐈.png"), printable("\udcff.png")
     ('a\\nb.png', '🐈.png', '\\udcff.png')
     """
     if text.isprintable():
         return text
-    # Cf are invisible; of those only the joiners, which emoji are built with, do not reorder or hide what follows.
+    # Cf are invisible and may reorder what follows; the joiners, which emoji are built with, do not.
     return "".join(
         character.encode("unicode_escape").decode("ascii")
         if character not in "\u200c\u200d" and unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}

@@ -1,4 +1,4 @@
-"""Looks at a sample of the images to decide what all of them are turned into: size, channels, scale of values."""
+"""Looks at a sample of the images to decide what all are turned into: size, channels, scale of values."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,9 +103,10 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
     if data.size != "auto":
         height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
         if min(height, width) < SMALLEST or max(height, width) > LARGEST:
-            raise DataError(f"data.size: a side must be from {SMALLEST} to {LARGEST} pixels (got "
-                            f"{height}×{width}); "
-                            "leave it out to have it chosen from the images")
+            raise DataError(
+                f"data.size: a side must be from {SMALLEST} to {LARGEST} pixels (got {height}×{width}); "
+                "leave it out to have it chosen from the images"
+            )
         return height, width, []
     if not headers:  # every image that was looked at is damaged: the reading ends with an error that says so
         return SMALLEST, SMALLEST, []
@@ -158,7 +159,12 @@ def _thin(rows: Sequence[int]) -> list[int]:
 
 
 def _look(
-    source: Source, rows: Sequence[int], see: Callable[[Image.Image], T], pool: ThreadPoolExecutor, *, decoded: bool
+    source: Source,
+    rows: Sequence[int],
+    see: Callable[[Image.Image], T],
+    pool: ThreadPoolExecutor,
+    *,
+    decoded: bool,
 ) -> list[tuple[int, T]]:
     """Returns (row, what `see` made of the image) for the rows that can be read.
 

@@ -25,10 +25,14 @@ _IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "pn
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """Returns the Parquet files of a folder and its subfolders in natural order, without hidden ones and metadata."""
-    files = [p for p in folder.rglob("*.parquet")
-             if p.is_file() and p.name not in METADATA_NAMES
-             and not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+    """Returns the Parquet files of a folder and its subfolders in natural order, but no hidden or metadata ones."""
+    files = [
+        p
+        for p in folder.rglob("*.parquet")
+        if p.is_file()
+        and p.name not in METADATA_NAMES
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    ]
     return sorted(files, key=lambda p: natural(p.relative_to(folder).as_posix()))
 
 
@@ -46,18 +50,22 @@ def _schema(file: Path) -> pa.Schema:
         return pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         text = " ".join(str(error).split())
-        raise DataError(f"{printable(str(file))}: not a whole Parquet file ({text[:200]}); fetch or make it "
-                        "again") from None
+        raise DataError(
+            f"{printable(str(file))}: not a whole Parquet file ({text[:200]}); fetch or make it again"
+        ) from None
 
 
 def find_images(schema: pa.Schema) -> str | None:
-    """Returns the column that holds encoded images: a struct with `bytes`, or bytes under a name that says so."""
+    """Returns the column of encoded images: a struct with `bytes`, or bytes under a name that says so."""
     for name in schema.names:
         kind = schema.field(name).type
         if pa.types.is_struct(kind) and {"bytes", "path"} <= {kind.field(i).name for i in range(kind.num_fields)}:
             return str(name)
-    binary = [n for n in schema.names if pa.types.is_binary(schema.field(n).type)
-              or pa.types.is_large_binary(schema.field(n).type)]
+    binary = [
+        n
+        for n in schema.names
+        if pa.types.is_binary(schema.field(n).type) or pa.types.is_large_binary(schema.field(n).type)
+    ]
     named = [n for n in binary if n.lower() in _IMAGE_NAMES]
     return str(named[0]) if named else str(binary[0]) if len(binary) == 1 else None
 
@@ -73,9 +81,9 @@ def read_parquet(path: Path, data: ImageData) -> Source:
     for file in files:
         _schema(file)
         counts.append(pq.read_metadata(file).num_rows)
-    import datasets  # noqa: PLC0415 - two seconds to import
+    import datasets  # two seconds to import
 
-    # `datasets` turns Parquet into an Arrow file that is memory-mapped; it goes when the images have been decoded.
+    # `datasets` turns Parquet into a memory-mapped Arrow file; it goes when the images have been decoded.
     folder = tempfile.mkdtemp(prefix="latentviz-")
     try:
         with quiet():
@@ -86,8 +94,10 @@ def read_parquet(path: Path, data: ImageData) -> Source:
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, (datasets.exceptions.DatasetsError, OSError, ValueError, pa.ArrowException)):
-            raise DataError(f"{printable(str(path))}: cannot be read ({first_line(error)}); the files of a folder "
-                            "must have the same columns, and the temporary folder room for a copy") from None
+            raise DataError(
+                f"{printable(str(path))}: cannot be read ({first_line(error)}); the files of a folder must "
+                "have the same columns, and the temporary folder room for a copy"
+            ) from None
         raise
     weakref.finalize(source, shutil.rmtree, folder, ignore_errors=True)
     return source
@@ -116,7 +126,7 @@ def _literal(path: Path) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Inside, `datasets` draws no progress bars where nobody watches, and logs errors only."""
-    import datasets  # noqa: PLC0415 - two seconds to import
+    import datasets  # two seconds to import
 
     bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     if not sys.stderr.isatty():
@@ -157,7 +167,7 @@ def table_source(
     Raises:
         DataError: a column is missing.
     """
-    import datasets  # noqa: PLC0415 - two seconds to import
+    import datasets  # two seconds to import
 
     columns, name = table.column_names, data.image_column
     _require(columns, "image_column", name)
@@ -165,13 +175,18 @@ def table_source(
         images = [c for c, f in table.features.items() if isinstance(f, datasets.Image)]
         found = images[0] if images else find_images(table.features.arrow_schema)
         if found is None:
-            raise DataError(f"{printable(data.path)}: no column of images found; it has "
-                            f"{', '.join(map(printable, columns))}; say which with data.image_column=…")
+            raise DataError(
+                f"{printable(data.path)}: no column of images found; it has "
+                f"{', '.join(map(printable, columns))}; say which with data.image_column=…"
+            )
         name = found
     label = _label_column(table, data)
-    plain = [c for c, f in table.features.items()
-             if c != name and (isinstance(f, datasets.ClassLabel)
-                               or (isinstance(f, datasets.Value) and "binary" not in f.dtype))]
+    plain = [
+        c
+        for c, f in table.features.items()
+        if c != name
+        and (isinstance(f, datasets.ClassLabel) or (isinstance(f, datasets.Value) and "binary" not in f.dtype))
+    ]
     values = {c: _named(table.features[c], table.select_columns([c])[:][c]) for c in plain}
     labels = [as_label(v) for v in values.pop(label)] if label else [None] * len(table)
     said = f"column {printable(label)}" if label else "none found"
@@ -187,12 +202,14 @@ def table_source(
 
 def _require(columns: Sequence[str], setting: str, name: str) -> None:
     if name not in columns and name not in {"auto", "none"}:
-        raise DataError(f"data.{setting}: no column {name!r}; there are {', '.join(map(printable, columns))}."
-                        f"{did_you_mean(name, columns)}")
+        raise DataError(
+            f"data.{setting}: no column {name!r}; there are "
+            f"{', '.join(map(printable, columns))}.{did_you_mean(name, columns)}"
+        )
 
 
 def _label_column(table: Any, data: ImageData) -> str | None:
-    import datasets  # noqa: PLC0415 - two seconds to import
+    import datasets  # two seconds to import
 
     _require(table.column_names, "label_column", data.label_column)
     if data.label_column != "auto":
@@ -210,7 +227,7 @@ def _named(feature: Any, values: list[Any]) -> list[Any]:
 
 
 def _opener(table: Any, name: str, root: Path | None) -> Callable[[int], Image.Image]:
-    import datasets  # noqa: PLC0415 - two seconds to import
+    import datasets  # two seconds to import
 
     column = table.select_columns([name])
     if isinstance(column.features[name], datasets.Image):
@@ -227,6 +244,8 @@ def _opener(table: Any, name: str, root: Path | None) -> Callable[[int], Image.I
             file = (root / path).resolve()
             if file.is_relative_to(root.resolve()) and file.is_file():
                 return Image.open(file, formats=formats())
-        raise Unreadable(f"the table only names a file that is not there: {printable(path)}" if path else "no image here")
+        raise Unreadable(
+            f"the table only names a file that is not there: {printable(path)}" if path else "no image here"
+        )
 
     return open_row

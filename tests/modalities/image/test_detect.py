@@ -22,7 +22,8 @@ def picture(path: Path) -> Path:
 
 
 def test_import_is_light():
-    code = "import sys, latentviz.modalities.image.config; print({'numpy', 'PIL', 'pyarrow', 'torch'} & set(sys.modules))"
+    heavy = "{'numpy', 'PIL', 'pyarrow', 'torch'}"
+    code = f"import sys, latentviz.modalities.image.config; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
@@ -64,8 +65,13 @@ def test_idx_by_content(tmp_path, dimensions, images):
 
 @pytest.mark.parametrize(
     ("array", "images"),
-    [(np.zeros((3, 8, 8)), True), (np.zeros((3, 8, 8, 3), np.uint8), True), (np.zeros((3, 64), np.float32), False),
-     (np.zeros(3), False), (np.array([[["a"]]]), False)],
+    [
+        (np.zeros((3, 8, 8)), True),
+        (np.zeros((3, 8, 8, 3), np.uint8), True),
+        (np.zeros((3, 64), np.float32), False),
+        (np.zeros(3), False),
+        (np.array([[["a"]]]), False),
+    ],
 )
 def test_arrays(tmp_path, array, images):
     np.save(tmp_path / "x.npy", array)
@@ -76,7 +82,7 @@ def test_arrays(tmp_path, array, images):
 
 def test_damaged_array(tmp_path):
     (tmp_path / "x.npy").write_bytes(b"rubbish")
-    with pytest.raises(DataError, match="not a whole .npy file"):
+    with pytest.raises(DataError, match=r"not a whole .npy file"):
         detect(str(tmp_path / "x.npy"))
 
 
@@ -100,7 +106,10 @@ def test_other_files(tmp_path, name):
 
 
 def test_metadata_of_an_image_folder(tmp_path):
-    for name, content in (("metadata.csv", "label,file_name\na,b.png\n"), ("metadata.jsonl", '{"file_name": "b.png"}\n')):
+    for name, content in (
+        ("metadata.csv", "label,file_name\na,b.png\n"),
+        ("metadata.jsonl", '{"file_name": "b.png"}\n'),
+    ):
         (tmp_path / name).write_text("text\na\n")
         assert not detect(str(tmp_path / name))
         (tmp_path / name).write_text(content)
@@ -115,10 +124,14 @@ def test_missing(tmp_path):
     assert not detect(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize(("features", "images"), [({"img": "image", "n": "int64"}, True), ({"text": "string"}, False)])
+@pytest.mark.parametrize(
+    ("features", "images"), [({"img": "image", "n": "int64"}, True), ({"text": "string"}, False)]
+)
 def test_hub(monkeypatch, features, images):
     datasets = pytest.importorskip("datasets")
-    known = datasets.Features({n: datasets.Image() if f == "image" else datasets.Value(f) for n, f in features.items()})
+    known = datasets.Features(
+        {n: datasets.Image() if f == "image" else datasets.Value(f) for n, f in features.items()}
+    )
 
     class Builder:
         info = datasets.DatasetInfo(features=known)
@@ -134,8 +147,11 @@ def test_hub_without_features(monkeypatch):
         info = datasets.DatasetInfo()
 
     monkeypatch.setattr(datasets, "load_dataset_builder", lambda name, config: Builder)
-    monkeypatch.setattr(datasets, "load_dataset",
-                        lambda name, config, streaming: {"train": [{"a": 1, "b": Image.new("L", (8, 8))}]})
+    monkeypatch.setattr(
+        datasets,
+        "load_dataset",
+        lambda name, config, streaming: {"train": [{"a": 1, "b": Image.new("L", (8, 8))}]},
+    )
     assert detect("hf:me/things")
 
 
@@ -146,6 +162,8 @@ def test_hub_out_of_reach(monkeypatch):
         raise ConnectionError("Couldn't reach the Hub\nand more")
 
     monkeypatch.setattr(datasets, "load_dataset_builder", unreachable)
-    with pytest.raises(DataError, match=r"hf:me/things: cannot be had .* \(Couldn't reach the Hub\); .* network") as error:
+    with pytest.raises(
+        DataError, match=r"hf:me/things: cannot be had .* \(Couldn't reach the Hub\); .* network"
+    ) as error:
         detect("hf:me/things")
     assert "\n" not in str(error.value)

@@ -178,7 +178,9 @@ class TestBad:
         (path / "9.png").write_bytes(b"")
         (path / "39.png").write_text("no image")
         prepared = run(path, cache)
-        assert [bad.source for bad in prepared.bad] == [str(path / name) for name in ("7.png", "9.png", "39.png")]
+        assert [bad.source for bad in prepared.bad] == [
+            str(path / name) for name in ("7.png", "9.png", "39.png")
+        ]
         assert all(bad.reason and "\n" not in bad.reason for bad in prepared.bad)
         images = load(cache)
         assert len(images) == len(prepared.items) == 37
@@ -191,8 +193,11 @@ class TestBad:
         path = folder(tmp_path / "x", n=40)
         for i in range(5):
             (path / f"{i}.png").write_text("no image")
-        with pytest.raises(DataError, match=r"5 of 40 images cannot be read, more than data.max_bad=0.1 .*0.png: not an "
-                                            r"image.*; and 2 more") as error:
+        with pytest.raises(
+            DataError,
+            match=r"5 of 40 images cannot be read, more than data.max_bad=0.1 .*0.png: not an "
+            r"image.*; and 2 more",
+        ) as error:
             run(path, cache)
         assert "\n" not in str(error.value)
         assert list(cache.iterdir()) == []
@@ -243,7 +248,9 @@ class TestBad:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         try:
-            with pytest.raises(DataError, match=r"images.npy: cannot be written .*need 0.4 MB; make room") as error:
+            with pytest.raises(
+                DataError, match=r"images.npy: cannot be written .*need 0.4 MB; make room"
+            ) as error:
                 run(path, cache)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -256,7 +263,7 @@ class TestBad:
 
         path = folder(tmp_path / "x")
         monkeypatch.setattr(Path, "mkdir", refuse)
-        with pytest.raises(DataError, match="cannot be written .Permission denied"):
+        with pytest.raises(DataError, match=r"cannot be written .Permission denied"):
             run(path, cache)
 
     def test_damaged_cache(self, tmp_path):

@@ -121,7 +121,9 @@ class TestIdx:
 
 
 class TestNpy:
-    @pytest.mark.parametrize("shape", [(6, 9, 11), (6, 9, 11, 1), (6, 9, 11, 3), (6, 3, 9, 11), (6, 1, 9, 11), (6, 9, 11, 4)])
+    @pytest.mark.parametrize(
+        "shape", [(6, 9, 11), (6, 9, 11, 1), (6, 9, 11, 3), (6, 3, 9, 11), (6, 1, 9, 11), (6, 9, 11, 4)]
+    )
     def test_layouts(self, tmp_path, shape):
         array = some(*shape)
         np.save(tmp_path / "x.npy", array)
@@ -194,7 +196,13 @@ class TestNpy:
 
     @pytest.mark.parametrize("save_npz", [np.savez, np.savez_compressed])
     def test_npz_joins_train_and_test(self, tmp_path, save_npz):
-        save_npz(tmp_path / "mnist.npz", x_test=some(2, 8, 8, seed=1), y_test=[8, 9], x_train=some(3, 8, 8), y_train=[1, 2, 3])
+        save_npz(
+            tmp_path / "mnist.npz",
+            x_test=some(2, 8, 8, seed=1),
+            y_test=[8, 9],
+            x_train=some(3, 8, 8),
+            y_train=[1, 2, 3],
+        )
         source = read_path(tmp_path / "mnist.npz")
         assert source.ids == ["train/0", "train/1", "train/2", "test/0", "test/1"]
         assert source.labels == ["1", "2", "3", "8", "9"]
@@ -218,8 +226,11 @@ class TestNpy:
         assert len(source) == 3
 
     def test_npz_medmnist(self, tmp_path):
-        arrays = {f"{part}_{what}": array for part, n in (("train", 3), ("val", 2), ("test", 1))
-                  for what, array in (("images", some(n, 8, 8, 3)), ("labels", np.full((n, 1), n)))}
+        arrays = {
+            f"{part}_{what}": array
+            for part, n in (("train", 3), ("val", 2), ("test", 1))
+            for what, array in (("images", some(n, 8, 8, 3)), ("labels", np.full((n, 1), n)))
+        }
         np.savez(tmp_path / "x.npz", **arrays)
         source = read_path(tmp_path / "x.npz")
         assert source.columns["part"] == ["train"] * 3 + ["validation"] * 2 + ["test"]
@@ -229,7 +240,12 @@ class TestNpy:
         np.savez(tmp_path / "x.npz", a=some(3, 8, 8), b=some(4, 9, 9), names=np.array(["p", "q", "r", "s"]))
         with pytest.raises(DataError, match=r"a uint8\(3, 8, 8\), b uint8\(4, 9, 9\)"):
             read_path(tmp_path / "x.npz")
-        assert read_path(tmp_path / "x.npz", image_column="b", label_column="names").labels == ["p", "q", "r", "s"]
+        assert read_path(tmp_path / "x.npz", image_column="b", label_column="names").labels == [
+            "p",
+            "q",
+            "r",
+            "s",
+        ]
         with pytest.raises(DataError, match=r"data.label_column: .* no array 'name'.*Did you mean 'names'"):
             read_path(tmp_path / "x.npz", image_column="b", label_column="name")
         with pytest.raises(DataError, match="4 labels for 3 images"):
@@ -284,7 +300,9 @@ class TestFolder:
         assert "passed over: 1 .txt file" in source.notes
         assert any("links" in note and note.endswith("3") for note in source.notes)
 
-    @pytest.mark.parametrize("name", ["a\nb.png", 'q"uo\'te.png', "🐈‍⬛.png", "<b>.png", "\\.png", os.fsdecode(b"\xff\xfe.png")])
+    @pytest.mark.parametrize(
+        "name", ["a\nb.png", "q\"uo'te.png", "🐈‍⬛.png", "<b>.png", "\\.png", os.fsdecode(b"\xff\xfe.png")]
+    )
     def test_odd_names(self, tmp_path, name):
         save(tmp_path / "a.png").rename(tmp_path / name)
         source = read_path(tmp_path)
@@ -297,23 +315,29 @@ class TestFolder:
         for name in ("a.png", "b.png", "sub/c.png", "unlisted.png"):
             save(tmp_path / name)
         (tmp_path / "metadata.csv").write_text(
-            "file_name,caption,Class,year\nb.png,\"two\nlines\",007,1999\na.png,,x,\nsub/c.png,c,x,3\nlost.png,d,y,4\n"
+            'file_name,caption,Class,year\nb.png,"two\nlines",007,1999\na.png,,x,\nsub/c.png,c,x,3\nlost.png,d,y,4\n'
             "../../etc/passwd,e,y,5\n"
         )
         source = read_path(tmp_path)
         assert source.ids == ["b.png", "a.png", "sub/c.png"]
-        assert source.labels == ["7", "x", "x"] or source.labels == ["007", "x", "x"]
+        assert source.labels == ["007", "x", "x"]
         assert source.columns == {"caption": ["two\nlines", None, "c"], "year": [1999, None, 3]}
-        assert [bad.source for bad in source.bad][0] == str(tmp_path / "lost.png")
-        assert len(source.bad) == 2
+        assert [bad.source for bad in source.bad] == [
+            str(tmp_path / "lost.png"),
+            str(tmp_path / "../../etc/passwd"),
+        ]
         assert any("left out: 1" in note for note in source.notes)
         assert read_path(tmp_path / "metadata.csv").ids == source.ids
 
     def test_metadata_jsonl_in_subfolders(self, tmp_path):
         for name in ("train/a.png", "test/b.png"):
             save(tmp_path / name)
-        (tmp_path / "train/metadata.jsonl").write_text('{"file_name": "a.png", "label": 3, "box": [1, 2], "n": 1.5}\n')
-        (tmp_path / "test/metadata.jsonl").write_text('{"file_name": "b.png", "label": 4, "box": [1, 2], "who": "me"}\n')
+        (tmp_path / "train/metadata.jsonl").write_text(
+            '{"file_name": "a.png", "label": 3, "box": [1, 2], "n": 1.5}\n'
+        )
+        (tmp_path / "test/metadata.jsonl").write_text(
+            '{"file_name": "b.png", "label": 4, "box": [1, 2], "who": "me"}\n'
+        )
         source = read_path(tmp_path)
         assert dict(zip(source.ids, source.labels, strict=True)) == {"test/b.png": "4", "train/a.png": "3"}
         assert source.columns == {"part": ["test", "train"], "who": ["me", None], "n": [None, 1.5]}
@@ -345,8 +369,11 @@ class TestFolder:
 
     def test_every_suffix_of_pillow_is_known(self):
         Image.init()
-        known = {suffix for suffix, name in Image.registered_extensions().items()
-                 if name in Image.OPEN and name in formats()}
+        known = {
+            suffix
+            for suffix, name in Image.registered_extensions().items()
+            if name in Image.OPEN and name in formats()
+        }
         assert known <= IMAGE_SUFFIXES
         assert not {".eps", ".ps", ".mpg"} & IMAGE_SUFFIXES
 
@@ -366,17 +393,23 @@ class TestNothingThere:
         for i in range(12):
             (tmp_path / f"{i}.txt").write_text("a")
         (tmp_path / "README").write_text("a")
-        with pytest.raises(DataError, match="holds no images .got 12 .txt files, 1 file without a suffix"):
+        with pytest.raises(DataError, match=r"holds no images .got 12 .txt files, 1 file without a suffix"):
             read_path(tmp_path)
 
     def test_one_image_file(self, tmp_path):
-        with pytest.raises(DataError, match="holds 1 image; .*give the folder"):
+        with pytest.raises(DataError, match=r"holds 1 image; .*give the folder"):
             read_path(save(tmp_path / "a.png"))
 
     def test_other_file(self, tmp_path):
         (tmp_path / "a.mp3").write_text("a")
-        with pytest.raises(DataError, match="a .mp3 file holds no images"):
+        with pytest.raises(DataError, match=r"a .mp3 file holds no images"):
             read_path(tmp_path / "a.mp3")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    def test_closed_folder(self, tmp_path):
+        (tmp_path / "closed").mkdir(mode=0)
+        with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)"):
+            read_path(tmp_path / "closed")
 
     def test_fifo(self, tmp_path):
         os.mkfifo(tmp_path / "pipe.png")
@@ -392,10 +425,20 @@ class TestParquet:
 
     def test_huggingface_style(self, tmp_path):
         datasets = pytest.importorskip("datasets")
-        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"]),
-                                      "caption": datasets.Value("string"), "box": datasets.List(datasets.Value("int64"))})
-        rows = {"image": [{"bytes": encoded(i), "path": f"{i}.png"} for i in range(3)], "label": [1, 0, -1],
-                "caption": ["a", "b", "c"], "box": [[1], [2], [3]]}
+        features = datasets.Features(
+            {
+                "image": datasets.Image(),
+                "label": datasets.ClassLabel(names=["cat", "dog"]),
+                "caption": datasets.Value("string"),
+                "box": datasets.List(datasets.Value("int64")),
+            }
+        )
+        rows = {
+            "image": [{"bytes": encoded(i), "path": f"{i}.png"} for i in range(3)],
+            "label": [1, 0, -1],
+            "caption": ["a", "b", "c"],
+            "box": [[1], [2], [3]],
+        }
         pq.write_table(pa.Table.from_pydict(rows, features.arrow_schema), tmp_path / "train-0.parquet")
         source = read_path(tmp_path)
         assert source.ids == ["train-0/0", "train-0/1", "train-0/2"]
@@ -405,7 +448,9 @@ class TestParquet:
 
     def test_bytes_in_several_files(self, tmp_path):
         for i in range(2):
-            self.write(tmp_path / "we[ird" / f"{i}.parquet", img=[encoded(i)] * 2, y=[str(i)] * 2, size=[i, i])
+            self.write(
+                tmp_path / "we[ird" / f"{i}.parquet", img=[encoded(i)] * 2, y=[str(i)] * 2, size=[i, i]
+            )
         source = read_path(tmp_path / "we[ird")
         assert source.ids == ["0/0", "0/1", "1/0", "1/1"]
         assert source.labels == ["0", "0", "1", "1"]
@@ -415,8 +460,13 @@ class TestParquet:
     def test_rows_without_an_image(self, tmp_path):
         save(tmp_path / "a.png")
         save(tmp_path.parent / "secret.png")
-        file = self.write(tmp_path / "x.parquet", image=[{"bytes": b, "path": p} for b, p in (
-            (None, None), (None, "a.png"), (None, "../secret.png"), (b"rubbish", None))])
+        file = self.write(
+            tmp_path / "x.parquet",
+            image=[
+                {"bytes": b, "path": p}
+                for b, p in ((None, None), (None, "a.png"), (None, "../secret.png"), (b"rubbish", None))
+            ],
+        )
         source = read_path(file)
         assert pixels(source, 1).shape == (12, 12, 3)
         for row in (0, 2):
@@ -448,14 +498,22 @@ class TestParquet:
 class TestHub:
     def test_splits_are_joined(self, monkeypatch):
         datasets = pytest.importorskip("datasets")
-        tables = datasets.DatasetDict({
-            name: datasets.Dataset.from_dict({"image": [{"bytes": encoded(i), "path": None} for i in range(n)],
-                                              "label": [0] * n}).cast_column("image", datasets.Image())
-            for name, n in (("test", 2), ("train", 3))
-        })
+        tables = datasets.DatasetDict(
+            {
+                name: datasets.Dataset.from_dict(
+                    {"image": [{"bytes": encoded(i), "path": None} for i in range(n)], "label": [0] * n}
+                ).cast_column("image", datasets.Image())
+                for name, n in (("test", 2), ("train", 3))
+            }
+        )
         asked = []
-        monkeypatch.setattr(datasets, "load_dataset",
-                            lambda name, config, split=None: asked.append((name, config)) or (tables[split] if split else tables))
+        monkeypatch.setattr(
+            datasets,
+            "load_dataset",
+            lambda name, config, split=None: (
+                asked.append((name, config)) or (tables[split] if split else tables)
+            ),
+        )
         source = read_path("hf:me/things:small")
         assert asked == [("me/things", "small")]
         assert source.ids == ["train/0", "train/1", "train/2", "test/0", "test/1"]
@@ -463,10 +521,17 @@ class TestHub:
         assert read_path("hf:me/things", split="test").ids == ["test/0", "test/1"]
 
     def test_offline(self):
-        code = ("from latentviz.modalities.image.config import detect\n"
-                "try:\n    detect('hf:nobody/nothing')\nexcept Exception as e:\n    print(type(e).__name__, e)")
-        done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "HF_HUB_OFFLINE": "1"}, text=True,
-                              capture_output=True, check=True)
+        code = (
+            "from latentviz.modalities.image.config import detect\n"
+            "try:\n    detect('hf:nobody/nothing')\nexcept Exception as e:\n    print(type(e).__name__, e)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            text=True,
+            capture_output=True,
+            check=True,
+        )
         assert done.stdout.startswith("DataError hf:nobody/nothing: cannot be had from the Hugging Face hub")
         assert done.stdout.count("\n") == 1
         assert not done.stderr
@@ -489,9 +554,26 @@ class TestDecode:
 
     @pytest.mark.parametrize(
         ("mode", "suffix"),
-        [("RGB", "png"), ("RGBA", "png"), ("LA", "png"), ("L", "png"), ("P", "png"), ("P", "gif"), ("CMYK", "tiff"),
-         ("CMYK", "jpg"), ("YCbCr", "jpg"), ("1", "png"), ("RGBA", "webp"), ("RGB", "bmp"), ("RGB", "ppm"), ("LAB", "tiff"),
-         ("RGB", "tga"), ("RGB", "jp2"), ("I", "tiff"), ("F", "tiff")],
+        [
+            ("RGB", "png"),
+            ("RGBA", "png"),
+            ("LA", "png"),
+            ("L", "png"),
+            ("P", "png"),
+            ("P", "gif"),
+            ("CMYK", "tiff"),
+            ("CMYK", "jpg"),
+            ("YCbCr", "jpg"),
+            ("1", "png"),
+            ("RGBA", "webp"),
+            ("RGB", "bmp"),
+            ("RGB", "ppm"),
+            ("LAB", "tiff"),
+            ("RGB", "tga"),
+            ("RGB", "jp2"),
+            ("I", "tiff"),
+            ("F", "tiff"),
+        ],
     )
     def test_modes(self, tmp_path, mode, suffix):
         self.picture(mode).save(tmp_path / f"a.{suffix}")
@@ -517,6 +599,12 @@ class TestDecode:
         assert seen[:, 0, 0].tolist() == [200, 0, 0]
         assert seen[:, 0, 15].tolist() == [255, 255, 255]
 
+    @pytest.mark.parametrize("mode", ["L", "1", "RGB"])
+    def test_one_transparent_value(self, tmp_path, mode):
+        Image.new(mode, (9, 9)).save(tmp_path / "a.png", transparency=(0, 0, 0) if mode == "RGB" else 0)
+        with read_path(tmp_path).open(0) as image:
+            assert (decode(image, (1, 9, 9), "crop") == 255).all()
+
     def test_sixteen_bits(self, tmp_path):
         Image.fromarray(np.array([[0, 32768, 65535]] * 3, np.uint16)).save(tmp_path / "a.png")
         with read_path(tmp_path).open(0) as image:
@@ -540,7 +628,12 @@ class TestDecode:
     def test_exif(self, tmp_path, suffix, orientation):
         upright = Image.new("L", (32, 16), 255)
         upright.paste(0, (0, 0, 16, 16))  # dark on the left
-        back = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+        back = {
+            1: None,
+            3: Image.Transpose.ROTATE_180,
+            6: Image.Transpose.ROTATE_90,
+            8: Image.Transpose.ROTATE_270,
+        }
         stored = upright.transpose(back[orientation]) if back[orientation] is not None else upright
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -558,7 +651,7 @@ class TestDecode:
         stretch = decode(image.copy(), (3, 10, 10), "stretch")
         assert crop[0, 5].min() > 220  # the middle 20 of 40 columns
         assert pad[:, 0, 0].tolist() == [10, 20, 30]  # bars of the border's colour
-        assert pad[0, 5, 5] > 200
+        assert pad[0, 5, 5] > 150
         assert stretch[0, 5, 0] < 30
         assert stretch[0, 5, 5] > 240
 
