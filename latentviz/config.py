@@ -62,7 +62,8 @@ class FitConfig(Section):
         names = trainer_parameters()
         mistakes = [f"{key}: Lightning's Trainer has no such argument.{did_you_mean(str(key), names)}"
                     for key in value if key not in names]
-        mistakes += [f"{key}: latentviz sets this itself; leave it out" for key in value if key in OWN_TRAINER_ARGUMENTS]
+        mistakes += [f"{key}: latentviz sets this itself; leave it out"
+                     for key in value if key in OWN_TRAINER_ARGUMENTS]
         if mistakes:
             raise ValueError("\n".join(mistakes))  # a line an argument; `_lines` puts the section before each
         return value
@@ -205,14 +206,14 @@ def validate(section: type[S], values: Mapping[str, Any], source: str) -> S:
     """Returns the section that `values` describe.
 
     Raises:
-        ConfigError: one line a mistake, all of them: key, what is wrong, what was got, the nearest allowed key.
+        ConfigError: one line a mistake, all of them: key, what is allowed, what was got, the nearest allowed key.
     """
     try:
         return section.model_validate(dict(values))
     except ValidationError as error:
         lines = _mistakes(section, error.errors())
-        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        raise ConfigError(f"{source}: {count}\n  " + "\n  ".join(lines)) from None
+        told = f" {lines[0]}" if len(lines) == 1 else "\n  ".join([f" {len(lines)} mistakes", *lines])
+        raise ConfigError(f"{source}:{told}") from None
 
 
 def _mistakes(section: type[BaseModel], details: Iterable[Any]) -> list[str]:
