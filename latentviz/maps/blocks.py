@@ -47,7 +47,7 @@ def _plain(content: Any) -> Any:
 def planes(values: np.ndarray) -> bytes:
     """Returns little-endian numbers byte plane by byte plane, all lowest bytes first, which gzips better."""
     little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<")))
-    return little.view(np.uint8).reshape(len(values), -1).T.tobytes()
+    return little.view(np.uint8).reshape(-1, little.itemsize).T.tobytes()
 
 
 def quantise(values: np.ndarray, low: float, high: float, bits: int = 16) -> np.ndarray:
