@@ -131,6 +131,8 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise ConfigError(f"line {line}: a key is text (got {key!r})")
             if key in seen:
                 raise ConfigError(f"line {line}: the key '{key}' stands twice (first in line {seen[key]}); keep one")
             seen[key] = line
@@ -174,7 +176,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for text in overrides:
         key, equals, value = text.partition("=")
-        if not equals or not key:
+        if not equals or not all(key.split(".")):
             raise ConfigError(f"{text}: not an override; write key=value, as in model.latent_dim=32")
         *parents, last = key.split(".")
         level = nested
