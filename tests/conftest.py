@@ -1,5 +1,6 @@
 """What the tests share: small real data, the shell's side in this process, and one run that many tests look at."""
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+
+# The tests compile what they need themselves; a process in the background would outlive them.
+os.environ["LATENTVIZ_COMPILE_AHEAD"] = "0"
 
 # A training of about a second. The latent space of so few epochs is poor, and no test here asks for more.
 SMALL = ("trainer.max_epochs=3", "model.latent_dim=4", "model.width=8", "data.batch_size=64")
