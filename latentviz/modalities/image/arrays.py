@@ -54,8 +54,13 @@ def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence
         ids: what to call the items; None: part and row, as in "train/12".
 
     Raises:
-        DataError: an array has values that are no numbers.
+        DataError: an array is empty, or has values that are no numbers.
     """
+    for part in parts:
+        if part.images.size == 0:
+            raise DataError(
+                f"{part.origin}: holds no images (an array of shape {part.images.shape}); check how it was made"
+            )
     low, high = (f(ends) for f, ends in zip((min, max), zip(*map(_ends, parts), strict=True), strict=True))
     integer = all(part.images.dtype.kind in "iub" for part in parts)
     black, white = value_range(low, high, integer=integer)

@@ -81,6 +81,9 @@ def read_parquet(path: Path, data: ImageData) -> Source:
     for file in files:
         _schema(file)
         counts.append(pq.read_metadata(file).num_rows)
+    files, counts = [f for f, n in zip(files, counts, strict=True) if n], [n for n in counts if n]
+    if not files:
+        raise DataError(f"{printable(str(path))}: holds no images (the tables have no rows); check how it was made")
     import datasets  # two seconds to import
 
     # `datasets` turns Parquet into a memory-mapped Arrow file; it goes when the images have been decoded.
@@ -125,13 +128,13 @@ def _literal(path: Path) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, `datasets` draws no progress bars where nobody watches, and logs errors only."""
+    """Inside, `datasets` draws no progress bars where nobody watches, and logs nothing that is raised as well."""
     import datasets  # two seconds to import
 
     bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(logging.ERROR)
+    datasets.logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     finally:
@@ -141,7 +144,8 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of what an error says."""
+    """Returns the first line of what an error, or the error that it stands for, says."""
+    error = error.__cause__ or error
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 

@@ -160,6 +160,8 @@ class TestNpy:
             (np.zeros((48, 64, 3), np.uint8), "that of one picture"),
             (np.zeros((5, 9, 9, 7), np.uint8), r"shape \(5, 9, 9, 7\)"),
             (np.array([[["a"]]]), "integers or floats"),
+            (np.zeros((0, 8, 8), np.uint8), r"holds no images .*\(0, 8, 8\)"),
+            (np.zeros((5, 0, 8), np.uint8), r"holds no images .*\(5, 0, 8\)"),
             (np.full((5, 8, 8), np.nan), "row 0 has values that are NaN"),
             (np.where(np.arange(5)[:, None, None] == 3, np.inf, np.zeros((5, 8, 8))), "row 3 has values"),
         ],
@@ -487,6 +489,13 @@ class TestParquet:
         (tmp_path / "x.parquet").write_bytes(b"PAR1 rubbish")
         with pytest.raises(DataError, match="not a whole Parquet file"):
             read_path(tmp_path / "x.parquet")
+
+    def test_empty_files(self, tmp_path):
+        self.write(tmp_path / "0.parquet", image=pa.array([], pa.binary()))
+        with pytest.raises(DataError, match="the tables have no rows"):
+            read_path(tmp_path)
+        self.write(tmp_path / "1.parquet", image=[encoded()] * 2)
+        assert read_path(tmp_path).ids == ["1/0", "1/1"]
 
     def test_files_that_differ(self, tmp_path):
         self.write(tmp_path / "0.parquet", image=[encoded()], a=[1])
