@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentviz.config import ClusterConfig, merge, read_yaml, validate
+from latentviz.config import ClusterConfig, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
 from latentviz.run import ClusterFolder, Run
 from latentviz.sources import load_config
@@ -53,6 +53,10 @@ def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outpu
             raise RunError(f"{path}: this run has finished; there is nothing to resume. Replace it with --force")
         stored = read_yaml(earlier.config_file)
         config, _ = load_config(str(earlier.config_file), merge(stored, overrides))
+        began, _ = load_config(str(earlier.config_file), {})
+        if changed := [key for key in changes(began, config) if not key.startswith("trainer.")]:
+            raise RunError(f"{earlier.path}: --resume goes on with the settings that the run began with, and "
+                           f"{', '.join(changed)} would be another; leave that out, or begin anew with --force")
         from latentviz.fit import fit as train
 
         return train(config, earlier, resume=True)

@@ -204,6 +204,22 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def changes(before: Section, after: Section) -> list[str]:
+    """Returns the dotted keys whose values differ between two configs of one kind."""
+    return _differing(before.model_dump(), after.model_dump(), "")
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> list[str]:
+    found = []
+    for key in dict.fromkeys((*before, *after)):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differing(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(prefix + key)
+    return found
+
+
 def validate(section: type[S], values: Mapping[str, Any], source: str) -> S:
     """Returns the section that `values` describe.
 
