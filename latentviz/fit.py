@@ -62,6 +62,8 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
         batches, callbacks = data.training(run.cache)
         trainer = _trainer(config, run, [Samples(data.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
+        if checkpoint:
+            load_weights(vae, checkpoint)  # Lightning loads it again, with the optimiser; this one tells what is wrong
         trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -173,9 +175,10 @@ class Guard(Callback):
     @staticmethod
     def _check(trainer: pl.Trainer, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
+            kept = "; the last good checkpoint is kept" if trainer.current_epoch else ""
             raise TrainingError(f"the loss is {float(loss)} at step {trainer.global_step} (epoch "
-                                f"{trainer.current_epoch + 1}); the last good checkpoint is kept. Try a smaller "
-                                "model.lr or model.c, or trainer.gradient_clip_val=10, with --force")
+                                f"{trainer.current_epoch + 1}){kept}. Try a smaller model.lr or model.c, or "
+                                "trainer.gradient_clip_val=10, with --force")
 
 
 class EpochTable(Callback):
