@@ -129,7 +129,7 @@ class Run:
                         f"{path}: this run exists already; continue it with --resume, replace it with --force, "
                         "or give the new one another name with --run NAME"
                     )
-                if not (run.config_file.exists() or run.info_file.exists()):
+                if not (run.config_file.exists() or run.info_file.exists() or run._begun):
                     raise RunError(f"{path}: --force replaces runs only, and this folder is none; choose another --run")
                 shutil.rmtree(run._aside, ignore_errors=True)
                 path.rename(run._aside)
@@ -140,6 +140,11 @@ class Run:
             raise RunError(f"{path}: cannot be written ({error.strerror}); choose another folder with --outputs DIR"
                            ) from None
         return run
+
+    @property
+    def _begun(self) -> bool:
+        """Whether this is what a fit leaves that is killed while it reads its data."""
+        return {p.name for p in self.path.iterdir()} <= {self.cache.name, self.bad_items_file.name, self.items_file.name}
 
     @property
     def _aside(self) -> Path:
@@ -329,6 +334,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}); the command that made it makes it again with --force") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: damaged (it holds no mapping); the command that made it makes it again with --force")
     return content
 
 
@@ -342,8 +349,9 @@ def _read_parquet(path: Path) -> pa.Table:
 def _read_npy(path: Path) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); `latentviz fit` makes it again with --force") from None
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: damaged ({reason}); `latentviz fit` makes it again with --force") from None
     return array
 
 
