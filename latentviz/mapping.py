@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from latentviz.cluster import Clustering, cluster, fill
+from latentviz.cluster import CLUSTERERS, Clustering, cluster, fill
 from latentviz.config import ClusterConfig
+from latentviz.errors import RunError, choose
 from latentviz.log import stage, warn
 from latentviz.maps import write_map, write_static
 from latentviz.maps.data import MapData
 from latentviz.modalities import part
 from latentviz.neighbours import Neighbours, neighbours
-from latentviz.reduce import reduce
+from latentviz.reduce import REDUCERS, reduce
 from latentviz.run import ClusterFolder, Items, Run
 
 SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
@@ -30,6 +31,11 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
     if config.cluster.on == "mu":
         mu = np.ascontiguousarray(mu[:, : run.info()["summary"]["content_dim"]])
     items = run.items()
+    if len(items) != len(mu):
+        raise RunError(f"{run.mu_file}: damaged ({len(mu)} rows, and {run.items_file} has {len(items)}); `latentviz fit` "
+                       "makes the run again with --force")
+    choose(REDUCERS, config.reduce.method, "reduce.method")
+    choose(CLUSTERERS, config.cluster.method, "cluster.method")
     folder = run.clustering(name)
     folder.begin(force=force)
     config, notes = fit_to_size(config, len(mu))
@@ -46,6 +52,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         nearest = fill(found.labels, graph.indices)
     table = points_table(items, points, found, nearest)
     info = describe(found, nearest, items, notes)
+    folder.reopen()
     with stage("drawing the map", seconds):
         data = map_data(run, items, points, found, nearest, graph, config, info["lines"])
         write_map(folder.map_file, data)
@@ -63,7 +70,14 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
         lowered = max(2, n - 1)
         notes.append(f"reduce.n_neighbors: {n} items have no {reduction.n_neighbors} neighbours each; using {lowered}")
         reduction = reduction.model_copy(update={"n_neighbors": lowered})
-    return config.model_copy(update={"reduce": reduction}), notes
+    clusters = config.cluster
+    for key, most, why in (("n_clusters", n, "no more clusters than items"),
+                           ("min_cluster_size", n // 2, "no two clusters of that size")):
+        wanted = getattr(clusters, key)
+        if wanted != "auto" and wanted > most:
+            notes.append(f"cluster.{key}: {n} items have {why} (got {wanted}); using {most}")
+            clusters = clusters.model_copy(update={key: most})
+    return config.model_copy(update={"reduce": reduction, "cluster": clusters}), notes
 
 
 def place(mu: np.ndarray, graph: Neighbours, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:

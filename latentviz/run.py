@@ -304,9 +304,12 @@ class ClusterFolder:
                            "one another name with --name NAME")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.info_file.unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def reopen(self) -> None:
+        """Marks the clustering as unfinished; called once there is something to put in the earlier one's place."""
+        self.info_file.unlink(missing_ok=True)
 
     def write(self, config: ClusterConfig, points: pa.Table, info: Mapping[str, Any]) -> None:
         """Writes the effective settings, the points, and last clusters.json, which means done."""
