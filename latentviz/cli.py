@@ -74,7 +74,7 @@ EPILOG = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0 done, 1 interrupted, 2 a user's mistake."""
+    """Runs one command and returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = _choose(words)
     parser = Parser(prog=f"latentviz {command}", description=COMMANDS[command].summary,
