@@ -32,8 +32,8 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         mu = np.ascontiguousarray(mu[:, : run.info()["summary"]["content_dim"]])
     items = run.items()
     if len(items) != len(mu):
-        raise RunError(f"{run.mu_file}: damaged ({len(mu)} rows, and {run.items_file} has {len(items)}); `latentviz fit` "
-                       "makes the run again with --force")
+        raise RunError(f"{run.mu_file}: damaged ({len(mu)} rows, and {run.items_file} has {len(items)}); "
+                       "`latentviz fit` makes the run again with --force")
     choose(REDUCERS, config.reduce.method, "reduce.method")
     choose(CLUSTERERS, config.cluster.method, "cluster.method")
     folder = run.clustering(name)

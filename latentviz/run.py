@@ -144,7 +144,8 @@ class Run:
     @property
     def _begun(self) -> bool:
         """Whether this is what a fit leaves that is killed while it reads its data."""
-        return {p.name for p in self.path.iterdir()} <= {self.cache.name, self.bad_items_file.name, self.items_file.name}
+        early = {self.cache.name, self.bad_items_file.name, self.items_file.name}
+        return {p.name for p in self.path.iterdir() if p.suffix != ".tmp"} <= early
 
     @property
     def _aside(self) -> Path:
