@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -17,6 +17,7 @@ from latentviz.errors import ConfigError, did_you_mean
 S = TypeVar("S", bound="Section")
 
 Auto = Literal["auto"]
+AtLeast1, AtLeast2 = Annotated[int, Field(ge=1)], Annotated[int, Field(ge=2)]
 
 
 class Section(BaseModel):
@@ -39,8 +40,8 @@ class ModelSection(Section):
     """What every data kind has in its `model:` section."""
 
     latent_dim: int = Field(32, ge=1, le=4096, description="latent dimensions d")
-    c: float | Auto = Field(
-        "auto", gt=0, description="C of C·‖x − f(z)‖² + KL; auto: 10,000 / summed variance of the data"
+    c: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto", description="C of C·‖x − f(z)‖² + KL; auto: 10,000 / summed variance of the data"
     )
     kl_warmup: float = Field(0.1, ge=0, le=1, description="share of the training in which the KL's weight rises to 1")
     free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that cost nothing")
@@ -102,10 +103,10 @@ class ClusterSection(Section):
 
     method: str = Field("hdbscan", description="hdbscan or gmm")
     on: Literal["mu", "all"] = Field("mu", description="mu: the content dimensions of μ; all: every dimension")
-    min_cluster_size: int | Auto = Field("auto", ge=2, description="smallest group that counts as a cluster")
-    min_samples: int | Auto = Field("auto", ge=1, description="larger: more items count as noise")
+    min_cluster_size: AtLeast2 | Auto = Field("auto", description="smallest group that counts as a cluster")
+    min_samples: AtLeast1 | Auto = Field("auto", description="larger: more items count as noise")
     selection: Literal["eom", "leaf", "auto"] = Field("auto", description="which clusters of the tree: eom or leaf")
-    n_clusters: int | Auto = Field("auto", ge=1, description="number of clusters, for methods that must be told")
+    n_clusters: AtLeast1 | Auto = Field("auto", description="number of clusters, for methods that must be told")
 
 
 class MapSection(Section):
@@ -296,6 +297,8 @@ def _allowed(annotation: Any) -> list[str]:
     inner, origin = get_args(annotation), get_origin(annotation)
     if origin is Literal:
         return [repr(value) for value in inner]
+    if origin is Annotated:
+        return _allowed(inner[0])
     if origin in {Union, UnionType}:
         return [word for branch in inner for word in _allowed(branch)]
     if origin is tuple:

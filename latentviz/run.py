@@ -162,7 +162,8 @@ class Run:
             self._aside.rename(self.path)
 
     @classmethod
-    def open(cls, run: "str | os.PathLike[str] | Run | None" = None, outputs: str | os.PathLike[str] = "outputs") -> Self:
+    def open(cls, run: "str | os.PathLike[str] | Run | None" = None,
+             outputs: "str | os.PathLike[str]" = "outputs") -> Self:
         """Returns the run of a name under `outputs`, of a path, or the newest one.
 
         Raises:
