@@ -130,7 +130,8 @@ class Run:
                         "or give the new one another name with --run NAME"
                     )
                 if not (run.config_file.exists() or run.info_file.exists() or run._begun):
-                    raise RunError(f"{path}: --force replaces runs only, and this folder is none; choose another --run")
+                    raise RunError(f"{path}: --force replaces runs only, and this folder is none; choose another name "
+                                   "with --run NAME")
                 shutil.rmtree(run._aside, ignore_errors=True)
                 path.rename(run._aside)
             path.mkdir(parents=True, exist_ok=True)
