@@ -67,6 +67,10 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
         trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    if not run.best_checkpoint.exists():
+        raise TrainingError(f"{run.path}: the training ended before its first validation, so that no checkpoint was "
+                            "kept; raise trainer.max_steps, and leave trainer.fast_dev_run and "
+                            "trainer.limit_val_batches alone")
     seconds["train"] = round(time.perf_counter() - started, 2)
     say(f"training done in {seconds['train']:.1f} s")
     load_weights(vae, run.best_checkpoint)
@@ -329,7 +333,7 @@ def load_weights(vae: VAE, checkpoint: Path) -> VAE:
         content = torch.load(checkpoint, map_location=vae.device, weights_only=True)
         vae.load_state_dict(content["state_dict"])
     except Exception as error:  # noqa: BLE001 - torch raises a dozen kinds for a damaged file
-        reason = str(error).splitlines()[0][:200]
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise RunError(f"{checkpoint}: cannot be loaded ({reason}); `latentviz fit` makes it again with --force"
                        ) from None
     return vae
@@ -361,7 +365,7 @@ def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float]) -> d
     mu = np.load(run.mu_file, mmap_mode="r")
     with run.metrics_file.open(encoding="utf-8") as file:
         epochs = list(csv.DictReader(file))
-    best = min(epochs, key=lambda row: float(row["val_loss"]))
+    best = min((row for row in epochs if row["val_loss"]), key=lambda row: float(row["val_loss"]))
     bad = sum(1 for _ in run.bad_items_file.open(encoding="utf-8")) - 1 if run.bad_items_file.exists() else 0
     if not np.isfinite(mu).all():
         raise DataError(f"{run.mu_file}: the encoder gives values that are no numbers; train again with a smaller lr")
