@@ -33,7 +33,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
 
 
 @pytest.mark.parametrize(("values", "expected"), [
-    (of_image(modle={}), "modle: unknown key; allowed here: seed_everything, data, model, trainer. Did you mean 'model'?"),
+    (of_image(modle={}), "modle: unknown key; allowed here: seed_everything, data, model, trainer. Did you mean"),
     (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
     (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),
     (of_image(model={"latent_dim": 2.5}), "model.latent_dim: must be a whole number (got 2.5)"),
@@ -43,11 +43,13 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
     (of_image(model={"lr": float("nan")}), "model.lr: must be a finite number (got nan)"),
     (of_image(model={"lr": float("inf")}), "model.lr: must be a finite number (got inf)"),
     (of_image(model={"net": "cnov"}), "model.net: must be 'conv' or 'mlp' (got 'cnov'). Did you mean 'conv'?"),
-    (of_image({"size": "big"}), "data.size: must be a whole number or [a whole number, a whole number] or 'auto' (got 'big')"),
+    (of_image({"size": "big"}),
+     "data.size: must be a whole number or [a whole number, a whole number] or 'auto' (got 'big')"),
     (of_image({"size": [8, "a"]}), "(got [8, 'a'])"),
     (of_image({"channels": "auot"}), "data.channels: must be 1 or 3 or 'auto' (got 'auot'). Did you mean 'auto'?"),
     (of_image({"val_fraction": 2}), "data.val_fraction: must be less than 0.9 (got 2)"),
-    (of_image(trainer={"max_epoch": 3}), "trainer.max_epoch: Lightning's Trainer has no such argument. Did you mean 'max_epochs'?"),
+    (of_image(trainer={"max_epoch": 3}),
+     "trainer.max_epoch: Lightning's Trainer has no such argument. Did you mean 'max_epochs'?"),
     (of_image(trainer={"callbacks": []}), "trainer.callbacks: latentviz sets this itself"),
     (of_image(trainer=5), "trainer: must be a section of keys (got 5)"),
     (of_image(model=7), "model: must be a section of keys (got 7)"),
@@ -144,6 +146,14 @@ def test_overrides_are_read_as_yaml(words: list[str], expected: dict) -> None:
 def test_what_is_no_override_is_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError):
         parse_overrides(words)
+
+
+@pytest.mark.parametrize(("section", "values"), [
+    (CONFIG, of_image({"size": "auto", "channels": "auto"}, model={"c": "auto"})),
+    (ClusterConfig, {"cluster": {"min_cluster_size": "auto", "min_samples": "auto", "n_clusters": "auto"}}),
+])
+def test_auto_may_be_written_out(section: type, values: dict) -> None:
+    assert validate(section, values, "x") == validate(section, {"data": DATA} if section is CONFIG else {}, "x")
 
 
 def test_merging_changes_neither_side() -> None:
