@@ -2,14 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from latentviz.cut import Cut
 from latentviz.errors import choose
 
-VOTERS = 15  # neighbours that say which cluster a noise item is nearest to
 EXEMPLARS = 12  # rows kept for each cluster
 
 
@@ -76,7 +76,7 @@ def hdbscan_cluster(coordinates: np.ndarray, *, min_cluster_size: int | str = "a
     size = max(10, round(0.015 * n)) if min_cluster_size == "auto" else int(min_cluster_size)
     samples = 10 if min_samples == "auto" else int(min_samples)
     size, samples = max(2, min(size, n // 2)), max(1, min(samples, n - 1))
-    method = "eom" if selection == "auto" else selection
+    method = {"auto": "eom", "layer": "leaf"}.get(selection, selection)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = HDBSCAN(min_cluster_size=size, min_samples=samples, cluster_selection_method=method,
@@ -95,6 +95,30 @@ def hdbscan_cluster(coordinates: np.ndarray, *, min_cluster_size: int | str = "a
         [{name: float(row[name]) for name in tree.dtype.names} for row in tree],
         {"method": "hdbscan", "min_cluster_size": size, "min_samples": samples, "selection": method},
     )
+
+
+def from_cut(coordinates: np.ndarray, cut: Cut) -> Clustering:
+    """Returns a chosen cut as a clustering, with the tree, outlier scores and persistence of HDBSCAN at its settings.
+
+    Args:
+        coordinates: float32 (n, k), the layout that was cut.
+        cut: the choice.
+    """
+    if cut.k == 0:
+        return hdbscan_cluster(coordinates, min_cluster_size=max(2, len(coordinates) // 2))
+    tree = hdbscan_cluster(coordinates, min_cluster_size=cut.min_cluster_size, min_samples=cut.min_samples,
+                           selection="leaf" if cut.selection == "layer" else cut.selection)
+    labels, old = by_size(cut.labels)
+    # The same cluster has another number in the tree's own cut; the largest overlap tells which.
+    persistence = {}
+    for new in range(len(old)):
+        inside = tree.labels[(labels == new) & (tree.labels >= 0)]
+        if len(inside):
+            persistence[new] = tree.persistence.get(int(np.bincount(inside).argmax()), 0.0)
+    return replace(tree, labels=labels, probabilities=cut.probabilities, persistence=persistence,
+                   exemplars=typical(labels, cut.probabilities, coordinates),
+                   settings={"method": "hdbscan", "min_cluster_size": cut.min_cluster_size,
+                             "min_samples": cut.min_samples, "selection": cut.selection})
 
 
 def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarray) -> dict[int, list[int]]:
@@ -147,30 +171,3 @@ CLUSTERERS: Mapping[str, Callable[..., Clustering]] = {"hdbscan": hdbscan_cluste
 def cluster(method: str, coordinates: np.ndarray, **settings: Any) -> Clustering:
     """Returns the clusters by the named method of `CLUSTERERS`."""
     return choose(CLUSTERERS, method, "cluster.method")(coordinates, **settings)
-
-
-def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 50) -> np.ndarray:
-    """Returns the labels with noise given to the nearest cluster, int32 (n,).
-
-    Each noise item takes the majority among its labelled neighbours, round by round, until none is left that can;
-    whoever has no labelled item within reach keeps −1. With no cluster at all, all stay −1.
-
-    Args:
-        labels: int32 (n,), −1 for noise.
-        neighbours: int32 (n, k), nearest first, in the space that was clustered.
-        rounds: at most.
-    """
-    filled = labels.astype(np.int32).copy()
-    k = int(filled.max(initial=-1)) + 1
-    voters = neighbours[:, : VOTERS + 1]
-    for _ in range(rounds if k else 0):
-        noise = np.flatnonzero(filled < 0)
-        votes = filled[voters[noise]]  # (m, voters)
-        rows, columns = np.nonzero(votes >= 0)
-        if not len(rows):
-            break
-        count = np.zeros((len(noise), k), np.int32)
-        np.add.at(count, (rows, votes[rows, columns]), 1)
-        reached = count.any(axis=1)
-        filled[noise[reached]] = count[reached].argmax(axis=1)
-    return filled

@@ -45,7 +45,7 @@ class ModelSection(Section):
     )
     kl_warmup: float = Field(0.1, ge=0, le=1, description="share of the training in which the KL's weight rises to 1")
     free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that cost nothing")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
+    lr: float = Field(2e-3, gt=0, description="peak learning rate of Adam")
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0: never")
 
 
@@ -93,8 +93,11 @@ class ReduceSection(Section):
     method: str = Field("umap", description="umap or pca")
     n_neighbors: int = Field(15, ge=2, description="neighbours in the graph that UMAP keeps")
     n_components: int = Field(2, ge=1, le=100, description="dimensions k that are clustered")
-    metric: Literal["euclidean", "cosine"] = Field("euclidean", description="distance between the μ vectors")
-    min_dist: float = Field(0.1, ge=0, lt=1, description="least distance in the picture; clustering uses 0")
+    metric: Literal["euclidean", "cosine"] | Auto = Field(
+        "auto", description="distance between the μ vectors; auto: cosine where they were trained by contrast"
+    )
+    layouts: int = Field(3, ge=1, le=20, description="layouts from different seeds, among which the cut is chosen")
+    min_dist: float = Field(0.3, ge=0, lt=1, description="least distance in the picture; clustering uses 0")
     repeatable: bool = Field(True, description="same seed, same coordinates; false: UMAP on all cores, faster")
 
 
@@ -105,7 +108,7 @@ class ClusterSection(Section):
     on: Literal["mu", "all"] = Field("mu", description="mu: the content dimensions of μ; all: every dimension")
     min_cluster_size: AtLeast2 | Auto = Field("auto", description="smallest group that counts as a cluster")
     min_samples: AtLeast1 | Auto = Field("auto", description="larger: more items count as noise")
-    selection: Literal["eom", "leaf", "auto"] = Field("auto", description="which clusters of the tree: eom or leaf")
+    selection: Literal["eom", "leaf", "layer", "auto"] = Field("auto", description="which clusters of the tree: eom or leaf")
     n_clusters: AtLeast1 | Auto = Field("auto", description="number of clusters, for methods that must be told")
 
 

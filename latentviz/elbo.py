@@ -80,5 +80,5 @@ def distortion(likelihood: Distribution, x: Tensor) -> Tensor:
 
 
 def _log_prob(likelihood: Distribution, x: Tensor) -> Tensor:
-    log_prob: Tensor = likelihood.log_prob(x)  # type: ignore[no-untyped-call]  # torch annotates the base class alone
+    log_prob: Tensor = likelihood.log_prob(x)
     return log_prob

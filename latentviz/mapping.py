@@ -6,18 +6,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from latentviz.cluster import CLUSTERERS, Clustering, cluster, fill
+from latentviz.cluster import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.config import ClusterConfig
+from latentviz.cut import Choice, choose_cut, fill
 from latentviz.errors import RunError, choose
 from latentviz.log import stage, warn
 from latentviz.maps import write_map, write_static
 from latentviz.maps.data import MapData
 from latentviz.modalities import part
 from latentviz.neighbours import Neighbours, neighbours
-from latentviz.reduce import REDUCERS, reduce
+from latentviz.reduce import REDUCERS, directions, fuzzy_graph, layouts, reduce
 from latentviz.run import ClusterFolder, Items, Run
 
 SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
+REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the reader is told
 
 
 def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) -> ClusterFolder:
@@ -41,19 +43,20 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
     config, notes = fit_to_size(config, len(mu))
     for note in notes:
         warn(note)
-    reduction, seed = config.reduce, config.seed_everything
+    config = with_metric(config, run)
+    vectors = directions(mu, config.reduce.metric)
     with stage("neighbours", seconds):
-        graph = neighbours(mu, reduction.n_neighbors, metric=reduction.metric, seed=seed)
+        graph = neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
     with stage("reducing", seconds):
-        coordinates, points = place(mu, graph, config)
+        coordinates = place(vectors, graph, config)
     with stage("clustering", seconds):
-        found = cluster(config.cluster.method, coordinates, seed=seed,
-                        **config.cluster.model_dump(exclude={"method", "on"}))
-        nearest = fill(found.labels, graph.indices)
+        found, nearest, choice, number = find_clusters(coordinates, graph, config)
+    with stage("drawing", seconds):
+        points = picture(vectors, graph, coordinates[number], config)
     table = points_table(items, points, found, nearest)
-    info = describe(found, nearest, items, notes)
+    info = describe(found, nearest, items, notes, choice)
     folder.reopen()
-    with stage("drawing the map", seconds):
+    with stage("writing the map", seconds):
         data = map_data(run, items, points, found, nearest, graph, config, info["lines"])
         write_map(folder.map_file, data)
         write_static(folder.picture_file, folder.vector_file, data)
@@ -61,6 +64,14 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         key: value for key, value in found.settings.items() if key in type(config.cluster).model_fields})})
     folder.write(effective, table, {**info, "seconds": seconds})
     return folder
+
+
+def with_metric(config: ClusterConfig, run: Run) -> ClusterConfig:
+    """Returns the config with the metric resolved: contrast compares directions, so that the cosine is what it made."""
+    if config.reduce.metric != "auto":
+        return config
+    metric = "cosine" if run.info()["summary"].get("contrast") and config.cluster.on == "mu" else "euclidean"
+    return config.model_copy(update={"reduce": config.reduce.model_copy(update={"metric": metric})})
 
 
 def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]]:
@@ -80,13 +91,40 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
     return config.model_copy(update={"reduce": reduction, "cluster": clusters}), notes
 
 
-def place(mu: np.ndarray, graph: Neighbours, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the coordinates to cluster, float32 (n, k), and the points to look at, float32 (n, 2)."""
+def place(vectors: np.ndarray, graph: Neighbours, config: ClusterConfig) -> list[np.ndarray]:
+    """Returns the coordinates that are clustered, float32 (n, k), of each layout."""
+    reduction, seed = config.reduce, config.seed_everything
+    count = reduction.layouts if reduction.method == "umap" and searched(config) else 1
+    return layouts(reduction.method, vectors, graph, reduction.n_components, range(seed, seed + count),
+                   repeatable=reduction.repeatable)
+
+
+def searched(config: ClusterConfig) -> bool:
+    """Returns whether the cut is left to the data."""
+    return config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto"
+
+
+def find_clusters(coordinates: list[np.ndarray], graph: Neighbours,
+                  config: ClusterConfig) -> tuple[Clustering, np.ndarray, Choice | None, int]:
+    """Returns the clusters, the nearest cluster of each item int32 (n,), how the cut was chosen, and its layout."""
+    others = graph.indices[:, 1:]
+    if not searched(config):
+        settings = config.cluster.model_dump(exclude={"method", "on"})
+        found = cluster(config.cluster.method, coordinates[0], seed=config.seed_everything, **settings)
+        return found, fill(found.labels, others), None, 0
+    choice = choose_cut(coordinates, fuzzy_graph(graph), others)
+    found = from_cut(coordinates[choice.cut.layout], choice.cut)
+    return found, fill(found.labels, others), choice, choice.cut.layout
+
+
+def picture(vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, config: ClusterConfig) -> np.ndarray:
+    """Returns the points to look at, float32 (n, 2): the clustered layout with more room between the items."""
     reduction = config.reduce
-    settings = {"seed": config.seed_everything, "metric": reduction.metric, "repeatable": reduction.repeatable}
-    coordinates = reduce(reduction.method, mu, graph, reduction.n_components, min_dist=0.0, **settings)
-    points = reduce(reduction.method, mu, graph, 2, min_dist=reduction.min_dist, **settings)
-    return coordinates, points
+    flat = coordinates.shape[1] == 2
+    if flat and (reduction.method != "umap" or reduction.min_dist == 0):
+        return coordinates
+    return reduce(reduction.method, vectors, graph, 2, min_dist=reduction.min_dist, seed=config.seed_everything,
+                  repeatable=reduction.repeatable, start=coordinates if flat else None)
 
 
 def points_table(items: Items, points: np.ndarray, found: Clustering, nearest: np.ndarray) -> pa.Table:
@@ -107,18 +145,27 @@ def points_table(items: Items, points: np.ndarray, found: Clustering, nearest: n
     })
 
 
-def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[str]) -> dict[str, Any]:
+def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[str],
+             choice: Choice | None) -> dict[str, Any]:
     """Returns what clusters.json holds: counts, settings, and each cluster's size, persistence and exemplars."""
     ids = items.column("id")
     lines = [f"{len(ids):,} items, {found.k} cluster{'' if found.k == 1 else 's'}, {found.noise_share:.0%} noise"]
     if found.k == 0:
         lines.append("No cluster was found: the items form one cloud, or lie too evenly")
+    elif choice and not choice.reliable:
+        lines.append(f"No reliable clusters (graph modularity {choice.cut.normalised:.2f} of 1): read the map as a "
+                     "landscape")
+    elif choice and choice.agreement is not None and choice.agreement < REPRODUCIBLE:
+        lines.append(f"Clusters differ from layout to layout (agreement {choice.agreement:.2f} of 1)")
     return {
         "lines": [*lines, *notes],
         "n_items": len(ids),
         "n_clusters": found.k,
         "noise_share": found.noise_share,
         "settings": dict(found.settings),
+        "modularity": choice.cut.normalised if choice else None,
+        "agreement": choice.agreement if choice else None,
+        "sweep": choice.sweep if choice else [],
         "clusters": [{
             "cluster": number,
             "size": int((found.labels == number).sum()),

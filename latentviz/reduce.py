@@ -1,13 +1,16 @@
 """From μ (n, d) to coordinates (n, k): one nearest-neighbour graph, then UMAP or PCA as often as needed."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from latentviz.errors import choose
 from latentviz.neighbours import Neighbours
+
+# Items; below, starting another process costs more than it saves.
+PARALLEL_ABOVE = 10_000
 
 
 def keep_compiled() -> None:
@@ -40,18 +43,30 @@ def compile_in_background() -> None:
                      stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def umap_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, *, min_dist: float = 0.0, seed: int = 0,
-                metric: str = "euclidean", repeatable: bool = True) -> np.ndarray:
+def directions(mu: np.ndarray, metric: str) -> np.ndarray:
+    """Returns the vectors that are mapped, float32 (n, d): μ itself, or for "cosine" μ at unit length.
+
+    Between unit vectors the Euclidean distance √(2 − 2·cosine) orders like the cosine, so that all that follows is
+    Euclidean.
+    """
+    vectors = np.ascontiguousarray(mu, np.float32)
+    if metric == "cosine":
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors
+
+
+def umap_reduce(vectors: np.ndarray, graph: Neighbours, n_components: int, *, min_dist: float = 0.0, seed: int = 0,
+                repeatable: bool = True, start: np.ndarray | None = None) -> np.ndarray:
     """Returns UMAP coordinates, float32 (n, k) (McInnes, Healy & Melville 2018).
 
     Args:
-        mu: float32 (n, d).
+        vectors: float32 (n, d), compared by Euclidean distance.
         graph: the neighbours of each row.
         n_components: k.
         min_dist: how close points may come; 0 packs clusters tightly.
         seed: of the layout's random draws.
-        metric: the distance that `graph` was found with.
         repeatable: the same seed gives the same coordinates, on one core; else all cores.
+        start: float32 (n, k), coordinates to begin from; None: the graph's spectrum.
     """
     import warnings
 
@@ -59,14 +74,25 @@ def umap_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, *, min_dis
 
     keep_compiled()
     n, k = graph.indices.shape
+    init: Any = "spectral" if n > n_components + 2 else "random"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reducer = UMAP(n_neighbors=k, n_components=n_components, min_dist=min_dist, metric=metric,
+        reducer = UMAP(n_neighbors=k, n_components=n_components, min_dist=min_dist,
                        random_state=seed if repeatable else None, n_jobs=1 if repeatable else -1,
-                       precomputed_knn=(graph.indices, graph.distances, None),
-                       init="spectral" if n > n_components + 2 else "random")
-        coordinates: np.ndarray = reducer.fit_transform(mu)
+                       precomputed_knn=(graph.indices, graph.distances, None), init=init if start is None else start)
+        coordinates: np.ndarray = reducer.fit_transform(vectors)
     return coordinates.astype(np.float32)
+
+
+def fuzzy_graph(graph: Neighbours) -> Any:
+    """Returns UMAP's symmetric weights between neighbours, sparse (n, n) (McInnes et al. 2018, section 3.1)."""
+    from umap.umap_ import fuzzy_simplicial_set
+
+    keep_compiled()
+    n, k = graph.indices.shape
+    weights, *_ = fuzzy_simplicial_set(np.empty((n, 1), np.float32), k, np.random.RandomState(0), "euclidean",
+                                       knn_indices=graph.indices, knn_dists=graph.distances)
+    return weights.tocsr()
 
 
 def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: Any) -> np.ndarray:
@@ -85,6 +111,20 @@ def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: Any) -
 REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {"umap": umap_reduce, "pca": pca_reduce}
 
 
-def reduce(method: str, mu: np.ndarray, graph: Neighbours, n_components: int, **settings: Any) -> np.ndarray:
+def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, **settings: Any) -> np.ndarray:
     """Returns coordinates, float32 (n, k), by the named method of `REDUCERS`."""
-    return choose(REDUCERS, method, "reduce.method")(mu, graph, n_components, **settings)
+    return choose(REDUCERS, method, "reduce.method")(vectors, graph, n_components, **settings)
+
+
+def layouts(method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int],
+            **settings: Any) -> list[np.ndarray]:
+    """Returns coordinates, float32 (n, k), for each seed; of many items several at a time, one core each."""
+    parallel = len(seeds) > 1 and len(vectors) > PARALLEL_ABOVE and settings.get("repeatable", True)
+    if not parallel:
+        return [reduce(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds]
+    from joblib import Parallel, delayed
+
+    jobs = min(len(seeds), os.cpu_count() or 1)
+    found: list[np.ndarray] = Parallel(n_jobs=jobs)(
+        delayed(reduce)(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds)
+    return found

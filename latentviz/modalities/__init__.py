@@ -22,7 +22,7 @@ def detect(path: str) -> str:
     Raises:
         DataError: no kind knows what to do with it.
     """
-    if not path.startswith("hf:") and not Path(path).exists():
+    if not path.startswith(("hf:", "sklearn:")) and not Path(path).exists():
         raise DataError(f"{path}: no recipe, config, file or folder of this name; `latentviz recipes` lists recipes")
     for kind in MODALITIES:
         if part(kind, "config").detect(path):

@@ -31,7 +31,7 @@ class ImageModel(ModelSection):
     """The networks and the likelihood for images."""
 
     net: Literal["conv", "mlp"] = Field("conv", description="conv: sized by the image; mlp: two hidden layers")
-    width: int = Field(32, ge=4, le=512, description="channels of the first convolution; the MLP has 16 times as many")
+    width: int = Field(16, ge=4, le=512, description="channels of the first convolution; the MLP has 32 times as many")
     likelihood: Literal["normal", "bernoulli"] = Field("normal", description="p(x|z): normal has the weight C")
     contrast: float = Field(
         1000.0, ge=0, description="weight of InfoNCE between two views of an item; 0: the plain VAE"

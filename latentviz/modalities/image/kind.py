@@ -20,9 +20,9 @@ from latentviz.run import Items
 from latentviz.vae import VAE
 
 SHOWN = 10  # items and samples in each epoch's picture
-# Enough steps for the loss to flatten on sets from 1,800 to 70,000 items; see docs/experiments.md.
-TRAINING_STEPS = 3000
-FEWEST_EPOCHS, MOST_EPOCHS = 10, 150
+# Images that are drawn in a whole training, however many there are: see docs/experiments.md.
+IMAGES_SEEN = 1_200_000
+FEWEST_EPOCHS, MOST_EPOCHS = 5, 300
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 
@@ -56,8 +56,8 @@ class ImageKind:
             flip = bool(model.contrast) and flips_fit(images, config.seed_everything)
             model = model.model_copy(update={"flip": flip})
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            steps = max(FEWEST_STEPS, len(prepared.items.train) // config.data.batch_size)
-            trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(TRAINING_STEPS / steps)))
+            epochs = round(IMAGES_SEEN / len(prepared.items.train))
+            trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
         return config.model_copy(update={"data": prepared.data, "model": model, "trainer": trainer})
 
     @classmethod

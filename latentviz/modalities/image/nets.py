@@ -1,8 +1,6 @@
 """Encoder and decoder for images: strided convolutions sized by the image, or an MLP."""
 
-import itertools
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +10,9 @@ from latentviz.elbo import diagonal_normal
 
 # exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
 LOGVAR_LIMIT = 10.0
+SMALL = 12  # pixels: images that get a convolution at full size first
+MOST_CHANNELS = 128
+HIDDEN = 256  # units between the convolutions and the latent
 
 
 class ImageEncoder(nn.Module):
@@ -23,7 +24,7 @@ class ImageEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> "Independent[Normal]":
         """Returns the posterior."""
-        mu, logvar = self.net(x).chunk(2, dim=-1)  # each (b, d)
+        mu, logvar = self.net(x).float().chunk(2, dim=-1)  # each (b, d)
         return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
 
 
@@ -31,7 +32,7 @@ class ImageDecoder(nn.Module):
     """z (b, d) → p(x|z), batch shape (b,), event shape (c, h, w).
 
     Args:
-        net: (b, d) → logits of the pixel means (b, c, h, w).
+        net: (b, d) → the pixel means of "normal", the logits of "bernoulli", (b, c, h, w).
         likelihood: "normal" with variance 1/(2C), so that −log p(x|z) is C·‖x − f(z)‖² and a constant; or "bernoulli".
         c: C, used by "normal" only.
     """
@@ -42,59 +43,58 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Distribution:
         """Returns the likelihood."""
-        logits = self.net(z).float()
+        out = self.net(z).float()
         if self.likelihood == "bernoulli":
-            return Independent(Bernoulli(logits=logits, validate_args=False), 3, validate_args=False)
-        scale = torch.full_like(logits, math.sqrt(0.5 / self.c))
-        return Independent(Normal(logits.sigmoid(), scale, validate_args=False), 3, validate_args=False)
+            return Independent(Bernoulli(logits=out, validate_args=False), 3, validate_args=False)
+        scale = torch.full_like(out, math.sqrt(0.5 / self.c))
+        return Independent(Normal(out, scale, validate_args=False), 3, validate_args=False)
 
 
-def halvings(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """Returns the sizes that a stack of stride-2 convolutions passes through, down to 4 pixels on the shorter side.
+def stages(shape: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+    """Returns stride and output size of each convolution: halvings until the longer side is at most 4 pixels.
 
-    >>> halvings((28, 28))
-    [(28, 28), (14, 14), (7, 7), (4, 4)]
-    >>> halvings((8, 8))
-    [(8, 8), (4, 4)]
+    Images of at most 12 pixels get one convolution at full size first, so that they too have a few.
+
+    >>> stages((28, 28))
+    [(2, (14, 14)), (2, (7, 7)), (2, (4, 4))]
+    >>> stages((8, 8))
+    [(1, (8, 8)), (2, (4, 4))]
     """
-    sizes = [shape]
-    while min(sizes[-1]) > 4:
-        h, w = sizes[-1]
-        sizes.append(((h + 1) // 2, (w + 1) // 2))
-    return sizes
+    h, w = shape
+    found = [(1, (h, w))] if max(h, w) <= SMALL else []
+    while max(h, w) > 4:
+        h, w = (h + 1) // 2, (w + 1) // 2
+        found.append((2, (h, w)))
+    return found
 
 
 def conv_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple[nn.Module, nn.Module]:
     """Returns the convolutional networks (b, c, h, w) → (b, 2d) and (b, d) → (b, c, h, w)."""
     c, h, w = shape
-    sizes = halvings((h, w))
-    channels = [c, *(min(width * 2**i, 4 * width) for i in range(len(sizes) - 1))]
+    steps = stages((h, w))
+    channels = [c, *(min(width * 2**i, MOST_CHANNELS) for i in range(len(steps)))]
+    sizes = [(h, w), *(size for _, size in steps)]
     down: list[nn.Module] = []
-    for c_in, c_out in itertools.pairwise(channels):
-        # Batch normalisation makes the contrast learn faster: see docs/experiments.md.
-        down += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.SiLU()]
-    flat, hidden = channels[-1] * math.prod(sizes[-1]), 8 * width
-    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, hidden), nn.SiLU(), nn.Linear(hidden, 2 * latent_dim))
     up: list[nn.Module] = []
-    for i in reversed(range(len(sizes) - 1)):
-        up += [_doubling(channels[i + 1], channels[i], sizes[i]), nn.SiLU()]
-    decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, flat), nn.SiLU(),
+    for i, (stride, size) in enumerate(steps):
+        # Batch normalisation makes the contrast learn faster: see docs/experiments.md.
+        down += [nn.Conv2d(channels[i], channels[i + 1], 3, stride, 1, bias=False), nn.BatchNorm2d(channels[i + 1]),
+                 nn.ReLU()]
+        extra = [whole - (stride * (part - 1) + 1) for whole, part in zip(sizes[i], size, strict=True)]
+        up = [nn.ConvTranspose2d(channels[i + 1], channels[i], 3, stride, 1, (extra[0], extra[1])), nn.ReLU(), *up]
+    flat = channels[-1] * math.prod(sizes[-1])
+    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * latent_dim))
+    decoder = nn.Sequential(nn.Linear(latent_dim, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, flat), nn.ReLU(),
                             nn.Unflatten(1, (channels[-1], *sizes[-1])), *up[:-1])
     return encoder, decoder
 
 
-def _doubling(c_in: int, c_out: int, target: Sequence[int]) -> nn.ConvTranspose2d:
-    """Returns the transposed convolution that undoes one halving: kernel 4 to an even size, 3 to an odd one."""
-    kernel = [4 if size % 2 == 0 else 3 for size in target]
-    return nn.ConvTranspose2d(c_in, c_out, (kernel[0], kernel[1]), stride=2, padding=1)
-
-
 def mlp_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple[nn.Module, nn.Module]:
-    """Returns the networks of Kingma & Welling's experiments: hidden layers of 16·width units on each side."""
-    pixels, hidden = math.prod(shape), 16 * width
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+    """Returns multilayer perceptrons, as in Kingma & Welling's experiments: two hidden layers of 32·width units."""
+    pixels, hidden = math.prod(shape), 32 * width
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
                             nn.Linear(hidden, 2 * latent_dim))
-    decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+    decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
                             nn.Linear(hidden, pixels), nn.Unflatten(1, shape))
     return encoder, decoder
 

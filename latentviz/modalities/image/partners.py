@@ -63,7 +63,7 @@ class Partners(Callback):
         return np.concatenate(parts)
 
     def _search(self, vectors: np.ndarray) -> None:
-        """Puts the rows of the k nearest into `views.neighbours` (n, k); rows that are not trained on hold their own."""
+        """Puts the rows of the k nearest into `views.neighbours` (n, k); a row not trained on holds itself."""
         found = np.repeat(np.arange(len(self.images), dtype=np.int32)[:, None], self.k, axis=1)
         found[self.rows] = self.rows[neighbours(vectors, self.k + 1, seed=self.seed).indices[:, 1:]]
         self.views.neighbours = found
