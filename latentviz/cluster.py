@@ -150,14 +150,16 @@ def gmm_cluster(coordinates: np.ndarray, *, n_clusters: int | str = "auto", seed
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
+    places = coordinates.astype(np.float64)
+    floor = 1e-6 * float(places.var(axis=0).mean()) + 1e-12  # of the covariances, for duplicates and single items
     counts = range(1, min(20, len(coordinates) - 1) + 1) if n_clusters == "auto" else [int(n_clusters)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        models = [GaussianMixture(k, random_state=seed).fit(coordinates) for k in counts]
-        model = models[0] if len(models) == 1 else min(models, key=lambda m: m.bic(coordinates))
-    share = model.predict_proba(coordinates)
+        models = [GaussianMixture(k, random_state=seed, reg_covar=floor).fit(places) for k in counts]
+        model = models[0] if len(models) == 1 else min(models, key=lambda m: m.bic(places))
+    share = model.predict_proba(places)
     labels, _old = by_size(share.argmax(axis=1))
-    density = model.score_samples(coordinates)
+    density = model.score_samples(places)
     rank = density.argsort().argsort() / max(1, len(density) - 1)
     probabilities = share.max(axis=1).astype(np.float32)
     return Clustering(labels, probabilities, (1 - rank).astype(np.float32),
