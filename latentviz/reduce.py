@@ -13,6 +13,17 @@ from latentviz.neighbours import Neighbours
 PARALLEL_ABOVE = 10_000
 
 
+def import_umap() -> Any:
+    """Returns the package, which is seconds to import; what it compiles is kept, and its remark on TensorFlow is not."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import umap
+    keep_compiled()
+    return umap
+
+
 def keep_compiled() -> None:
     """Makes numba keep on disk what it compiles of UMAP, which UMAP does not ask for itself: seconds a process."""
     import sys
@@ -70,14 +81,12 @@ def umap_reduce(vectors: np.ndarray, graph: Neighbours, n_components: int, *, mi
     """
     import warnings
 
-    from umap import UMAP
-
-    keep_compiled()
+    umap = import_umap()
     n, k = graph.indices.shape
     init: Any = "spectral" if n > n_components + 2 else "random"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reducer = UMAP(n_neighbors=k, n_components=n_components, min_dist=min_dist,
+        reducer = umap.UMAP(n_neighbors=k, n_components=n_components, min_dist=min_dist,
                        random_state=seed if repeatable else None, n_jobs=1 if repeatable else -1,
                        precomputed_knn=(graph.indices, graph.distances, None), init=init if start is None else start)
         coordinates: np.ndarray = reducer.fit_transform(vectors)
@@ -86,11 +95,9 @@ def umap_reduce(vectors: np.ndarray, graph: Neighbours, n_components: int, *, mi
 
 def fuzzy_graph(graph: Neighbours) -> Any:
     """Returns UMAP's symmetric weights between neighbours, sparse (n, n) (McInnes et al. 2018, section 3.1)."""
-    from umap.umap_ import fuzzy_simplicial_set
-
-    keep_compiled()
+    umap = import_umap()
     n, k = graph.indices.shape
-    weights, *_ = fuzzy_simplicial_set(np.empty((n, 1), np.float32), k, np.random.RandomState(0), "euclidean",
+    weights, *_ = umap.umap_.fuzzy_simplicial_set(np.empty((n, 1), np.float32), k, np.random.RandomState(0), "euclidean",
                                        knn_indices=graph.indices, knn_dists=graph.distances)
     return weights.tocsr()
 
