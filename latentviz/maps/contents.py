@@ -19,6 +19,8 @@ SMALL_SHEETS = 3_000_000
 # Above this many points numbers travel as 8 instead of 16 bits, and neighbours are found in the page.
 MANY = 20_000
 TEXT_LIMIT = 20_000
+# Categories beyond this many share the grey: no eye tells more colours apart.
+COLOURED = 80
 
 
 @dataclass(frozen=True)
@@ -113,16 +115,17 @@ def pack_items(data: MapData, order: np.ndarray) -> Part:
     named: dict[str, Sequence[Any]] = {} if data.labels is None else {"label": data.labels}
     fields: list[dict[str, Any]] = []
     for name, values in [*named.items(), *data.columns.items()]:
-        meta, content = pack_field(values, order)
+        meta, content = pack_field(values, order, np.asarray(data.points))
         packed[f"field-{len(fields)}"] = content
         fields.append({"name": name, **meta})
     return Part(packed, {"fields": fields, "sources": bool(data.sources), "texts": data.texts is not None})
 
 
-def pack_field(values: Sequence[Any], order: np.ndarray) -> tuple[dict[str, Any], str]:
+def pack_field(values: Sequence[Any], order: np.ndarray, points: np.ndarray) -> tuple[dict[str, Any], str]:
     """Returns the description and the packed content of one column: numbers, categories, or texts.
 
-    Step 0 of numbers and category 0 stand for a missing value.
+    Step 0 of numbers and category 0 stand for a missing value. Categories that lie side by side on the map get
+    colours that differ, as clusters do.
     """
     taken = [values[row] for row in order]
     present = [value for value in taken if not _missing(value)]
@@ -134,7 +137,10 @@ def pack_field(values: Sequence[Any], order: np.ndarray) -> tuple[dict[str, Any]
     if len(names) <= max(20, min(256, len(taken) // 4)):
         number = {name: i + 1 for i, name in enumerate(names)}
         steps = np.array([0 if _missing(v) else number[str(v)] for v in taken], np.uint16)
-        return {"kind": "category", "bits": 16, "names": names}, blocks.pack(blocks.planes(steps))
+        colours = cluster_colours(points[order], steps.astype(np.int32) - 1, list(range(min(len(names), COLOURED))))
+        meta = {"kind": "category", "bits": 16, "names": names,
+                "colours": [colours.get(k, NOISE) for k in range(len(names))]}
+        return meta, blocks.pack(blocks.planes(steps))
     return {"kind": "text"}, blocks.pack_json(blocks.texts([None if _missing(v) else v for v in values]))
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentviz.maps.contents import Part, pack_thumbnails
+from latentviz.maps.contents import Part, pack_neighbours, pack_thumbnails
 from latentviz.maps.data import MapData
+from latentviz.maps.decoding import pack_decoder
+from latentviz.maps.tree import pack_tree
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,23 @@ class MapLayer:
 LAYERS: Mapping[str, MapLayer] = {
     "theme": MapLayer("light or dark, as the system prefers or as chosen"),
     "header": MapLayer("title and summary"),
+    "toolbar": MapLayer("tools, zoom and switches"),
     "thumbnails": MapLayer("a small picture of every item", pack_thumbnails),
     "hover": MapLayer("what lies under the pointer: thumbnail or text, id, cluster, label"),
-    "labels": MapLayer("cluster names on the map, largest first, never on top of each other"),
+    "search": MapLayer("search over ids, labels, names, texts and captions"),
+    "colour": MapLayer("colour by cluster, label, any column, outlier score, probability"),
+    "filter": MapLayer("draw only what lies in a range or has a value"),
     "clusters": MapLayer("the list of clusters: isolate, hide, sort"),
-    "toolbar": MapLayer("tools, zoom and switches"),
+    "tree": MapLayer("the condensed tree, linked with the map", pack_tree),
+    "decoder": MapLayer("what the decoder draws under the pointer", pack_decoder),
+    "cards": MapLayer("an item's card with its nearest neighbours in μ", pack_neighbours),
+    "groups": MapLayer("a cluster's card: decoded centre, medoid, exemplars, keywords; rename it"),
+    "line": MapLayer("the strip that the decoder draws between two places"),
+    "select": MapLayer("lasso and box, the table of a selection, CSV and JSON"),
+    "images": MapLayer("pictures on the map as one zooms in"),
+    "outline": MapLayer("a line around the cluster in question"),
+    "labels": MapLayer("cluster names on the map, largest first, finer ones as one zooms in"),
+    "picture": MapLayer("save the map as PNG or SVG, and the clusters' names"),
+    "keyboard": MapLayer("keys, and the page that lists them"),
+    "link": MapLayer("the view in the address"),
 }

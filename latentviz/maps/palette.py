@@ -13,7 +13,7 @@ NOISE = "#b9bcc4"
 BASE = ["#4269d0", "#ef9f1c", "#e8505b", "#17a398", "#8e5bd6", "#6da34d", "#ff8ab7", "#8c5a3c", "#52b6e8",
         "#b5b02c", "#c02f8f", "#2f7d54"]
 # Where 20 is reached everywhere, neighbours are told apart at a glance also by deutan and protan eyes.
-TARGET = 24.0
+TARGET = 22.0
 
 
 def neighbouring(points: np.ndarray, cluster: np.ndarray, limit: int = 12_000) -> dict[tuple[int, int], int]:
@@ -89,7 +89,7 @@ def _swap(given: np.ndarray, beside: np.ndarray, penalty: np.ndarray, available:
     """Returns the colour (k,) of each cluster after exchanging colours for as long as that helps."""
     k = len(given)
     # Colours far down the pool are odder; a small price keeps them for where they are needed.
-    price = np.arange(available) * 0.02
+    price = np.arange(available) * 0.3
 
     def cost(i: int, colour: int, skip: int = -1) -> float:
         row = beside[i] * penalty[colour, given]

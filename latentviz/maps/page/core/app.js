@@ -17,11 +17,11 @@ export async function start(layers) {
   const store = await loadStore();
   const state = makeState({
     hidden: new Set(), isolated: new Set(), masks: new Map(), selection: null, colour: { key: "cluster" }, cluster: null,
-    pinned: -1, hovered: -1, tool: "pan", dark: false, names: new Map(), panel: null, spot: null,
+    openCluster: null, query: "", pinned: -1, hovered: -1, tool: "pan", dark: false, names: new Map(), panel: null, spot: null,
   });
   const view = makeView(store.bounds);
   const map = {
-    store, state, view, grid: makeGrid(store), paint: makePaint(store, state), tools: {}, keys: [], overlays: [],
+    store, state, view, grid: makeGrid(store), paint: makePaint(store, state), tools: {}, keys: [], overlays: [], afterStart: [],
     stage: byId("stage"), surface: byId("surface"), left: byId("left"), right: byId("right"), bottom: byId("bottom"),
     timings: { data: performance.now() },
   };
@@ -34,6 +34,7 @@ export async function start(layers) {
   for (const layer of layers) await layer(map);
   view.fit(false);
   map.repaint();
+  for (const run of map.afterStart) await run();
   listen(map);
   new ResizeObserver(() => measure(map)).observe(map.stage);
   byId("boot").hidden = true;
@@ -65,13 +66,18 @@ function addFinders(map) {
       if (indexes.length) view.fly(view.framing(boxOf(store, indexes), 1.25));
     },
     hover(at) {
+      if (at && view.moving) return;
       const i = at ? map.pointAt(at) : -1;
       map.pointer = at;
       state.set({ hovered: at && at.touch ? -1 : i, spot: at ? { x: view.toDataX(at.px), y: view.toDataY(at.py) } : null });
-      map.surface.classList.toggle("over-point", i >= 0);
+      map.surface.classList.toggle("over-point", i >= 0 || Boolean(at && map.labelAt?.(at)));
     },
+    /** Pins the point under a tap; where there is none, opens the cluster whose label is there. */
     click(at) {
-      state.set({ hovered: -1, pinned: map.pointAt(at), spot: { x: view.toDataX(at.px), y: view.toDataY(at.py) } });
+      const i = map.pointAt(at);
+      const label = i < 0 ? map.labelAt?.(at) : undefined;
+      if (label) return map.openCluster?.(label.cluster.id);
+      return state.set({ hovered: -1, openCluster: null, cluster: null, pinned: i, spot: { x: view.toDataX(at.px), y: view.toDataY(at.py) } });
     },
     /** Says something to readers who cannot see the map. */
     say(text) {
@@ -158,6 +164,7 @@ async function plot(map) {
   if (mode === "scattergl") {
     map.renderer = null;
     byId("points").hidden = true;
+    byId("points").getContext("webgl2").getExtension("WEBGL_lose_context")?.loseContext();
   }
   figure.draw(view);
   map.timings.plot = performance.now();

@@ -18,6 +18,7 @@ export function listen(map) {
     settle = setTimeout(() => {
       view.moving = false;
       view.changed();
+      if (map.pointer && !drag) map.hover(map.pointer);
     }, 120);
   };
   const move = () => {
@@ -27,7 +28,6 @@ export function listen(map) {
 
   surface.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    surface.focus({ preventScroll: true });
     const at = place(event);
     fingers.set(event.pointerId, at);
     surface.setPointerCapture(event.pointerId);
@@ -44,6 +44,7 @@ export function listen(map) {
     const at = place(event);
     const before = fingers.get(event.pointerId);
     if (fingers.size === 2 && before) return pinch(event.pointerId, before, at);
+    map.pointer = at;
     if (!drag || !before) return map.hover(at);
     if (!drag.moved && Math.hypot(at.px - drag.from.px, at.py - drag.from.py) < SLACK) return undefined;
     if (!drag.moved && drag.tool) drag.tool.start(drag.from);

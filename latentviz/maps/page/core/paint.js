@@ -30,7 +30,7 @@ export function scaleColour(t, dark) {
 /** Returns `level` and `rgba` of all points and a function that brings them up to date. */
 export function makePaint(store, state) {
   const { n, group, groups } = store;
-  const paint = { level: new Uint8Array(n).fill(SHOWN), rgba: new Uint8Array(4 * n), anyFaint: false, shown: n, update };
+  const paint = { level: new Uint8Array(n).fill(SHOWN), rgba: new Uint8Array(4 * n), anyFaint: false, shown: n, version: 0, update };
 
   function levels() {
     const { hidden, isolated, masks, selection } = state.values;
@@ -49,6 +49,7 @@ export function makePaint(store, state) {
   }
 
   function update() {
+    paint.version++;
     levels();
     const { colour, dark } = state.values;
     const table = groups.map((cluster) => (dark ? onDark(rgb(cluster.colour)) : rgb(cluster.colour)));
@@ -57,11 +58,11 @@ export function makePaint(store, state) {
     const of = colour.at ?? ((i) => table[group[i]]);
     for (let i = 0; i < n; i++) {
       const noise = groups[group[i]].id < 0;
-      const [r, g, b] = level[i] === FAINT || (noise && !colour.coloursNoise) ? grey : of(i);
+      const [r, g, b] = level[i] === FAINT || noise ? grey : of(i);
       rgba[4 * i] = r;
       rgba[4 * i + 1] = g;
       rgba[4 * i + 2] = b;
-      rgba[4 * i + 3] = level[i] === HIDDEN ? 0 : level[i] === FAINT ? 46 : noise && !colour.coloursNoise ? 150 : 255;
+      rgba[4 * i + 3] = level[i] === HIDDEN ? 0 : level[i] === FAINT ? 46 : noise ? 150 : 255;
     }
   }
   return paint;

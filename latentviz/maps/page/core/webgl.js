@@ -36,7 +36,7 @@ void main() {
 export function makeWebgl(canvas, store, paint, state) {
   const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, preserveDrawingBuffer: true, powerPreference: "high-performance" });
   if (!gl) return null;
-  const program = link(gl);
+  const program = linked(gl);
   const place = new Uint16Array(2 * store.n);
   for (let i = 0; i < store.n; i++) {
     place[2 * i] = store.qx[i];
@@ -86,7 +86,7 @@ export function makeWebgl(canvas, store, paint, state) {
   };
 }
 
-function link(gl) {
+function linked(gl) {
   const program = gl.createProgram();
   for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
     const shader = gl.createShader(type);

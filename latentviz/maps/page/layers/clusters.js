@@ -12,7 +12,7 @@ const ORDERS = {
 
 /** Adds the list of clusters on the right. */
 export function clusters(map) {
-  const { store, state } = map;
+  const { store, state, view } = map;
   const list = el("ul", { className: "cluster-list" });
   const known = store.groups.filter(({ id }) => id >= 0);
   const orders = Object.keys(ORDERS).filter((key) => key !== "persistence" || known.some((c) => typeof c.persistence === "number"));
@@ -43,6 +43,7 @@ export function clusters(map) {
     const { isolated } = state.values;
     const next = add ? toggled(isolated, id) : isolated.size === 1 && isolated.has(id) ? new Set() : new Set([id]);
     state.set({ isolated: next, hidden: new Set([...state.values.hidden].filter((other) => other !== id)) });
+    if (!add && view.width > 720) map.openCluster?.(next.size ? id : null);
     map.say(next.size ? `Only ${[...next].map((one) => map.nameOf(one)).join(", ").slice(0, 200)} shown` : "All clusters shown");
   }
   map.isolate = isolate;

@@ -13,26 +13,26 @@ export function labels(map) {
   const largest = Math.max(1, ...store.groups.filter(({ id }) => id >= 0).map(({ size }) => size));
   const marks = store.groups.filter(({ id }) => id >= 0).map((cluster) => {
     const text = el("span", {});
-    const button = el("button", { type: "button", className: "label", tabIndex: -1, onclick: () => map.openCluster?.(cluster.id) }, text);
+    const box = el("div", { className: "label", dir: "auto" }, text);
     const size = 11.5 + 5 * Math.sqrt(cluster.size / largest);
-    button.style.fontSize = `${size.toFixed(1)}px`;
-    button.style.setProperty("--ink", cluster.colour);
-    holder.append(button);
-    return { cluster, button, text, shown: false, width: 0, height: 0, x: cluster.centre[0], y: cluster.centre[1] };
+    box.style.fontSize = `${size.toFixed(1)}px`;
+    box.style.setProperty("--ink", cluster.colour);
+    holder.append(box);
+    return { cluster, box, text, shown: false, width: 0, height: 0, x: cluster.centre[0], y: cluster.centre[1] };
   });
   marks.sort((a, b) => b.cluster.size - a.cluster.size);
+  marks.push(...fineMarks(map, holder));
 
   function name() {
     for (const mark of marks) {
-      const full = map.nameOf(mark.cluster.id);
+      const full = mark.fine ?? map.nameOf(mark.cluster.id);
       const short = full.length > LONGEST ? `${full.slice(0, LONGEST - 1).trim()}…` : full;
       if (mark.text.textContent !== short) {
         mark.text.textContent = short;
-        mark.button.title = full.slice(0, 300);
         mark.width = 0;
       }
     }
-    for (const mark of marks) if (!mark.width) Object.assign(mark, { width: mark.button.offsetWidth, height: mark.button.offsetHeight });
+    for (const mark of marks) if (!mark.width) Object.assign(mark, { width: mark.box.offsetWidth, height: mark.box.offsetHeight });
   }
 
   function place() {
@@ -42,18 +42,21 @@ export function labels(map) {
       const { id } = mark.cluster;
       const left = view.toScreenX(mark.x) - mark.width / 2;
       const top = view.toScreenY(mark.y) - mark.height / 2;
-      const box = [left - GAP, top - GAP, left + mark.width + GAP, top + mark.height + GAP];
-      const inside = box[2] > 0 && box[3] > 0 && box[0] < view.width && box[1] < view.height;
-      const wanted = !hidden.has(id) && (!isolated.size || isolated.has(id)) && map.groupLevel(id) !== HIDDEN;
-      const free = inside && wanted && taken.every((other) => box[0] > other[2] || box[2] < other[0] || box[1] > other[3] || box[3] < other[1]);
-      if (free) taken.push(box);
-      if (free !== mark.shown) mark.button.classList.toggle("shown", free);
+      const area = [left - GAP, top - GAP, left + mark.width + GAP, top + mark.height + GAP];
+      const inside = area[2] > 0 && area[3] > 0 && area[0] < view.width && area[1] < view.height;
+      const near = !mark.fine || view.scale > view.home * mark.from;
+      const wanted = near && !hidden.has(id) && (!isolated.size || isolated.has(id)) && map.groupLevel(id) !== HIDDEN;
+      const free = inside && wanted && taken.every((other) => area[0] > other[2] || area[2] < other[0] || area[1] > other[3] || area[3] < other[1]);
+      if (free) taken.push(area);
+      if (free !== mark.shown) mark.box.classList.toggle("shown", free);
       mark.shown = free;
-      if (free || inside) mark.button.style.transform = `translate(${left.toFixed(1)}px, ${top.toFixed(1)}px)`;
+      if (free || inside) mark.box.style.transform = `translate(${left.toFixed(1)}px, ${top.toFixed(1)}px)`;
     }
   }
 
   map.groupLevel ??= () => 2;
+  /** Returns the label at a place on the screen, if there is one. */
+  map.labelAt = ({ px, py }) => marks.find((mark) => mark.shown && Math.abs(px - view.toScreenX(mark.x)) < mark.width / 2 && Math.abs(py - view.toScreenY(mark.y)) < mark.height / 2);
   map.visibleLabels = () => marks.filter((mark) => mark.shown);
   name();
   view.on(place);
@@ -66,5 +69,19 @@ export function labels(map) {
     for (const mark of marks) mark.width = 0;
     name();
     place();
+  });
+}
+
+/** Returns the labels of parts of clusters, which appear as one zooms in far enough for them to have room. */
+function fineMarks(map, holder) {
+  const { store } = map;
+  const nodes = (store.meta.tree?.nodes ?? []).filter((node) => node.name && node.point >= 0 && map.cluster(node.inside));
+  return nodes.sort((a, b) => b.size - a.size).map((node) => {
+    const text = el("span", {});
+    const box = el("div", { className: "label fine", dir: "auto" }, text);
+    box.style.fontSize = "11px";
+    holder.append(box);
+    const share = node.size / map.cluster(node.inside).size;
+    return { cluster: map.cluster(node.inside), fine: node.name, from: 1.8 / Math.sqrt(Math.max(share, 0.02)), box, text, shown: false, width: 0, height: 0, x: store.x[node.point], y: store.y[node.point] };
   });
 }

@@ -15,5 +15,6 @@ export function theme(map) {
     chosen = state.values.dark ? "light" : "dark";
     apply();
   };
+  map.themeChosen = () => chosen !== "auto";
   apply();
 }

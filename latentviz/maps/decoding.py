@@ -1,0 +1,105 @@
+"""Packs the decoder and the latents for the page, as small as they may be without a difference to see."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from latentviz.maps import blocks
+from latentviz.maps.contents import Part
+from latentviz.maps.data import MapData
+from latentviz.maps.decoder import BLENDED, DecoderData, Layer, reach, softness
+from latentviz.maps.thumbnails import webp
+
+# Decoder and latents together, as base64, for each point; small maps may take a million bytes.
+A_POINT, SMALL = 25, 1_200_000
+# Weights up to this many travel as float16, more of them as int8 with a scale a channel.
+HALF_LIMIT = 150_000
+
+
+def pack_decoder(data: MapData, order: np.ndarray) -> Part:
+    """Returns the decoder's weights, or the pre-decoded grid, and every item's μ in few bits."""
+    decoder = data.decoder
+    if decoder is None or not len(order):
+        return Part()
+    points = np.asarray(data.points, np.float64)[order]
+    meta: dict[str, Any] = {"shape": list(decoder.shape), "blended": BLENDED, "reach": reach(points),
+                            "softness": softness(points)}
+    packed: dict[str, str] = {}
+    if decoder.layers:
+        packed["weights"], meta["layers"] = pack_layers(decoder.layers)
+    else:
+        _pack_grid(decoder, packed, meta)
+    budget = max(A_POINT * len(order), SMALL) - sum(map(len, packed.values()))
+    packed["latents"], meta["latents"] = pack_latents(np.asarray(decoder.mu)[order], budget)
+    return Part(packed, meta)
+
+
+def pack_layers(layers: Sequence[Layer]) -> tuple[str, list[dict[str, Any]]]:
+    """Returns the weights of all layers in one block, and what each layer is and where its weights lie."""
+    small = sum(layer.weight.size for layer in layers if layer.weight is not None) <= HALF_LIMIT
+    content, described = bytearray(), []
+    for layer in layers:
+        entry: dict[str, Any] = {"type": layer.type, **layer.options}
+        if layer.weight is not None:
+            entry |= {"size": list(layer.weight.shape), "at": len(content), "half": small or layer.weight.ndim < 2}
+            content += _half(layer.weight) if entry["half"] else _bytes(layer.weight, layer.type)
+            entry["bias"] = layer.bias is not None
+            content += _half(layer.bias) if layer.bias is not None else b""
+        described.append(entry)
+    return blocks.pack(bytes(content)), described
+
+
+def _half(weights: np.ndarray) -> bytes:
+    """Returns weights as float16, little-endian."""
+    return weights.astype("<f2").tobytes()
+
+
+def _bytes(weights: np.ndarray, kind: str) -> bytes:
+    """Returns weights as int8, preceded by a float32 scale for each output channel."""
+    axis = 1 if kind == "conv_transpose2d" else 0
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    scale = np.maximum(np.abs(weights).max(axis=others), 1e-12) / 127
+    steps = np.rint(weights / np.expand_dims(scale, others)).astype(np.int8)
+    return scale.astype("<f4").tobytes() + steps.tobytes()
+
+
+def pack_latents(mu: np.ndarray, budget: int) -> tuple[str, dict[str, Any]]:
+    """Returns μ (m, d) as uint8 steps of one width in all dimensions, and how to read them.
+
+    One width keeps distances: what differs less than a step costs nothing, so that collapsed dimensions are free.
+    The width is the 255th of the widest dimension, or what the budget of base64 bytes asks for.
+    """
+    low, high = mu.min(axis=0), mu.max(axis=0)
+    finest = float((high - low).max()) / 255 or 1.0
+    sample = mu[:: max(1, len(mu) // 20_000)]
+    for coarser in 2 ** np.arange(0, 5, 0.25):
+        step = finest * float(coarser)
+        bits = sum(entropy(np.rint((column - bottom) / step)) for column, bottom in zip(sample.T, low, strict=True))
+        if bits / 8 * len(mu) * 4 / 3 * 1.03 <= budget:
+            break
+    steps = np.rint((mu - low) / step).astype(np.uint8)
+    return blocks.pack(steps.T.tobytes()), {"dims": mu.shape[1], "low": low, "step": step}
+
+
+def entropy(values: np.ndarray) -> float:
+    """Returns the bits that a value takes on average when common values take fewer.
+
+    >>> entropy(np.array([0, 1, 2, 3]))
+    2.0
+    """
+    counts = np.unique(values, return_counts=True)[1]
+    share = counts / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+def _pack_grid(decoder: DecoderData, packed: dict[str, str], meta: dict[str, Any]) -> None:
+    """Adds what was decoded beforehand on a grid over the map: pictures as one WebP, or texts."""
+    if decoder.grid is not None:
+        side, _, channels, height, width = decoder.grid.shape
+        sheet = decoder.grid.transpose(0, 3, 1, 4, 2).reshape(side * height, side * width, channels)
+        packed["grid"] = blocks.encode(webp(sheet, 75))
+        meta["grid"] = {"side": side, "kind": "pictures"}
+    elif decoder.grid_texts is not None:
+        packed["grid"] = blocks.pack_json({"list": [str(text) for text in decoder.grid_texts]})
+        meta["grid"] = {"side": round(len(decoder.grid_texts) ** 0.5), "kind": "texts"}

@@ -1,0 +1,114 @@
+// A click pins a card: the item large, what is known of it, and its nearest neighbours in μ, each a step further.
+
+import { panel } from "../core/app.js";
+import { clip, el, format, iconButton } from "../core/dom.js";
+import { unplane } from "../core/store.js";
+
+const NEAREST = 8;
+
+/** Adds the item's card, and `map.pin` and `map.openCard`. */
+export async function cards(map) {
+  const { store, state, view } = map;
+  const given = store.meta.cards;
+  const table = given ? unplane(await globalThis.latentviz.inflate("neighbours"), 0, store.n * given.k, 4) : null;
+  const sources = store.meta.items.sources ? await store.sources() : null;
+  const fields = await Promise.all(store.meta.items.fields.map((_, index) => store.field(index)));
+  const body = panel(map.left, "card item-card");
+  body.setAttribute("aria-label", "Item");
+  body.hidden = true;
+
+  /** Returns the points whose μ are nearest to point i's, nearest first; without latents or a table, those near on the map. */
+  map.neighboursOf = (i) => {
+    if (table) return Array.from(table.subarray(i * given.k, (i + 1) * given.k)).filter((j) => j < store.n);
+    if (map.decoder) return map.decoder.nearestInMu(i, NEAREST);
+    return map.grid.nearest(store.x[i], store.y[i], Infinity, NEAREST + 1).map(([j]) => j).filter((j) => j !== i);
+  };
+  const where = table || map.decoder ? "Nearest in μ" : "Nearest on the map";
+
+  /** Pins an item and moves the map so that it can be seen. */
+  map.pin = (i, fly = true) => {
+    state.set({ pinned: i, openCluster: null, cluster: null });
+    if (!fly || i < 0) return;
+    const [px, py] = [view.toScreenX(store.x[i]), view.toScreenY(store.y[i])];
+    const { left, right, top, bottom } = view.inset;
+    const hidden = px < left + 330 || px > view.width - right || py < top || py > view.height - bottom;
+    if (hidden || view.scale < view.home * 2) map.flyToPoint(i);
+  };
+
+  function facts(i) {
+    const list = el("dl", {});
+    const fact = (key, value) => list.append(el("dt", { dir: "auto" }, clip(key, 40)), el("dd", { dir: "auto" }, value));
+    fact("probability", store.probability(i).toFixed(2));
+    fact("outlier score", store.outlier(i).toFixed(2));
+    for (const field of fields) {
+      const value = field.value(i);
+      if (value !== null && value !== "") fact(field.name, typeof value === "number" ? format(value) : clip(String(value), 600));
+    }
+    if (sources) fact("source", clip(sources(i), 600));
+    return list;
+  }
+
+  function neighbours(i) {
+    const near = map.neighboursOf(i);
+    if (!near.length) return null;
+    const list = el("div", { className: map.thumbs ? "tiles" : "rows" });
+    for (const j of near) {
+      const name = clip(map.idOf(j), 60);
+      const inside = map.thumbs ? map.show(j, 52) : el("span", { dir: "auto" }, clip(map.textOf ? map.textOf(j) : name, 90));
+      const button = el("button", { type: "button", className: "tile", title: name, "aria-label": `Neighbour ${name}`, "data-point": String(j), onclick: () => map.pin(j) }, inside);
+      button.style.setProperty("--cluster", map.cluster(store.groups[store.group[j]].id).colour);
+      button.addEventListener("pointerenter", () => state.set({ hovered: j, spot: null }));
+      button.addEventListener("pointerleave", () => state.set({ hovered: -1 }));
+      list.append(button);
+    }
+    return el("div", { className: "part" }, el("h3", {}, where), list);
+  }
+
+  function picture(i) {
+    const pictures = el("div", { className: "pictures" });
+    if (map.thumbs?.has(i)) pictures.append(el("figure", {}, map.thumbs.canvas(i, 168), el("figcaption", {}, "the item")));
+    if (map.decoder?.runs && map.thumbs) {
+      const canvas = map.decoder.canvas(84);
+      map.decoder.decode(map.decoder.latentOf(i)).then((pixels) => map.decoder.put(canvas, pixels));
+      pictures.append(el("figure", {}, canvas, el("figcaption", {}, "decoded")));
+    }
+    return pictures.childElementCount ? pictures : null;
+  }
+
+  function show(i) {
+    const close = iconButton("close", "Close (Esc)", () => state.set({ pinned: -1 }), { className: "icon-button small" });
+    const parts = [
+      el("header", {}, el("code", { dir: "auto" }, clip(map.idOf(i), 200)), close),
+      el("div", { className: "scroll" }, ...[
+        picture(i),
+        map.textOf ? el("p", { className: "text", dir: "auto" }, map.textOf(i)) : null,
+        el("button", { type: "button", className: "cluster-button", onclick: () => map.openCluster?.(store.groups[store.group[i]].id) }, map.clusterLine(i)),
+        facts(i), neighbours(i)].filter(Boolean)),
+    ];
+    body.replaceChildren(...parts);
+    map.say(`Item ${clip(map.idOf(i), 80)}, ${clip(map.nameOf(store.groups[store.group[i]].id), 80)}`);
+  }
+
+  state.on("pinned names", ({ pinned }) => {
+    body.hidden = pinned < 0;
+    document.documentElement.classList.toggle("has-card", pinned >= 0 || (state.values.openCluster ?? null) !== null);
+    if (pinned >= 0) show(pinned);
+  });
+  map.overlays.push((pen) => {
+    const { pinned, dark } = state.values;
+    if (pinned < 0) return;
+    pen.strokeStyle = dark ? "rgba(255,255,255,.35)" : "rgba(20,22,27,.28)";
+    pen.lineWidth = 1;
+    pen.beginPath();
+    for (const j of map.neighboursOfPinned(pinned)) {
+      pen.moveTo(view.toScreenX(store.x[pinned]), view.toScreenY(store.y[pinned]));
+      pen.lineTo(view.toScreenX(store.x[j]), view.toScreenY(store.y[j]));
+    }
+    pen.stroke();
+  });
+  let last = { i: -1, near: [] };
+  map.neighboursOfPinned = (i) => {
+    if (last.i !== i) last = { i, near: map.neighboursOf(i) };
+    return last.near;
+  };
+}

@@ -1,0 +1,134 @@
+// What the decoder draws at the spot under the pointer, also between the points; greyed where there is no data near.
+
+import { panel } from "../core/app.js";
+import { clip, el, iconButton } from "../core/dom.js";
+import { startNetwork } from "../core/network.js";
+
+/** Adds the pane, and `map.decoder` with `latentAt`, `latentOf`, `decode` and `canvas` for other layers. */
+export async function decoder(map) {
+  const info = map.store.meta.decoder;
+  if (!info) return;
+  const latents = await readLatents(map, info);
+  const drawn = info.layers ? startNetwork(await globalThis.latentviz.inflate("weights"), info.layers) : null;
+  const grid = info.grid ? await readGrid(map, info) : null;
+  map.decoder = { ...latents, info, runs: drawn !== null, decode: drawn, canvas: (side) => pictureCanvas(info, side), put: (canvas, pixels) => putPixels(info, canvas, pixels) };
+  pane(map, info, grid);
+}
+
+/** Returns readers of the latents: of a point, of a spot, and the points whose μ are nearest to a point's. */
+async function readLatents(map, { latents, blended, softness }) {
+  const { store, grid } = map;
+  const steps = await globalThis.latentviz.inflate("latents");
+  const { dims, low, step } = latents;
+  const { n } = store;
+  const latentOf = (i) => Float32Array.from({ length: dims }, (_, d) => low[d] + steps[d * n + i] * step);
+  const width = Math.max(store.bounds.x1 - store.bounds.x0, store.bounds.y1 - store.bounds.y0);
+  return {
+    dims,
+    latentOf,
+    /** The blend of the nearest points' μ, weighted by 1/distance², and how far the nearest one is. */
+    latentAt(x, y) {
+      const near = grid.nearest(x, y, 4 * width, blended);
+      const z = new Float32Array(dims);
+      let total = 0;
+      for (const [i, distance] of near) {
+        const weight = 1 / (distance ** 2 + softness ** 2);
+        total += weight;
+        for (let d = 0; d < dims; d++) z[d] += weight * (low[d] + steps[d * n + i] * step);
+      }
+      return { z: z.map((value) => value / total), distance: near.length ? near[0][1] : Infinity, near };
+    },
+    /** The `k` points whose μ lie nearest to point i's, nearest first. */
+    nearestInMu(i, k) {
+      const squared = new Uint32Array(n);
+      for (let d = 0; d < dims; d++) {
+        const own = steps[d * n + i];
+        for (let j = 0, at = d * n; j < n; j++, at++) squared[j] += (steps[at] - own) ** 2;
+      }
+      const best = [];
+      for (let j = 0; j < n; j++) {
+        if (j === i || (best.length === k && squared[j] >= squared[best[k - 1]])) continue;
+        let at = best.length;
+        while (at > 0 && squared[best[at - 1]] > squared[j]) at--;
+        best.splice(at, 0, j);
+        if (best.length > k) best.pop();
+      }
+      return best;
+    },
+  };
+}
+
+/** Returns a canvas for one decoded picture, shown `side` pixels wide. */
+function pictureCanvas({ shape: [, h, w] }, side) {
+  const canvas = el("canvas", { className: "thumb", width: w, height: h });
+  const scale = side / Math.max(h, w);
+  Object.assign(canvas.style, { width: `${w * scale}px`, height: `${h * scale}px`, imageRendering: Math.max(h, w) < 20 ? "pixelated" : "auto" });
+  return canvas;
+}
+
+/** Puts decoded pixels, (c, h, w) in [0, 1], on a canvas. */
+function putPixels({ shape: [c, h, w] }, canvas, pixels) {
+  const image = new ImageData(w, h);
+  for (let p = 0; p < h * w; p++) {
+    for (let k = 0; k < 3; k++) image.data[4 * p + k] = Math.round(255 * pixels[(c === 3 ? k : 0) * h * w + p]);
+    image.data[4 * p + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** Returns a reader of what was decoded beforehand: the cell of the grid that a spot lies in. */
+async function readGrid(map, { grid, shape }) {
+  const { bounds } = map.store;
+  const cell = (x, y) => {
+    const part = (value) => Math.min(grid.side - 1, Math.max(0, Math.floor(value * grid.side)));
+    return { column: part((x - bounds.x0) / (bounds.x1 - bounds.x0)), line: part((bounds.y1 - y) / (bounds.y1 - bounds.y0)) };
+  };
+  if (grid.kind === "texts") {
+    const packed = JSON.parse(new TextDecoder().decode(await globalThis.latentviz.inflate("grid")));
+    return { text: (x, y) => packed.list[cell(x, y).line * grid.side + cell(x, y).column] };
+  }
+  const bitmap = await createImageBitmap(new Blob([globalThis.latentviz.bytes("grid")], { type: "image/webp" }));
+  const [, h, w] = shape;
+  return { draw: (canvas, x, y) => canvas.getContext("2d").drawImage(bitmap, cell(x, y).column * w, cell(x, y).line * h, w, h, 0, 0, canvas.width, canvas.height) };
+}
+
+function pane(map, info, grid) {
+  const { state } = map;
+  const canvas = pictureCanvas(info, 132);
+  const text = el("p", { className: "snippet", dir: "auto" });
+  const note = el("p", { className: "note" });
+  const title = el("h2", {}, grid ? "Decoded near here" : "Decoded here");
+  const close = iconButton("close", "Close the decoder", () => state.set({ decoding: false }), { className: "icon-button small" });
+  const body = panel(map.left, "decoder-pane", el("header", {}, title, close), grid && grid.text ? text : canvas, note);
+  body.setAttribute("aria-label", "What the decoder draws under the pointer");
+  const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
+  let busy = false;
+  let next = null;
+
+  async function show(spot) {
+    next = spot;
+    if (busy) return;
+    busy = true;
+    while (next) {
+      const { x, y } = next;
+      next = null;
+      const { z, distance } = map.decoder.latentAt(x, y);
+      const far = distance > info.reach;
+      if (grid && grid.text) text.textContent = clip(grid.text(x, y) ?? "", 400);
+      else if (grid) grid.draw(canvas, x, y);
+      else putPixels(info, canvas, await map.decoder.decode(z));
+      body.classList.toggle("far", far);
+      note.textContent = far ? "No data near: invented" : "Between real items";
+      canvas.dataset.spot = `${x},${y}`;
+    }
+    busy = false;
+  }
+  state.on("spot decoding", ({ spot, decoding }) => {
+    body.hidden = !decoding;
+    button.setAttribute("aria-pressed", String(decoding));
+    if (decoding && spot) show(spot);
+  });
+  note.textContent = "Move over the map";
+  state.set({ decoding: map.view.width > 700 });
+  map.keys.push({ key: "d", about: "decoder on or off", run: () => state.set({ decoding: !state.values.decoding }) });
+}

@@ -1,0 +1,125 @@
+// A cluster's card: what the decoder draws at its centre, its medoid and exemplars, keywords, labels; rename it here.
+
+import { panel } from "../core/app.js";
+import { clip, el, format, iconButton } from "../core/dom.js";
+import { toggled } from "../core/state.js";
+
+/** Adds the cluster's card, `map.openCluster`, and names that the browser keeps. */
+export function groups(map) {
+  const { store, state } = map;
+  const body = panel(map.left, "card cluster-card");
+  body.setAttribute("aria-label", "Cluster");
+  body.hidden = true;
+  keepNames(map);
+
+  /** Shows a cluster's card; null closes it. */
+  map.openCluster = (id) => {
+    state.set({ openCluster: id, cluster: id, pinned: id === null ? state.values.pinned : -1 });
+  };
+
+  function picture(title, content) {
+    return el("figure", {}, content, el("figcaption", {}, title));
+  }
+
+  function pictures(cluster) {
+    const row = el("div", { className: "pictures" });
+    if (map.decoder?.runs && cluster.id >= 0) {
+      const canvas = map.decoder.canvas(112);
+      canvas.dataset.centre = String(cluster.id);
+      map.decoder.decode(centre(map, cluster)).then((pixels) => map.decoder.put(canvas, pixels));
+      row.append(picture("decoded centre", canvas));
+    }
+    if (map.thumbs) row.append(picture("medoid", tile(cluster.medoid, 112)));
+    return row.childElementCount ? row : null;
+  }
+
+  function tile(i, side) {
+    const name = clip(map.idOf(i), 60);
+    return el("button", { type: "button", className: "tile", title: name, "aria-label": `Item ${name}`, "data-point": String(i), onclick: () => map.pin(i) },
+      map.thumbs ? map.show(i, side) : el("span", { dir: "auto" }, clip(map.textOf ? map.textOf(i) : name, 110)));
+  }
+
+  function exemplars(cluster) {
+    const shown = cluster.exemplars.length ? cluster.exemplars : map.thumbs ? [] : [cluster.medoid];
+    if (!shown.length) return null;
+    return el("div", { className: "part" }, el("h3", {}, "Exemplars"), el("div", { className: map.thumbs ? "tiles" : "rows" }, ...shown.map((i) => tile(i, 52))));
+  }
+
+  function facts(cluster) {
+    const list = el("dl", {});
+    const fact = (key, value) => list.append(el("dt", {}, key), el("dd", { dir: "auto" }, value));
+    fact("items", `${format(cluster.size)} · ${format((100 * cluster.size) / store.n)}%`);
+    if (cluster.label) fact("mostly", `${clip(cluster.label[0], 60)} · ${Math.round(100 * cluster.label[1])}%`);
+    if (typeof cluster.persistence === "number") fact("persistence", format(cluster.persistence));
+    return list;
+  }
+
+  function rename(cluster) {
+    const field = el("input", { className: "rename", value: map.nameOf(cluster.id), maxLength: 200, "aria-label": "Name of this cluster", dir: "auto", disabled: cluster.id < 0 });
+    field.addEventListener("change", () => {
+      const names = new Map(state.values.names);
+      const name = field.value.trim();
+      if (name && name !== cluster.name) names.set(cluster.id, name);
+      else names.delete(cluster.id);
+      state.set({ names });
+    });
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") field.blur();
+      event.stopPropagation();
+    });
+    return field;
+  }
+
+  function show(id) {
+    const cluster = map.cluster(id);
+    const members = () => Array.from({ length: cluster.size }, (_, k) => cluster.start + k);
+    const act = (label, run) => el("button", { type: "button", className: "action", onclick: run }, label);
+    body.replaceChildren(
+      el("header", {}, map.swatch(id), rename(cluster), iconButton("close", "Close (Esc)", () => map.openCluster(null), { className: "icon-button small" })),
+      el("div", { className: "scroll" }, ...[
+        pictures(cluster), facts(cluster),
+        cluster.keywords.length ? el("div", { className: "chips" }, ...cluster.keywords.map((word) => el("span", { dir: "auto" }, clip(String(word), 60)))) : null,
+        el("div", { className: "actions" }, act("Zoom to it", () => map.flyToPoints(members())), act(state.values.isolated.has(id) ? "Show all" : "Isolate", () => map.isolate(id)),
+          act("Hide", () => {
+            state.set({ hidden: toggled(state.values.hidden, id) });
+            map.openCluster(null);
+          }), act("Select", () => map.select?.(members(), map.nameOf(id)))),
+        exemplars(cluster)].filter(Boolean)));
+  }
+
+  state.on("openCluster isolated names", ({ openCluster }, changed) => {
+    const open = (openCluster ?? null) !== null;
+    body.hidden = !open;
+    document.documentElement.classList.toggle("has-card", open || state.values.pinned >= 0);
+    if (open && !(changed.length === 1 && changed[0] === "names" && body.contains(document.activeElement))) show(openCluster);
+  });
+  state.on("pinned", ({ pinned }) => {
+    if (pinned >= 0) state.set({ openCluster: null, cluster: null });
+  });
+}
+
+/** Returns the mean μ of a cluster's items. */
+function centre(map, cluster) {
+  const z = new Float32Array(map.decoder.dims);
+  for (let i = cluster.start; i < cluster.start + cluster.size; i++) map.decoder.latentOf(i).forEach((value, d) => (z[d] += value / cluster.size));
+  return z;
+}
+
+/** Keeps the reader's names for clusters in the browser, as far as it lets a file. */
+function keepNames(map) {
+  const { state, store } = map;
+  const key = `latentviz names ${store.meta.title.slice(0, 200)} ${store.n}`;
+  try {
+    const kept = JSON.parse(localStorage.getItem(key) ?? "[]");
+    state.values.names = new Map(kept.filter(([id, name]) => map.cluster(id) && typeof name === "string"));
+  } catch {
+    state.values.names = new Map();
+  }
+  state.on("names", ({ names }) => {
+    try {
+      localStorage.setItem(key, JSON.stringify([...names]));
+    } catch {
+      map.say("This browser keeps no names for a file; export them instead.");
+    }
+  });
+}

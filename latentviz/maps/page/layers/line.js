@@ -1,0 +1,97 @@
+// Drag a line from one place to another: what the decoder draws on the way, in even steps between the two latents.
+
+import { panel } from "../core/app.js";
+import { el, iconButton } from "../core/dom.js";
+
+const STEPS = 11;
+
+/** Adds the tool and its strip. */
+export function line(map) {
+  const { state, view, decoder } = map;
+  if (!decoder || !decoder.runs) return;
+  const strip = el("div", { className: "strip-pictures" });
+  const caption = el("p", { className: "note" });
+  const close = iconButton("close", "Close", clear, { className: "icon-button small" });
+  const body = panel(map.bottom, "strip", el("header", {}, el("h2", {}, "From here to there"), caption, close), strip);
+  body.setAttribute("aria-label", "Interpolation");
+  body.hidden = true;
+  map.bottom.prepend(body);
+  let ends = null;
+  let running = 0;
+
+  function snap({ px, py }) {
+    const i = map.pointAt({ px, py });
+    return i >= 0 ? { x: map.store.x[i], y: map.store.y[i], i } : { x: view.toDataX(px), y: view.toDataY(py), i: -1 };
+  }
+  const latent = ({ x, y, i }) => (i >= 0 ? decoder.latentOf(i) : decoder.latentAt(x, y).z);
+  const named = ({ i }) => (i >= 0 ? map.idOf(i) : "a spot between items");
+
+  async function draw() {
+    const turn = ++running;
+    const [from, to] = ends.map(latent);
+    body.hidden = false;
+    caption.textContent = ends.map(named).map((name) => name.slice(0, 40)).join(" → ");
+    const side = Math.min(76, Math.max(34, (Math.min(view.width - 60, 900) - 40) / STEPS - 6));
+    const canvases = Array.from({ length: STEPS }, () => decoder.canvas(side));
+    strip.replaceChildren(...canvases);
+    for (const [k, canvas] of canvases.entries()) {
+      const t = k / (STEPS - 1);
+      const pixels = await decoder.decode(from.map((value, d) => value + (to[d] - value) * t));
+      if (turn !== running) return;
+      decoder.put(canvas, pixels);
+    }
+    body.dataset.done = String(running);
+  }
+
+  function clear() {
+    ends = null;
+    body.hidden = true;
+    map.touch();
+  }
+  map.clearLine = clear;
+  let queued = 0;
+  const later = () => {
+    queued ||= requestAnimationFrame(() => {
+      queued = 0;
+      if (ends) draw();
+    });
+  };
+  map.addTool("line", "line", "Interpolate: drag a line between two places (I)", {
+    start(at) {
+      const place = snap(at);
+      ends = [place, place];
+    },
+    move(at) {
+      ends = [ends[0], snap(at)];
+      later();
+      map.touch();
+    },
+    end: later,
+    cancel: clear,
+  });
+  map.overlays.push((pen) => {
+    if (!ends) return;
+    const [[x0, y0], [x1, y1]] = ends.map(({ x, y }) => [view.toScreenX(x), view.toScreenY(y)]);
+    const ink = state.values.dark ? "#fff" : "#14161b";
+    pen.strokeStyle = state.values.dark ? "rgba(14,16,20,.8)" : "rgba(255,255,255,.9)";
+    pen.lineWidth = 5;
+    path(pen, x0, y0, x1, y1);
+    pen.strokeStyle = ink;
+    pen.lineWidth = 2;
+    path(pen, x0, y0, x1, y1);
+    pen.fillStyle = ink;
+    for (let k = 0; k < STEPS; k++) {
+      const t = k / (STEPS - 1);
+      pen.beginPath();
+      pen.arc(x0 + (x1 - x0) * t, y0 + (y1 - y0) * t, k === 0 || k === STEPS - 1 ? 5 : 2.6, 0, 2 * Math.PI);
+      pen.fill();
+    }
+  });
+}
+
+function path(pen, x0, y0, x1, y1) {
+  pen.beginPath();
+  pen.moveTo(x0, y0);
+  pen.lineTo(x1, y1);
+  pen.stroke();
+}

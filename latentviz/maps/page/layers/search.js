@@ -1,0 +1,93 @@
+// Search over ids, labels, cluster names, texts, captions and sources: every word must occur, in any order.
+
+import { clip, el, icon, iconButton } from "../core/dom.js";
+
+const MOST_HITS = 40;
+const REMEMBERED = 200000;
+const SLICE = 20000; // items looked through before the page may draw again
+
+/** Adds the search field to the header, and `map.search(text)`. */
+export async function search(map) {
+  const { store, state } = map;
+  const input = el("input", { type: "search", placeholder: "Search", "aria-label": "Search items", autocomplete: "off", spellcheck: false, dir: "auto" });
+  const results = el("div", { className: "results", role: "list" });
+  const count = el("p", { className: "note", role: "status" });
+  const clear = iconButton("close", "Clear the search", () => map.search(""), { className: "icon-button small clear" });
+  clear.hidden = true;
+  map.header.append(el("div", { className: "search" }, icon("search"), input, clear), count, results);
+  let readers = null;
+  let hay = null;
+  let turn = 0;
+
+  async function load() {
+    readers ??= Promise.all([
+      store.ids(),
+      store.meta.items.texts ? store.texts() : null,
+      store.meta.items.sources ? store.sources() : null,
+      ...store.meta.items.fields.map(async (field, index) => (field.kind === "number" ? null : (await store.field(index)).value)),
+    ]).then((all) => all.filter(Boolean));
+    return readers;
+  }
+
+  async function find(words) {
+    const mine = turn;
+    const all = await load();
+    const keep = store.n <= REMEMBERED;
+    hay ??= keep ? new Array(store.n) : null;
+    const full = (i) => all.map((read) => read(i) ?? "").join("\n").toLowerCase();
+    const named = store.groups.map(({ id }) => map.nameOf(id).toLowerCase());
+    const hits = [];
+    for (let i = 0; i < store.n; i++) {
+      const text = hay ? (hay[i] ??= full(i)) : full(i);
+      if (words.every((word) => text.includes(word) || named[store.group[i]].includes(word))) hits.push(i);
+      if (i % SLICE === SLICE - 1) await new Promise((resume) => setTimeout(resume));
+      if (mine !== turn) return null;
+    }
+    return hits;
+  }
+
+  function row(i) {
+    const label = map.labelOf(i);
+    return el("button", { type: "button", className: "result", "data-point": String(i), onclick: () => map.pin(i) },
+      map.thumbs ? map.show(i, 30) : null,
+      el("span", { dir: "auto" }, clip(map.textOf ? map.textOf(i) : map.idOf(i), 70)),
+      label === null ? null : el("em", { dir: "auto" }, clip(String(label), 24)));
+  }
+
+  map.search = async (text) => {
+    turn++;
+    input.value = text;
+    clear.hidden = text === "";
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    state.set({ query: text });
+    if (!words.length) {
+      results.replaceChildren();
+      count.textContent = "";
+      map.select?.(null);
+      return;
+    }
+    count.textContent = "Searching …";
+    const hits = await find(words);
+    if (!hits) return;
+    count.textContent = hits.length ? `${hits.length.toLocaleString("en")} found` : "Nothing found";
+    if (hits.length && map.select) count.append(el("button", { type: "button", className: "link needed inline", onclick: () => map.showSelection() }, "show as table"));
+    results.replaceChildren(...hits.slice(0, MOST_HITS).map(row));
+    map.select?.(hits.length ? hits : null, `“${text.trim()}”`, false);
+  };
+  let wait = 0;
+  input.addEventListener("input", () => {
+    clearTimeout(wait);
+    wait = setTimeout(() => map.search(input.value), 180);
+  });
+  input.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Escape") {
+      map.search("");
+      map.surface.focus();
+    } else if (event.key === "Enter") {
+      results.querySelector("button")?.click();
+    }
+  });
+  map.focusSearch = () => input.select();
+  map.keys.push({ key: "/", about: "search", run: () => map.focusSearch() });
+}

@@ -1,0 +1,101 @@
+"""The condensed tree for the map: which clusters split into which, as density rises."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from latentviz.maps.contents import Part, central, dominant
+from latentviz.maps.data import MapData
+
+# Nodes smaller than this share of their cluster get no label of their own as one zooms in.
+FINE_SHARE = 0.12
+
+
+def condensed_tree(raw: np.ndarray, labels: np.ndarray, points: np.ndarray) -> list[dict[str, Any]]:
+    """Returns the clusters of HDBSCAN's condensed tree, root first, as `MapData.tree` wants them.
+
+    Args:
+        raw: record array with the fields parent, child, lambda_val, child_size, as in
+            `hdbscan.HDBSCAN(...).condensed_tree_._raw_tree`; children below n are items.
+        labels: int (n,), the clusters selected from the tree, −1 for noise.
+        points: float (n, 2), where items are on the map.
+    """
+    n = len(labels)
+    root = int(raw["parent"].min())
+    count = int(max(raw["parent"].max(), raw["child"].max())) - root + 1
+    parent, birth = np.full(count, -1), np.zeros(count)
+    for row in raw[raw["child"] >= n]:
+        parent[int(row["child"]) - root] = int(row["parent"]) - root
+        birth[int(row["child"]) - root] = row["lambda_val"]
+    leaves = raw[raw["child"] < n]
+    finite = np.where(np.isfinite(raw["lambda_val"]), raw["lambda_val"], 0.0)
+    death = np.zeros(count)
+    np.maximum.at(death, raw["parent"] - root, finite)
+    members: list[list[int]] = [[] for _ in range(count)]
+    for row in leaves:
+        members[int(row["parent"]) - root].append(int(row["child"]))
+    for node in range(count - 1, 0, -1):  # children come after their parents
+        members[parent[node]].extend(members[node])
+    selected = _selected(members, labels)
+    nodes = []
+    for node in range(count):
+        rows = np.array([row for row in members[node] if np.isfinite(points[row]).all()], int)
+        if len(rows):
+            nodes.append({"node": node, "parent": int(parent[node]) if node else None, "size": len(members[node]),
+                          "birth": float(birth[node]), "death": float(death[node]), "cluster": selected.get(node),
+                          "row": int(rows[central(points[rows])]), "rows": rows})
+    return nodes
+
+
+def _selected(members: Sequence[Sequence[int]], labels: np.ndarray) -> dict[int, int]:
+    """Returns node → cluster for the nodes that were selected: the smallest that hold all items of a cluster."""
+    found: dict[int, int] = {}
+    sizes = {int(c): int(np.count_nonzero(labels == c)) for c in np.unique(labels) if c >= 0}
+    for node in range(len(members)):
+        held, times = np.unique(labels[members[node]], return_counts=True)
+        whole = [int(c) for c, t in zip(held, times, strict=True) if c >= 0 and t == sizes[int(c)]]
+        if len(whole) == 1 and (held >= 0).sum() == 1:
+            # A deeper node that still holds all of it is a better fit only if it is the same set.
+            found = {k: v for k, v in found.items() if v != whole[0] or len(members[k]) < len(members[node])}
+            if whole[0] not in found.values():
+                found[node] = whole[0]
+    return found
+
+
+def pack_tree(data: MapData, order: np.ndarray) -> Part:
+    """Returns the tree's nodes; those inside a selected cluster carry a name for the labels that zooming brings out."""
+    if not data.tree:
+        return Part()
+    place = np.full(len(data), -1, np.int64)
+    place[order] = np.arange(len(order))
+    above = {row["node"]: row.get("parent") for row in data.tree}
+    cluster = {row["node"]: row.get("cluster") for row in data.tree}
+    sizes = {row["node"]: row["size"] for row in data.tree}
+    nodes = []
+    for row in data.tree:
+        entry = {key: row.get(key) for key in ("node", "parent", "size", "birth", "death", "cluster")}
+        entry["point"] = int(place[row["row"]]) if row.get("row") is not None else -1
+        inside, node = None, row.get("parent")
+        while node is not None and inside is None:
+            inside, node = cluster.get(node), above.get(node)
+        within = [n for n, c in cluster.items() if c is not None and c == inside]
+        if inside is not None and row["size"] >= FINE_SHARE * sizes[within[0]]:
+            entry |= {"inside": inside, "name": row.get("name") or _fine_name(data, row, inside, nodes)}
+        nodes.append(entry)
+    return Part({}, {"nodes": nodes})
+
+
+def _fine_name(data: MapData, row: Any, cluster: int, before: Sequence[Any]) -> str | None:
+    """Returns a name for a part of a cluster: its label where that is not the cluster's own, else a letter.
+
+    None where labels are known and tell nothing new.
+    """
+    rows = row.get("rows")
+    if data.labels is not None and rows is not None:
+        own = dominant([data.labels[r] for r in np.flatnonzero(np.asarray(data.cluster) == cluster)])
+        part = dominant([data.labels[r] for r in rows])
+        new = own and part and part[0] != own[0] and part[1] > 0.5
+        return str(part[0]) if new and part else None
+    count = sum(1 for node in before if node.get("inside") == cluster)
+    return f"{data.name(cluster)} {chr(ord('a') + count % 26)}"
