@@ -12,7 +12,7 @@ import pandas as pd
 
 from latentviz.config import ClusterConfig, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
-from latentviz.run import ClusterFolder, Run
+from latentviz.run import ClusterFolder, Run, check_name
 from latentviz.sources import load_config
 
 
@@ -46,6 +46,7 @@ def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outpu
             resume: bool, force: bool) -> Run:
     """Does what `fit` says, with the settings as one nested mapping."""
     config, name = load_config(source, overrides)
+    check_name("--run", name if run is None else run)
     path = Path(outputs) / (run or name)
     if resume:
         earlier = Run.open(path.name, outputs)

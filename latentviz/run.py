@@ -53,6 +53,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def check_name(option: str, name: str) -> None:
+    """Raises a RunError if `name`, given with `option`, cannot be the name of a folder."""
+    if not name or name in {".", ".."} or Path(name).name != name or "\0" in name:
+        raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
+
+
 @dataclass(frozen=True)
 class Items:
     """The row order of everything: row i of every table and array of a run is item i.
@@ -300,8 +306,7 @@ class ClusterFolder:
         Raises:
             RunError: the name holds a finished clustering and `force` is off, or the name is no folder name.
         """
-        if not self.name or Path(self.name).name != self.name or self.name in {".", ".."}:
-            raise RunError(f"--name {self.name!r}: not a folder name; use letters, digits, '-' and '_'")
+        check_name("--name", self.name)
         if self.finished and not force:
             raise RunError(f"{self.path}: this clustering exists already; replace it with --force, or give the new "
                            "one another name with --name NAME")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latentviz.config import FitConfig, merge, read_yaml, validate
-from latentviz.errors import ConfigError
+from latentviz.errors import ConfigError, DataError, did_you_mean
 from latentviz.modalities import MODALITIES, detect, part
 
 YAML_SUFFIXES = {".yaml", ".yml"}
@@ -45,10 +45,13 @@ def load_config(source: str, overrides: Mapping[str, Any]) -> tuple[FitConfig, s
         values = read_yaml(path)
     elif Path(source).suffix.lower() in YAML_SUFFIXES:
         path, origin = Path(source), source
-        name = path.parent.name if path.name == "config.yaml" else path.stem
+        name = path.resolve().parent.name if path.name == "config.yaml" else path.stem
         values = read_yaml(path)
     else:
         name, origin = run_name(source), source
+        if near := not source.startswith(("hf:", "sklearn:")) and not Path(source).exists() and (
+                did_you_mean(source, table)):
+            raise DataError(f"{source}: no recipe, config, file or folder of this name.{near}")
         values = {"data": {"kind": _kind(overrides) or detect(source), "path": source}}
     values = merge(values, overrides)
     data = values.get("data")
