@@ -1,6 +1,7 @@
 """Training as the shell sees it: repeatable, interruptible, and honest about a loss that blows up."""
 
 import csv
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import torch
 
 from latentviz.encode import active_units
 from latentviz.errors import RunError
-from latentviz.fit import load_model
+from latentviz.fit import kept_checkpoint, load_model, read_config
 from latentviz.run import Run
 from latentviz.vae import VAE
 from tests.conftest import SMALL, fit_small, write_digits
@@ -27,16 +28,16 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def interrupt_after_two_epochs(source: Path, outputs: Path) -> subprocess.CompletedProcess[str]:
-    """Runs `latentviz fit` and presses Ctrl-C once its second epoch is over."""
+def interrupt(source: Path, outputs: Path) -> subprocess.CompletedProcess[str]:
+    """Runs `latentviz fit` and presses Ctrl-C once it has told of an epoch."""
     command = [sys.executable, "-m", "latentviz", "fit", str(source), *SMALL, f"trainer.max_epochs={EPOCHS}",
                "--outputs", str(outputs), "--run", "small"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said = []
+    said: list[str] = []
     for line in process.stderr:
-        said.append(line)
-        if f"epoch 2/{EPOCHS}" in line:
+        if line.startswith("  epoch ") and not any(earlier.startswith("  epoch ") for earlier in said):
             process.send_signal(signal.SIGINT)
+        said.append(line)
     out = process.stdout.read()
     process.stdout.close()
     process.stderr.close()
@@ -45,7 +46,7 @@ def interrupt_after_two_epochs(source: Path, outputs: Path) -> subprocess.Comple
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_checkpoint_and_resume_ends_where_an_undisturbed_training_ends(few, tmp_path, shell) -> None:
-    interrupted = interrupt_after_two_epochs(few, tmp_path)
+    interrupted = interrupt(few, tmp_path)
     assert interrupted.returncode == 130, interrupted.stderr
     assert interrupted.stderr.splitlines()[-1].startswith("latentviz: interrupted")
     assert "--resume" in interrupted.stderr
@@ -60,10 +61,11 @@ def test_ctrl_c_keeps_the_checkpoint_and_resume_ends_where_an_undisturbed_traini
     assert "--resume" in complaint
 
     done = len(rows(run))
-    assert 2 <= done < EPOCHS
+    assert 1 < done < EPOCHS
     resumed = shell("fit", run / "config.yaml", "--run", "small", "--outputs", tmp_path, "--resume")
     assert resumed.code == 0, resumed.err
-    assert f"epoch 1/{EPOCHS}:" not in resumed.err, "the finished epochs are not trained again"
+    told = [int(number) for number in re.findall(r"epoch (\d+)/", resumed.err)]
+    assert min(told) >= done, "the finished epochs are not trained again"
     assert [int(row["epoch"]) for row in rows(run)] == list(range(1, EPOCHS + 1))
 
     undisturbed = fit_small(few, tmp_path / "other", settings=[*SMALL, f"trainer.max_epochs={EPOCHS}"])
@@ -235,13 +237,13 @@ class TestCheckpoints:
         return tmp_path / "planted"
 
     def test_a_planted_pickle_would_have_worked(self, run_folder, tmp_path) -> None:
-        planted = self.plant(run_folder, "best.ckpt", tmp_path)
-        torch.load(run_folder / "checkpoints" / "best.ckpt", weights_only=False)
+        planted = self.plant(run_folder, "last.ckpt", tmp_path)
+        torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=False)
         assert planted.exists(), "otherwise the tests below would prove nothing"
 
     def test_a_planted_pickle_is_refused_when_a_model_is_loaded(self, run_folder, tmp_path) -> None:
-        planted = self.plant(run_folder, "best.ckpt", tmp_path)
-        with pytest.raises(RunError, match=r"best\.ckpt: cannot be loaded") as caught:
+        planted = self.plant(run_folder, "last.ckpt", tmp_path)
+        with pytest.raises(RunError, match=r"last\.ckpt: cannot be loaded") as caught:
             load_model(Run.open(run_folder))
         assert not planted.exists()
         assert "\n" not in str(caught.value)
@@ -256,16 +258,26 @@ class TestCheckpoints:
 
     @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"nothing of ours"])
     def test_a_damaged_checkpoint_is_one_line(self, run_folder, damage) -> None:
-        file = run_folder / "checkpoints" / "best.ckpt"
+        file = run_folder / "checkpoints" / "last.ckpt"
         file.write_bytes(damage(file.read_bytes()))
-        with pytest.raises(RunError, match=r"best\.ckpt: cannot be loaded .*--force") as caught:
+        with pytest.raises(RunError, match=r"last\.ckpt: cannot be loaded .*--force") as caught:
             load_model(Run.open(run_folder))
         assert "\n" not in str(caught.value)
 
     def test_a_missing_checkpoint_names_the_command_that_makes_it(self, run_folder) -> None:
         shutil.rmtree(run_folder / "checkpoints")
-        with pytest.raises(RunError, match=r"has no checkpoints/best\.ckpt; make the run again"):
+        with pytest.raises(RunError, match=r"has no checkpoints/last\.ckpt; make the run again"):
             load_model(Run.open(run_folder))
+
+    def test_with_early_stopping_the_best_is_kept_and_else_the_last(self, trained, run_folder) -> None:
+        config, run = read_config(Run.open(trained)), Run.open(trained)
+        patient = config.model_copy(update={"model": config.model.model_copy(update={"patience": 2})})
+        assert kept_checkpoint(config, run).name == "last.ckpt"
+        assert kept_checkpoint(patient, run).name == "best.ckpt"
+        for name in ("best.ckpt", "last.ckpt"):
+            content = torch.load(trained / "checkpoints" / name, weights_only=True)
+            assert content["epoch"] <= 2
+        assert content["epoch"] == 2
 
     def test_the_loaded_model_is_the_one_that_encoded(self, trained) -> None:
         run = Run.open(trained)
