@@ -6,6 +6,8 @@
 >>> result.points.head()              # doctest: +SKIP
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["Result", "Run", "cluster", "fit"]
 
 _HOMES = {"fit": "latentviz.api", "cluster": "latentviz.api", "Result": "latentviz.api", "Run": "latentviz.run"}
+
+
+class _Package(ModuleType):
+    """A package whose verbs keep their names: an import of the module latentviz.fit would put itself at `lv.fit`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
