@@ -9,6 +9,7 @@ from typing import NamedTuple
 from latentviz.errors import LatentvizError
 
 Parser = argparse.ArgumentParser
+SETTINGS = "settings, such as model.latent_dim=16"
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
 
 
@@ -26,7 +27,7 @@ def _outputs(parser: Parser) -> None:
 
 def _fit(parser: Parser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as model.latent_dim=16")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=SETTINGS)
     parser.add_argument("--run", metavar="NAME", help="name of the run (default: from SOURCE)")
     _outputs(parser)
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
@@ -43,7 +44,7 @@ def _cluster(parser: Parser) -> None:
 
 def _config(parser: Parser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=SETTINGS)
 
 
 def _nothing(parser: Parser) -> None:
