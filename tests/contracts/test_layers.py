@@ -1,0 +1,52 @@
+"""The import layers: what a command does not need, it does not load."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+# Third-party packages that take a tenth of a second or more to import.
+HEAVY = {"torch", "pytorch_lightning", "umap", "hdbscan", "plotly", "sklearn", "datasets", "matplotlib", "pandas",
+         "scipy", "numba", "PIL", "numpy", "pyarrow", "tqdm"}
+L1 = {"pydantic", "yaml"}
+
+
+def loaded(code: str) -> set[str]:
+    """Returns the top-level packages that a fresh Python has loaded after `code`."""
+    script = f"import sys, json\n{code}\nsys.stdout.write('\\n' + json.dumps(sorted(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["cluster", "--help"], ["--version"]])
+def test_help_loads_nothing_but_the_standard_library(words: list[str]) -> None:
+    code = f"from latentviz.cli import main\ntry:\n    main({words!r})\nexcept SystemExit:\n    pass"
+    assert not loaded(code) & (HEAVY | L1)
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    assert not loaded("import latentviz") & (HEAVY | L1)
+
+
+@pytest.mark.parametrize("module", ["config", "sources", "modalities", "modalities.image.config", "errors", "log",
+                                    "commands"])
+def test_what_reads_configs_stays_light(module: str) -> None:
+    assert not loaded(f"import latentviz.{module}") & HEAVY
+
+
+def test_a_misspelt_setting_is_told_without_loading_torch() -> None:
+    code = "from latentviz.cli import main\nassert main(['fit', 'digits', 'model.latentdim=3']) == 2"
+    assert not loaded(code) & {"torch", "pytorch_lightning", "umap", "hdbscan", "sklearn", "plotly", "matplotlib"}
+
+
+@pytest.mark.parametrize(("module", "unwanted"), [
+    ("run", {"torch", "umap", "hdbscan", "plotly", "sklearn"}),
+    ("reduce", {"torch", "hdbscan", "plotly", "umap"}),
+    ("cluster", {"torch", "umap", "plotly", "hdbscan"}),
+    ("neighbours", {"torch", "umap", "plotly", "hdbscan"}),
+    ("fit", {"umap", "hdbscan", "plotly", "datasets"}),  # and with it elbo, vae and encode
+    ("maps", {"torch", "umap", "hdbscan"}),
+])
+def test_each_layer_loads_no_other_s_heavy_library(module: str, unwanted: set[str]) -> None:
+    assert not loaded(f"import latentviz.{module}") & unwanted
