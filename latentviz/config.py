@@ -17,7 +17,8 @@ from latentviz.errors import ConfigError, did_you_mean
 S = TypeVar("S", bound="Section")
 
 Auto = Literal["auto"]
-AtLeast1, AtLeast2 = Annotated[int, Field(ge=1)], Annotated[int, Field(ge=2)]
+AtLeast1 = Annotated[int, Field(ge=1)]
+AtLeast2 = Annotated[int, Field(ge=2)]
 
 
 class Section(BaseModel):
