@@ -14,7 +14,7 @@ PARALLEL_ABOVE = 10_000
 
 
 def import_umap() -> Any:
-    """Returns the package, which is seconds to import; what it compiles is kept, and its remark on TensorFlow is not."""
+    """Returns the package, without its remark on TensorFlow, and made to keep on disk what it compiles."""
     import warnings
 
     with warnings.catch_warnings():
@@ -97,8 +97,9 @@ def fuzzy_graph(graph: Neighbours) -> Any:
     """Returns UMAP's symmetric weights between neighbours, sparse (n, n) (McInnes et al. 2018, section 3.1)."""
     umap = import_umap()
     n, k = graph.indices.shape
-    weights, *_ = umap.umap_.fuzzy_simplicial_set(np.empty((n, 1), np.float32), k, np.random.RandomState(0), "euclidean",
-                                       knn_indices=graph.indices, knn_dists=graph.distances)
+    unread = np.empty((n, 1), np.float32)
+    weights, *_ = umap.umap_.fuzzy_simplicial_set(unread, k, np.random.RandomState(0), "euclidean",
+                                                  knn_indices=graph.indices, knn_dists=graph.distances)
     return weights.tocsr()
 
 
