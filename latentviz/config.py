@@ -46,7 +46,7 @@ class ModelSection(Section):
     )
     kl_warmup: float = Field(0.1, ge=0, le=1, description="share of the training in which the KL's weight rises to 1")
     free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that cost nothing")
-    lr: float = Field(2e-3, gt=0, description="peak learning rate of Adam")
+    lr: float = Field(3e-3, gt=0, description="peak learning rate of Adam")
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0: never")
 
 
@@ -109,7 +109,7 @@ class ClusterSection(Section):
     on: Literal["mu", "all"] = Field("mu", description="mu: the content dimensions of μ; all: every dimension")
     min_cluster_size: AtLeast2 | Auto = Field("auto", description="smallest group that counts as a cluster")
     min_samples: AtLeast1 | Auto = Field("auto", description="larger: more items count as noise")
-    selection: Literal["eom", "leaf", "layer", "auto"] = Field("auto", description="which clusters of the tree: eom or leaf")
+    selection: Literal["eom", "leaf", "layer", "auto"] = Field("auto", description="clusters of the tree: eom or leaf")
     n_clusters: AtLeast1 | Auto = Field("auto", description="number of clusters, for methods that must be told")
 
 

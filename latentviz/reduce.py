@@ -88,7 +88,8 @@ def umap_reduce(vectors: np.ndarray, graph: Neighbours, n_components: int, *, mi
         warnings.simplefilter("ignore")
         reducer = umap.UMAP(n_neighbors=k, n_components=n_components, min_dist=min_dist,
                        random_state=seed if repeatable else None, n_jobs=1 if repeatable else -1,
-                       precomputed_knn=(graph.indices, graph.distances, None), init=init if start is None else start)
+                       precomputed_knn=(graph.indices.copy(), graph.distances.copy(), None),  # UMAP writes into them
+                       init=init if start is None else start)
         coordinates: np.ndarray = reducer.fit_transform(vectors)
     return coordinates.astype(np.float32)
 
@@ -133,6 +134,6 @@ def layouts(method: str, vectors: np.ndarray, graph: Neighbours, n_components: i
     from joblib import Parallel, delayed
 
     jobs = min(len(seeds), os.cpu_count() or 1)
-    found: list[np.ndarray] = Parallel(n_jobs=jobs)(
+    found: list[np.ndarray] = Parallel(n_jobs=jobs, max_nbytes=None)(
         delayed(reduce)(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds)
     return found

@@ -20,9 +20,9 @@ from latentviz.run import Items
 from latentviz.vae import VAE
 
 SHOWN = 10  # items and samples in each epoch's picture
-# Images that are drawn in a whole training, however many there are: see docs/experiments.md.
-IMAGES_SEEN = 1_200_000
-FEWEST_EPOCHS, MOST_EPOCHS = 5, 300
+# Images that are drawn in a training: so often each, within bounds. See docs/experiments.md.
+SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 200_000, 1_500_000
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 
@@ -56,7 +56,8 @@ class ImageKind:
             flip = bool(model.contrast) and flips_fit(images, config.seed_everything)
             model = model.model_copy(update={"flip": flip})
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            epochs = round(IMAGES_SEEN / len(prepared.items.train))
+            n = len(prepared.items.train)
+            epochs = round(min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n)
             trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
         return config.model_copy(update={"data": prepared.data, "model": model, "trainer": trainer})
 
