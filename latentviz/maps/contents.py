@@ -76,7 +76,7 @@ def describe_clusters(data: MapData, order: np.ndarray) -> list[dict[str, Any]]:
         rows = order[start : start + size]
         info = dict(data.cluster_info.get(name, {})) if name >= 0 else {}
         exemplars = [int(place[row]) for row in info.get("exemplars", [])[:12]]
-        medoid = int(place[info["medoid"]]) if "medoid" in info else int(start + central(points[rows]))
+        medoid = int(place[info["medoid"]]) if info.get("medoid") is not None else int(start + central(points[rows]))
         found.append({
             "id": name, "name": data.name(name), "start": start, "size": size,
             "colour": colours.get(name, NOISE), "centre": points[rows[central(points[rows])]],

@@ -94,7 +94,7 @@ class MapData:
         n, noise = len(self), int(np.count_nonzero(np.asarray(self.cluster) < 0))
         share = f"{noise / max(n, 1):.0%} noise"
         lines = list(self.summary) or [f"{n:,} items, {count(len(self.clusters), 'cluster')}, {share}"]
-        if n and not self.clusters:
+        if n and not self.clusters and not any("No cluster" in line for line in lines):
             lines.append("No cluster was found: every item is noise. Try a smaller cluster.min_cluster_size.")
         if missing := n - int(np.count_nonzero(self.placed)):
             lines.append(f"{count(missing, 'item')} without a place on the map left out.")

@@ -61,7 +61,7 @@ def _bytes(weights: np.ndarray, kind: str) -> bytes:
     others = tuple(i for i in range(weights.ndim) if i != axis)
     scale = np.maximum(np.abs(weights).max(axis=others), 1e-12) / 127
     steps = np.rint(weights / np.expand_dims(scale, others)).astype(np.int8)
-    return scale.astype("<f4").tobytes() + steps.tobytes()
+    return bytes(scale.astype("<f4").tobytes() + steps.tobytes())
 
 
 def pack_latents(mu: np.ndarray, budget: int) -> tuple[str, dict[str, Any]]:

@@ -50,29 +50,26 @@ def condensed_tree(raw: np.ndarray, labels: np.ndarray, points: np.ndarray) -> l
 
 def _selected(members: Sequence[Sequence[int]], labels: np.ndarray) -> dict[int, int]:
     """Returns node → cluster for the nodes that were selected: the smallest that hold all items of a cluster."""
-    found: dict[int, int] = {}
     sizes = {int(c): int(np.count_nonzero(labels == c)) for c in np.unique(labels) if c >= 0}
-    for node in range(len(members)):
+    node_of: dict[int, int] = {}
+    for node in range(len(members)):  # children come after their parents, so the smallest stays
         held, times = np.unique(labels[members[node]], return_counts=True)
-        whole = [int(c) for c, t in zip(held, times, strict=True) if c >= 0 and t == sizes[int(c)]]
-        if len(whole) == 1 and (held >= 0).sum() == 1:
-            # A deeper node that still holds all of it is a better fit only if it is the same set.
-            found = {k: v for k, v in found.items() if v != whole[0] or len(members[k]) < len(members[node])}
-            if whole[0] not in found.values():
-                found[node] = whole[0]
-    return found
+        clusters = [(int(c), int(t)) for c, t in zip(held, times, strict=True) if c >= 0]
+        if len(clusters) == 1 and clusters[0][1] == sizes[clusters[0][0]]:
+            node_of[clusters[0][0]] = node
+    return {node: cluster for cluster, node in node_of.items()}
 
 
 def pack_tree(data: MapData, order: np.ndarray) -> Part:
     """Returns the tree's nodes; those inside a selected cluster carry a name for the labels that zooming brings out."""
-    if not data.tree:
+    if not data.tree or "node" not in data.tree[0]:
         return Part()
     place = np.full(len(data), -1, np.int64)
     place[order] = np.arange(len(order))
     above = {row["node"]: row.get("parent") for row in data.tree}
     cluster = {row["node"]: row.get("cluster") for row in data.tree}
     sizes = {row["node"]: row["size"] for row in data.tree}
-    nodes = []
+    nodes: list[dict[str, Any]] = []
     for row in data.tree:
         entry = {key: row.get(key) for key in ("node", "parent", "size", "birth", "death", "cluster")}
         entry["point"] = int(place[row["row"]]) if row.get("row") is not None else -1
@@ -93,7 +90,7 @@ def _fine_name(data: MapData, row: Any, cluster: int, before: Sequence[Any]) -> 
     """
     rows = row.get("rows")
     if data.labels is not None and rows is not None:
-        own = dominant([data.labels[r] for r in np.flatnonzero(np.asarray(data.cluster) == cluster)])
+        own = dominant([data.labels[r] for r in np.flatnonzero(np.asarray(data.cluster) == cluster).tolist()])
         part = dominant([data.labels[r] for r in rows])
         new = own and part and part[0] != own[0] and part[1] > 0.5
         return str(part[0]) if new and part else None

@@ -33,6 +33,7 @@ export async function start(layers) {
   map.renderer = makeWebgl(byId("points"), store, map.paint, state);
   for (const layer of layers) await layer(map);
   view.fit(false);
+  makeRoom(map);
   map.repaint();
   for (const run of map.afterStart) await run();
   listen(map);
@@ -60,6 +61,16 @@ function addFinders(map) {
     /** Moves to a point, close enough to see it among its neighbours. */
     flyToPoint(i) {
       view.fly({ x: store.x[i], y: store.y[i], scale: Math.max(view.scale, view.home * 5) });
+    },
+    /** Moves the map a little if a point lies outside the window or under a card. */
+    reveal(i) {
+      const [px, py] = [view.toScreenX(store.x[i]), view.toScreenY(store.y[i])];
+      const phone = view.width <= 720;
+      const [x0, x1] = phone ? [30, view.width - 30] : [350, view.width - view.inset.right - 20];
+      const [y0, y1] = phone ? [110, view.height * 0.5 - 80] : [30, view.height - view.inset.bottom];
+      const inside = (value, low, high) => Math.min(Math.max(value, low), high);
+      const [dx, dy] = [inside(px, x0, x1) - px, inside(py, y0, y1) - py];
+      if (dx || dy) view.fly({ x: view.x - dx / view.scale, y: view.y + dy / view.scale }, 320);
     },
     /** Moves so that the points `indexes` fill the window. */
     flyToPoints(indexes) {
@@ -144,10 +155,27 @@ function measure(map) {
   const showsAll = Math.abs(view.scale / view.home - 1) < 0.01;
   Object.assign(view, { width, height });
   const wide = width > 900;
-  view.inset = wide ? { left: 24, right: 290, top: 24, bottom: 72 } : { left: 12, right: 12, top: 64, bottom: 84 };
+  view.inset = wide ? { left: view.inset.left > 300 ? view.inset.left : 24, right: 290, top: 24, bottom: 72 } : { left: 12, right: 12, top: Math.max(64, view.inset.top), bottom: 84 };
   if (first) return;
   if (showsAll) view.fit(false);
   else view.changed();
+}
+
+/** Starts beside the panels on the left instead of under them, if they would hide any points. */
+function makeRoom({ view, grid, left, store }) {
+  if (view.width <= 720) {
+    view.inset.top = left.getBoundingClientRect().bottom + 20;
+    view.fit(false);
+  }
+  if (view.width <= 1000) return;
+  const hides = [...left.children].some((element) => {
+    const box = element.getBoundingClientRect();
+    if (!box.width) return false;
+    return grid.countIn({ x0: view.toDataX(box.left), x1: view.toDataX(box.right), y0: view.toDataY(box.bottom), y1: view.toDataY(box.top) }) > store.n / 1000;
+  });
+  if (!hides) return;
+  view.inset.left = 326;
+  view.fit(false);
 }
 
 /** Loads Plotly and makes the figure, which then draws small maps and carries the axes of all. */

@@ -40,7 +40,7 @@ export function makeFigure(element, store, paint, mode) {
     const { rgba, level } = paint;
     const colour = (i) => `rgb(${rgba[4 * i]},${rgba[4 * i + 1]},${rgba[4 * i + 2]})`;
     const opacity = pointOpacity(store.n, view);
-    const alpha = (i) => (level[i] === SHOWN ? (opacity * rgba[4 * i + 3]) / 255 : level[i] === FAINT ? 0.16 : 0);
+    const alpha = (i) => (level[i] === SHOWN ? (opacity * rgba[4 * i + 3]) / 255 : level[i] === FAINT ? 0.14 : 0);
     const one = rows.every((i) => colour(i) === colour(rows[0]) && alpha(i) === alpha(rows[0]));
     return {
       size: 2 * size,

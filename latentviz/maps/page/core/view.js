@@ -82,7 +82,7 @@ export function makeView(bounds) {
     /** Moves to a place in a curve that never loses the overview; at once for readers who want no motion. */
     fly(target, milliseconds = 520) {
       cancelAnimationFrame(flight);
-      const scale = Math.min(target.scale ?? view.scale, view.home * 4000);
+      const scale = Math.min(target.scale ?? view.scale, view.home * 4000); // without one, only the place changes
       const from = { x: view.x, y: view.y, s: Math.log(view.scale) };
       const to = { x: target.x, y: target.y, s: Math.log(scale) };
       if (still.matches) return view.place(to.x, to.y, scale);

@@ -71,11 +71,13 @@ export function makeWebgl(canvas, store, paint, state) {
       const up = (2 * view.scale) / view.height;
       gl.uniform2f(at.scale, (x1 - x0) * across, (y1 - y0) * up);
       gl.uniform2f(at.shift, (x0 - view.x) * across, (y0 - view.y) * up);
-      gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(paint.shown || store.n, view) * ratio));
-      gl.uniform1f(at.opacity, pointOpacity(paint.shown || store.n, view));
       gl.uniform3fv(at.paper, state.values.dark ? [0.055, 0.063, 0.078] : [1, 1, 1]);
       for (const faint of paint.anyFaint ? [1, 0] : [0]) {
         gl.uniform1f(at.faint, faint);
+        // What is faint keeps the size it has among all, and is the paler the more of it lies in one place.
+        const count = faint ? store.n : paint.shown || store.n;
+        gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(count, view) * ratio));
+        gl.uniform1f(at.opacity, pointOpacity(count, view) * (faint ? Math.min(1, 60 / Math.sqrt(store.n)) : 1));
         gl.drawArrays(gl.POINTS, 0, store.n);
       }
     },

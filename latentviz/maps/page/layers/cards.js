@@ -27,12 +27,10 @@ export async function cards(map) {
 
   /** Pins an item and moves the map so that it can be seen. */
   map.pin = (i, fly = true) => {
-    state.set({ pinned: i, openCluster: null, cluster: null });
+    state.set({ pinned: i, hovered: -1, openCluster: null, cluster: null });
     if (!fly || i < 0) return;
-    const [px, py] = [view.toScreenX(store.x[i]), view.toScreenY(store.y[i])];
-    const { left, right, top, bottom } = view.inset;
-    const hidden = px < left + 330 || px > view.width - right || py < top || py > view.height - bottom;
-    if (hidden || view.scale < view.home * 2) map.flyToPoint(i);
+    const far = Math.abs(store.x[i] - view.x) * view.scale > view.width || Math.abs(store.y[i] - view.y) * view.scale > view.height;
+    if (far || view.scale < view.home * 2) map.flyToPoint(i);
   };
 
   function facts(i) {
@@ -92,7 +90,9 @@ export async function cards(map) {
   state.on("pinned names", ({ pinned }) => {
     body.hidden = pinned < 0;
     document.documentElement.classList.toggle("has-card", pinned >= 0 || (state.values.openCluster ?? null) !== null);
-    if (pinned >= 0) show(pinned);
+    if (pinned < 0) return;
+    show(pinned);
+    map.reveal(pinned);
   });
   map.overlays.push((pen) => {
     const { pinned, dark } = state.values;

@@ -22,6 +22,7 @@ export function clusters(map) {
   map.clusterPanel = panel(map.right, "clusters", head, list);
   map.clusterPanel.setAttribute("aria-label", "Clusters");
 
+  const largest = Math.max(1, ...known.map(({ size }) => size));
   const rows = new Map(store.groups.map((cluster) => [cluster.id, row(cluster)]));
 
   function row(cluster) {
@@ -30,8 +31,8 @@ export function clusters(map) {
       map.swatch(cluster.id), name, el("span", { className: "check" }, "✓"), el("span", { className: "size" }, cluster.size.toLocaleString("en")));
     const eye = iconButton("eye", "Hide this cluster", () => state.set({ hidden: toggled(state.values.hidden, cluster.id) }), { className: "icon-button small eye" });
     const bar = el("span", { className: "bar" });
-    bar.style.width = `${Math.max(1, (100 * cluster.size) / Math.max(...store.groups.map(({ size }) => size)))}%`;
-    bar.style.background = cluster.id < 0 ? "var(--noise)" : cluster.colour;
+    bar.style.width = `${Math.min(100, Math.max(1, (100 * cluster.size) / largest))}%`;
+    bar.style.setProperty("--dot", cluster.id < 0 ? "var(--noise)" : cluster.colour);
     const item = el("li", { className: cluster.id < 0 ? "noise" : "", "data-cluster": String(cluster.id) }, bar, main, eye);
     item.addEventListener("pointerenter", () => state.set({ cluster: cluster.id }));
     item.addEventListener("pointerleave", () => state.set({ cluster: state.values.openCluster ?? null }));

@@ -43,7 +43,7 @@ export async function colour(map) {
     const order = field.names.map((_, k) => k + 1).sort((a, b) => counts[b] - counts[a]);
     const row = (k) => {
       const dot = el("i", { className: "swatch" });
-      dot.style.background = field.colours[k - 1];
+      dot.style.setProperty("--dot", field.colours[k - 1]);
       const all = () => Array.from({ length: store.n }, (_, i) => i).filter((i) => field.category(i) === k);
       return el("button", { type: "button", className: "legend-row", title: `Select ${field.names[k - 1].slice(0, 200)}`, onclick: () => map.select?.(all(), field.names[k - 1]) },
         dot, el("span", { className: "name", dir: "auto" }, clip(field.names[k - 1], 60)), el("span", { className: "size" }, counts[k].toLocaleString("en")));

@@ -20,7 +20,7 @@ export async function hover(map) {
   };
   map.swatch = (id) => {
     const dot = el("i", { className: "swatch" });
-    dot.style.background = map.cluster(id)?.colour ?? "var(--noise)";
+    dot.style.setProperty("--dot", map.cluster(id)?.colour ?? "var(--noise)");
     return dot;
   };
   map.clusterLine = (i) => {
@@ -58,6 +58,14 @@ export async function hover(map) {
     tip.hidden = false;
     place({ px: view.toScreenX(store.x[hovered]), py: view.toScreenY(store.y[hovered]) });
     map.timings.hover = performance.now() - start;
+  });
+  // A map that moves away under a pointer at rest takes the tooltip's item with it.
+  view.on(() => {
+    const { hovered } = state.values;
+    const { pointer } = map;
+    if (hovered < 0 || !pointer) return;
+    const away = Math.hypot(view.toScreenX(store.x[hovered]) - pointer.px, view.toScreenY(store.y[hovered]) - pointer.py);
+    if (away > 24) state.set({ hovered: -1 });
   });
   map.overlays.push((pen) => {
     for (const [i, width] of [[state.values.pinned, 2.5], [state.values.hovered, 2]]) {

@@ -28,8 +28,19 @@ export function toolbar(map) {
     map.surface.dataset.tool = tool;
   });
   map.addTool("pan", "pan", "Move the map", null);
-  map.addButton("zoom", "minus", "Zoom out (−)", () => view.fly({ x: view.x, y: view.y, scale: view.scale / 1.8 }, 240));
-  map.addButton("zoom", "plus", "Zoom in (+)", () => view.fly({ x: view.x, y: view.y, scale: view.scale * 1.8 }, 240));
+  const zoom = (factor) => () => view.fly({ x: view.x, y: view.y, scale: view.scale * factor }, 240);
+  for (const [name, title, factor] of [["minus", "Zoom out (−)", 1 / 1.8], ["plus", "Zoom in (+)", 1.8]]) map.addButton("zoom", name, title, zoom(factor)).classList.add("wide-only");
   map.addButton("zoom", "fit", "Show everything (0)", () => view.fit());
+  const lists = map.addButton("zoom", "list", "Clusters, colours, filters", () => {
+    const open = document.documentElement.classList.toggle("show-panels");
+    lists.setAttribute("aria-pressed", String(open));
+    if (open) state.set({ pinned: -1, openCluster: null });
+  });
+  lists.classList.add("phone-only");
+  state.on("pinned openCluster", ({ pinned, openCluster }) => {
+    if (pinned < 0 && openCluster === null) return;
+    document.documentElement.classList.remove("show-panels");
+    lists.setAttribute("aria-pressed", "false");
+  });
   map.addButton("more", "moon", "Light or dark", () => map.switchTheme());
 }

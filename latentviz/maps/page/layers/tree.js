@@ -27,10 +27,13 @@ export function tree(map) {
   function draw() {
     const [width, height] = [236, 190];
     drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    // The scale of density is logarithmic: λ of the densest leaf is often a hundred times the root's.
-    const level = (lambda) => Math.log1p(Math.max(0, lambda));
-    const deepest = Math.max(...[...nodes.values()].map((node) => level(node.death))) || 1;
-    const y = (lambda) => 4 + (height - 8) * (level(lambda) / deepest);
+    // Density on a logarithmic scale, from the first split to the end of the densest cluster.
+    const all = [...nodes.values()];
+    const births = all.map((node) => node.birth).filter((value) => value > 0);
+    const low = Math.min(...births) * 0.8;
+    const ends = all.filter((node) => node.cluster !== null || node.parent === null).map((node) => node.death);
+    const high = Math.max(...ends, low * 1.5);
+    const y = (lambda) => 4 + (height - 8) * Math.min(1, Math.max(0, Math.log(Math.max(lambda, low) / low) / Math.log(high / low)));
     const place = (node, left, right) => {
       const clusters = holds(node);
       const bar = document.createElementNS(SPACE, "rect");

@@ -1,0 +1,145 @@
+"""Hostile text on every surface: nothing runs, nothing is swallowed, the text shows as text."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+EVIL = [
+    "<img src=x onerror=window.hit=1>",
+    "</script><script>window.hit=1</script>",
+    "%{x} ${1+1} {{boot}} {plot_id}",
+    "javascript:window.hit=1",
+    "a\u2028b\u2029c",
+    "\u202eabc\u202c mirrored",
+    "x" * 10_000,
+    '"><svg onload=window.hit=1>',
+    "<b>bold</b> &amp; &lt;",
+    "=HYPERLINK(\"http://x\")",
+    "\x00\x07control\ufffe",
+]
+
+
+@pytest.fixture(scope="module")
+def data(make_data):
+    n = 220
+    cycle = [EVIL[i % len(EVIL)] for i in range(n)]
+    plain = make_data(n)
+    return make_data(
+        n, ids=[f"{text} {i}" for i, text in enumerate(cycle)], labels=cycle, sources=cycle, texts=cycle, images=None,
+        columns={EVIL[0]: cycle, EVIL[2]: [f"{text} {i}" for i, text in enumerate(cycle)], EVIL[7]: np.arange(n) / 7},
+        cluster_names={c: EVIL[c] for c in range(4)}, title=EVIL[1] + EVIL[6], summary=[EVIL[0], *EVIL],
+        cluster_info={c: {"keywords": EVIL, "exemplars": np.flatnonzero(plain.cluster == c)[:4]} for c in range(4)},
+        tree=[{"node": 0, "parent": None, "size": n, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
+              *({"node": c + 1, "parent": 0, "size": 50, "birth": 1.0, "death": 2.0, "cluster": c, "row": c + 1}
+                for c in range(4)),
+              {"node": 9, "parent": 1, "size": 20, "birth": 2.0, "death": 3.0, "cluster": None, "row": 4,
+               "name": EVIL[0]}])
+
+
+@pytest.fixture(scope="module")
+def page(open_map, data):
+    return open_map(data)
+
+
+@pytest.fixture(autouse=True)
+def nothing_ran(page):
+    yield
+    assert page.js("window.hit") is None
+    assert page.errors == []
+    assert [url for url in page.requests if not url.startswith(("file:", "blob:", "data:"))] == []
+    foreign = ", ".join(f"#app {tag}" for tag in ("img", "script", "svg[onload]", "b b", "a", "iframe"))
+    assert page.js("document.querySelectorAll(arg).length", foreign) == 0
+
+
+def test_title_summary_and_labels(page):
+    assert page.js("document.title").startswith(EVIL[1])
+    header = page.page.inner_text(".header")
+    assert EVIL[1] in header
+    assert EVIL[0] in header
+    labels = page.js("map.visibleLabels().map((m) => m.text.textContent)")
+    assert any(text.startswith("<img src=x") for text in labels)
+    assert max(len(text) for text in labels) <= 34
+
+
+def test_hover_and_card(page, data):
+    for row in range(1, 1 + len(EVIL)):
+        page.page.mouse.move(3, 450)
+        i = page.point_of(row)
+        page.js("map.state.set({hovered: -1, pinned: -1})")
+        page.js("(map.view.set(map.store.x[arg], map.store.y[arg], map.view.home * 3000), 1)", i)
+        page.page.wait_for_timeout(120)
+        px, py = page.place(row)
+        page.page.mouse.move(px, py)
+        page.page.wait_for_selector("#tip:not([hidden])")
+        tip = page.page.inner_text("#tip")
+        assert len(tip) < 1200
+        text = EVIL[row % len(EVIL)]
+        page.page.mouse.click(px, py)
+        page.page.wait_for_selector(".item-card:not([hidden])")
+        shown = page.js("document.querySelector('.item-card .text').textContent")
+        assert shown == text.replace("\x00", "\x00")
+        box = page.js("(() => { const b = document.querySelector('.item-card').getBoundingClientRect(); "
+                      "return [b.width, b.bottom]; })()")
+        assert box[0] <= 301
+        assert box[1] <= 900
+    page.js("map.state.set({pinned: -1})")
+    page.js("map.view.fit(false)")
+
+
+def test_cluster_list_card_and_rename(page):
+    names = page.js("[...document.querySelectorAll('.cluster-list .name')].map((e) => e.textContent)")
+    assert EVIL[0] in names
+    page.js("map.openCluster(0)")
+    page.settle()
+    assert EVIL[7] in page.page.inner_text(".cluster-card .chips")
+    page.page.fill(".cluster-card .rename", EVIL[7])
+    page.page.keyboard.press("Enter")
+    page.settle()
+    assert EVIL[7] in page.js("[...document.querySelectorAll('.cluster-list .name')].map((e) => e.textContent)")
+    page.js("map.state.set({names: new Map()})")
+    page.js("map.openCluster(null)")
+
+
+def test_search_table_and_exports(page, data):
+    page.js("map.search(arg)", EVIL[0])
+    page.settle()
+    assert page.page.locator(".results .result").count() == 40
+    page.page.click("text=show as table")
+    page.settle()
+    assert EVIL[0] in page.page.inner_text(".selection table")
+    records = page.js("JSON.stringify(map.records())")
+    hits = [i for i in range(220) if EVIL[i % len(EVIL)] == EVIL[0] or data.cluster[i] == 0]
+    assert [record["id"] for record in json.loads(records)] == [data.ids[i] for i in hits]
+    svg = page.js("map.exports.svg()")
+    assert "<img" not in svg
+    assert "&lt;img" in svg
+    assert page.js("map.exports.png().then((b) => b.size)") > 10_000
+    page.js("map.search('')")
+
+
+def test_colour_filter_and_tree(page):
+    for name in (EVIL[0], EVIL[7], "label"):
+        page.js("map.colourBy(arg)", name)
+        page.settle()
+    assert EVIL[0] in page.js("[...document.querySelectorAll('.legend-row .name')].map((e) => e.textContent)")
+    page.page.select_option("[aria-label='Add a filter']", EVIL[0])
+    page.settle()
+    assert EVIL[0] in page.page.inner_text(".filters")
+    page.page.keyboard.press("t")
+    page.settle()
+    assert EVIL[0] in page.js("[...document.querySelectorAll('.tree title')].map((e) => e.textContent).join()")
+
+
+def test_plotly_shows_names_as_they_are(page):
+    names = page.js("document.getElementById('plot').data.map((t) => t.name)")
+    assert "&lt;img src=x onerror=window.hit=1&gt;" in names
+
+
+def test_hash_is_data_too(page):
+    page.js("(location.hash = '#at=%3Cimg%20src=x%20onerror=hit=1%3E&only=__proto__,1e9&colour=constructor&search=' + "
+            "encodeURIComponent(arg) + '&item=-5&cluster=x', 1)", EVIL[7])
+    page.page.wait_for_timeout(600)
+    assert page.js("[...map.state.values.isolated]") == []

@@ -1,0 +1,54 @@
+"""The condensed tree: HDBSCAN's record array becomes linked nodes."""
+
+import base64
+import gzip
+import json
+import re
+
+import numpy as np
+import pytest
+
+from latentviz.maps import condensed_tree
+from latentviz.maps.html import render
+
+
+@pytest.fixture(scope="module")
+def clustered():
+    hdbscan = pytest.importorskip("hdbscan")
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0], [10, 0], [0, 10], [10.0, 10.0]])
+    points = np.repeat(centres, 150, axis=0) + rng.normal(0, 0.6, (600, 2))
+    model = hdbscan.HDBSCAN(min_cluster_size=20).fit(points)
+    return points.astype(np.float32), model.labels_, model.condensed_tree_._raw_tree
+
+
+def test_nodes_are_linked_with_the_clusters(clustered):
+    points, labels, raw = clustered
+    nodes = condensed_tree(raw, labels, points)
+    assert nodes[0]["parent"] is None
+    assert nodes[0]["size"] == 600
+    selected = {node["cluster"]: node for node in nodes if node["cluster"] is not None}
+    assert sorted(selected) == sorted(set(labels.tolist()) - {-1})
+    for cluster, node in selected.items():
+        assert labels[node["row"]] == cluster
+        assert set(np.flatnonzero(labels == cluster)) <= set(node["rows"].tolist())
+    sizes = {node["node"]: node["size"] for node in nodes}
+    assert all(sizes[node["parent"]] >= node["size"] for node in nodes[1:])
+
+
+def test_parts_of_clusters_get_names_that_tell_something(clustered, make_data):
+    points, labels, raw = clustered
+    tree = [*condensed_tree(raw, labels, points)]
+    top = next(node for node in tree if node["cluster"] == 0)
+    half = np.flatnonzero(labels == 0)[:60]
+    tree.append({"node": 99, "parent": top["node"], "size": 60, "birth": 3.0, "death": 4.0, "cluster": None,
+                 "row": int(half[0]), "rows": half})
+    known = ["rest"] * 600
+    for row in half:
+        known[row] = "special"
+    for labels_given, name in ((known, "special"), (["rest"] * 600, None), (None, "Cluster 0 a")):
+        data = make_data(points=points, cluster=labels.astype(np.int32), labels=labels_given, tree=tree,
+                         neighbours=None)
+        packed = re.search(r'id="lv-meta">([^<]*)<', render(data)).group(1)
+        nodes = json.loads(gzip.decompress(base64.b64decode(packed)))["tree"]["nodes"]
+        assert next(node for node in nodes if node["node"] == 99)["name"] == name
