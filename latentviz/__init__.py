@@ -6,6 +6,7 @@
 >>> result.points.head()              # doctest: +SKIP
 """
 
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latentviz.api import Result, cluster, fit
     from latentviz.run import Run
+
+# Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that a training beside
+# another busy program is not many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["Result", "Run", "cluster", "fit"]
 
