@@ -4,6 +4,7 @@
 >>> run = lv.fit("digits")            # doctest: +SKIP
 >>> result = lv.cluster(run)          # doctest: +SKIP
 >>> result.points.head()              # doctest: +SKIP
+>>> print(lv.evaluate(run))           # doctest: +SKIP
 """
 
 import sys
@@ -11,12 +12,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Result, cluster, fit
+    from latentviz.api import Evaluation, Result, cluster, evaluate, fit
     from latentviz.run import Run
 
-__all__ = ["Result", "Run", "cluster", "fit"]
+__all__ = ["Evaluation", "Result", "Run", "cluster", "evaluate", "fit"]
 
-_HOMES = {"fit": "latentviz.api", "cluster": "latentviz.api", "Result": "latentviz.api", "Run": "latentviz.run"}
+_HOMES = {"fit": "latentviz.api", "cluster": "latentviz.api", "evaluate": "latentviz.api",
+          "Evaluation": "latentviz.api", "Result": "latentviz.api", "Run": "latentviz.run"}
 
 
 class _Package(ModuleType):
