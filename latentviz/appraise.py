@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentviz import figures
-from latentviz.cluster import cluster, fill
+from latentviz.cluster import cluster
+from latentviz.cut import fill
 from latentviz.errors import RunError
 from latentviz.fit import load_model, read_config
 from latentviz.health import examine
 from latentviz.log import say, stage
 from latentviz.neighbours import neighbours
-from latentviz.reduce import reduce
+from latentviz.reduce import directions, reduce
 from latentviz.reports import write_report
 from latentviz.run import FORMAT_VERSION, ClusterFolder, Run, write_json
 from latentviz.verdicts import judge
@@ -32,9 +33,9 @@ class Space(NamedTuple):
 
     Attributes:
         folder: where it is.
-        vectors: what the map was made from: μ, its content dimensions only unless `cluster.on` says otherwise, scaled
-            to unit length where the metric is the cosine; float32 (n, d).
-        logvar: of the same dimensions, (n, d); None where the vectors were scaled.
+        mu: the dimensions of μ that were clustered, the content's unless `cluster.on` says otherwise, float32 (n, d).
+        logvar: of the same dimensions, (n, d).
+        metric: "euclidean" or "cosine", which the map was made by.
         coordinates: what was clustered, (n, k).
         points: what is looked at, (n, 2).
         labels: int (n,), −1 for noise.
@@ -42,12 +43,18 @@ class Space(NamedTuple):
     """
 
     folder: ClusterFolder
-    vectors: np.ndarray
-    logvar: np.ndarray | None
+    mu: np.ndarray
+    logvar: np.ndarray
+    metric: str
     coordinates: np.ndarray
     points: np.ndarray
     labels: np.ndarray
     nearest: np.ndarray
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """What the map was made from: μ, of unit length where the metric is the cosine, float32 (n, d)."""
+        return directions(self.mu, self.metric)
 
 
 def appraise(run: Run, name: str | None = None, *, seed: int = 0) -> dict[str, Any]:
@@ -80,8 +87,8 @@ def appraise(run: Run, name: str | None = None, *, seed: int = 0) -> dict[str, A
     content["collapsed"] = any(verdict["collapsed"] for verdict in content["verdicts"])
     content["seconds"] = seconds
     place = run if folder is None else folder
-    extra = {} if folder is None else {"sweep": folder.info().get("sweep"), "map": folder.map_file.name}
-    write_report(place.evaluation_report, content, **extra)
+    write_report(place.evaluation_report, content, clusters=folder and folder.info(),
+                 map=folder and folder.map_file.name)
     write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **content})
     return content
 
@@ -103,7 +110,7 @@ def map_figures(run: Run, folder: ClusterFolder, labels: list[str | None] | None
                 seconds: dict[str, float]) -> dict[str, Any]:
     """Returns the sections `faithfulness`, `clusters` and, where there are labels, `labels`."""
     space = read_space(run, folder)
-    n = len(space.vectors)
+    n = len(space.mu)
     rows = figures.sample(n, n if n <= ALL_BELOW else ASKED, seed)
     k = min(NEIGHBOURS, max(1, (n - 1) // 3))
     with stage("comparing the map with μ", seconds):
@@ -111,7 +118,7 @@ def map_figures(run: Run, folder: ClusterFolder, labels: list[str | None] | None
     with stage("testing the clusters", seconds):
         clusters = cluster_figures(space, k, seed)
     sections: dict[str, Any] = {
-        "faithfulness": {"k": k, "items": len(rows), "dimensions": space.vectors.shape[1],
+        "faithfulness": {"k": k, "items": len(rows), "dimensions": space.mu.shape[1],
                          "trustworthiness": faithful.trustworthiness, "continuity": faithful.continuity,
                          "overlap": faithful.overlap, "overlap_by_chance": k / (n - 1)},
         "clusters": clusters,
@@ -130,22 +137,19 @@ def read_space(run: Run, folder: ClusterFolder) -> Space:
     """
     config, points = folder.config(), folder.points()
     kept = slice(run.info()["summary"]["content_dim"] if config.cluster.on == "mu" else None)
-    vectors, logvar = np.array(run.mu()[:, kept]), np.array(run.logvar()[:, kept])
-    if len(vectors) != points.num_rows:
-        raise RunError(f"{folder.points_file}: {points.num_rows} rows, and the run has {len(vectors)} items; make it "
+    mu, logvar = np.array(run.mu()[:, kept]), np.array(run.logvar()[:, kept])
+    if len(mu) != points.num_rows:
+        raise RunError(f"{folder.points_file}: {points.num_rows} rows, and the run has {len(mu)} items; make it "
                        f"again with `latentviz cluster {run.path} --name {folder.name} --force`")
-    cosine = config.reduce.metric == "cosine"
-    if cosine:
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     picture = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
     clustered = folder.coordinates()
-    return Space(folder, vectors, None if cosine else logvar, picture if clustered is None else clustered, picture,
+    return Space(folder, mu, logvar, config.reduce.metric, picture if clustered is None else clustered, picture,
                  points.column("cluster").to_numpy(), points.column("nearest_cluster").to_numpy())
 
 
 def cluster_figures(space: Space, k: int, seed: int) -> dict[str, Any]:
     """Returns how good the clusters are, judged without a label."""
-    labels, n = space.labels, len(space.labels)
+    labels, n, info = space.labels, len(space.labels), space.folder.info()
     pairs = figures.sample(n, PAIRS, seed)
     found: dict[str, Any] = {
         "n_clusters": int(labels.max(initial=-1)) + 1,
@@ -154,16 +158,17 @@ def cluster_figures(space: Space, k: int, seed: int) -> dict[str, Any]:
         "dbcv": figures.dbcv(space.coordinates, labels, pairs),
         "silhouette": figures.silhouette(space.coordinates, labels, pairs),
         "silhouette_in_mu": figures.silhouette(space.vectors, labels, pairs),
+        "modularity": info.get("modularity"),
         "stability": None,
-        "agreement_with_another_seed": None,
+        "agreement_of_layouts": info.get("agreement"),
     }
     if found["n_clusters"] >= 2:
-        if space.logvar is not None:
-            asked = figures.sample(n, STABILITY_ITEMS, seed)
-            found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **figures.stability(
-                space.vectors, space.logvar, space.nearest, asked, k=k, draws=STABILITY_DRAWS, seed=seed)}
-        if n <= RESEED_BELOW:
-            found["agreement_with_another_seed"] = reseeded(space)
+        asked = figures.sample(n, STABILITY_ITEMS, seed)
+        found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **figures.stability(
+            space.mu, space.logvar, space.nearest, asked, k=k, draws=STABILITY_DRAWS, seed=seed,
+            to_vectors=lambda z: directions(z, space.metric))}
+        if found["agreement_of_layouts"] is None and n <= RESEED_BELOW:
+            found["agreement_of_layouts"] = reseeded(space)
     return found
 
 
@@ -171,12 +176,12 @@ def reseeded(space: Space) -> float:
     """Returns the ARI of the clusters with those of a layout from another seed, noise given to the nearest cluster."""
     config = space.folder.config()
     seed, reduction = config.seed_everything + 1, config.reduce
-    graph = neighbours(space.vectors, reduction.n_neighbors, metric=reduction.metric, seed=seed)
-    coordinates = reduce(reduction.method, space.vectors, graph, reduction.n_components, min_dist=0.0, seed=seed,
-                         metric=reduction.metric, repeatable=reduction.repeatable)
+    graph = neighbours(space.vectors, reduction.n_neighbors, seed=seed)
+    coordinates = reduce(reduction.method, space.vectors, graph, reduction.n_components, seed=seed,
+                         repeatable=reduction.repeatable)
     again = cluster(config.cluster.method, coordinates, seed=seed,
                     **config.cluster.model_dump(exclude={"method", "on"}))
-    return figures.partition_agreement(space.nearest, fill(again.labels, graph.indices))
+    return figures.partition_agreement(space.nearest, fill(again.labels, graph.indices[:, 1:]))
 
 
 def label_figures(space: Space, labels: list[str | None], rows: np.ndarray,

@@ -4,7 +4,7 @@ Figures over many items are means over a seeded sample of items, each compared w
 estimate of what the whole would give, where a map of a sample would be another map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,7 +133,7 @@ def partition_agreement(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def stability(mu: np.ndarray, logvar: np.ndarray, labels: np.ndarray, rows: np.ndarray, *, k: int, draws: int,
-              seed: int) -> dict[str, float]:
+              seed: int, to_vectors: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
     """Returns how firmly the posterior holds items in their clusters: ARI of the labels with those of posterior draws.
 
     For each draw z ~ q(z|x) of the items `rows`, the k nearest μ of other items vote on the label. `at_mu` is the same
@@ -147,11 +147,13 @@ def stability(mu: np.ndarray, logvar: np.ndarray, labels: np.ndarray, rows: np.n
         k: voters.
         draws: how often z is drawn.
         seed: of the draws.
+        to_vectors: what turns latents (m, d) into the vectors whose distances count.
     """
     random = np.random.default_rng(seed)
     sigma = np.exp(0.5 * logvar[rows].astype(np.float64))
     z = mu[rows] + sigma * random.standard_normal((draws, *sigma.shape))
-    scores = [partition_agreement(labels[rows], vote(labels, nearest(queries, mu, k, rows)))
+    vectors = to_vectors(mu)
+    scores = [partition_agreement(labels[rows], vote(labels, nearest(to_vectors(queries), vectors, k, rows)))
               for queries in (mu[rows], *z)]
     return {"at_mu": scores[0], "mean": float(np.mean(scores[1:])), "least": float(np.min(scores[1:]))}
 

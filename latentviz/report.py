@@ -73,7 +73,7 @@ def evaluation_table(figures: Mapping[str, Any]) -> str:
         rows += [(name, f"{value:.3f}") for name, value in (
             ("DBCV", clusters["dbcv"]), ("silhouette", clusters["silhouette"]),
             ("stability under the posterior (ARI)", stability["mean"]),
-            ("agreement with another seed (ARI)", clusters["agreement_with_another_seed"])) if value is not None]
+            ("agreement of layouts (ARI)", clusters["agreement_of_layouts"])) if value is not None]
     if "labels" in figures:
         names = {"nearest_cluster": "all items, by nearest_cluster", "cluster_with_noise_as_one":
                  "all items, by cluster, noise as one", "clustered_only": "clustered items only"}

@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 import latentviz as lv
 from latentviz.reports import render
@@ -17,17 +19,19 @@ COLLAPSING = ("trainer.max_epochs=2", "model.latent_dim=4", "model.width=8", "da
 
 
 @pytest.fixture(scope="module")
-def clustered(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder of a clustered run on 200 digits; nobody may change it."""
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("clustered") / "small"))
-    lv.cluster(folder)
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of a clustered run on 200 labelled digits; nobody may change it."""
+    place = tmp_path_factory.mktemp("clustered")
+    digits = load_digits()
+    np.savez(place / "digits.npz", images=(digits.images[:200] * 15).astype(np.uint8), labels=digits.target[:200])
+    folder = fit_small(place / "digits.npz", place)
+    lv.cluster(folder, reduce={"layouts": 2})
     return folder
 
 
 @pytest.fixture(scope="module")
 def evaluated(clustered: Path) -> dict[str, Any]:
-    found = dict(lv.evaluate(clustered).figures)
-    return found
+    return dict(lv.evaluate(clustered).figures)
 
 
 def test_everything_is_evaluated_and_written(shell: Any, clustered: Path) -> None:
@@ -72,7 +76,7 @@ def test_a_collapsed_model_is_called_collapsed_with_what_to_change(shell: Any, f
 def test_a_new_clustering_leaves_no_evaluation_of_the_earlier_one(clustered: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(clustered, tmp_path / "again"))
     lv.evaluate(folder)
-    lv.cluster(folder, force=True)
+    lv.cluster(folder, force=True, reduce={"method": "pca"}, cluster={"min_cluster_size": 20})
     assert not (folder / "clusters" / "default" / "evaluation.json").exists()
 
 
@@ -84,9 +88,10 @@ def test_evaluate_can_be_called_twice_from_python(clustered: Path) -> None:
     assert "<iframe" in first._repr_html_()
 
 
-HEALTH = {"split": "val", "items": 1000, "log_likelihood": -50.0, "log_likelihood_error": 1.0, "kl": 12.0, "elbo": -62.0,
-          "iwae": -60.0, "iwae_error": 1.0, "iwae_elbo": -62.0, "iwae_items": 1000, "iwae_samples": 50,
-          "decoder_gain": 30.0, "latent_dim": 4, "content_dim": 2, "kl_per_dimension": [4.0, 4.0, 4.0, 0.0],
+HEALTH = {"split": "val", "items": 1000, "log_likelihood": -50.0, "log_likelihood_error": 1.0, "kl": 12.0,
+          "elbo": -62.0, "iwae": -60.0, "iwae_error": 1.0, "iwae_elbo": -62.0, "iwae_items": 1000, "iwae_samples": 50,
+          "decoder_gain": 30.0,
+          "latent_dim": 4, "content_dim": 2, "kl_per_dimension": [4.0, 4.0, 4.0, 0.0],
           "variance_of_mu": [1.0, 1.0, 1.0, 0.0], "active_units": {"0.01": 3, "0.2": 3}, "mutual_information": 6.0,
           "mutual_information_cap": 6.9, "prior_kl_least": 0.3, "prior_kl_most": 6.0}
 MODEL = {"c": 0.5, "kl_warmup": 0.1, "free_bits": 0.0, "contrast": 0.0}
@@ -137,9 +142,9 @@ def test_the_report_asks_the_network_for_nothing_and_escapes_what_users_named(ev
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_a_sweep_is_drawn_and_an_unknown_one_left_out(evaluated: dict[str, Any]) -> None:
-    sweep = [{"min_cluster_size": size, "selection": kind, "n_clusters": 100 // size, "noise_share": 0.1,
-              "chosen": size == 20} for size in (5, 10, 20) for kind in ("eom", "leaf")]
-    page = render(evaluated, sweep=sweep)
-    assert page.count('class="chosen"') == 4  # two selections in each of two panels
-    assert "settings that were compared" not in render(evaluated, sweep=[{"layer": 1}])
+def test_a_sweep_is_drawn_with_the_chosen_cut_ringed_and_an_unknown_one_left_out(evaluated: dict[str, Any]) -> None:
+    sweep = [{"layout": 0, "min_cluster_size": size, "selection": kind, "clusters": 100 // size, "noise": 0.1,
+              "stability": None} for size in (5, 10, 20) for kind in ("eom", "leaf")]
+    page = render(evaluated, clusters={"sweep": sweep, "settings": {"min_cluster_size": 20, "selection": "eom"}})
+    assert page.count('class="chosen"') == 2, "one in each of two panels"
+    assert "cuts that were compared" not in render(evaluated, clusters={"sweep": [{"depth": 1}]})

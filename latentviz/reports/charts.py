@@ -8,9 +8,10 @@ from typing import Any
 WIDTH = 800
 MOST_BARS = 128
 COUNTED_BELOW = 16  # columns up to which each cell of the confusion picture shows its count
-# What of a sweep is drawn, if its entries hold it, and how it is called.
-SERIES = {"n_clusters": "clusters", "noise_share": "noise share", "validity": "validity", "stability": "stability",
-          "modularity": "modularity", "score": "score"}
+OPACITY = 0.55  # of a sweep's points, many of which coincide
+# What of a sweep is drawn, if its rows hold it, and how it is called.
+SERIES = {"clusters": "clusters", "noise": "noise", "normalised": "modularity", "validity": "validity",
+          "stability": "stability"}
 
 
 def _figure(caption: str, height: float, body: Sequence[str], label: str) -> str:
@@ -100,39 +101,51 @@ def confusion_picture(table: Mapping[str, Any]) -> str:
                    f"{len(labels)} labels against {len(clusters)} clusters")
 
 
-def sweep_lines(sweep: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the settings that were compared, one small panel a series; nothing where the entries hold none."""
-    entries = [e for e in sweep if isinstance(e.get("min_cluster_size"), int | float) and e["min_cluster_size"] > 0]
-    series = [key for key in SERIES if sum(isinstance(e.get(key), int | float) for e in entries) > 1]
+def sweep_points(sweep: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> str:
+    """Returns the cuts that were compared, one small panel a series; nothing where the rows hold none.
+
+    Args:
+        sweep: a row for each cut: `min_cluster_size`, `selection`, and what is in `SERIES`.
+        chosen: the settings of the cut that was taken, which is ringed.
+    """
+    rows = [row for row in sweep if _is_number(row.get("min_cluster_size")) and row["min_cluster_size"] > 0]
+    series = [key for key in SERIES if sum(_is_number(row.get(key)) for row in rows) > 1]
     if not series:
         return ""
-    sizes = [math.log(e["min_cluster_size"]) for e in entries]
+    sizes = [math.log(row["min_cluster_size"]) for row in rows]
     least, span = min(sizes), (max(sizes) - min(sizes)) or 1.0
-    selections = sorted({str(e.get("selection", "")) for e in entries})
-    gap, height, top = 34.0, 96.0, 22.0
+    selections = sorted({str(row.get("selection", "")) for row in rows})
+    styles = dict(zip(selections, ("first", "second", "third") * len(selections), strict=False))
+    gap, height, top = 34.0, 110.0, 26.0
     wide = (WIDTH - gap * (len(series) - 1)) / len(series)
     body = []
     for panel, key in enumerate(series):
-        left = panel * (wide + gap)
-        values = [float(e[key]) for e in entries if isinstance(e.get(key), int | float)]
-        low, high = min(0.0, *values), max(values)
+        left, shown = panel * (wide + gap), [row for row in rows if _is_number(row.get(key))]
+        low, high = min(0.0, *(row[key] for row in shown)), max(row[key] for row in shown)
         high = high if high > low else low + 1
         body += [_text(left, 12, f"{SERIES[key]}, up to {high:.3g}", "start", "value"),
-                 _rule(left, top + height, left + wide, top + height)]
-        for style, selection in zip(("first", "second") * len(selections), selections, strict=False):
-            line = sorted((e for e in entries if str(e.get("selection", "")) == selection
-                           and isinstance(e.get(key), int | float)), key=lambda e: float(e["min_cluster_size"]))
-            places = [(left + wide * (math.log(e["min_cluster_size"]) - least) / span,
-                       top + height * (1 - (e[key] - low) / (high - low)), e) for e in line]
-            body.append(f'<polyline class="stroke-{style}" points="'
-                        + " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places) + '"/>')
-            body += [f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{escape(selection)} '
-                     f"{e['min_cluster_size']}: {e[key]:.4g}</title></circle>" for x, y, e in places]
-            body += [f'<circle class="chosen" cx="{x:.1f}" cy="{y:.1f}" r="6"/>' for x, y, e in places
-                     if e.get("chosen")]
-        body += [_text(left, top + height + 16, f"{math.exp(least):.0f}", "start"),
-                 _text(left + wide, top + height + 16, f"{math.exp(least + span):.0f}", "end")]
-    key = "".join(f'<span class="key {style}"></span>{escape(name)}'
-                  for style, name in zip(("first", "second"), selections, strict=False) if name)
-    return _figure(f"<b>The settings that were compared</b>, by min_cluster_size; the chosen one is ringed. {key}",
-                   top + height + 22, body, f"{len(entries)} settings compared")
+                 _rule(left, top + height, left + wide, top + height),
+                 _text(left, top + height + 16, f"{math.exp(least):,.0f}", "start"),
+                 _text(left + wide, top + height + 16, f"{math.exp(least + span):,.0f}", "end")]
+        for row in sorted(shown, key=lambda row: _is_chosen(row, chosen)):  # what is ringed lies on top
+            x = left + wide * (math.log(row["min_cluster_size"]) - least) / span
+            y = top + height * (1 - (row[key] - low) / (high - low))
+            style = styles[str(row.get("selection", ""))]
+            what = ", ".join(f"{name} {row[name]}" for name in ("layout", "selection", "min_samples",
+                                                                "min_cluster_size") if name in row)
+            body.append(f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill-opacity="{OPACITY}"><title>'
+                        f"{escape(what)}: {SERIES[key]} {row[key]:.4g}</title></circle>")
+            if _is_chosen(row, chosen):
+                body.append(f'<circle class="chosen" cx="{x:.1f}" cy="{y:.1f}" r="7"/>')
+    key = "".join(f'<span class="key {style}"></span>{escape(name)}' for name, style in styles.items() if name)
+    return _figure(f"<b>The cuts that were compared</b>, by min_cluster_size; the chosen one is ringed. {key}",
+                   top + height + 22, body, f"{len(rows)} cuts compared")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_chosen(row: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:
+    keys = [key for key in ("layout", "selection", "min_samples", "min_cluster_size") if key in row and key in chosen]
+    return bool(keys) and all(row[key] == chosen[key] for key in keys)

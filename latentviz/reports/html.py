@@ -17,26 +17,26 @@ WORDS = {"good": "good", "fair": "fair", "poor": "poor"}
 ORDER = ("good", "fair", "poor")
 
 
-def write_report(path: Path, content: Mapping[str, Any], *, sweep: Sequence[Mapping[str, Any]] | None = None,
+def write_report(path: Path, content: Mapping[str, Any], *, clusters: Mapping[str, Any] | None = None,
                  map: str | None = None) -> None:  # noqa: A002 - the word of the commands
     """Writes the report in one step.
 
     Args:
         path: the HTML file.
         content: what evaluation.json holds.
-        sweep: the settings that the clustering was chosen from, if it was chosen.
+        clusters: what clusters.json holds; its `sweep` is drawn, if there is one.
         map: the map's file name, beside the report.
     """
-    page = render(content, sweep=sweep, map=map)
+    page = render(content, clusters=clusters, map=map)
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def render(content: Mapping[str, Any], *, sweep: Sequence[Mapping[str, Any]] | None = None,
+def render(content: Mapping[str, Any], *, clusters: Mapping[str, Any] | None = None,
            map: str | None = None) -> str:  # noqa: A002
     """Returns the report as one HTML text; everything that a user named is escaped."""
     verdicts = content["verdicts"]
-    sections = "\n".join(_section(verdict, content, sweep) for verdict in verdicts)
+    sections = "\n".join(_section(verdict, content, clusters or {}) for verdict in verdicts)
     summary = "".join(
         f'<li class="{verdict["level"]}"><a href="#{verdict["section"]}">{NAMES[verdict["section"]]}</a>'
         f'<span class="words">{escape(verdict["headline"])}</span>{_badge(verdict)}</li>' for verdict in verdicts)
@@ -52,15 +52,15 @@ def render(content: Mapping[str, Any], *, sweep: Sequence[Mapping[str, Any]] | N
 
 
 def _section(verdict: Mapping[str, Any], content: Mapping[str, Any],
-             sweep: Sequence[Mapping[str, Any]] | None) -> str:
+             clusters: Mapping[str, Any]) -> str:
     name = verdict["section"]
     advice = "".join(f"<li>{_code(line)}</li>" for line in verdict["advice"])
     lines = "".join(f"<li>{escape(line)}</li>" for line in verdict["lines"])
     drawn: list[str] = []
     if name == "health":
         drawn.append(charts.kl_bars(content["health"]))
-    elif name == "clusters" and sweep:
-        drawn.append(charts.sweep_lines(sweep))
+    elif name == "clusters" and clusters.get("sweep"):
+        drawn.append(charts.sweep_points(clusters["sweep"], clusters.get("settings", {})))
     elif name == "labels":
         drawn.append(charts.confusion_picture(content["labels"]["confusion"]))
     return _fill("section.html", {

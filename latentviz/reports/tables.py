@@ -71,14 +71,17 @@ def cluster_rows(clusters: Mapping[str, Any]) -> list[Row]:
             "−1 to 1 in the space that was clustered, noise left out; it favours round clusters."),
         Row("Silhouette in μ", _number(clusters["silhouette_in_mu"]), "The same in the latents, before reducing."),
     ]
+    if clusters["modularity"] is not None:
+        rows.append(Row("Modularity", _number(clusters["modularity"]),
+                        "0 to 1: how far neighbours share a cluster, over what these cluster sizes could have."))
     if stability:
         rows.append(Row("Stability under the posterior", _number(stability["mean"]),
                         f"ARI of the clusters with those of draws z ~ q(z|x), placed by the vote of their neighbours "
                         f"in μ; {stability['items']:,} items, {stability['draws']} draws, least "
                         f"{_number(stability['least'])}. With z = μ the vote gives {_number(stability['at_mu'])}."))
-    if clusters["agreement_with_another_seed"] is not None:
-        rows.append(Row("Agreement with another seed", _number(clusters["agreement_with_another_seed"]),
-                        "ARI with the clusters of a second layout that differs by its seed alone."))
+    if clusters["agreement_of_layouts"] is not None:
+        rows.append(Row("Agreement of layouts", _number(clusters["agreement_of_layouts"]),
+                        "ARI with the clusters of layouts that differ by their seed alone."))
     return rows
 
 
