@@ -17,8 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "Result", "Run", "cluster", "evaluate", "fit"]
 
-_HOMES = {"fit": "latentviz.api", "cluster": "latentviz.api", "evaluate": "latentviz.api",
-          "Evaluation": "latentviz.api", "Result": "latentviz.api", "Run": "latentviz.run"}
+_HOMES = {**dict.fromkeys(["Evaluation", "Result", "cluster", "evaluate", "fit"], "latentviz.api"),
+          "Run": "latentviz.run"}
+
+
+class _Package(ModuleType):
+    """Keeps the verbs: importing the submodule `latentviz.fit` would put it in the place of the function `fit`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 class _Package(ModuleType):
