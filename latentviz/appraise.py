@@ -87,8 +87,8 @@ def appraise(run: Run, name: str | None = None, *, seed: int = 0) -> dict[str, A
     content["collapsed"] = any(verdict["collapsed"] for verdict in content["verdicts"])
     content["seconds"] = seconds
     place = run if folder is None else folder
-    write_report(place.evaluation_report, content, clusters=folder and folder.info(),
-                 map=folder and folder.map_file.name)
+    write_report(place.evaluation_report, content, clusters=None if folder is None else folder.info(),
+                 map=None if folder is None else folder.map_file.name)
     write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **content})
     return content
 
