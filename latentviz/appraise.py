@@ -160,9 +160,10 @@ def cluster_figures(space: Space, k: int, seed: int) -> dict[str, Any]:
         "silhouette_in_mu": figures.silhouette(space.vectors, labels, pairs),
         "modularity": info.get("modularity"),
         "stability": None,
-        "agreement_of_layouts": info.get("agreement"),
+        "agreement_of_layouts": None,
     }
     if found["n_clusters"] >= 2:
+        found["agreement_of_layouts"] = info.get("agreement")
         asked = figures.sample(n, STABILITY_ITEMS, seed)
         found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **figures.stability(
             space.mu, space.logvar, space.nearest, asked, k=k, draws=STABILITY_DRAWS, seed=seed,

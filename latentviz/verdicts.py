@@ -62,11 +62,11 @@ def judge_health(health: Mapping[str, Any], model: Mapping[str, Any]) -> Verdict
         return Verdict("health", "poor", "Posterior collapse: the latent says next to nothing about an item.", [
             (f"A draw from q(z|x) holds {held:.2f} nats about its item, of {cap:.1f} that it could: it tells {apart} "
              f"apart. The KL is {health['kl']:.2f} nats, and {used} of {d} dimensions vary by more than .2."),
-            "A map of such latents shows noise."], collapse_advice(model), collapsed=True)
+            "A map of such latents shows noise."], collapse_advice(health, model), collapsed=True)
     if health["decoder_gain"] < IGNORED_BELOW:
         return Verdict("health", "poor", "Posterior collapse in the decoder: it ignores the latent.", [
             (f"Given another item's z, the decoder loses {health['decoder_gain']:.2f} nats: it draws the same for all, "
-             f"though μ holds {amount}.")], collapse_advice(model), collapsed=True)
+             f"though μ holds {amount}.")], collapse_advice(health, model), collapsed=True)
     lines = [f"μ holds {amount} about an item" + (", all that can be measured with so many items"
                                                   if capped else "") + f"; {used} of {d} dimensions carry it.",
              f"Given another item's z, the decoder would lose {health['decoder_gain']:,.0f} nats: it listens."]
@@ -85,9 +85,14 @@ def judge_health(health: Mapping[str, Any], model: Mapping[str, Any]) -> Verdict
     return Verdict("health", level, headline, lines, advice)
 
 
-def collapse_advice(model: Mapping[str, Any]) -> list[str]:
-    """Returns what to change about a collapsed model, the likeliest cause first."""
-    advice = []
+def collapse_advice(health: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
+    """Returns what to change about a collapsed model, the likeliest cause first.
+
+    A KL that is paid and buys no information is that of a posterior which has not yet learnt to tell items apart.
+    """
+    longer = "more trainer.max_epochs: the posterior pays its KL and does not tell items apart yet"
+    paid = health["kl"] >= COLLAPSED_BELOW > health["mutual_information"]
+    advice = [longer] if paid else []
     if model.get("c") is not None:
         advice.append(f"model.c=auto, or ten times larger (it is {model['c']:g}): C weighs the reconstruction "
                       "against the KL, and a small one makes an empty latent the cheapest")
@@ -97,8 +102,8 @@ def collapse_advice(model: Mapping[str, Any]) -> list[str]:
     if model.get("free_bits", 1) == 0:
         advice.append("model.free_bits=0.25: no dimension gains by falling silent")
     if model.get("contrast") == 0:
-        advice.append("model.contrast=1000: tell items apart in μ itself")
-    return [*advice, "more trainer.max_epochs, if the training was short"]
+        advice.append("model.contrast at its default (it is 0): it tells items apart in μ itself")
+    return advice if paid else [*advice, "more trainer.max_epochs, if the training was short"]
 
 
 def judge_faithfulness(faithful: Mapping[str, Any]) -> Verdict:
@@ -160,7 +165,7 @@ def judge_labels(labels: Mapping[str, Any]) -> Verdict:
                  f"ACC {score['acc']:.3f}; the largest label alone has {labels['largest_share']:.0%}.")
     if knn is not None:
         lines.append(f"Neighbours in μ guess the label right {knn:.1%} of the time.")
-        if knn - score["acc"] > 0.1:
+        if knn > 0.5 and knn - score["acc"] > 0.1:
             advice.append("the latent holds the groups and the cut loses them: try cluster.selection=leaf, or another "
                           "cluster.min_cluster_size")
     return Verdict("labels", level, headline, lines, advice)

@@ -69,7 +69,7 @@ def test_a_collapsed_model_is_called_collapsed_with_what_to_change(shell: Any, f
     assert "COLLAPSED" in outcome.out
     assert "Posterior collapse" in outcome.out
     assert "model.c=auto" in outcome.out
-    assert "model.contrast=1000" in outcome.out
+    assert "model.contrast at its default" in outcome.out
     assert "Posterior collapse" in (run / "evaluation.html").read_text(encoding="utf-8")
 
 
@@ -111,6 +111,13 @@ def test_collapse_is_told_by_information_and_not_by_active_units(change: dict[st
     if collapsed:
         assert "ollapse" in verdict.headline
         assert any(line.startswith("model.c=auto") and "0.5" in line for line in verdict.advice)
+
+
+def test_a_kl_that_buys_no_information_asks_for_more_training_first() -> None:
+    assert judge_health({**HEALTH, "mutual_information": 0.1}, MODEL).advice[0].startswith("more trainer.max_epochs")
+    never = judge_health({**HEALTH, "mutual_information": 0.1, "kl": 0.1}, MODEL).advice
+    assert never[0].startswith("model.c=auto")
+    assert never[-1].startswith("more trainer.max_epochs")
 
 
 def test_advice_names_only_settings_that_the_data_kind_has() -> None:
