@@ -77,7 +77,7 @@ def run(stage: str, parameters: dict[str, Any]) -> dict[str, Any]:
                        env={**os.environ, "LATENTVIZ_COMPILE_AHEAD": "0"})
         seconds = time.perf_counter() - start
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    found["used"]["seconds"] = round(seconds, 1)
+    found["used"]["seconds"] = round(seconds - found["used"].pop("scoring", 0.0), 1)
     return found
 
 
@@ -102,6 +102,7 @@ def measure(options: argparse.Namespace, name: str, source: str, method: str, se
         content = run("prepare", parameters)
         about.write_text(json.dumps(content), encoding="utf-8")
     about_data = json.loads(about.read_text(encoding="utf-8"))
+    parameters["epochs"] = about_data["epochs"]
     used, found = {}, {}
     for stage in METHODS[method][1]:
         found = run(stage, parameters)

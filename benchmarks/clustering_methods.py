@@ -3,26 +3,25 @@
     python benchmarks/clustering_methods.py STAGE PARAMETERS.json RESULT.json
 
 A stage takes the parameters `source` (what `latentviz fit` would be given), `limit`, `data` (folder of the prepared
-images), `runs` (folder of the runs), `seed` and `method`, and returns JSON. No stage but `score` sees a label, save
-that methods marked "given k" are told their number. Every method that finds the number of clusters itself has the same
-neighbours, layouts and automatic cut: latentviz's own functions at their defaults.
+images), `runs` (folder of the runs), `seed`, `method` and `epochs` (of latentviz's training), and returns JSON. No
+label is seen before `score`, save that methods marked "given k" are told how many there are. Every method that finds
+the number of clusters itself has the same neighbours, layouts and automatic cut: latentviz's own, at their defaults.
 """
 
 import json
 import resource
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+APART = 100  # between the seeds of two clusterings: each takes several layouts, from seeds one after the other
 KNN = 15  # neighbours that vote on an item's label
-KNN_ITEMS = 5_000  # items asked, of all others
 PLAIN = {"plain-vae": {"model": {"contrast": 0}}}  # what is changed of the defaults
 CODES = 10  # of the autoencoder, as in N2D
-# As many images as latentviz's training sees; N2D's 1,000 epochs of MNIST would be 58 times that.
-IMAGES_SEEN, MOST_EPOCHS = 1_200_000, 300
 
 
 def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, Any]:
@@ -33,7 +32,9 @@ def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, An
 
     folder = Path(data)
     config, _name = load_config(source, {})
-    prepared = part("image", "kind").KIND.prepare(config, folder)
+    kind = part("image", "kind").KIND
+    prepared = kind.prepare(config, folder)
+    epochs = kind.resolve(config, prepared, folder).trainer["max_epochs"]
     images, labels = load(folder), prepared.items.column("label")
     rows = np.arange(len(images))
     if limit is not None and limit < len(images):
@@ -44,7 +45,7 @@ def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, An
     np.save(folder / "chosen.npy", chosen)
     if limit is not None:
         np.savez(folder / "data.npz", images=chosen[:, 0] if chosen.shape[1] == 1 else chosen, labels=names)
-    return {"n": len(rows), "k": len(np.unique(names))}
+    return {"n": len(rows), "k": len(np.unique(names)), "epochs": epochs}
 
 
 def fit(source: str, data: str, runs: str, seed: int, method: str, limit: int | None, **_: Any) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def cluster(runs: str, seed: int, method: str, **_: Any) -> dict[str, Any]:
     import latentviz as lv
     from latentviz.reduce import directions
 
-    result = lv.cluster(f"{method}-{seed}", outputs=runs, force=True, seed_everything=seed)
+    result = lv.cluster(f"{method}-{seed}", outputs=runs, force=True, seed_everything=APART * seed)
     config = result.folder.config()
     kept = slice(result.run.info()["summary"]["content_dim"] if config.cluster.on == "mu" else None)
     points = result.points
@@ -81,8 +82,8 @@ def automatic(vectors: np.ndarray, data: str, seed: int) -> dict[str, Any]:
     from latentviz.mapping import find_clusters, fit_to_size, place
     from latentviz.neighbours import neighbours
 
-    config, _notes = fit_to_size(ClusterConfig(seed_everything=seed), len(vectors))
-    graph = neighbours(vectors, config.reduce.n_neighbors, seed=seed)
+    config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
+    graph = neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
     found, nearest, *_ = find_clusters(place(vectors, graph, config), graph, config)
     return score(vectors, np.load(Path(data) / "labels.npy"), found.labels, nearest)
 
@@ -99,8 +100,11 @@ def from_pca(data: str, seed: int, **_: Any) -> dict[str, Any]:
     return automatic(principal_components(np.load(Path(data) / "chosen.npy"), seed), data, seed)
 
 
-def n2d(data: str, seed: int, **_: Any) -> dict[str, Any]:
-    """Autoencoder → UMAP → mixture of Gaussians, given k (McConville et al. 2021), with latentviz's networks."""
+def n2d(data: str, seed: int, epochs: int, **_: Any) -> dict[str, Any]:
+    """Autoencoder → UMAP → mixture of Gaussians, given k (McConville et al. 2021).
+
+    With latentviz's networks and epochs, where N2D has a wide MLP and 1,000 epochs.
+    """
     from sklearn.mixture import GaussianMixture
 
     from latentviz.neighbours import neighbours
@@ -108,13 +112,13 @@ def n2d(data: str, seed: int, **_: Any) -> dict[str, Any]:
 
     labels = np.load(Path(data) / "labels.npy")
     k = len(np.unique(labels))
-    codes = autoencode(np.load(Path(data) / "chosen.npy"), seed)
+    codes = autoencode(np.load(Path(data) / "chosen.npy"), seed, epochs)
     coordinates = reduce("umap", codes, neighbours(codes, min(20, len(codes) - 1), seed=seed), k, seed=seed)
     found = GaussianMixture(k, random_state=seed).fit_predict(coordinates.astype(np.float64))
     return score(codes, labels, found, found)
 
 
-def autoencode(images: np.ndarray, seed: int, batch: int = 256) -> np.ndarray:
+def autoencode(images: np.ndarray, seed: int, epochs: int, batch: int = 256) -> np.ndarray:
     """Returns the codes, float32 (n, 10), of an autoencoder: latentviz's networks, squared error, no KL."""
     import torch
 
@@ -123,7 +127,7 @@ def autoencode(images: np.ndarray, seed: int, batch: int = 256) -> np.ndarray:
     torch.manual_seed(seed)
     encoder, decoder = build("conv", images.shape[1:], latent_dim=CODES, width=32, likelihood="normal", c=1.0)
     x = torch.from_numpy(images)
-    steps = max(50, round(min(IMAGES_SEEN, MOST_EPOCHS * len(x)) / batch))
+    steps = max(50, round(epochs * len(x) / batch))
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.02)
     for _ in range(steps):
@@ -169,18 +173,28 @@ def score(vectors: np.ndarray, labels: np.ndarray, found: np.ndarray, nearest: n
         found: int (n,), −1 for noise.
         nearest: int (n,), noise given to the nearest cluster.
     """
+    before, clock = used(), time.perf_counter()
     from latentviz import figures
+    from latentviz.neighbours import neighbours
 
-    rows = figures.sample(len(labels), KNN_ITEMS, 0)
-    codes = np.unique(labels, return_inverse=True)[1]
-    near = figures.nearest(vectors[rows], vectors, KNN, rows)
-    return {
+    codes, rows = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
+    near = neighbours(vectors, KNN + 1).indices[:, 1:]
+    found_scores = {
         "nearest_cluster": figures.agreement(labels, nearest),
         "cluster": figures.agreement(labels, found),
         "n_clusters": len(np.unique(found[found >= 0])),
         "noise_share": float((found < 0).mean()),
         "knn_accuracy": figures.knn_accuracy(codes, np.ones(len(codes), bool), rows, near),
     }
+    return {**found_scores, "used": {**before, "scoring": time.perf_counter() - clock}}
+
+
+def used() -> dict[str, float]:
+    """Returns the CPU seconds and the peak memory of this process and its children so far."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kilobytes elsewhere
+    return {"cpu_seconds": round(seconds, 1), "peak_mb": round(max(own.ru_maxrss, children.ru_maxrss) / unit)}
 
 
 Stage = Callable[..., dict[str, Any]]
@@ -199,13 +213,9 @@ STAGES: Mapping[str, Stage] = {"prepare": prepare} | {
 
 
 def main(stage: str, parameters: str, result: str) -> None:
-    """Runs one stage and writes what it returns, with the CPU seconds and the peak memory of this process."""
+    """Runs one stage and writes what it returns, with what the process used, the scoring left out."""
     found = STAGES[stage](**json.loads(Path(parameters).read_text(encoding="utf-8")))
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    used = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kilobytes elsewhere
-    memory = {"cpu_seconds": round(used, 1), "peak_mb": round(max(own.ru_maxrss, children.ru_maxrss) / unit)}
-    Path(result).write_text(json.dumps(found | {"used": memory}), encoding="utf-8")
+    Path(result).write_text(json.dumps({"used": used(), **found}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def table(results: Sequence[Result]) -> str:
     lines = [("Median of the seeds, their range in brackets. ARI, NMI and ACC are over all items, noise given to "
               "its nearest cluster (`nearest_cluster`); beside them ARI by `cluster`, with noise as one cluster. "
               "kNN accuracy: how often the vote of the 15 nearest gives an item's label, in the vectors that were "
-              "clustered. Seconds and memory are of whole processes, imports, map and compilation included."), ""]
+              "clustered. Seconds and memory are of whole processes, imports and map included, scoring not."), ""]
     for name in dict.fromkeys(r["data"] for r in results):
         some = [r for r in results if r["data"] == name]
         lines += [f"### {name}: {some[0]['n']:,} items, {some[0]['k']} labels", "",
