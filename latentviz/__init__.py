@@ -4,6 +4,7 @@
 >>> run = lv.fit("digits")            # doctest: +SKIP
 >>> result = lv.cluster(run)          # doctest: +SKIP
 >>> result.points.head()              # doctest: +SKIP
+>>> print(lv.evaluate(run))           # doctest: +SKIP
 """
 
 import os
@@ -12,16 +13,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Result, cluster, fit
+    from latentviz.api import Evaluation, Result, cluster, evaluate, fit
     from latentviz.run import Run
 
 # Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that a training beside
 # another busy program is not many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__all__ = ["Result", "Run", "cluster", "fit"]
+__all__ = ["Evaluation", "Result", "Run", "cluster", "evaluate", "fit"]
 
-_HOMES = {"fit": "latentviz.api", "cluster": "latentviz.api", "Result": "latentviz.api", "Run": "latentviz.run"}
+_HOMES = {**dict.fromkeys(["Evaluation", "Result", "cluster", "evaluate", "fit"], "latentviz.api"),
+          "Run": "latentviz.run"}
 
 
 class _Package(ModuleType):

@@ -40,6 +40,21 @@ def cluster(run: str | None = None, overrides: Overrides = (), *, name: str = "d
     return 0
 
 
+def evaluate(run: str | None = None, *, name: str | None = None, outputs: str = "outputs",
+             json: bool = False) -> int:
+    """Evaluates, prints the verdicts and the figures, or the JSON; returns 1 for a collapsed model."""
+    from latentviz import api
+    from latentviz.report import evaluation_table
+
+    found = api.evaluate(run, name=name, outputs=outputs)
+    if json:
+        print(found.json_file.read_text(encoding="utf-8"), end="")
+    else:
+        print(evaluation_table(found.figures))
+        print(f"report {found.report}")
+    return 1 if found.collapsed else 0
+
+
 def recipes() -> int:
     """Prints each recipe's name and its line."""
     from latentviz.sources import recipes as table

@@ -9,7 +9,9 @@
                   metrics.csv            one row an epoch
                   samples/               what the decoder drew after each epoch
                   mu.npy, logvar.npy     float32 (n, d), row i is item i
-                  clusters/<name>/       config.yaml, points.parquet, clusters.json (last: done), map.html, map.png
+                  clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
+                                         map.html, map.png; evaluation.html, evaluation.json (last: done)
+                  evaluation.{html,json} where `evaluate` found no clustering
 """
 
 import json
@@ -119,6 +121,8 @@ class Run:
     samples = property(lambda self: self.path / "samples")
     mu_file = property(lambda self: self.path / "mu.npy")
     logvar_file = property(lambda self: self.path / "logvar.npy")
+    evaluation_file = property(lambda self: self.path / "evaluation.json")
+    evaluation_report = property(lambda self: self.path / "evaluation.html")
 
     @classmethod
     def create(cls, path: Path, *, force: bool) -> Self:
@@ -259,6 +263,12 @@ class Run:
         """Returns the posterior log-variances, float32 (n, d), memory-mapped."""
         return _read_npy(self.require(self.logvar_file))
 
+    @property
+    def clusterings(self) -> list[str]:
+        """The names of the finished clusterings, the newest first."""
+        done = sorted(self.path.glob("clusters/*/clusters.json"), key=lambda p: p.stat().st_mtime, reverse=True)
+        return [file.parent.name for file in done]
+
     def clustering(self, name: str = "default") -> "ClusterFolder":
         """Returns the handle to `clusters/<name>/`."""
         return ClusterFolder(self, name)
@@ -282,6 +292,9 @@ class ClusterFolder:
     map_file = property(lambda self: self.path / "map.html")
     picture_file = property(lambda self: self.path / "map.png")
     vector_file = property(lambda self: self.path / "map.svg")
+    coordinates_file = property(lambda self: self.path / "coordinates.npy")
+    evaluation_file = property(lambda self: self.path / "evaluation.json")
+    evaluation_report = property(lambda self: self.path / "evaluation.html")
 
     @property
     def finished(self) -> bool:
@@ -317,7 +330,8 @@ class ClusterFolder:
 
     def reopen(self) -> None:
         """Marks the clustering as unfinished; called once there is something to put in the earlier one's place."""
-        self.info_file.unlink(missing_ok=True)
+        for file in (self.info_file, self.evaluation_file, self.evaluation_report):
+            file.unlink(missing_ok=True)
 
     def write(self, config: ClusterConfig, points: pa.Table, info: Mapping[str, Any]) -> None:
         """Writes the effective settings, the points, and last clusters.json, which means done."""
@@ -326,6 +340,15 @@ class ClusterFolder:
         with atomic_write(self.points_file) as temporary:
             pq.write_table(points, temporary, compression="zstd")
         write_json(self.info_file, {"format_version": FORMAT_VERSION, **info})
+
+    def write_coordinates(self, coordinates: np.ndarray) -> None:
+        """Writes the coordinates (n, k) that were clustered; the points of the picture are others."""
+        with atomic_write(self.coordinates_file) as temporary, temporary.open("wb") as file:
+            np.save(file, coordinates)
+
+    def coordinates(self) -> np.ndarray | None:
+        """Returns the coordinates that were clustered, float32 (n, k); None in folders that do not keep them."""
+        return _read_npy(self.coordinates_file) if self.coordinates_file.exists() else None
 
     def config(self) -> ClusterConfig:
         """Returns the settings this clustering was made with."""
