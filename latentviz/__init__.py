@@ -13,16 +13,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Evaluation, Result, cluster, evaluate, fit
+    from latentviz.api import Evaluation, Result, cluster, evaluate, fit, redraw
     from latentviz.run import Run
 
 # Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that a training beside
 # another busy program is not many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__all__ = ["Evaluation", "Result", "Run", "cluster", "evaluate", "fit"]
+__all__ = ["Evaluation", "Result", "Run", "cluster", "evaluate", "fit", "redraw"]
 
-_HOMES = {**dict.fromkeys(["Evaluation", "Result", "cluster", "evaluate", "fit"], "latentviz.api"),
+_HOMES = {**dict.fromkeys(["Evaluation", "Result", "cluster", "evaluate", "fit", "redraw"], "latentviz.api"),
           "Run": "latentviz.run"}
 
 

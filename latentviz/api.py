@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentviz.config import ClusterConfig, changes, merge, read_yaml, validate
+from latentviz.config import ClusterConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
 from latentviz.run import ClusterFolder, Run, check_name
 from latentviz.sources import load_config
@@ -132,6 +132,33 @@ def cluster(run: "Run | str | os.PathLike[str] | None" = None, *, name: str = "d
         LatentvizError: a mistake in the settings or the run folder; the message says how to mend it.
     """
     return Result(cluster_run(Run.open(run, outputs), _settings(settings), name=name, force=force))
+
+
+def redraw(run: "Run | str | os.PathLike[str] | None" = None, *, name: str = "default",
+           outputs: "str | os.PathLike[str]" = "outputs", **settings: Any) -> Result:
+    """Draws a clustering's map again, without clustering, and returns the result.
+
+    Args:
+        run: a run, its name or its path; the newest by default.
+        name: of the clustering.
+        outputs: folder of the runs.
+        **settings: of the map, as in `title="My photos", theme="dark", colour_by="label"`.
+
+    Raises:
+        LatentvizError: a mistake in the settings, or no such clustering; the message says how to mend it.
+    """
+    return Result(redraw_run(Run.open(run, outputs), settings, name=name))
+
+
+def redraw_run(run: Run, overrides: Mapping[str, Any], *, name: str) -> ClusterFolder:
+    """Does what `redraw` says, with the settings as one mapping, on their own or under `map`."""
+    folder = run.clustering(name).require()
+    given = {**overrides.get("map", {}), **{key: value for key, value in overrides.items() if key != "map"}}
+    config = validate(MapSection, merge(folder.config().map.model_dump(), given), "map settings")
+    from latentviz.drawing import redraw as draw_again
+
+    draw_again(folder, config)
+    return folder
 
 
 def cluster_run(run: Run, overrides: Mapping[str, Any], *, name: str, force: bool) -> ClusterFolder:

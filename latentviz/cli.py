@@ -49,6 +49,13 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON and nothing else")
 
 
+def _map(parser: Parser) -> None:
+    parser.add_argument("words", nargs="*", metavar="RUN|key=value",
+                        help="a run's name or path (default: the newest), and title=, theme=, colour_by=, layers=")
+    parser.add_argument("--name", default="default", help="name of the clustering (default: default)")
+    _outputs(parser)
+
+
 def _config(parser: Parser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=SETTINGS)
@@ -72,6 +79,9 @@ COMMANDS: dict[str, Command] = {
   latentviz evaluate                                the newest run
   latentviz evaluate cats --name fine               another of its clusterings
   latentviz evaluate cats --json | jq .clusters"""),
+    "map": Command("draw the map of a clustering again, without clustering", _map, """\
+  latentviz map                                     the newest run
+  latentviz map cats title="My cats" theme=dark colour_by=label"""),
     "recipes": Command("list the recipes", _nothing, "  latentviz recipes"),
     "config": Command("print the config of a source with a comment a key", _config, """\
   latentviz config digits

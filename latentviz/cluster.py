@@ -25,6 +25,7 @@ class Clustering:
         exemplars: rows that stand for each cluster, most typical first.
         tree: the condensed tree's clusters: parent, child, lambda_val, child_size; empty where there is none.
         settings: the effective settings, nothing "auto".
+        raw_tree: HDBSCAN's condensed tree with a record an item too; None for methods without one.
     """
 
     labels: np.ndarray
@@ -34,6 +35,7 @@ class Clustering:
     exemplars: Mapping[int, Sequence[int]] = field(default_factory=dict)
     tree: Sequence[Mapping[str, float]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    raw_tree: np.ndarray | None = None
 
     @property
     def k(self) -> int:
@@ -84,8 +86,8 @@ def hdbscan_cluster(coordinates: np.ndarray, *, min_cluster_size: int | str = "a
                         approx_min_span_tree=False).fit(coordinates.astype(np.float64))
         labels, old = by_size(model.labels_)
         outliers = np.nan_to_num(model.outlier_scores_, nan=0.0, posinf=1.0, neginf=0.0)
-    tree = model.condensed_tree_.to_numpy()
-    tree = tree[tree["child_size"] > 1]
+    raw_tree = model.condensed_tree_.to_numpy()
+    tree = raw_tree[raw_tree["child_size"] > 1]
     return Clustering(
         labels,
         model.probabilities_.astype(np.float32),
@@ -94,6 +96,7 @@ def hdbscan_cluster(coordinates: np.ndarray, *, min_cluster_size: int | str = "a
         typical(labels, model.probabilities_, coordinates),
         [{name: float(row[name]) for name in tree.dtype.names} for row in tree],
         {"method": "hdbscan", "min_cluster_size": size, "min_samples": samples, "selection": method},
+        raw_tree,
     )
 
 

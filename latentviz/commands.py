@@ -55,6 +55,15 @@ def evaluate(run: str | None = None, *, name: str | None = None, outputs: str = 
     return 1 if found.collapsed else 0
 
 
+def map(run: str | None = None, overrides: Overrides = (), *, name: str = "default", outputs: str = "outputs") -> int:  # noqa: A001
+    """Draws a clustering's map again and prints its path."""
+    from latentviz.api import redraw_run
+    from latentviz.run import Run
+
+    print(f"map {redraw_run(Run.open(run, outputs), _nested(overrides), name=name).map_file}")
+    return 0
+
+
 def recipes() -> int:
     """Prints each recipe's name and its line."""
     from latentviz.sources import recipes as table
@@ -62,7 +71,7 @@ def recipes() -> int:
     found = table()
     if not found:
         raise RunError("configs: no recipes are installed; reinstall latentviz")
-    width = max(map(len, found))
+    width = max(len(name) for name in found)
     for name, (_, line) in found.items():
         print(f"{name:<{width}}  {line}")
     return 0

@@ -117,6 +117,9 @@ class MapSection(Section):
     """What the map shows."""
 
     title: str = Field("", description="heading of the map; empty: the run's name")
+    theme: Literal["auto", "light", "dark"] = Field("auto", description="auto: as the reader's system prefers")
+    colour_by: str = Field("cluster", description="cluster, label, outlier_score, probability, or a column")
+    layers: list[str] | Literal["all"] = Field("all", description="features of the map; all: every one")
 
 
 class ClusterConfig(Section):

@@ -46,3 +46,40 @@ def active_units(mu: np.ndarray, threshold: float = 0.01) -> int:
     Burda et al. 2016 (importance weighted autoencoders), section 3.3; 0.01 is their threshold.
     """
     return int((np.asarray(mu).var(axis=0) > threshold).sum())
+
+
+@torch.inference_mode()
+def decode_batches(vae: VAE, z: np.ndarray, *, batch_size: int = 1024) -> np.ndarray:
+    """Returns the mean of p(x|z) for each row of z (m, d), float32 (m, …)."""
+    parts = [vae.decode(torch.from_numpy(np.array(z[start : start + batch_size], np.float32)).to(vae.device))
+             for start in range(0, len(z), batch_size)]
+    means: np.ndarray = torch.cat(parts).float().cpu().numpy()
+    return means
+
+
+@torch.inference_mode()
+def log_likelihoods(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu: np.ndarray, *,
+                    batch_size: int = 1024) -> np.ndarray:
+    """Returns log p(x|z = μ) of each item in nats, float32 (n,): how well the decoder can say what it is.
+
+    Args:
+        vae: the trained model; it is put into evaluation mode.
+        data: a Dataset whose `__getitems__` takes row numbers.
+        prepare: what turns such a batch into the encoder's input.
+        mu: float32 (n, d), the posterior means in item order.
+        batch_size: items decoded at a time.
+    """
+    vae.eval()
+    found = np.empty(len(mu), np.float32)
+    for start in range(0, len(mu), batch_size):
+        rows = range(start, min(start + batch_size, len(mu)))
+        x = prepare(data.__getitems__(rows).to(vae.device))
+        z = torch.from_numpy(np.array(mu[rows.start : rows.stop])).to(vae.device)
+        found[rows.start : rows.stop] = vae.decoder(z).log_prob(x).float().cpu().numpy()
+    return found
+
+
+def kl_of_posteriors(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
+    """Returns KL[N(μ, σ²) ‖ N(0, I)] of each item in nats, float32 (n,) (Kingma & Welling 2013, appendix B)."""
+    divergence: np.ndarray = 0.5 * (np.exp(logvar) + np.square(mu) - 1 - logvar).sum(axis=1)
+    return divergence.astype(np.float32)

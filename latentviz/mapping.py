@@ -9,16 +9,15 @@ import pyarrow as pa
 from latentviz.cluster import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.config import ClusterConfig
 from latentviz.cut import Choice, choose_cut, fill
+from latentviz.drawing import SHOWN_NEIGHBOURS, draw
+from latentviz.encode import kl_of_posteriors, log_likelihoods
 from latentviz.errors import RunError, choose
+from latentviz.fit import load_model
 from latentviz.log import stage, warn
-from latentviz.maps import write_map, write_static
-from latentviz.maps.data import MapData
-from latentviz.modalities import part
 from latentviz.neighbours import Neighbours, neighbours
 from latentviz.reduce import REDUCERS, directions, fuzzy_graph, layouts, reduce
 from latentviz.run import ClusterFolder, Items, Run
 
-SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the reader is told
 
 
@@ -53,14 +52,14 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         found, nearest, choice, number = find_clusters(coordinates, graph, config)
     with stage("drawing", seconds):
         points = picture(vectors, graph, coordinates[number], config)
-    table = points_table(items, points, found, nearest)
+    table = points_table(items, points, found, nearest, likelihoods(run))
     info = describe(found, nearest, items, notes, choice)
     folder.reopen()
-    with stage("writing the map", seconds):
-        data = map_data(run, items, points, found, nearest, graph, config, info["lines"])
-        write_map(folder.map_file, data)
-        write_static(folder.picture_file, folder.vector_file, data)
     folder.write_coordinates(coordinates[number])
+    folder.write_neighbours(graph.indices[:, 1 : 1 + SHOWN_NEIGHBOURS])
+    folder.write_tree(found.raw_tree)
+    with stage("writing the map", seconds):
+        draw(folder, config.map, table, info)
     effective = config.model_copy(update={"cluster": config.cluster.model_copy(update={
         key: value for key, value in found.settings.items() if key in type(config.cluster).model_fields})})
     folder.write(effective, table, {**info, "seconds": seconds})
@@ -128,7 +127,8 @@ def picture(vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, con
                   repeatable=reduction.repeatable, start=coordinates if flat else None)
 
 
-def points_table(items: Items, points: np.ndarray, found: Clustering, nearest: np.ndarray) -> pa.Table:
+def points_table(items: Items, points: np.ndarray, found: Clustering, nearest: np.ndarray,
+                 measured: Mapping[str, np.ndarray]) -> pa.Table:
     """Returns the plain table that any viewer opens; row i is item i."""
     own = {name: items.table.column(name) for name in items.table.column_names
            if name not in {"id", "split", "label", "source"}}
@@ -142,8 +142,17 @@ def points_table(items: Items, points: np.ndarray, found: Clustering, nearest: n
         "outlier_score": found.outlier_scores,
         "label": items.table.column("label"),
         "source": items.table.column("source"),
+        **measured,
         **own,
     })
+
+
+def likelihoods(run: Run) -> dict[str, np.ndarray]:
+    """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other."""
+    vae, data = load_model(run)
+    mu = np.asarray(run.mu())
+    return {"log_likelihood": log_likelihoods(vae, data.dataset(), data.to_input, mu),
+            "kl": kl_of_posteriors(mu, np.asarray(run.logvar()))}
 
 
 def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[str],
@@ -177,21 +186,3 @@ def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[s
         "tree": list(found.tree),
     }
 
-
-def map_data(run: Run, items: Items, points: np.ndarray, found: Clustering, nearest: np.ndarray, graph: Neighbours,
-             config: ClusterConfig, lines: list[str]) -> MapData:
-    """Returns what the map shows."""
-    kind = part(str(run.info()["kind"]), "kind").KIND
-    shown: Mapping[str, Any] = kind.shown(run.cache)  # the images or the texts
-    columns = {name: items.column(name) for name in items.table.column_names
-               if name not in {"id", "label", "source"}}
-    info = {number: {"size": int((found.labels == number).sum()), "persistence": found.persistence.get(number),
-                     "exemplars": list(found.exemplars.get(number, ())),
-                     "medoid": next(iter(found.exemplars.get(number, ())), None)} for number in range(found.k)}
-    return MapData(
-        ids=items.column("id"), points=points, cluster=found.labels, nearest_cluster=nearest,
-        probability=found.probabilities, outlier_score=found.outlier_scores, labels=items.labels,
-        sources=items.column("source"), columns=columns, cluster_info=info,
-        title=config.map.title or run.name, summary=lines,
-        neighbours=graph.indices[:, 1 : 1 + SHOWN_NEIGHBOURS], **shown,
-    )

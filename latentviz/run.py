@@ -292,6 +292,8 @@ class ClusterFolder:
     map_file = property(lambda self: self.path / "map.html")
     picture_file = property(lambda self: self.path / "map.png")
     vector_file = property(lambda self: self.path / "map.svg")
+    neighbours_file = property(lambda self: self.path / "neighbours.npy")
+    tree_file = property(lambda self: self.path / "tree.npy")
     coordinates_file = property(lambda self: self.path / "coordinates.npy")
     evaluation_file = property(lambda self: self.path / "evaluation.json")
     evaluation_report = property(lambda self: self.path / "evaluation.html")
@@ -335,8 +337,7 @@ class ClusterFolder:
 
     def write(self, config: ClusterConfig, points: pa.Table, info: Mapping[str, Any]) -> None:
         """Writes the effective settings, the points, and last clusters.json, which means done."""
-        with atomic_write(self.config_file) as temporary:
-            temporary.write_text(dump(config), encoding="utf-8")
+        self.write_config(config)
         with atomic_write(self.points_file) as temporary:
             pq.write_table(points, temporary, compression="zstd")
         write_json(self.info_file, {"format_version": FORMAT_VERSION, **info})
@@ -345,6 +346,32 @@ class ClusterFolder:
         """Writes the coordinates (n, k) that were clustered; the points of the picture are others."""
         with atomic_write(self.coordinates_file) as temporary, temporary.open("wb") as file:
             np.save(file, coordinates)
+
+    def write_config(self, config: ClusterConfig) -> None:
+        """Writes the effective settings."""
+        with atomic_write(self.config_file) as temporary:
+            temporary.write_text(dump(config), encoding="utf-8")
+
+    def write_neighbours(self, rows: np.ndarray) -> None:
+        """Writes the rows of each item's nearest neighbours in μ, int32 (n, k), without itself."""
+        with atomic_write(self.neighbours_file) as temporary, temporary.open("wb") as file:
+            np.save(file, rows)
+
+    def neighbours(self) -> np.ndarray | None:
+        """Returns the rows of each item's nearest neighbours in μ, int32 (n, k); None where there are none kept."""
+        return _read_npy(self.neighbours_file) if self.neighbours_file.exists() else None
+
+    def write_tree(self, tree: np.ndarray | None) -> None:
+        """Writes HDBSCAN's condensed tree, records of parent, child, lambda_val, child_size; None: there is none."""
+        if tree is None:
+            self.tree_file.unlink(missing_ok=True)
+            return
+        with atomic_write(self.tree_file) as temporary, temporary.open("wb") as file:
+            np.save(file, tree)
+
+    def tree(self) -> np.ndarray | None:
+        """Returns HDBSCAN's condensed tree with a row an item, or None for methods without one."""
+        return np.asarray(_read_npy(self.tree_file)) if self.tree_file.exists() else None
 
     def coordinates(self) -> np.ndarray | None:
         """Returns the coordinates that were clustered, float32 (n, k); None in folders that do not keep them."""

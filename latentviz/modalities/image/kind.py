@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from pytorch_lightning.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
+from latentviz.encode import decode_batches
 from latentviz.modalities.image.augment import flips_fit
 from latentviz.modalities.image.config import ImageFitConfig
 from latentviz.modalities.image.data import ImageDataModule, Pixels, Views, scale_to_variance, to_float
-from latentviz.modalities.image.nets import build
+from latentviz.modalities.image.nets import ImageDecoder, build
 from latentviz.modalities.image.partners import Partners
 from latentviz.modalities.image.prepare import Prepared, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
-from latentviz.modalities.image.show import Recorder
+from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.run import Items
 from latentviz.vae import VAE
 
@@ -105,6 +106,18 @@ class ImageKind:
     def to_input(batch: Tensor) -> Tensor:
         """Returns a batch of the dataset as the encoder takes it."""
         return to_float(batch)
+
+    def page_decoder(self, vae: VAE) -> tuple[nn.Module, tuple[int, int, int]]:
+        """Returns the network from z to images, and their shape (c, h, w)."""
+        decoder = vae.decoder
+        assert isinstance(decoder, ImageDecoder)
+        _, c, h, w = self.images.shape
+        return decoder.net, (c, h, w)
+
+    @staticmethod
+    def pictures(vae: VAE, z: np.ndarray) -> np.ndarray:
+        """Returns what the decoder draws at each z (m, d), uint8 (m, c, h, w)."""
+        return to_uint8(decode_batches(vae, z)) if len(z) else np.empty((0, 1, 1, 1), np.uint8)
 
     @staticmethod
     def shown(cache: Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,93 @@
+"""From a clustering on disk to its map: everything `map.html` shows is read from the run, so that it can be redrawn."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from latentviz.config import MapSection
+from latentviz.encode import decode_batches
+from latentviz.errors import choose
+from latentviz.fit import load_model
+from latentviz.maps import LAYERS, condensed_tree, decoder_data, write_map, write_static
+from latentviz.maps.data import MapData
+from latentviz.run import ClusterFolder
+
+SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
+COLOURS = ("cluster", "label", "outlier_score", "probability")  # what a map can be coloured by besides its columns
+OWN_COLUMNS = {"id", "x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "label", "source"}
+
+
+def draw(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any]) -> None:
+    """Writes map.html, map.png and map.svg.
+
+    Args:
+        folder: of the clustering; its tree and neighbours must be there.
+        config: title, theme, what to colour by, which layers.
+        points: the table of the clustering, row i for item i.
+        info: what clusters.json holds.
+
+    Raises:
+        ConfigError: a layer or a column that there is not.
+    """
+    layers = list(LAYERS) if config.layers == "all" else list(config.layers)
+    choose(dict.fromkeys([*COLOURS, *points.column_names]), config.colour_by, "map.colour_by")
+    data = map_data(folder, config, points, info)
+    write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
+    write_static(folder.picture_file, folder.vector_file, data)
+
+
+def redraw(folder: ClusterFolder, config: MapSection) -> None:
+    """Draws the map of a finished clustering again; nothing is clustered anew, and the settings are kept in its config.
+
+    Raises:
+        RunError: there is no such clustering, or it is damaged.
+        ConfigError: a layer or a column that there is not.
+    """
+    draw(folder, config, folder.require().points(), folder.info())
+    folder.write_config(folder.config().model_copy(update={"map": config}))
+
+
+def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any]) -> MapData:
+    """Returns everything the map shows."""
+    run = folder.run
+    vae, kind = load_model(run)
+    column = {name: points.column(name) for name in points.column_names}
+    labels = column["label"].to_pylist()
+    place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])
+    cluster = column["cluster"].to_numpy()
+    mu = np.asarray(run.mu())
+    rows = {item: row for row, item in enumerate(column["id"].to_pylist())}
+    known = {int(entry["cluster"]): described(entry, rows) for entry in info["clusters"]}
+    net = kind.page_decoder(vae)
+    decoder = None
+    if net is not None:
+        network, shape = net
+        decoder = decoder_data(network, lambda z: decode_batches(vae, z), mu, place, shape)
+        for number, picture in zip(known, kind.pictures(vae, centres(mu, cluster, list(known))), strict=True):
+            known[number]["decoded"] = picture
+    tree = folder.tree()
+    return MapData(
+        ids=list(rows), points=place, cluster=cluster, nearest_cluster=column["nearest_cluster"].to_numpy(),
+        probability=column["probability"].to_numpy(), outlier_score=column["outlier_score"].to_numpy(),
+        labels=labels if any(label is not None for label in labels) else None,
+        sources=column["source"].to_pylist(),
+        columns={name: values.to_pylist() for name, values in column.items() if name not in OWN_COLUMNS},
+        cluster_info=known, tree=condensed_tree(tree, cluster, place) if tree is not None and known else None,
+        decoder=decoder, title=config.title or run.name, summary=info["lines"], neighbours=folder.neighbours(),
+        **kind.shown(run.cache),
+    )
+
+
+def described(entry: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
+    """Returns what the map wants to know of a cluster, its exemplars as rows."""
+    exemplars = [rows[item] for item in entry["exemplars"] if item in rows]
+    return {"size": entry["size"], "persistence": entry["persistence"], "exemplars": exemplars,
+            "medoid": exemplars[0] if exemplars else None, "keywords": entry.get("keywords", [])}
+
+
+def centres(mu: np.ndarray, cluster: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    """Returns the mean μ of each cluster, float32 (k, d)."""
+    means = [mu[cluster == number].mean(axis=0) for number in numbers]
+    return np.stack(means) if means else np.empty((0, mu.shape[1]), np.float32)
