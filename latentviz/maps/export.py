@@ -13,7 +13,7 @@ TOLERANCE = 1e-3
 
 
 def decoder_data(net: Any, decode: Callable[[np.ndarray], np.ndarray], mu: np.ndarray, points: np.ndarray,
-                 shape: tuple[int, int, int], *, squashed: bool = True) -> DecoderData:
+                 shape: tuple[int, int, int]) -> DecoderData:
     """Returns the decoder of images for the page: its weights, or where the page cannot run it, a pre-decoded grid.
 
     Args:
@@ -22,7 +22,6 @@ def decoder_data(net: Any, decode: Callable[[np.ndarray], np.ndarray], mu: np.nd
         mu: float32 (n, d).
         points: float32 (n, 2).
         shape: (c, h, w).
-        squashed: whether `net` gives logits, and the mean is the sigmoid of them; else what it gives is cut to [0, 1].
     """
     layers = network_layers(net)
     if layers is not None and cost(layers, mu.shape[1]) <= PAGE_LIMIT:

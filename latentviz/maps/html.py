@@ -53,12 +53,18 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS),
     for part in parts.values():
         packed |= part.blocks
     packed["plotly"] = _plotly()
+    first = ["app", "meta", "points"]  # enough to draw the points while the browser reads on
     values = {"title": html.escape(data.title), "style": (PAGE / "map.css").read_text(encoding="utf-8"),
               "boot": (PAGE / "boot.js").read_text(encoding="utf-8"),
-              "blocks": "".join(blocks.embed(name, content) for name, content in packed.items())}
+              "first": _embed(packed, first), "later": _embed(packed, [name for name in packed if name not in first])}
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     # One pass: what is put in is never searched for placeholders again.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found.group(1)], template)
+
+
+def _embed(packed: Mapping[str, str], names: Sequence[str]) -> str:
+    """Returns the script elements of the named blocks."""
+    return "".join(blocks.embed(name, packed[name]) for name in names)
 
 
 @cache

@@ -1,10 +1,22 @@
-// Runs first and inline: inflates the other scripts out of the file's own blocks and starts the map.
+// Runs inline, while the browser still reads the rest of the file: inflates the scripts and the points out of the blocks
+// before it and starts the map.
 "use strict";
 
 globalThis.latentviz = {
-  /** Returns the raw bytes of a block, or null where the file has none of this name. */
-  bytes(name) {
-    const element = document.getElementById(`lv-${name}`);
+  /** Returns the element of a block once the parser has read all of it, or null where the file has none. */
+  async find(name) {
+    for (;;) {
+      const element = document.getElementById(`lv-${name}`);
+      const read = document.readyState !== "loading";
+      if (element && (read || element.nextSibling)) return element;
+      if (read) return null;
+      await new Promise((go) => setTimeout(go, 4));
+    }
+  },
+
+  /** Returns the raw bytes of a block, or null. */
+  async bytes(name) {
+    const element = await this.find(name);
     if (!element) return null;
     const text = element.textContent;
     if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
@@ -16,7 +28,7 @@ globalThis.latentviz = {
 
   /** Returns the inflated bytes of a block, or null. */
   async inflate(name) {
-    const bytes = this.bytes(name);
+    const bytes = await this.bytes(name);
     if (!bytes) return null;
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());

@@ -87,7 +87,7 @@ async function readGrid(map, { grid, shape }) {
     const packed = JSON.parse(new TextDecoder().decode(await globalThis.latentviz.inflate("grid")));
     return { text: (x, y) => packed.list[cell(x, y).line * grid.side + cell(x, y).column] };
   }
-  const bitmap = await createImageBitmap(new Blob([globalThis.latentviz.bytes("grid")], { type: "image/webp" }));
+  const bitmap = await createImageBitmap(new Blob([await globalThis.latentviz.bytes("grid")], { type: "image/webp" }));
   const [, h, w] = shape;
   return { draw: (canvas, x, y) => canvas.getContext("2d").drawImage(bitmap, cell(x, y).column * w, cell(x, y).line * h, w, h, 0, 0, canvas.width, canvas.height) };
 }

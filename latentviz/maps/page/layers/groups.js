@@ -48,7 +48,7 @@ export function groups(map) {
   function facts(cluster) {
     const list = el("dl", {});
     const fact = (key, value) => list.append(el("dt", {}, key), el("dd", { dir: "auto" }, value));
-    fact("items", `${format(cluster.size)} · ${format((100 * cluster.size) / store.n)}%`);
+    fact("items", `${format(cluster.size)} · ${((100 * cluster.size) / store.n).toFixed(1)}%`);
     if (cluster.label) fact("mostly", `${clip(cluster.label[0], 60)} · ${Math.round(100 * cluster.label[1])}%`);
     if (typeof cluster.persistence === "number") fact("persistence", format(cluster.persistence));
     return list;

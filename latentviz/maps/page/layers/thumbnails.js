@@ -18,10 +18,9 @@ async function makeThumbs(store) {
     sheets.delete(number);
     if (!entry) {
       entry = { bitmap: null };
-      const blob = new Blob([globalThis.latentviz.bytes(`sheet-${number}`)], { type: "image/webp" });
-      entry.ready = createImageBitmap(blob).then((bitmap) => {
-        entry.bitmap = bitmap;
-        return bitmap;
+      entry.ready = globalThis.latentviz.bytes(`sheet-${number}`).then(async (bytes) => {
+        entry.bitmap = await createImageBitmap(new Blob([bytes], { type: "image/webp" }));
+        return entry.bitmap;
       });
       if (sheets.size >= KEPT) {
         const [oldest, gone] = sheets.entries().next().value;
