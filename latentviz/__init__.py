@@ -11,12 +11,24 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Result, cluster, fit
+    from latentviz.api import Result, cluster, encode, export, fit, generate
     from latentviz.run import Run
 
-__all__ = ["Result", "Run", "cluster", "fit"]
+__all__ = ["Result", "Run", "cluster", "encode", "export", "fit", "generate"]
 
-_HOMES = {"fit": "latentviz.api", "cluster": "latentviz.api", "Result": "latentviz.api", "Run": "latentviz.run"}
+_HOMES = {**dict.fromkeys(["Result", "cluster", "encode", "export", "fit", "generate"], "latentviz.api"),
+          "Run": "latentviz.run"}
+
+
+class _Package(ModuleType):
+    """Keeps the verbs: importing the submodule `latentviz.fit` would put it in the place of the function `fit`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 class _Package(ModuleType):
