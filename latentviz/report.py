@@ -1,9 +1,11 @@
 """The short tables that the commands end with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from latentviz.run import ClusterFolder, Run
+
+WIDEST = 60  # characters of a table's cell
 
 
 def _table(rows: Sequence[tuple[str, Any]]) -> str:
@@ -45,3 +47,23 @@ def cluster_table(folder: ClusterFolder) -> str:
         *_seconds({**run["seconds"], **info["seconds"]}),
     ]
     return "\n".join([_table(rows), *info["lines"][1:]])
+
+
+def recommendation_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns recommended items as a table, best first; columns that say nothing are left out."""
+    names = [name for name in ("rank", "id", "score", "cluster", "label", "source", "text")
+             if any(row.get(name) is not None for row in rows)]
+    if not rows:
+        return "no item"
+    cells = [names, *([_cell(name, row.get(name)) for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    numbers = {"rank", "score", "cluster"}
+    return "\n".join("  ".join(cell.rjust(width) if name in numbers else cell.ljust(width) for name, cell, width in
+                               zip(names, line, widths, strict=True)).rstrip() for line in cells)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.3f}" if name == "score" else " ".join(str(value).split())
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
