@@ -6,12 +6,17 @@ from typing import Any
 
 from latentviz.config import parse_overrides
 from latentviz.errors import RunError
+from latentviz.log import say
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
 
 def _nested(overrides: Overrides) -> dict[str, Any]:
     return dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def fit(source: str, overrides: Overrides = (), *, run: str | None = None, outputs: str = "outputs",
@@ -37,6 +42,45 @@ def cluster(run: str | None = None, overrides: Overrides = (), *, name: str = "d
     folder = cluster_run(Run.open(run, outputs), _nested(overrides), name=name, force=force)
     print(cluster_table(folder))
     print(f"map {folder.map_file}")
+    return 0
+
+
+def generate(run: str | None = None, *, outputs: str = "outputs", as_json: bool = False, at: str | None = None,
+             **options: Any) -> int:
+    """Decodes what is asked for, and prints texts, the sheet's path, or with `as_json` all there is to know."""
+    from latentviz.generate import generate as draw
+    from latentviz.modalities import part
+    from latentviz.plans import parse_spot
+    from latentviz.run import Run
+
+    handle = Run.open(run, outputs)
+    made = draw(handle, at=None if at is None else parse_spot(at), **options)
+    if as_json:
+        _print_json({"folder": str(made.folder.path), **made.info})
+    else:
+        for line in part(str(handle.info()["kind"]), "show").lines(made.outputs):
+            print(line)
+        sheet = made.folder.path / made.info["sheet"][0]
+        print(f"{len(made.z)} output{'' if len(made.z) == 1 else 's'}, sheet {sheet}")
+    return 0
+
+
+def recommend(items: Sequence[str], *, name: str | None = None, outputs: str = "outputs", as_json: bool = False,
+              **options: Any) -> int:
+    """Prints the items most like the given ones as a table or as JSON, and writes their sheet."""
+    from latentviz.recommend import recommend as find
+    from latentviz.report import recommendation_table
+    from latentviz.run import Run
+
+    run, words = Run.open_first(items, outputs)
+    found = find(run, words, **options)
+    folder, files = found.save(name)
+    if as_json:
+        _print_json(found.rows)
+    else:
+        print(recommendation_table(found.rows))
+    for file in files:
+        say(f"sheet {folder.path / file}")
     return 0
 
 

@@ -15,7 +15,7 @@ from latentviz.modalities.image.nets import build
 from latentviz.modalities.image.partners import Partners
 from latentviz.modalities.image.prepare import Prepared, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
-from latentviz.modalities.image.show import Recorder
+from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.run import Items
 from latentviz.vae import VAE
 
@@ -99,6 +99,11 @@ class ImageKind:
     def to_input(batch: Tensor) -> Tensor:
         """Returns a batch of the dataset as the encoder takes it."""
         return to_float(batch)
+
+    @staticmethod
+    def decode(vae: VAE, z: Tensor) -> np.ndarray:
+        """Returns what the decoder draws at z (b, d): the pixel means of p(x|z), uint8 (b, c, h, w)."""
+        return to_uint8(vae.decode(z).float().cpu().numpy())
 
     @staticmethod
     def shown(cache: Path) -> dict[str, np.ndarray]:
