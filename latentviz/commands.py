@@ -84,6 +84,18 @@ def recommend(items: Sequence[str], *, name: str | None = None, outputs: str = "
     return 0
 
 
+def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> int:
+    """Places new data on a run's map, and prints what became of it and the map's path."""
+    from latentviz.placing import encode as place
+    from latentviz.report import encode_table
+    from latentviz.run import Run
+
+    placed = place(Run.open(run, outputs), data, **options)
+    print(encode_table(placed.info))
+    print(f"map {placed.folder.map_file}")
+    return 0
+
+
 def recipes() -> int:
     """Prints each recipe's name and its line."""
     from latentviz.sources import recipes as table

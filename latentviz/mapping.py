@@ -62,6 +62,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         write_static(folder.picture_file, folder.vector_file, data)
     effective = config.model_copy(update={"cluster": config.cluster.model_copy(update={
         key: value for key, value in found.settings.items() if key in type(config.cluster).model_fields})})
+    folder.write_coordinates(coordinates[number])
     folder.write(effective, table, {**info, "seconds": seconds})
     return folder
 

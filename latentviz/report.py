@@ -49,6 +49,20 @@ def cluster_table(folder: ClusterFolder) -> str:
     return "\n".join([_table(rows), *info["lines"][1:]])
 
 
+def encode_table(info: Mapping[str, Any]) -> str:
+    """Returns what became of new items: how many, where they went, how many are unlike all that is known."""
+    clusters = info["clusters"]
+    rows = [
+        ("items", f"{info['items']:,}"),
+        *([("left out, unreadable", f"{info['bad_items']:,}")] if info["bad_items"] else []),
+        ("clusters", ", ".join(f"{name}: {size:,}" for name, size in clusters.items()) or "none"),
+        ("noise", f"{info['noise'] / max(1, info['items']):.1%}"),
+        ("unlike the training data", f"{info['unlike']:,}"),
+        *_seconds(info["seconds"]),
+    ]
+    return "\n".join([_table(rows), info["thresholds"]["meaning"]])
+
+
 def recommendation_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns recommended items as a table, best first; columns that say nothing are left out."""
     names = [name for name in ("rank", "id", "score", "cluster", "label", "source", "text")

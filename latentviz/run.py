@@ -9,8 +9,8 @@
                   metrics.csv            one row an epoch
                   samples/               what the decoder drew after each epoch
                   mu.npy, logvar.npy     float32 (n, d), row i is item i
-                  clusters/<name>/       config.yaml, points.parquet, coordinates.npy, tree.parquet, clusters.json
-                                         (last: done), map.html, map.png
+                  clusters/<name>/       config.yaml, points.parquet, coordinates.npy, map.html, map.png, map.svg,
+                                         clusters.json (last: done)
                   generated/<name>/      what the decoder drew, and generated.json with the z's (last)
                   recommended/<name>/    a sheet of the items that were found, and recommended.json (last)
                   encoded/<name>/        new items: points.parquet, mu.npy, logvar.npy, map.html, encode.json (last)
@@ -346,6 +346,7 @@ class ResultFolder:
     logvar_file = property(lambda self: self.path / "logvar.npy")
     map_file = property(lambda self: self.path / "map.html")
     picture_file = property(lambda self: self.path / "map.png")
+    cache = property(lambda self: self.path / "cache")
 
     @property
     def final(self) -> "ResultFolder":
@@ -367,6 +368,7 @@ class ClusterFolder:
 
     config_file = property(lambda self: self.path / "config.yaml")
     points_file = property(lambda self: self.path / "points.parquet")
+    coordinates_file = property(lambda self: self.path / "coordinates.npy")
     info_file = property(lambda self: self.path / "clusters.json")
     map_file = property(lambda self: self.path / "map.html")
     picture_file = property(lambda self: self.path / "map.png")
@@ -415,6 +417,18 @@ class ClusterFolder:
         with atomic_write(self.points_file) as temporary:
             pq.write_table(points, temporary, compression="zstd")
         write_json(self.info_file, {"format_version": FORMAT_VERSION, **info})
+
+    def write_coordinates(self, coordinates: np.ndarray) -> None:
+        """Writes the coordinates that were clustered, float32 (n, k), which new items are placed by."""
+        with atomic_write(self.coordinates_file) as temporary, temporary.open("wb") as file:
+            np.save(file, np.ascontiguousarray(coordinates, np.float32))
+
+    def coordinates(self) -> np.ndarray:
+        """Returns the coordinates that were clustered, float32 (n, k)."""
+        if not self.require().coordinates_file.exists():
+            raise RunError(f"{self.path} has no {self.coordinates_file.name}; make the clustering again with "
+                           f"`latentviz cluster {self.run.path} --name {self.name} --force`")
+        return _read_npy(self.coordinates_file)
 
     def config(self) -> ClusterConfig:
         """Returns the settings this clustering was made with."""

@@ -1,5 +1,6 @@
 """New images for a trained model: read, and made to fit the size and the channels it knows. Knows no torch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,12 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ImageFitConfig
 from latentviz.modalities.image.pixels import GREY_MODES, Header, Unreadable, decode, formats, header, reason, strict
+from latentviz.modalities.image.prepare import Prepared, load, prepare
+from latentviz.modalities.image.read import read
+from latentviz.modalities.image.source import Source, printable
+from latentviz.modalities.image.survey import spread
+
+LOOKED_AT = 500  # headers that tell what has to be converted
 
 
 def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, list[str]] | None:
@@ -33,6 +40,38 @@ def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, list[str]]
         hint = "" if path.suffix.lower() in IMAGE_SUFFIXES else "; this run takes image files, ids and row numbers"
         raise DataError(f"{word}: {reason(error)}{hint}") from None
     return pixels, conversions([seen], config)
+
+
+def read_items(path: str, config: ImageFitConfig, cache: Path) -> tuple[Prepared, np.ndarray]:
+    """Returns the items at `path` and their images, uint8 (n, c, h, w) as the model takes them, decoded into `cache`.
+
+    One image will do, and damaged ones are left out and listed, however many there are.
+
+    Raises:
+        DataError: there is nothing there that can be read.
+    """
+    data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
+    file = Path(path)
+    if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
+        source = Source([printable(file.name)], [printable(path)], [None],
+                        lambda _: Image.open(file, formats=formats()))
+    else:
+        source = read(data)
+    prepared = prepare(data, cache, config.seed_everything, source=source, learn=False)
+    with strict():
+        notes = [*prepared.notes, *conversions(_headers(source), config)]
+    return replace(prepared, notes=notes), load(cache)
+
+
+def _headers(source: Source) -> list[Header]:
+    found = []
+    for row in spread(len(source), LOOKED_AT):
+        try:
+            with source.open(row) as image:
+                found.append(header(image))
+        except Exception:  # noqa: BLE001, S112, PERF203 - damaged ones were counted when they were decoded
+            continue
+    return found
 
 
 def shape_of(config: ImageFitConfig) -> tuple[int, int, int]:
