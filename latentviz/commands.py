@@ -96,6 +96,16 @@ def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> 
     return 0
 
 
+def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> int:
+    """Writes encoder and decoder for other programs, and prints the files."""
+    from latentviz.export import export as write
+    from latentviz.run import Run
+
+    for file in write(Run.open(run, outputs), **options):
+        print(file)
+    return 0
+
+
 def recipes() -> int:
     """Prints each recipe's name and its line."""
     from latentviz.sources import recipes as table

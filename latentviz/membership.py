@@ -10,8 +10,6 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-PEAK_SHARE = 0.999  # quantile of the members' density that stands for a cluster's peak where none can be worked out
-
 
 class Membership:
     """Predicts clusters for new points of one clustering.
@@ -68,16 +66,32 @@ class Membership:
 
     @cached_property
     def peaks(self) -> np.ndarray:
-        """The density λ that means certain membership of each cluster, float64 (k,): probability is λ over it."""
-        peaks = np.ones(self.k)
+        """The density λ from which on membership of each cluster is certain, float64 (k,): probability is λ over it.
+
+        Worked out from the fitted members whose probability is below 1; where all are certain, so is every new one.
+        """
+        peaks = np.full(self.k, 1e-12)
         for cluster in range(self.k):
             members = np.flatnonzero(self.labels == cluster)
             share = self.probabilities[members]
             graded = (share > 0) & (share < 1)
-            values = self.own[members]
-            peaks[cluster] = (np.median(values[graded] / share[graded]) if graded.any()
-                              else np.quantile(values, PEAK_SHARE))
+            if graded.any():
+                peaks[cluster] = np.median(self.own[members][graded] / share[graded])
         return peaks
+
+    def outlier_scores(self, density: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+        """Returns GLOSH, how far below its cluster's densest spot each point is, (m,) in [0, 1]; higher is odder.
+
+        1 − λ/λmax (Campello et al. 2015, equation 8).
+
+        Args:
+            density: λ of each point, (m,).
+            cluster: the cluster each belongs to or is nearest to, (m,); −1 where there is none.
+        """
+        densest = np.zeros(self.k + 1)  # the last one is for −1
+        np.maximum.at(densest, self.labels, self.own)
+        densest[-1] = self.own.max(initial=0)
+        return np.asarray(1 - np.minimum(density / np.maximum(densest[cluster], 1e-12), 1))
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns for each point its cluster int32 (m,), its probability, and its density λ, float64 (m,).

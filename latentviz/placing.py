@@ -71,7 +71,7 @@ class Frozen:
             self.dims = int(lookup.run.info()["summary"]["content_dim"])
         self.fitted = self.vectors(np.asarray(lookup.mu))
         self.table = folder.points()
-        self.points = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
+        self.points: np.ndarray = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
         self.coordinates = np.asarray(folder.coordinates())
         if not len(self.points) == len(self.coordinates) == len(self.fitted):
             raise RunError(f"{folder.path}: damaged (its tables differ in length); `latentviz cluster` makes it again "
@@ -95,15 +95,13 @@ class Frozen:
                                 self.column("probability")[finite], int(self.settings.get("min_samples", 0)))
         coordinates = place.within(self.coordinates)
         placed = np.isfinite(coordinates).all(axis=1)
-        cluster, probability, density = (np.zeros(len(mu), kind) for kind in (np.int32, np.float64, np.float64))
-        cluster[~placed] = -1
+        cluster = np.full(len(mu), -1, np.int32)
+        probability, density = np.zeros(len(mu)), np.zeros(len(mu))
         cluster[placed], probability[placed], density[placed] = membership.predict(coordinates[placed])
         near = np.where(cluster >= 0, cluster, place.vote(self.column("nearest_cluster")))
-        # GLOSH (Campello et al. 2015, equation 8): how far below the cluster's peak the density is.
-        outlier = 1 - np.minimum(density / membership.peaks[near], 1) if membership.k else np.zeros(len(mu))
         found = {"cluster": cluster, "nearest_cluster": near.astype(np.int32),
                  "probability": probability.astype(np.float32),
-                 "outlier_score": np.where(near >= 0, outlier, 1 if membership.k else 0).astype(np.float32)}
+                 "outlier_score": membership.outlier_scores(density, near).astype(np.float32)}
         known = place.same >= 0
         for name, values in found.items():  # an equal of a fitted item gets all that this one has
             values[known] = self.column(name)[place.same[known]]
@@ -221,7 +219,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         return np.concatenate([frozen.column(name), table.column(name).to_numpy()])
 
     kind = part(lookup.kind, "kind").KIND
-    shown = {name: np.concatenate([np.asarray(values), np.asarray(kind.shown(folder.cache)[name])])
+    shown: dict[str, Any] = {name: np.concatenate([np.asarray(values), np.asarray(kind.shown(folder.cache)[name])])
              for name, values in kind.shown(lookup.run.cache).items()}
     labels = old.column("label").to_pylist() + items.column("label")
     flagged = int(table.column("unlike").to_numpy(zero_copy_only=False).sum())

@@ -130,6 +130,11 @@ class Run:
     samples = property(lambda self: self.path / "samples")
     mu_file = property(lambda self: self.path / "mu.npy")
     logvar_file = property(lambda self: self.path / "logvar.npy")
+    exported = property(lambda self: self.path / "exported")
+    encoder_onnx = property(lambda self: self.exported / "encoder.onnx")
+    decoder_onnx = property(lambda self: self.exported / "decoder.onnx")
+    safetensors = property(lambda self: self.exported / "model.safetensors")
+    export_file = property(lambda self: self.exported / "export.json")
 
     @classmethod
     def create(cls, path: Path, *, force: bool) -> Self:

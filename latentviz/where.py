@@ -54,9 +54,10 @@ class _Condition:
         match node:
             case ast.BoolOp(op=op, values=values):
                 combine = np.logical_and if isinstance(op, ast.And) else np.logical_or
-                return np.asarray(combine.reduce([self.rows(value) for value in values]))
+                chosen: np.ndarray = combine.reduce([self.rows(value) for value in values])
+                return chosen
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return np.logical_not(self.rows(operand))
+                return np.asarray(~self.rows(operand))
             case ast.Compare(left=left, ops=ops, comparators=rights):
                 sides = [left, *rights]
                 parts = [self.compare(a, op, b) for a, op, b in zip(sides, ops, sides[1:], strict=False)]
@@ -88,7 +89,7 @@ class _Condition:
         if isinstance(op, (ast.Eq, ast.Is)):
             return _equal(a, b)
         if isinstance(op, (ast.NotEq, ast.IsNot)):
-            return np.logical_not(_equal(a, b))
+            return np.asarray(~_equal(a, b))
         if _is_text(a) != _is_text(b) or b is None:
             raise self.refusal(left, "a text and a number have no order; use == or !=")
         return _ordered(a, _ORDERS[type(op)], b)
