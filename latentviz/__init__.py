@@ -21,17 +21,6 @@ _HOMES = {**dict.fromkeys(["Result", "cluster", "encode", "export", "fit", "gene
 
 
 class _Package(ModuleType):
-    """Keeps the verbs: importing the submodule `latentviz.fit` would put it in the place of the function `fit`."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
-class _Package(ModuleType):
     """A package whose verbs keep their names: an import of the module latentviz.fit would put itself at `lv.fit`."""
 
     def __setattr__(self, name: str, value: Any) -> None:

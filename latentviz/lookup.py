@@ -120,13 +120,13 @@ class Lookup:
         if read is None:
             raise RunError(f"{word}: no item of {self.run.name} has this id, and there is no such file."
                            f"{self._nearest(word)}")
-        given, notes = read
+        given, stored, notes = read
         for note in notes:
             say(f"{word}: {note}")
         from latentviz.encode import posteriors
 
         vae, data = self.model
-        latents = posteriors(vae, [given], data.to_input)
+        latents = posteriors(vae, [stored], data.to_input)
         return Found(word, None, latents.mu[0], latents.logvar[0], given)
 
     def _nearest(self, word: str) -> str:

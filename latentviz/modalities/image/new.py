@@ -17,8 +17,10 @@ from latentviz.modalities.image.survey import spread
 LOOKED_AT = 500  # headers that tell what has to be converted
 
 
-def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, list[str]] | None:
-    """Returns the image in a file, uint8 (c, h, w) as the model takes it, and what was done to it; None: no such file.
+def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+    """Returns the image in a file as it is shown, as it is stored, and what was done to it; None: no such file.
+
+    Shown and stored are one for images, uint8 (c, h, w) of the size and channels that the model takes.
 
     Raises:
         DataError: the file is no image.
@@ -39,7 +41,7 @@ def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, list[str]]
     except Exception as error:  # noqa: BLE001 - whatever Pillow raises on a damaged file
         hint = "" if path.suffix.lower() in IMAGE_SUFFIXES else "; this run takes image files, ids and row numbers"
         raise DataError(f"{word}: {reason(error)}{hint}") from None
-    return pixels, conversions([seen], config)
+    return pixels, pixels, conversions([seen], config)
 
 
 def read_items(path: str, config: ImageFitConfig, cache: Path) -> tuple[Prepared, np.ndarray]:
@@ -69,7 +71,7 @@ def _headers(source: Source) -> list[Header]:
         try:
             with source.open(row) as image:
                 found.append(header(image))
-        except Exception:  # noqa: BLE001, S112, PERF203 - damaged ones were counted when they were decoded
+        except Exception:  # noqa: BLE001, S112 - damaged ones were counted when they were decoded
             continue
     return found
 
