@@ -8,7 +8,17 @@ from PIL import Image
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ImageFitConfig
-from latentviz.modalities.image.pixels import GREY_MODES, Header, Unreadable, decode, formats, header, reason, strict
+from latentviz.modalities.image.pixels import (
+    GREY_MODES,
+    Header,
+    Unreadable,
+    binarise,
+    decode,
+    formats,
+    header,
+    reason,
+    strict,
+)
 from latentviz.modalities.image.prepare import Prepared, load, prepare
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import Source, printable
@@ -36,6 +46,7 @@ def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, np.ndarray
         with strict(), Image.open(path, formats=formats()) as image:
             seen = header(image)
             pixels = decode(image, shape_of(config), data.fit)
+            pixels = binarise(pixels) if data.binarise else pixels
     except Unreadable as error:
         raise DataError(f"{word}: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever Pillow raises on a damaged file

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
-from latentviz.modalities.image.pixels import Unreadable, decode, reason, strict
+from latentviz.modalities.image.pixels import Unreadable, binarise, decode, reason, strict
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import BadItem, Source, printable
 from latentviz.modalities.image.survey import Shape, survey
@@ -178,7 +178,8 @@ def _decode_block(source: Source, data: ImageData, shape: Shape, rows: Sequence[
     for row in rows:
         try:
             with _opened(source, row) as image:
-                pixels[len(good)] = decode(image, shape.chw, data.fit, shape.scale)
+                decoded = decode(image, shape.chw, data.fit, shape.scale)
+                pixels[len(good)] = binarise(decoded) if data.binarise else decoded
         except Unreadable as error:
             bad.append(BadItem(source.origins[row], str(error)))
         else:
