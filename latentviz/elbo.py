@@ -107,5 +107,5 @@ def importance_bound(encoder: nn.Module, decoder: nn.Module, x: Tensor, samples:
         z = posterior.sample((draws,))  # (s, b, d)
         many = x.expand(draws, *x.shape).flatten(0, 1)
         log_likelihood = _log_prob(decoder(z.flatten(0, 1)), many).view(draws, -1)
-        weights.append(log_likelihood + prior.log_prob(z) - posterior.log_prob(z))
+        weights.append(log_likelihood + _log_prob(prior, z) - _log_prob(posterior, z))
     return torch.cat(weights).logsumexp(0) - math.log(samples)

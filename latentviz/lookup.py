@@ -34,6 +34,11 @@ class Found(NamedTuple):
     logvar: np.ndarray
     given: Any
 
+    @property
+    def short(self) -> str:
+        """The id, or the name of the file without its folder and suffix: what results are called after."""
+        return self.name if self.row is not None or self.name.startswith(CLUSTER) else Path(self.name).stem
+
 
 class Lookup:
     """Finds the items and clusters of a run by what the user calls them.

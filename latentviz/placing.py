@@ -210,7 +210,7 @@ def _finite(number: float) -> float | None:
 
 def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, folder: ResultFolder) -> None:
     """Writes the map of the new points over the old, coloured by which are new."""
-    from latentviz.maps import write_map, write_static
+    from latentviz.maps import write_map
     from latentviz.maps.data import MapData
 
     old, n, m = frozen.table, frozen.table.num_rows, table.num_rows
@@ -236,4 +236,3 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         summary=[f"{m:,} new items over {n:,} fitted ones", f"{flagged:,} look like nothing in the training data"],
         **shown)
     write_map(folder.map_file, data, options={"colour_by": "new"})
-    write_static(folder.picture_file, None, data)

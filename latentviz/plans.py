@@ -85,7 +85,7 @@ def between(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
     line, arc = (1 - at) * a.mu + at * b.mu, spherical(a.mu, b.mu, at)
     steps = len(at)
     where = [f"{how} {float(t):.3g}" for how in ("linear", "spherical") for t in at[:, 0]]
-    return Plan(f"between-{a.name}-{b.name}", np.concatenate([line, arc]).astype(np.float32),
+    return Plan(f"between-{a.short}-{b.short}", np.concatenate([line, arc]).astype(np.float32),
                 [("linear", range(steps)), ("spherical", range(steps, 2 * steps))],
                 [(f"{a.name}, {b.name}", [a.given, b.given])], where)
 
@@ -160,7 +160,7 @@ def like_item(lookup: Lookup, asked: str, options: Options) -> Plan:
     if options.spread < 0:
         raise ConfigError(f"--spread: must be 0 or more (got {options.spread:g})")
     z = aggregated(item.mu[None], item.logvar[None], np.zeros(options.n, np.int64), options.rng, options.spread)
-    return Plan(f"like-{item.name}", z, _block(len(z)), [(item.name, [item.given])])
+    return Plan(f"like-{item.short}", z, _block(len(z)), [(item.name, [item.given])])
 
 
 def vector(lookup: Lookup, asked: str, options: Options) -> Plan:

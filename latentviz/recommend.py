@@ -165,7 +165,7 @@ class Recommendation:
 
     def save(self, name: str | None = None) -> tuple[ResultFolder, list[str]]:
         """Writes the sheet and the table to `recommended/<name>/`; returns the folder and the sheet's files in it."""
-        with self.lookup.run.adding("recommended", name, self.asked[0].name) as folder:
+        with self.lookup.run.adding("recommended", name, self.asked[0].short) as folder:
             found = self.lookup.given([row["row"] for row in self.rows]) if self.rows else []
             groups = [("like", [item.given for item in self.asked]), ("found", list(found))]
             files: list[str] = part(self.lookup.kind, "show").draw_sheet(folder.path, groups)

@@ -350,7 +350,6 @@ class ResultFolder:
     mu_file = property(lambda self: self.path / "mu.npy")
     logvar_file = property(lambda self: self.path / "logvar.npy")
     map_file = property(lambda self: self.path / "map.html")
-    picture_file = property(lambda self: self.path / "map.png")
     cache = property(lambda self: self.path / "cache")
 
     @property

@@ -58,7 +58,7 @@ def test_what_is_written(shell: Callable, mapped: Path, pictures: Path) -> None:
     assert outcome.code == 0
     folder = mapped / "encoded" / "written"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "encode.json", "logvar.npy", "map.html", "map.png", "mu.npy", "points.parquet"]
+        "encode.json", "logvar.npy", "map.html", "mu.npy", "points.parquet"]
     assert outcome.out.splitlines()[-1] == f"map {folder / 'map.html'}"
     points = pq.read_table(folder / "points.parquet")
     old = Run.open(mapped).clustering().points()
