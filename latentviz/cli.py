@@ -80,6 +80,7 @@ def _generate(parser: Parser) -> None:
 
 
 def _recommend(parser: Parser) -> None:
+    parser.usage = "%(prog)s [options] [RUN] ITEM [ITEM ...]"
     parser.add_argument("items", nargs="+", metavar="[RUN] ITEM",
                         help="a run (default: the newest), then items: ids, row numbers, files, texts in quotes")
     _outputs(parser)

@@ -58,9 +58,14 @@ class Lookup:
         return len(self.mu)
 
     @cached_property
+    def ids(self) -> list[str]:
+        """The id of each row."""
+        return self.items.column("id")
+
+    @cached_property
     def rows_by_id(self) -> dict[str, int]:
         """The row of each id."""
-        return {name: row for row, name in enumerate(self.items.column("id"))}
+        return {name: row for row, name in enumerate(self.ids)}
 
     @cached_property
     def model(self) -> tuple[Any, Any]:
@@ -93,7 +98,7 @@ class Lookup:
         """
         row = self.row(word)
         if row is not None:
-            return Found(self.items.column("id")[row], row, np.array(self.mu[row]), np.array(self.logvar[row]),
+            return Found(self.ids[row], row, np.array(self.mu[row]), np.array(self.logvar[row]),
                          self.given([row])[0])
         return self._new(str(word))
 
@@ -136,7 +141,7 @@ class Lookup:
 
     def _nearest(self, word: str) -> str:
         """Returns a sentence with the ids that are spelt like `word`."""
-        ids = list(self.rows_by_id)
+        ids = self.ids
         if len(ids) > LOOKED_THROUGH:
             half = word[: len(word) // 2]
             ids = [name for name in ids if name.startswith(half)][:LOOKED_THROUGH]
@@ -144,7 +149,7 @@ class Lookup:
         near = longer or difflib.get_close_matches(word, ids, n=3, cutoff=0.5)
         if near:
             return f" Nearest ids: {', '.join(near)}"
-        return f" Its ids look like {self.items.column('id')[0]!r}; a row number will do as well"
+        return f" Its ids look like {self.ids[0]!r}; a row number will do as well"
 
     def cluster(self, number: int) -> np.ndarray:
         """Returns the rows of a cluster's members, int64; −1 gives the noise.

@@ -72,7 +72,7 @@ def from_cluster(lookup: Lookup, asked: int, options: Options) -> Plan:
     """Returns n z from a cluster's aggregated posterior: draw a member i, then z ~ q(z|xᵢ)."""
     rows = options.rng.choice(lookup.cluster(asked), options.n)
     z = aggregated(lookup.mu, lookup.logvar, rows, options.rng)
-    ids = lookup.items.column("id")
+    ids = lookup.ids
     return Plan(f"cluster-{asked}", z, _block(len(z)), origins=[ids[row] for row in rows])
 
 
@@ -132,7 +132,7 @@ def at_spot(lookup: Lookup, asked: tuple[float, float], options: Options) -> Pla
     warning = (f"no data near {asked[0]:g},{asked[1]:g}: its {rank}th nearest point is {distances[rank - 1]:.2g} "
                f"away, and for {NEAR_SHARE:.0%} of the points that is {limit:.2g} at most; the map spans x "
                f"{_span(points[placed, 0])}, y {_span(points[placed, 1])}")
-    ids = lookup.items.column("id")
+    ids = lookup.ids
     facts = {"near_data": not far, "distance": float(distances[rank - 1]), "near_below": limit,
              "neighbours": [ids[row] for row in rows], "weights": [round(float(w), 6) for w in weights]}
     return Plan(f"at-{asked[0]:g}-{asked[1]:g}", z, [("decoded", [0])],
@@ -195,7 +195,7 @@ def parse_vector(text: str) -> list[tuple[int, str]]:
 def reconstruct(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
     """Returns the μ of items, whose decoded outputs stand below the items themselves."""
     del options
-    items: list[Found] = [lookup.item(word) for word in asked]
+    items: list[Found] = [lookup.item(word) for word in ([asked] if isinstance(asked, str) else asked)]
     if not items:
         raise ConfigError("--reconstruct: which items? give ids, row numbers or files")
     return Plan("reconstruct", np.stack([item.mu for item in items]), [("decoded", range(len(items)))],

@@ -184,6 +184,11 @@ class Recommendation:
         return str(self.to_pandas().to_html(index=False))
 
 
+def _listed(items: Sequence[str | int] | str | int) -> Sequence[str | int]:
+    """Returns one item as a list of one."""
+    return [items] if isinstance(items, (str, int)) else items
+
+
 class Recommender:
     """Recommends items of one run; made once, it answers many queries.
 
@@ -211,6 +216,7 @@ class Recommender:
             ConfigError: a setting is out of its range, or the condition cannot be understood.
         """
         n = len(self.lookup)
+        items, disliked = _listed(items), _listed(disliked)
         if not items:
             raise ConfigError("recommend: no item to go by; give an id, a row number or a file")
         if not 0 <= diverse <= 1:
@@ -264,6 +270,7 @@ def recommend(run: Run, items: Sequence[str | int], *, k: int = 10, disliked: Se
     """
     recommender = Recommender(run, on=on, metric=metric, clustering=clustering)
     found, nearest = recommender(items, k=k, disliked=disliked, diverse=diverse, where=where)
-    settings = {"items": [str(word) for word in items], "disliked": [str(word) for word in disliked], "k": k,
+    settings = {"items": [str(word) for word in _listed(items)], "k": k,
+                "disliked": [str(word) for word in _listed(disliked)],
                 "metric": metric, "diverse": diverse, "where": where, "on": on, "clustering": clustering}
     return Recommendation(recommender.describe(nearest), found, settings, recommender.lookup)

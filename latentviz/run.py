@@ -218,11 +218,18 @@ class Run:
     @classmethod
     def open_first(cls, words: Sequence[str], outputs: str | os.PathLike[str] = "outputs"
                    ) -> tuple[Self, Sequence[str]]:
-        """Returns the run that the first of several words names, and the other words; else the newest run and all."""
-        first = words[0] if len(words) > 1 else None
-        if first and any((folder / "config.yaml").is_file() for folder in (Path(outputs) / first, Path(first))):
-            return cls.open(first, outputs), words[1:]
-        return cls.open(None, outputs), words
+        """Returns the run that the first word names, and the words behind it; or the newest run, and all words.
+
+        Raises:
+            RunError: there is no run, or there are no words behind its name.
+        """
+        first = words[0]
+        if not any((folder / "config.yaml").is_file() for folder in (Path(outputs) / first, Path(first))):
+            return cls.open(None, outputs), words
+        run = cls.open(first, outputs)
+        if len(words) == 1:
+            raise RunError(f"{first}: a run; name items behind it, by id, row number or file")
+        return run, words[1:]
 
     def check_format(self, info: Mapping[str, Any]) -> None:
         """Raises a RunError if a newer latentviz wrote this run."""

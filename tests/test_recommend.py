@@ -78,6 +78,17 @@ def test_the_items_asked_with_are_never_recommended(mapped: Path) -> None:
     assert not {1, 2, 3, 4} & {row["row"] for row in found.rows}
 
 
+def test_one_item_needs_no_list(mapped: Path) -> None:
+    run = Run.open(mapped)
+    assert run.recommend("few/12", k=3).ids == run.recommend([12], k=3).ids == run.recommend(12, k=3).ids
+
+
+def test_the_newest_run_needs_no_name(shell: Callable, mapped: Path) -> None:
+    named = shell("recommend", mapped.name, 3, "-k", 2, "--outputs", mapped.parent)
+    assert shell("recommend", 3, "-k", 2, "--outputs", mapped.parent).out == named.out
+    assert "a run; name items behind it" in shell("recommend", mapped.name, "--outputs", mapped.parent).complaint
+
+
 def test_a_file_is_recommended_like_the_item_it_is(mapped: Path, tmp_path: Path) -> None:
     run = Run.open(mapped)
     Image.fromarray(np.load(run.cache / "images.npy")[9, 0]).save(tmp_path / "nine.png")
