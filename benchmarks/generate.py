@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentviz.elbo import importance_bound
 from latentviz.encode import posteriors
 from latentviz.fit import load_model
+from latentviz.health import importance_bound, log_weights
 from latentviz.log import say
 from latentviz.modalities import part
 from latentviz.neighbours import nearest
@@ -152,15 +152,16 @@ class Benchmark:
         if "bound (nats)" in self.result:
             return
         kept = self.out.with_suffix(f".{self.run.name}.bounds.npy")
-        bounds = np.load(kept) if kept.exists() else np.empty((0, 2), np.float32)
+        bounds = np.load(kept) if kept.exists() else np.empty((0, 2))
         test = self.test[: self.options.test]
         start, begun = len(bounds), time.perf_counter()
         for first in range(start, len(test), 50):
             torch.manual_seed(first)
             x = self.data.to_input(torch.from_numpy(test[first : first + 50]).to(self.device))
-            many = importance_bound(self.vae.encoder, self.vae.decoder, x, self.options.samples, at_once=20)
-            one = importance_bound(self.vae.encoder, self.vae.decoder, x, 1)
-            bounds = np.concatenate([bounds, torch.stack([many, one], 1).cpu().numpy()])
+            with torch.inference_mode():
+                weights = log_weights(self.vae, x, self.options.samples)  # (samples, b)
+            both = torch.stack([importance_bound(weights), weights.mean(0)], 1)
+            bounds = np.concatenate([bounds, both.cpu().numpy()])
             np.save(kept, bounds)
             say(f"bound: {len(bounds):,} of {len(test):,} images, {bounds[:, 0].mean():.2f} nats, "
                 f"{time.perf_counter() - begun:.0f} s")

@@ -4,20 +4,26 @@
 >>> run = lv.fit("digits")            # doctest: +SKIP
 >>> result = lv.cluster(run)          # doctest: +SKIP
 >>> result.points.head()              # doctest: +SKIP
+>>> print(lv.evaluate(run))           # doctest: +SKIP
 """
 
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Result, cluster, encode, export, fit, generate
+    from latentviz.api import Evaluation, Result, cluster, encode, evaluate, export, fit, generate
     from latentviz.run import Run
 
-__all__ = ["Result", "Run", "cluster", "encode", "export", "fit", "generate"]
+# Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that a training beside
+# another busy program is not many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_HOMES = {**dict.fromkeys(["Result", "cluster", "encode", "export", "fit", "generate"], "latentviz.api"),
-          "Run": "latentviz.run"}
+__all__ = ["Evaluation", "Result", "Run", "cluster", "encode", "evaluate", "export", "fit", "generate"]
+
+_HOMES = {**dict.fromkeys(["Evaluation", "Result", "cluster", "encode", "evaluate", "export", "fit", "generate"],
+                          "latentviz.api"), "Run": "latentviz.run"}
 
 
 class _Package(ModuleType):

@@ -1,5 +1,6 @@
 """The verbs of `import latentviz as lv`, the same as the shell's."""
 
+import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -143,6 +144,56 @@ def cluster_run(run: Run, overrides: Mapping[str, Any], *, name: str, force: boo
     from latentviz.mapping import make_clustering
 
     return make_clustering(run, config, name=name, force=force)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of a run.
+
+    Attributes:
+        figures: what `evaluation.json` holds: health, faithfulness, clusters, labels, verdicts.
+        report: the HTML report.
+        json_file: `evaluation.json`.
+    """
+
+    figures: Mapping[str, Any]
+    report: Path
+    json_file: Path
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the latents say next to nothing about the items."""
+        return bool(self.figures["collapsed"])
+
+    def __str__(self) -> str:
+        from latentviz.report import evaluation_table
+
+        return evaluation_table(self.figures)
+
+    def _repr_html_(self) -> str:
+        """Returns the report in a frame of its own, for notebooks."""
+        return (f'<iframe title="latentviz evaluation" style="width:100%;height:640px;border:0" '
+                f'srcdoc="{html.escape(self.report.read_text(encoding="utf-8"))}"></iframe>')
+
+
+def evaluate(run: "Run | str | os.PathLike[str] | None" = None, *, name: str | None = None,
+             outputs: "str | os.PathLike[str]" = "outputs") -> Evaluation:
+    """Judges a run and writes the report: health of the VAE, faithfulness of the map, clusters, labels if any.
+
+    Args:
+        run: a run, its name or its path; the newest by default.
+        name: of the clustering; "default" if there is one, else the model alone is judged.
+        outputs: folder of the runs.
+
+    Raises:
+        LatentvizError: the run or the clustering is missing, unfinished or damaged.
+    """
+    from latentviz.appraise import appraise
+
+    opened = Run.open(run, outputs)
+    figures = appraise(opened, name)
+    place = opened if figures["clustering"] is None else opened.clustering(figures["clustering"])
+    return Evaluation(figures, place.evaluation_report, place.evaluation_file)
 
 
 def generate(run: "Run | str | os.PathLike[str] | None" = None, *, outputs: "str | os.PathLike[str]" = "outputs",

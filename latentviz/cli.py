@@ -43,6 +43,13 @@ def _cluster(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true", help="replace an existing clustering of this name")
 
 
+def _evaluate(parser: Parser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or path (default: the newest)")
+    parser.add_argument("--name", metavar="CLUSTERING", help="which clustering (default: default, if there is one)")
+    _outputs(parser)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON and nothing else")
+
+
 def _config(parser: Parser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=SETTINGS)
@@ -76,7 +83,7 @@ def _generate(parser: Parser) -> None:
     parser.add_argument("--sampler", default="prior", help="of fresh draws: prior, gmm or kde (default: prior)")
     _named(parser, "generated")
     parser.add_argument("--force", action="store_true", help="replace an earlier result of this name")
-    parser.add_argument("--json", dest="as_json", action="store_true", help="print what generated.json holds")
+    parser.add_argument("--json", action="store_true", help="print what generated.json holds")
 
 
 def _recommend(parser: Parser) -> None:
@@ -92,7 +99,7 @@ def _recommend(parser: Parser) -> None:
     parser.add_argument("--where", metavar="CONDITION", help="only items that fulfil it, as in \"cluster == 3\"")
     parser.add_argument("--on", default="content", help="content: the contrasted part of μ; all: every dimension")
     _named(parser, "recommended")
-    parser.add_argument("--json", dest="as_json", action="store_true", help="print a JSON list instead of the table")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of the table")
 
 
 def _encode(parser: Parser) -> None:
@@ -124,6 +131,10 @@ COMMANDS: dict[str, Command] = {
   latentviz cluster                                 the newest run
   latentviz cluster cats --name fine cluster.min_cluster_size=20
   latentviz cluster cats --name linear reduce.method=pca"""),
+    "evaluate": Command("judge a run: model, map and clusters; exit code 1 if the model collapsed", _evaluate, """\
+  latentviz evaluate                                the newest run
+  latentviz evaluate cats --name fine               another of its clusterings
+  latentviz evaluate cats --json | jq .clusters"""),
     "generate": Command("draw new items with the decoder", _generate, """\
   latentviz generate                                fresh draws from the newest run
   latentviz generate cats --cluster 3 --n 16
@@ -154,7 +165,7 @@ EPILOG = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    """Runs one command and returns the exit code: 0 done, 1 a collapsed model, 2 a user's mistake, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = _choose(words)
     parser = Parser(prog=f"latentviz {command}", description=COMMANDS[command].summary,

@@ -118,7 +118,7 @@ def from_cut(coordinates: np.ndarray, cut: Cut) -> Clustering:
     return replace(tree, labels=labels, probabilities=cut.probabilities, persistence=persistence,
                    exemplars=typical(labels, cut.probabilities, coordinates),
                    settings={"method": "hdbscan", "min_cluster_size": cut.min_cluster_size,
-                             "min_samples": cut.min_samples, "selection": cut.selection})
+                             "min_samples": cut.min_samples, "selection": cut.selection, "layout": cut.layout})
 
 
 def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarray) -> dict[int, list[int]]:

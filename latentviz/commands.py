@@ -45,9 +45,24 @@ def cluster(run: str | None = None, overrides: Overrides = (), *, name: str = "d
     return 0
 
 
-def generate(run: str | None = None, *, outputs: str = "outputs", as_json: bool = False, at: str | None = None,
+def evaluate(run: str | None = None, *, name: str | None = None, outputs: str = "outputs",
+             json: bool = False) -> int:
+    """Evaluates, prints the verdicts and the figures, or the JSON; returns 1 for a collapsed model."""
+    from latentviz import api
+    from latentviz.report import evaluation_table
+
+    found = api.evaluate(run, name=name, outputs=outputs)
+    if json:
+        print(found.json_file.read_text(encoding="utf-8"), end="")
+    else:
+        print(evaluation_table(found.figures))
+        print(f"report {found.report}")
+    return 1 if found.collapsed else 0
+
+
+def generate(run: str | None = None, *, outputs: str = "outputs", json: bool = False, at: str | None = None,
              **options: Any) -> int:
-    """Decodes what is asked for, and prints texts, the sheet's path, or with `as_json` all there is to know."""
+    """Decodes what is asked for, and prints texts, the sheet's path, or with `json` all there is to know."""
     from latentviz.generate import generate as draw
     from latentviz.modalities import part
     from latentviz.plans import parse_spot
@@ -55,7 +70,7 @@ def generate(run: str | None = None, *, outputs: str = "outputs", as_json: bool 
 
     handle = Run.open(run, outputs)
     made = draw(handle, at=None if at is None else parse_spot(at), **options)
-    if as_json:
+    if json:
         _print_json({"folder": str(made.folder.path), **made.info})
     else:
         for line in part(str(handle.info()["kind"]), "show").lines(made.outputs):
@@ -65,7 +80,7 @@ def generate(run: str | None = None, *, outputs: str = "outputs", as_json: bool 
     return 0
 
 
-def recommend(items: Sequence[str], *, name: str | None = None, outputs: str = "outputs", as_json: bool = False,
+def recommend(items: Sequence[str], *, name: str | None = None, outputs: str = "outputs", json: bool = False,
               **options: Any) -> int:
     """Prints the items most like the given ones as a table or as JSON, and writes their sheet."""
     from latentviz.recommend import recommend as find
@@ -75,7 +90,7 @@ def recommend(items: Sequence[str], *, name: str | None = None, outputs: str = "
     run, words = Run.open_first(items, outputs)
     found = find(run, words, **options)
     folder, files = found.save(name)
-    if as_json:
+    if json:
         _print_json(found.rows)
     else:
         print(recommendation_table(found.rows))

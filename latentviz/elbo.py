@@ -4,11 +4,9 @@ For a Normal likelihood of variance 1/(2C), −log p(x|z) = C·‖x − f(z)‖�
 log-likelihood that is reported differ by a constant of the data's size D and of C, never by a mean over pixels.
 """
 
-import math
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 
@@ -84,28 +82,3 @@ def distortion(likelihood: Distribution, x: Tensor) -> Tensor:
 def _log_prob(likelihood: Distribution, x: Tensor) -> Tensor:
     log_prob: Tensor = likelihood.log_prob(x)
     return log_prob
-
-
-@torch.no_grad()
-def importance_bound(encoder: nn.Module, decoder: nn.Module, x: Tensor, samples: int, *, at_once: int = 50) -> Tensor:
-    """Returns log (1/S) Σₛ p(x, zₛ)/q(zₛ|x) with zₛ ~ q(z|x), nats, shape (b,) (Burda et al. 2016, equation 8).
-
-    A lower bound of log p(x) that grows tight with S; with S = 1 its mean is the ELBO.
-
-    Args:
-        encoder: x → q(z|x).
-        decoder: z → p(x|z).
-        x: items (b, …).
-        samples: S.
-        at_once: draws decoded at a time; memory grows with it.
-    """
-    posterior = encoder(x)
-    prior = standard_normal(posterior.mean.shape[-1], posterior.mean)
-    weights = []
-    for start in range(0, samples, at_once):
-        draws = min(at_once, samples - start)
-        z = posterior.sample((draws,))  # (s, b, d)
-        many = x.expand(draws, *x.shape).flatten(0, 1)
-        log_likelihood = _log_prob(decoder(z.flatten(0, 1)), many).view(draws, -1)
-        weights.append(log_likelihood + _log_prob(prior, z) - _log_prob(posterior, z))
-    return torch.cat(weights).logsumexp(0) - math.log(samples)

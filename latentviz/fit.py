@@ -55,7 +55,7 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
     vae = data.build()
     started = time.perf_counter()
     say(f"training on {len(data.items.train):,} items …")
-    with _quiet(), _interruptible():
+    with _quiet(), _interruptible(), _threads(data.threads):
         batches, callbacks = data.training(run.cache)
         trainer = _trainer(config, run, [Samples(data.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
@@ -133,6 +133,17 @@ def has_bf16() -> bool:
         return bool(torch.cuda.is_bf16_supported())
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(known and known())
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Lets torch use so many threads inside; None: as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

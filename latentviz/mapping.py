@@ -60,9 +60,9 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         data = map_data(run, items, points, found, nearest, graph, config, info["lines"])
         write_map(folder.map_file, data)
         write_static(folder.picture_file, folder.vector_file, data)
+    folder.write_coordinates(coordinates[number])
     effective = config.model_copy(update={"cluster": config.cluster.model_copy(update={
         key: value for key, value in found.settings.items() if key in type(config.cluster).model_fields})})
-    folder.write_coordinates(coordinates[number])
     folder.write(effective, table, {**info, "seconds": seconds})
     return folder
 

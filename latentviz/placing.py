@@ -72,7 +72,11 @@ class Frozen:
         self.fitted = self.vectors(np.asarray(lookup.mu))
         self.table = folder.points()
         self.points: np.ndarray = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
-        self.coordinates = np.asarray(folder.coordinates())
+        coordinates = folder.coordinates()
+        if coordinates is None:
+            raise RunError(f"{folder.path} has no {folder.coordinates_file.name}; make the clustering again with "
+                           f"`latentviz cluster {lookup.run.path} --name {folder.name} --force`")
+        self.coordinates = np.asarray(coordinates)
         if not len(self.points) == len(self.coordinates) == len(self.fitted):
             raise RunError(f"{folder.path}: damaged (its tables differ in length); `latentviz cluster` makes it again "
                            "with --force")

@@ -11,6 +11,7 @@ from latentviz.neighbours import Neighbours
 
 # Items; below, starting another process costs more than it saves.
 PARALLEL_ABOVE = 10_000
+_COMPILING: list[Any] = []  # processes that go on by themselves; held so that Python does not complain of them
 
 
 def import_umap() -> Any:
@@ -40,18 +41,20 @@ def keep_compiled() -> None:
 
 
 def compile_in_background() -> None:
-    """Starts a low-priority process that compiles UMAP to disk while something else, such as a training, goes on."""
+    """Starts a low-priority process that compiles UMAP and the cuts to disk while something else, a training, goes on."""
     import subprocess
     import sys
 
     if os.environ.get("LATENTVIZ_COMPILE_AHEAD", "1") == "0":
         return
     code = ("import os, numpy as np; getattr(os, 'nice', abs)(15); "
-            "from latentviz.neighbours import neighbours; from latentviz.reduce import umap_reduce; "
-            "x = np.random.default_rng(0).normal(size=(64, 4)).astype('float32'); "
-            "umap_reduce(x, neighbours(x, 5), 2)")
-    subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,  # noqa: S603
-                     stderr=subprocess.DEVNULL, start_new_session=True)
+            "from latentviz.cut import choose_cut; from latentviz.neighbours import neighbours; "
+            "from latentviz.reduce import fuzzy_graph, umap_reduce; "
+            "x = np.random.default_rng(0).normal(size=(256, 4)).astype('float32'); x[:128] += 9; "
+            "graph = neighbours(x, 15); points = umap_reduce(x, graph, 2); "
+            "choose_cut([points], fuzzy_graph(graph), graph.indices[:, 1:])")
+    _COMPILING.append(subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,  # noqa: S603
+                     stderr=subprocess.DEVNULL, start_new_session=True))
 
 
 def directions(mu: np.ndarray, metric: str) -> np.ndarray:

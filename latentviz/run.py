@@ -9,8 +9,9 @@
                   metrics.csv            one row an epoch
                   samples/               what the decoder drew after each epoch
                   mu.npy, logvar.npy     float32 (n, d), row i is item i
-                  clusters/<name>/       config.yaml, points.parquet, coordinates.npy, map.html, map.png, map.svg,
-                                         clusters.json (last: done)
+                  clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
+                                         map.html, map.png; evaluation.html, evaluation.json (last: done)
+                  evaluation.{html,json} where `evaluate` found no clustering
                   generated/<name>/      what the decoder drew, and generated.json with the z's (last)
                   recommended/<name>/    a sheet of the items that were found, and recommended.json (last)
                   encoded/<name>/        new items: points.parquet, mu.npy, logvar.npy, map.html, encode.json (last)
@@ -135,6 +136,8 @@ class Run:
     decoder_onnx = property(lambda self: self.exported / "decoder.onnx")
     safetensors = property(lambda self: self.exported / "model.safetensors")
     export_file = property(lambda self: self.exported / "export.json")
+    evaluation_file = property(lambda self: self.path / "evaluation.json")
+    evaluation_report = property(lambda self: self.path / "evaluation.html")
 
     @classmethod
     def create(cls, path: Path, *, force: bool) -> Self:
@@ -291,6 +294,12 @@ class Run:
         """Returns the posterior log-variances, float32 (n, d), memory-mapped."""
         return _read_npy(self.require(self.logvar_file))
 
+    @property
+    def clusterings(self) -> list[str]:
+        """The names of the finished clusterings, the newest first."""
+        done = sorted(self.path.glob("clusters/*/clusters.json"), key=lambda p: p.stat().st_mtime, reverse=True)
+        return [file.parent.name for file in done]
+
     def clustering(self, name: str = "default") -> "ClusterFolder":
         """Returns the handle to `clusters/<name>/`."""
         return ClusterFolder(self, name)
@@ -384,6 +393,8 @@ class ClusterFolder:
     map_file = property(lambda self: self.path / "map.html")
     picture_file = property(lambda self: self.path / "map.png")
     vector_file = property(lambda self: self.path / "map.svg")
+    evaluation_file = property(lambda self: self.path / "evaluation.json")
+    evaluation_report = property(lambda self: self.path / "evaluation.html")
 
     @property
     def finished(self) -> bool:
@@ -419,7 +430,8 @@ class ClusterFolder:
 
     def reopen(self) -> None:
         """Marks the clustering as unfinished; called once there is something to put in the earlier one's place."""
-        self.info_file.unlink(missing_ok=True)
+        for file in (self.info_file, self.evaluation_file, self.evaluation_report):
+            file.unlink(missing_ok=True)
 
     def write(self, config: ClusterConfig, points: pa.Table, info: Mapping[str, Any]) -> None:
         """Writes the effective settings, the points, and last clusters.json, which means done."""
@@ -430,16 +442,13 @@ class ClusterFolder:
         write_json(self.info_file, {"format_version": FORMAT_VERSION, **info})
 
     def write_coordinates(self, coordinates: np.ndarray) -> None:
-        """Writes the coordinates that were clustered, float32 (n, k), which new items are placed by."""
+        """Writes the coordinates (n, k) that were clustered; the points of the picture are others."""
         with atomic_write(self.coordinates_file) as temporary, temporary.open("wb") as file:
-            np.save(file, np.ascontiguousarray(coordinates, np.float32))
+            np.save(file, coordinates)
 
-    def coordinates(self) -> np.ndarray:
-        """Returns the coordinates that were clustered, float32 (n, k)."""
-        if not self.require().coordinates_file.exists():
-            raise RunError(f"{self.path} has no {self.coordinates_file.name}; make the clustering again with "
-                           f"`latentviz cluster {self.run.path} --name {self.name} --force`")
-        return _read_npy(self.coordinates_file)
+    def coordinates(self) -> np.ndarray | None:
+        """Returns the coordinates that were clustered, float32 (n, k); None in folders that do not keep them."""
+        return _read_npy(self.coordinates_file) if self.coordinates_file.exists() else None
 
     def config(self) -> ClusterConfig:
         """Returns the settings this clustering was made with."""

@@ -14,7 +14,7 @@ SETTINGS = {"model": {"latent_dim": 4, "width": 8}, "data": {"batch_size": 64}, 
 
 def test_the_package_names_its_verbs() -> None:
     assert set(dir(lv)) == set(lv.__all__) == {
-        "fit", "cluster", "generate", "encode", "export", "Run", "Result"}
+        "fit", "cluster", "evaluate", "generate", "encode", "export", "Run", "Result", "Evaluation"}
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
         _ = lv.fitt
 

@@ -218,8 +218,8 @@ def clustered(run_folder, shell):
 class TestCluster:
     def test_it_writes_what_the_design_says(self, clustered, run_folder) -> None:
         folder = clustered()
-        assert {p.name for p in folder.iterdir()} == {"config.yaml", "points.parquet", "clusters.json", "map.html",
-                                                      "map.png", "map.svg"}
+        assert {p.name for p in folder.iterdir()} == {"config.yaml", "points.parquet", "coordinates.npy", "map.html",
+                                                      "map.png", "map.svg", "clusters.json"}
         table = pq.read_table(folder / "points.parquet")
         assert table.column_names[:9] == ["id", "x", "y", "cluster", "nearest_cluster", "probability",
                                           "outlier_score", "label", "source"]

@@ -6,15 +6,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
-from latentviz.elbo import (
-    ELBO,
-    diagonal_normal,
-    distortion,
-    importance_bound,
-    kl_per_dimension,
-    standard_normal,
-    with_free_bits,
-)
+from latentviz.elbo import ELBO, diagonal_normal, distortion, kl_per_dimension, standard_normal, with_free_bits
 
 DRAWS = 200_000
 
@@ -109,34 +101,3 @@ def test_the_elbo_bounds_the_evidence_from_below() -> None:
         bounds.append((log_likelihood - kl_per_dimension(q, standard_normal(1, x)).sum()).item())
     assert bounds[0] == pytest.approx(evidence, abs=0.01), "tight where q is the true posterior"
     assert bounds[1] < evidence - 0.1
-
-
-class TestImportanceBound:
-    """Burda et al.'s bound, on a linear model whose log p(x) is known."""
-
-    def nets(self, scale: float) -> tuple[torch.nn.Module, torch.nn.Module]:
-        """Returns q(z|x) = N(x/2, scale²) and p(x|z) = N(z, 1) in one dimension: p(x) = N(0, 2), q best at √½."""
-
-        class Encoder(torch.nn.Module):
-            def forward(self, x):
-                return diagonal_normal(x / 2, torch.full_like(x, 2 * math.log(scale)))
-
-        class Decoder(torch.nn.Module):
-            def forward(self, z):
-                return diagonal_normal(z, torch.zeros_like(z))
-
-        return Encoder(), Decoder()
-
-    def test_it_is_exact_for_the_true_posterior(self) -> None:
-        x = torch.tensor([[0.3], [-1.7], [4.0]])
-        exact = torch.distributions.Normal(0, math.sqrt(2)).log_prob(x)[:, 0]
-        assert torch.allclose(importance_bound(*self.nets(math.sqrt(0.5)), x, 3), exact, atol=1e-5)
-
-    def test_it_grows_tight(self) -> None:
-        torch.manual_seed(0)
-        x = torch.zeros(2_000, 1) + 0.5
-        exact = float(torch.distributions.Normal(0, math.sqrt(2)).log_prob(torch.tensor(0.5)))
-        one, ten, many = (float(importance_bound(*self.nets(0.9), x, samples, at_once=7).mean())
-                          for samples in (1, 10, 200))
-        assert one < ten < many + 1e-3
-        assert many == pytest.approx(exact, abs=0.01)

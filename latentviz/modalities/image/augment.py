@@ -1,4 +1,4 @@
-"""Random views of images: turned, shifted, scaled, sheared, of more or less contrast, mirrored where that fits."""
+"""Random views of images: turned, shifted, scaled, sheared, of other contrast, mirrored where that fits."""
 
 import math
 
@@ -18,7 +18,7 @@ SAMPLE_BYTES = 2**28
 
 
 def views(images: Tensor, strength: float, *, flip: bool) -> Tensor:
-    """Returns each image of (b, c, h, w), moved at random (bilinear, the border repeated), its contrast changed, on the same device.
+    """Returns each image of (b, c, h, w) moved at random (bilinear, the border repeated), its contrast changed.
 
     Args:
         images: floats.

@@ -21,8 +21,9 @@ from latentviz.vae import VAE
 
 SHOWN = 10  # items and samples in each epoch's picture
 # Images that are drawn in a training: so often each, within bounds. See docs/experiments.md.
-SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 200_000, 1_500_000
+SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 500_000, 1_500_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
+SMALL_PIXELS = 256  # of all channels
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 
@@ -76,6 +77,11 @@ class ImageKind:
         return VAE(encoder, decoder, model.latent_dim, lr=model.lr, kl_warmup=model.kl_warmup,
                    free_bits=model.free_bits, contrast=model.contrast, temperature=model.temperature,
                    content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads a step is worth; None: as many as there are. Small images spend theirs on waiting."""
+        return 1 if np.prod(self.images.shape[1:]) <= SMALL_PIXELS else None
 
     def training(self, cache: Path) -> tuple[ImageDataModule, list[Callback]]:
         """Returns the batches, and what goes on beside the training."""

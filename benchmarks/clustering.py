@@ -1,0 +1,148 @@
+"""Does a latentviz map show the real groups? ACC, NMI and ARI against raw pixels and the field, in one run.
+
+    python benchmarks/clustering.py --data digits --data mnist=PATH --data fashion=PATH
+    python benchmarks/clustering.py --table
+
+Each (data set, method, seed) is a line of `--out`, appended as soon as it is there; what is there already is skipped,
+so that an interrupted run goes on. Each stage is a process of its own: seconds and peak memory are the stage's, with
+the imports. `--table` writes the table and the plot beside the results.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from clustering_methods import METHODS
+
+HERE = Path(__file__).parent
+
+
+def parse() -> argparse.Namespace:
+    """Returns the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", default=[], metavar="NAME[=SOURCE]",
+                        help="a data set with labels, and what `latentviz fit` is given for it (default: its name)")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
+    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)} (default: all)")
+    parser.add_argument("--only", metavar="NAME", help="this data set alone")
+    parser.add_argument("--limit", type=int, help="items of each set, sampled: to try the benchmark out")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "clustering.jsonl", help="the lines of results")
+    parser.add_argument("--work", type=Path, default=Path("outputs/benchmark"), help="folder of the runs")
+    parser.add_argument("--table", action="store_true", help="write table and plot from the results, and run nothing")
+    options = parser.parse_args()
+    options.methods = options.methods.split(",")
+    unknown = [name for name in options.methods if name not in METHODS]
+    if unknown:
+        parser.error(f"--methods: unknown {', '.join(unknown)}; choose of {', '.join(METHODS)}")
+    return options
+
+
+def read(out: Path) -> list[dict[str, Any]]:
+    """Returns the results so far; a last line that was cut off is dropped."""
+    lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            print(f"{out}: a damaged line is ignored", file=sys.stderr)
+    return found
+
+
+def append(out: Path, result: dict[str, Any]) -> None:
+    """Adds one line, on a line of its own even where the last one was cut off."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    torn = out.exists() and out.stat().st_size > 0 and not out.read_bytes().endswith(b"\n")
+    with out.open("a", encoding="utf-8") as file:
+        file.write(("\n" if torn else "") + json.dumps(result, ensure_ascii=False) + "\n")
+
+
+def run(stage: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a stage returns, with the seconds of its process."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, result = Path(folder) / "given.json", Path(folder) / "result.json"
+        given.write_text(json.dumps(parameters), encoding="utf-8")
+        start = time.perf_counter()
+        subprocess.run([sys.executable, HERE / "clustering_methods.py", stage, given, result], check=True,
+                       env={**os.environ, "LATENTVIZ_COMPILE_AHEAD": "0"})
+        seconds = time.perf_counter() - start
+        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    found["used"]["seconds"] = round(seconds - found["used"].pop("scoring", 0.0), 1)
+    return found
+
+
+def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, str, int]]:
+    """Yields data set, source, method and seed of what is still to do, the first seed of all first."""
+    done = {(r["data"], r["method"], r["seed"], r["limit"]) for r in read(options.out)}
+    sets = [(name, source or name) for name, _, source in (text.partition("=") for text in options.data)]
+    for seed in range(options.seeds):
+        for name, source in sets:
+            for method in options.methods:
+                if options.only in (None, name) and (name, method, seed, options.limit) not in done:
+                    yield name, source, method, seed
+
+
+def measure(options: argparse.Namespace, name: str, source: str, method: str, seed: int) -> dict[str, Any]:
+    """Returns the line of one method on one data set with one seed."""
+    folder = options.work / (name if options.limit is None else f"{name}-{options.limit}")
+    parameters = {"source": source, "limit": options.limit, "data": str(folder / "data"), "runs": str(folder / "runs"),
+                  "seed": seed, "method": method}
+    about = folder / "data" / "about.json"
+    if not about.exists():
+        content = run("prepare", parameters)
+        about.write_text(json.dumps(content), encoding="utf-8")
+    about_data = json.loads(about.read_text(encoding="utf-8"))
+    parameters["epochs"] = about_data["epochs"]
+    used, found = {}, {}
+    for stage in METHODS[method][1]:
+        found = run(stage, parameters)
+        used[stage] = found.pop("used")
+    return {"data": name, "method": method, "seed": seed, "limit": options.limit, "n": about_data["n"],
+            "k": about_data["k"], **found, "used": used, "versions": versions()}
+
+
+def versions() -> dict[str, str]:
+    """Returns what the figures depend on."""
+    names = ("latentviz", "torch", "numpy", "umap-learn", "hdbscan", "fast-hdbscan", "scikit-learn")
+    return {"python": platform.python_version(), "cpus": str(os.cpu_count()), **{name: version(name) for name in names}}
+
+
+def main() -> int:
+    """Runs what is to do, or writes the table; returns 1 if a method failed."""
+    options = parse()
+    if options.table:
+        from clustering_table import write
+
+        write(read(options.out), options.out)
+        return 0
+    failed = 0
+    for name, source, method, seed in jobs(options):
+        if method == "evoc" and find_spec("evoc") is None:
+            print(f"{name}, {method}: skipped; it needs `pip install evoc`", file=sys.stderr)
+            continue
+        print(f"{name}, {method}, seed {seed} …", file=sys.stderr, flush=True)
+        try:
+            result = measure(options, name, source, method, seed)
+        except subprocess.CalledProcessError as error:
+            print(f"{name}, {method}, seed {seed}: failed (exit code {error.returncode})", file=sys.stderr)
+            failed += 1
+            continue
+        append(options.out, result)
+        score = result["nearest_cluster"]
+        print(f"{name}, {method}, seed {seed}: ARI {score['ari']:.3f}, NMI {score['nmi']:.3f}, ACC {score['acc']:.3f}, "
+              f"{result['n_clusters']} clusters", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

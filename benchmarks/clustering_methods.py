@@ -1,0 +1,222 @@
+"""What `benchmarks/clustering.py` compares: one function a stage, each run in a process of its own.
+
+    python benchmarks/clustering_methods.py STAGE PARAMETERS.json RESULT.json
+
+A stage takes the parameters `source` (what `latentviz fit` would be given), `limit`, `data` (folder of the prepared
+images), `runs` (folder of the runs), `seed`, `method` and `epochs` (of latentviz's training), and returns JSON. No
+label is seen before `score`, save that methods marked "given k" are told how many there are. Every method that finds
+the number of clusters itself has the same neighbours, layouts and automatic cut: latentviz's own, at their defaults.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+APART = 100  # between the seeds of two clusterings: each takes several layouts, from seeds one after the other
+KNN = 15  # neighbours that vote on an item's label
+PLAIN = {"plain-vae": {"model": {"contrast": 0}}}  # what is changed of the defaults
+CODES = 10  # of the autoencoder, as in N2D
+
+
+def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, Any]:
+    """Reads a data set as latentviz does into `images.npy` and `labels.npy`; with a limit also into `data.npz`."""
+    from latentviz.modalities import part
+    from latentviz.modalities.image.prepare import load
+    from latentviz.sources import load_config
+
+    folder = Path(data)
+    config, _name = load_config(source, {})
+    kind = part("image", "kind").KIND
+    prepared = kind.prepare(config, folder)
+    epochs = kind.resolve(config, prepared, folder).trainer["max_epochs"]
+    images, labels = load(folder), prepared.items.column("label")
+    rows = np.arange(len(images))
+    if limit is not None and limit < len(images):
+        rows = np.sort(np.random.default_rng(0).permutation(len(images))[:limit])
+    chosen = np.array(images[rows])
+    names = np.array([labels[row] for row in rows])
+    np.save(folder / "labels.npy", names)
+    np.save(folder / "chosen.npy", chosen)
+    if limit is not None:
+        np.savez(folder / "data.npz", images=chosen[:, 0] if chosen.shape[1] == 1 else chosen, labels=names)
+    return {"n": len(rows), "k": len(np.unique(names)), "epochs": epochs}
+
+
+def fit(source: str, data: str, runs: str, seed: int, method: str, limit: int | None, **_: Any) -> dict[str, Any]:
+    """Trains with latentviz's defaults, or the plain VAE."""
+    import latentviz as lv
+
+    path = source if limit is None else str(Path(data) / "data.npz")
+    run = lv.fit(path, run=f"{method}-{seed}", outputs=runs, force=True, seed_everything=seed, **PLAIN.get(method, {}))
+    return {"seconds": run.info()["seconds"]}
+
+
+def cluster(runs: str, seed: int, method: str, **_: Any) -> dict[str, Any]:
+    """Clusters a run with latentviz's defaults, the map included, and scores it."""
+    import latentviz as lv
+    from latentviz.reduce import directions
+
+    result = lv.cluster(f"{method}-{seed}", outputs=runs, force=True, seed_everything=APART * seed)
+    config = result.folder.config()
+    kept = slice(result.run.info()["summary"]["content_dim"] if config.cluster.on == "mu" else None)
+    points = result.points
+    return score(directions(np.array(result.mu[:, kept]), config.reduce.metric), points["label"].to_numpy(str),
+                 points["cluster"].to_numpy(), points["nearest_cluster"].to_numpy())
+
+
+def pixels(data: str) -> np.ndarray:
+    """Returns the images as float32 (n, pixels) in [0, 1]."""
+    images = np.load(Path(data) / "chosen.npy")
+    return images.reshape(len(images), -1).astype(np.float32) / 255
+
+
+def automatic(vectors: np.ndarray, data: str, seed: int) -> dict[str, Any]:
+    """Maps and cuts any vectors with the functions and defaults of `latentviz cluster`, by Euclidean distance."""
+    from latentviz.config import ClusterConfig
+    from latentviz.mapping import find_clusters, fit_to_size, place
+    from latentviz.neighbours import neighbours
+
+    config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
+    graph = neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
+    found, nearest, *_ = find_clusters(place(vectors, graph, config), graph, config)
+    return score(vectors, np.load(Path(data) / "labels.npy"), found.labels, nearest)
+
+
+def from_pixels(data: str, seed: int, **_: Any) -> dict[str, Any]:
+    """Pixels → UMAP → HDBSCAN."""
+    return automatic(pixels(data), data, seed)
+
+
+def from_pca(data: str, seed: int, **_: Any) -> dict[str, Any]:
+    """The first 50 principal components → UMAP → HDBSCAN."""
+    from latentviz.modalities.image.augment import principal_components
+
+    return automatic(principal_components(np.load(Path(data) / "chosen.npy"), seed), data, seed)
+
+
+def n2d(data: str, seed: int, epochs: int, **_: Any) -> dict[str, Any]:
+    """Autoencoder → UMAP → mixture of Gaussians, given k (McConville et al. 2021).
+
+    With latentviz's networks and epochs, where N2D has a wide MLP and 1,000 epochs.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    from latentviz.neighbours import neighbours
+    from latentviz.reduce import reduce
+
+    labels = np.load(Path(data) / "labels.npy")
+    k = len(np.unique(labels))
+    codes = autoencode(np.load(Path(data) / "chosen.npy"), seed, epochs)
+    coordinates = reduce("umap", codes, neighbours(codes, min(20, len(codes) - 1), seed=seed), k, seed=seed)
+    found = GaussianMixture(k, random_state=seed).fit_predict(coordinates.astype(np.float64))
+    return score(codes, labels, found, found)
+
+
+def autoencode(images: np.ndarray, seed: int, epochs: int, batch: int = 256) -> np.ndarray:
+    """Returns the codes, float32 (n, 10), of an autoencoder: latentviz's networks, squared error, no KL."""
+    import torch
+
+    from latentviz.modalities.image.nets import build
+
+    torch.manual_seed(seed)
+    encoder, decoder = build("conv", images.shape[1:], latent_dim=CODES, width=32, likelihood="normal", c=1.0)
+    x = torch.from_numpy(images)
+    steps = max(50, round(epochs * len(x) / batch))
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.02)
+    for _ in range(steps):
+        chosen = x[torch.randint(len(x), (batch,))].float() / 255
+        loss = (decoder(encoder(chosen).mean).mean - chosen).square().flatten(1).sum(1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    encoder.eval()
+    with torch.inference_mode():
+        return torch.cat([encoder(part.float() / 255).mean for part in x.split(1024)]).numpy()
+
+
+def kmeans(data: str, seed: int, **_: Any) -> dict[str, Any]:
+    """k-means on the pixels, given k, the best of 10 starts."""
+    from sklearn.cluster import KMeans
+
+    vectors, labels = pixels(data), np.load(Path(data) / "labels.npy")
+    found = KMeans(len(np.unique(labels)), n_init=10, random_state=seed).fit_predict(vectors)
+    return score(vectors, labels, found, found)
+
+
+def evoc(data: str, seed: int, **_: Any) -> dict[str, Any]:
+    """EVoC at its defaults on the pixels."""
+    from evoc import EVoC
+
+    from latentviz.cut import fill
+    from latentviz.neighbours import neighbours
+
+    vectors = pixels(data)
+    found = np.asarray(EVoC(random_state=seed).fit_predict(vectors))
+    graph = neighbours(vectors, min(16, len(vectors) - 1), seed=seed)
+    return score(vectors, np.load(Path(data) / "labels.npy"), found, fill(found, graph.indices[:, 1:]))
+
+
+def score(vectors: np.ndarray, labels: np.ndarray, found: np.ndarray, nearest: np.ndarray) -> dict[str, Any]:
+    """Returns a method's scores.
+
+    Args:
+        vectors: float32 (n, d), what was mapped.
+        labels: str (n,), the truth.
+        found: int (n,), −1 for noise.
+        nearest: int (n,), noise given to the nearest cluster.
+    """
+    before, clock = used(), time.perf_counter()
+    from latentviz import figures
+    from latentviz.neighbours import neighbours
+
+    codes, rows = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
+    near = neighbours(vectors, KNN + 1).indices[:, 1:]
+    found_scores = {
+        "nearest_cluster": figures.agreement(labels, nearest),
+        "cluster": figures.agreement(labels, found),
+        "n_clusters": len(np.unique(found[found >= 0])),
+        "noise_share": float((found < 0).mean()),
+        "knn_accuracy": figures.knn_accuracy(codes, np.ones(len(codes), bool), rows, near),
+    }
+    return {**found_scores, "used": {**before, "scoring": time.perf_counter() - clock}}
+
+
+def used() -> dict[str, float]:
+    """Returns the CPU seconds and the peak memory of this process and its children so far."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kilobytes elsewhere
+    return {"cpu_seconds": round(seconds, 1), "peak_mb": round(max(own.ru_maxrss, children.ru_maxrss) / unit)}
+
+
+Stage = Callable[..., dict[str, Any]]
+# method -> its name in the table, and its stages; the last one scores.
+METHODS: Mapping[str, tuple[str, Mapping[str, Stage]]] = {
+    "latentviz": ("latentviz", {"fit": fit, "cluster": cluster}),
+    "pixels": ("pixels → UMAP → HDBSCAN", {"pixels": from_pixels}),
+    "pca": ("PCA (50) → UMAP → HDBSCAN", {"pca": from_pca}),
+    "plain-vae": ("plain VAE → UMAP → HDBSCAN", {"fit": fit, "cluster": cluster}),
+    "n2d": ("autoencoder → UMAP → GMM, given k", {"n2d": n2d}),
+    "kmeans": ("k-means on pixels, given k", {"kmeans": kmeans}),
+    "evoc": ("EVoC on pixels", {"evoc": evoc}),
+}
+STAGES: Mapping[str, Stage] = {"prepare": prepare} | {
+    name: stage for _, stages in METHODS.values() for name, stage in stages.items()}
+
+
+def main(stage: str, parameters: str, result: str) -> None:
+    """Runs one stage and writes what it returns, with what the process used, the scoring left out."""
+    found = STAGES[stage](**json.loads(Path(parameters).read_text(encoding="utf-8")))
+    Path(result).write_text(json.dumps({"used": used(), **found}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

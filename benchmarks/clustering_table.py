@@ -1,0 +1,98 @@
+"""The table and the plot of `benchmarks/clustering.py`: medians over the seeds, with their range."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from clustering_methods import METHODS
+
+Result = dict[str, Any]
+HEAD = ("method", "ARI", "NMI", "ACC", "ARI, noise as one", "clusters", "noise", "kNN accuracy", "seconds",
+        "peak GB", "seeds")
+SCORES = {"ari": "ARI", "nmi": "NMI", "acc": "ACC"}
+INK, SOFT, OURS, OTHERS = "#16181d", "#8a909c", "#3b5bdb", "#5d6470"
+
+
+def write(results: Sequence[Result], out: Path) -> None:
+    """Writes `<out>.md` and `<out>.svg`, from the largest set that each data set was measured on."""
+    largest = {r["data"]: max(s["n"] for s in results if s["data"] == r["data"]) for r in results}
+    kept = [r for r in results if r["n"] == largest[r["data"]]]
+    if not kept:
+        raise SystemExit(f"{out}: no results yet")
+    out.with_suffix(".md").write_text(table(kept), encoding="utf-8")
+    draw(kept, out.with_suffix(".svg"))
+    print(f"wrote {out.with_suffix('.md')} and {out.with_suffix('.svg')}")
+
+
+def table(results: Sequence[Result]) -> str:
+    """Returns the table as Markdown, one part a data set."""
+    lines = [("Median of the seeds, their range in brackets. ARI, NMI and ACC are over all items, noise given to "
+              "its nearest cluster (`nearest_cluster`); beside them ARI by `cluster`, with noise as one cluster. "
+              "kNN accuracy: how often the vote of the 15 nearest gives an item's label, in the vectors that were "
+              "clustered. Seconds and memory are of whole processes, imports and map included, scoring not."), ""]
+    for name in dict.fromkeys(r["data"] for r in results):
+        some = [r for r in results if r["data"] == name]
+        lines += [f"### {name}: {some[0]['n']:,} items, {some[0]['k']} labels", "",
+                  f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+        for method in METHODS:
+            group = [r for r in some if r["method"] == method]
+            if group:
+                lines.append(f"| {' | '.join(row(method, group))} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def row(method: str, group: Sequence[Result]) -> list[str]:
+    """Returns the cells of one method."""
+    def cell(value: Callable[[Result], float], form: str = ".3f") -> str:
+        values = [value(r) for r in group]
+        least, most = f"{min(values):{form}}", f"{max(values):{form}}"
+        middle = f"{median(values):{form}}"
+        return middle if least == most else f"{middle} [{least}–{most}]"
+
+    name = METHODS[method][0]
+    return [f"**{name}**" if method == "latentviz" else name,
+            *(cell(lambda r, key=key: r["nearest_cluster"][key]) for key in SCORES),
+            cell(lambda r: r["cluster"]["ari"]), cell(lambda r: r["n_clusters"], ".0f"),
+            cell(lambda r: r["noise_share"], ".1%"), cell(lambda r: r["knn_accuracy"]),
+            cell(lambda r: sum(stage["seconds"] for stage in r["used"].values()), ".0f"),
+            cell(lambda r: max(stage["peak_mb"] for stage in r["used"].values()) / 1024, ".1f"), str(len(group))]
+
+
+def draw(results: Sequence[Result], path: Path) -> None:
+    """Draws ARI, NMI and ACC: a dot a seed, a bar at the median; the same results give the same bytes."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    sets = list(dict.fromkeys(r["data"] for r in results))
+    methods = [m for m in METHODS if any(r["method"] == m for r in results)]
+    style = {"svg.hashsalt": "latentviz", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
+             "text.color": INK, "axes.labelcolor": INK, "xtick.color": OTHERS, "ytick.color": INK}
+    with mpl.rc_context(style):
+        figure, axes = plt.subplots(len(sets), len(SCORES), sharey=True, squeeze=False, layout="constrained",
+                                    figsize=(9.4, 0.5 + len(sets) * (0.55 + 0.24 * len(methods))))
+        for line, name in zip(axes, sets, strict=True):
+            for ax, score in zip(line, SCORES, strict=True):
+                for place, method in enumerate(methods):
+                    values = [r["nearest_cluster"][score] for r in results
+                              if r["data"] == name and r["method"] == method]
+                    colour = OURS if method == "latentviz" else OTHERS
+                    if values:
+                        ax.plot(values, [place] * len(values), "o", color=colour, alpha=0.55, markersize=5,
+                                markeredgewidth=0)
+                        ax.plot([median(values)] * 2, [place - 0.32, place + 0.32], color=colour, linewidth=2)
+                ax.set_title(f"{name}: {SCORES[score]}", fontsize=9.5, loc="left", fontweight="bold")
+                ax.set_yticks(range(len(methods)), [METHODS[m][0] for m in methods])
+                ax.set_ylim(len(methods) - 0.4, -0.6)
+                ax.margins(x=0.08)
+                ax.locator_params(axis="x", nbins=4)
+                ax.grid(axis="x", color="#dfe2e8", linewidth=0.8)
+                ax.set_axisbelow(True)
+                ax.tick_params(length=0)
+                ax.spines[:].set_visible(False)
+        figure.get_layout_engine().set(wspace=0.05, hspace=0.06)
+        figure.savefig(path, metadata={"Date": None}, facecolor="white")
+        plt.close(figure)

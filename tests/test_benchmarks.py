@@ -1,0 +1,61 @@
+"""The benchmark's book-keeping: what is done is not done again, and the table says what the lines say."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def line(method: str, seed: int, ari: float, data: str = "digits", n: int = 500) -> dict[str, Any]:
+    scores = {"ari": ari, "nmi": 0.9, "acc": 0.8}
+    return {"data": data, "method": method, "seed": seed, "limit": None, "n": n, "k": 10, "nearest_cluster": scores,
+            "cluster": scores, "n_clusters": 10 + seed, "noise_share": 0.0, "knn_accuracy": 0.97,
+            "used": {"fit": {"seconds": 40.0, "peak_mb": 1024}, "cluster": {"seconds": 20.0, "peak_mb": 512}}}
+
+
+def test_what_is_done_is_skipped_and_a_torn_line_is_done_again(tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    from clustering import append, jobs, read
+
+    out = tmp_path / "results.jsonl"
+    append(out, line("latentviz", 0, 0.9))
+    with out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line("pixels", 0, 0.8))[:40])
+    options = argparse.Namespace(out=out, data=["digits", "mnist=somewhere"], seeds=1, only=None, limit=None,
+                                 methods=["latentviz", "pixels"])
+    assert list(jobs(options)) == [("digits", "digits", "pixels", 0), ("mnist", "somewhere", "latentviz", 0),
+                                   ("mnist", "somewhere", "pixels", 0)]
+    options.only = "digits"
+    assert len(list(jobs(options))) == 1
+    append(out, line("pixels", 0, 0.8))
+    assert [r["method"] for r in read(out)] == ["latentviz", "pixels"]
+    assert not list(jobs(options))
+    assert "damaged line" in capsys.readouterr().err
+
+
+def test_the_table_has_medians_and_ranges_of_the_largest_set(tmp_path: Path) -> None:
+    from clustering_table import write
+
+    out = tmp_path / "results.jsonl"
+    seeds = [line("latentviz", seed, ari) for seed, ari in enumerate((0.9, 0.95, 0.91))]
+    lines = [line("latentviz", 0, 0.1, n=100), *seeds, line("pixels", 0, 0.8)]
+    write(lines, out)
+    table = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert "| **latentviz** | 0.910 [0.900–0.950] | 0.900 | 0.800 |" in table
+    assert "| 11 [10–12] |" in table
+    assert "| 60 | 1.0 | 3 |" in table
+    assert "500 items" in table
+    assert "0.100" not in table
+    first = out.with_suffix(".svg").read_bytes()
+    write([line("latentviz", 0, 0.9)], out)
+    write(lines, out)
+    assert out.with_suffix(".svg").read_bytes() == first
