@@ -42,7 +42,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
     (of_image(model={"c": -1}), "model.c: must be greater than 0 (got -1)"),
     (of_image(model={"lr": float("nan")}), "model.lr: must be a finite number (got nan)"),
     (of_image(model={"lr": float("inf")}), "model.lr: must be a finite number (got inf)"),
-    (of_image(model={"net": "cnov"}), "model.net: must be 'conv' or 'mlp' (got 'cnov'). Did you mean 'conv'?"),
+    (of_image(model={"net": "cnov"}), "model.net: must be 'conv' or 'residual' or 'mlp' (got 'cnov'). Did you mean 'conv'?"),
     (of_image({"size": "big"}),
      "data.size: must be a whole number or [a whole number, a whole number] or 'auto' (got 'big')"),
     (of_image({"size": [8, "a"]}), "(got [8, 'a'])"),
