@@ -65,7 +65,7 @@ def by_label(run: Run, column: str, queries: int) -> dict[str, Any]:
     counts = np.bincount(labels[labels >= 0], minlength=len(values))
     fit = np.flatnonzero((labels >= 0) & (counts[labels] > K))
     rows = np.sort(np.random.default_rng(0).permutation(fit)[:queries])
-    content = int(run.info()["summary"]["content_dim"])
+    content = int(run.info()["summary"].get("content_dim", run.mu().shape[1]))
     mu = np.asarray(run.mu())
     raw_name, raw = raw_vectors(run)
     table: dict[str, Any] = {"items": len(labels), "queries": len(rows), "labels": len(values)}
