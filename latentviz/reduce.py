@@ -41,7 +41,7 @@ def keep_compiled() -> None:
 
 
 def compile_in_background() -> None:
-    """Starts a low-priority process that compiles UMAP and the cuts to disk while something else, a training, goes on."""
+    """Starts a low-priority process that compiles UMAP and the cuts to disk while a training goes on."""
     import subprocess
     import sys
 
@@ -53,8 +53,8 @@ def compile_in_background() -> None:
             "x = np.random.default_rng(0).normal(size=(256, 4)).astype('float32'); x[:128] += 9; "
             "graph = neighbours(x, 15); points = umap_reduce(x, graph, 2); "
             "choose_cut([points], fuzzy_graph(graph), graph.indices[:, 1:])")
-    _COMPILING.append(subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,  # noqa: S603
-                     stderr=subprocess.DEVNULL, start_new_session=True))
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    _COMPILING.append(subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **quiet))  # noqa: S603
 
 
 def directions(mu: np.ndarray, metric: str) -> np.ndarray:

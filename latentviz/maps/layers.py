@@ -41,7 +41,7 @@ LAYERS: Mapping[str, MapLayer] = {
     "groups": MapLayer("a cluster's card: decoded centre, medoid, exemplars, keywords; rename it"),
     "line": MapLayer("the strip that the decoder draws between two places"),
     "select": MapLayer("lasso and box, the table of a selection, CSV and JSON"),
-    "images": MapLayer("pictures on the map as one zooms in"),
+    "images": MapLayer("pictures, or the first words of texts, on the map as one zooms in"),
     "outline": MapLayer("a line around the cluster in question"),
     "labels": MapLayer("cluster names on the map, largest first, finer ones as one zooms in"),
     "picture": MapLayer("save the map as PNG or SVG, and the clusters' names"),

@@ -75,6 +75,7 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     page.settle()
     assert page.js("map.view.scale") > 1.5 * before
     assert np.allclose(page.place(30), (x, y), atol=1)
+    page.page.wait_for_timeout(800)  # Plotly's axes follow once the map rests
     ranges = page.js("document.getElementById('plot').layout.xaxis.range")
     assert np.isclose(ranges[1] - ranges[0], 1400 / page.js("map.view.scale"))
     page.page.mouse.move(700, 450)

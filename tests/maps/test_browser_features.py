@@ -355,17 +355,18 @@ def test_labels_never_overlap(page):
 
 def test_pictures_on_the_map_when_there_is_room(page):
     page.js("map.view.set(map.store.x[300], map.store.y[300], map.view.home * 8)")
-    page.page.wait_for_timeout(600)
+    page.settle()
     count = """(() => {
+      map.redraw();
       const c = document.getElementById("overlay");
       const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
       return data.filter((v, i) => i % 4 === 3 && v > 0).length;
     })()"""
     with_pictures = page.js(count)
-    page.page.keyboard.press("p")
-    page.settle()
+    page.js("map.state.set({ images: false })")
     assert with_pictures > page.js(count) + 5000
     page.page.keyboard.press("p")
+    assert page.js("map.state.values.images") is True
 
 
 def test_view_survives_in_the_address(page, open_map, full):

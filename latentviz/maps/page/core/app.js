@@ -10,6 +10,8 @@ import { loadStore } from "./store.js";
 import { makeView } from "./view.js";
 import { makeWebgl } from "./webgl.js";
 
+const REST = 250; // ms without a move after which the map rests
+
 const byId = (id) => document.getElementById(id);
 
 /** Opens the map with the given layers, in their order. */
@@ -30,10 +32,16 @@ export async function start(layers) {
   globalThis.latentviz.map = map;
   document.title = store.meta.title;
   measure(map);
+  state.values.dark = prefersDark(store.meta.options.theme);
+  document.documentElement.dataset.theme = state.values.dark ? "dark" : "light";
   map.renderer = makeWebgl(byId("points"), store, map.paint, state);
-  for (const layer of layers) await layer(map);
-  view.fit(false);
+  // The points first: the graphics processor draws them while the panels are built.
   makeRoom(map);
+  map.paint.update();
+  map.renderer?.recolour();
+  map.renderer?.draw(view);
+  await new Promise(requestAnimationFrame);
+  for (const layer of layers) await layer(map);
   map.repaint();
   for (const run of map.afterStart) await run();
   listen(map);
@@ -41,8 +49,14 @@ export async function start(layers) {
   byId("boot").hidden = true;
   requestAnimationFrame(() => requestAnimationFrame(() => {
     map.timings.paint = performance.now();
-    plot(map).catch((error) => globalThis.latentviz.fail(error));
+    // Plotly takes a second to read; until it is there the map lacks nothing that a reader would miss.
+    setTimeout(() => plot(map).catch((error) => globalThis.latentviz.fail(error)), map.renderer ? 400 : 0);
   }));
+}
+
+/** Returns whether the map is dark: by the choice of who made it (auto, light, dark), or as the system prefers. */
+export function prefersDark(theme = "auto") {
+  return theme === "auto" ? matchMedia("(prefers-color-scheme: dark)").matches : theme === "dark";
 }
 
 /** Adds what looks things up: names, clusters, the point under a place. */
@@ -135,16 +149,46 @@ function addDrawing(map) {
   map.repaint = () => {
     paint.update();
     map.renderer?.recolour();
-    map.figure?.recolour(view);
+    map.recoloured = true;
     view.changed();
   };
   state.on("hidden isolated masks selection colour dark", map.repaint);
   state.on("hovered pinned cluster", map.touch);
   view.on(() => {
     map.renderer?.draw(view);
-    map.figure?.draw(view);
     map.redraw();
+    follow(map);
   });
+}
+
+/** Brings the Plotly figure after the view: at once where it draws, else once the map has come to rest. */
+function follow(map) {
+  const { figure, view } = map;
+  if (!figure) return;
+  const update = async () => {
+    const { recoloured } = map;
+    map.recoloured = false;
+    await figure.draw(view, recoloured);
+  };
+  if (map.mode === "svg") {
+    update();
+    return;
+  }
+  showFigure(false);
+  clearTimeout(map.settling);
+  map.settling = setTimeout(async () => {
+    if (view.moving) return;
+    const { x, y, scale, width, height } = view;
+    await update();
+    const rests = x === view.x && y === view.y && scale === view.scale && width === view.width && height === view.height;
+    if (map.mode === "scattergl" && rests && !map.recoloured) showFigure(true);
+  }, REST);
+}
+
+/** Shows the points of the Plotly figure, or those of our own layer. */
+function showFigure(figure) {
+  byId("plot").style.visibility = figure ? "" : "hidden";
+  byId("points").style.visibility = figure ? "hidden" : "";
 }
 
 function measure(map) {
@@ -155,46 +199,37 @@ function measure(map) {
   const showsAll = Math.abs(view.scale / view.home - 1) < 0.01;
   Object.assign(view, { width, height });
   const wide = width > 900;
-  view.inset = wide ? { left: view.inset.left > 300 ? view.inset.left : 24, right: 290, top: 24, bottom: 72 } : { left: 12, right: 12, top: Math.max(64, view.inset.top), bottom: 84 };
+  view.inset = wide ? { left: view.inset.left > 300 ? view.inset.left : 24, right: 290, top: 24, bottom: 72 } : { left: 12, right: 12, top: 112, bottom: 84 };
   if (first) return;
   if (showsAll) view.fit(false);
   else view.changed();
 }
 
-/** Starts beside the panels on the left instead of under them, if they would hide any points. */
-function makeRoom({ view, grid, left, store }) {
-  if (view.width <= 720) {
-    view.inset.top = left.getBoundingClientRect().bottom + 20;
-    view.fit(false);
-  }
+/** Shows all points beside the panels on the left instead of under them, if these would hide any. */
+function makeRoom({ view, grid, store }) {
+  view.fit(false);
   if (view.width <= 1000) return;
-  const hides = [...left.children].some((element) => {
-    const box = element.getBoundingClientRect();
-    if (!box.width) return false;
-    return grid.countIn({ x0: view.toDataX(box.left), x1: view.toDataX(box.right), y0: view.toDataY(box.bottom), y1: view.toDataY(box.top) }) > store.n / 1000;
-  });
-  if (!hides) return;
+  // Where the header and the decoder's pane will be, in pixels.
+  const boxes = [[0, 0, 320, 130], ...(store.meta.decoder ? [[0, view.height - 225, 200, view.height]] : [])];
+  const hides = ([left, top, right, bottom]) => grid.countIn({ x0: view.toDataX(left), x1: view.toDataX(right), y0: view.toDataY(bottom), y1: view.toDataY(top) }) > store.n / 1000;
+  if (!boxes.some(hides)) return;
   view.inset.left = 326;
   view.fit(false);
 }
 
 /** Loads Plotly and makes the figure, which then draws small maps and carries the axes of all. */
 async function plot(map) {
-  const { store, view, paint } = map;
+  const { store, view } = map;
   await globalThis.latentviz.run("plotly");
   const mode = map.renderer === null ? "svg" : store.n <= PLOTLY_LIMIT ? "scattergl" : "axes";
   map.mode = mode;
-  const figure = makeFigure(byId("plot"), store, paint, mode);
+  const figure = makeFigure(byId("plot"), map, mode);
   await figure.create(view);
   map.figure = figure;
   if (mode === "svg" && figure.stride > 1) map.notice(`No WebGL here: a sample is drawn, 1 in ${figure.stride} of ${store.n.toLocaleString("en")} points.`);
   else if (mode === "svg") map.notice("No WebGL here: the points are drawn as SVG.");
-  if (mode === "scattergl") {
-    map.renderer = null;
-    byId("points").hidden = true;
-    byId("points").getContext("webgl2").getExtension("WEBGL_lose_context")?.loseContext();
-  }
-  figure.draw(view);
+  map.recoloured = false;
+  if (mode !== "svg") showFigure(mode === "scattergl");
   map.timings.plot = performance.now();
   document.documentElement.dataset.ready = mode;
 }

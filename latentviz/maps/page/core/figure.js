@@ -1,14 +1,16 @@
-// The Plotly figure: one trace a cluster, noise first and grey. It draws small maps, and holds the axes of all.
+// The Plotly figure: one trace a cluster, noise first and grey. It shows small maps at rest, holds the axes of all,
+// and draws a sample where there is no WebGL.
 
-import { FAINT, SHOWN, pointOpacity, pointRadius } from "./paint.js";
+import { FAINT, SHOWN, faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 
-// Up to here a scattergl figure follows the hand; above, our own WebGL2 layer draws and the traces rest.
+// Up to here the figure takes over from our own WebGL2 layer once the map rests; above, its traces stay undrawn.
+// It never follows the hand: a frame of scattergl costs 50 times one of the layer, however few the points.
 export const PLOTLY_LIMIT = 20000;
 // Without WebGL the points are SVG elements, and a browser bears no more of them.
 export const SVG_LIMIT = 4000;
 
 /** Returns the renderer that shows the points through Plotly: as scattergl, as an SVG sample, or not at all. */
-export function makeFigure(element, store, paint, mode) {
+export function makeFigure(element, { store, paint, state }, mode) {
   const { Plotly } = globalThis;
   const stride = mode === "svg" ? Math.max(1, Math.ceil(store.n / SVG_LIMIT)) : 1;
   let drawn = null;
@@ -16,6 +18,7 @@ export function makeFigure(element, store, paint, mode) {
   let following = false;
 
   function traces(view) {
+    size = pointRadius(paint.shown || store.n, view);
     return store.groups.map((cluster, g) => {
       const rows = [];
       for (let i = cluster.start; i < cluster.start + cluster.size; i += stride) rows.push(i);
@@ -39,14 +42,15 @@ export function makeFigure(element, store, paint, mode) {
   function marker(rows, view) {
     const { rgba, level } = paint;
     const colour = (i) => `rgb(${rgba[4 * i]},${rgba[4 * i + 1]},${rgba[4 * i + 2]})`;
-    const opacity = pointOpacity(store.n, view);
-    const alpha = (i) => (level[i] === SHOWN ? (opacity * rgba[4 * i + 3]) / 255 : level[i] === FAINT ? 0.14 : 0);
+    const opacity = pointOpacity(paint.shown || store.n, view);
+    const faint = faintOpacity(store.n, view);
+    const alpha = (i) => (rgba[4 * i + 3] / 255) * (level[i] === SHOWN ? opacity : level[i] === FAINT ? faint : 0);
     const one = rows.every((i) => colour(i) === colour(rows[0]) && alpha(i) === alpha(rows[0]));
     return {
-      size: 2 * size,
+      size: 2 * size - (size > 5 ? 1.2 : 0),
       color: one ? colour(rows[0]) : rows.map(colour),
       opacity: one ? alpha(rows[0]) : rows.map(alpha),
-      line: { width: 0 },
+      line: { width: size > 5 ? 1 : 0, color: state.values.dark ? "#0e1014" : "#ffffff" },
     };
   }
 
@@ -71,7 +75,6 @@ export function makeFigure(element, store, paint, mode) {
     stride,
     /** Makes the figure; what moves its axes from outside, such as `Plotly.relayout`, moves the map. */
     async create(view) {
-      size = pointRadius(store.n, view);
       await Plotly.newPlot(element, traces(view), layout(view), { displayModeBar: false, showSendToCloud: false, displaylogo: false, responsive: false, scrollZoom: false, doubleClick: false });
       drawn = { ...view };
       element.on("plotly_relayout", (change) => {
@@ -81,22 +84,18 @@ export function makeFigure(element, store, paint, mode) {
         view.set((xaxis.range[0] + xaxis.range[1]) / 2, (yaxis.range[0] + yaxis.range[1]) / 2, view.width / (xaxis.range[1] - xaxis.range[0]));
       });
     },
-    async recolour(view) {
-      if (mode !== "axes") await Plotly.react(element, traces(view), layout(view));
-    },
-    /** Brings the axes to the view; while the hand moves a map that WebGL2 draws, they wait. */
-    async draw(view) {
-      if (following || (mode === "axes" && view.moving)) return;
+    /** Brings the figure to the view, and with `recoloured` the traces to the colours. */
+    async draw(view, recoloured) {
+      if (following) return;
       following = true;
+      let anew = recoloured && mode !== "axes";
       do {
         drawn = { x: view.x, y: view.y, scale: view.scale, width: view.width, height: view.height };
-        const radius = pointRadius(store.n, view);
         const { x, y } = view.ranges();
-        const change = { "xaxis.range": x, "yaxis.range": y, width: view.width, height: view.height };
-        if (mode !== "axes" && Math.abs(radius / size - 1) > 0.15) {
-          size = radius;
-          await Plotly.update(element, { "marker.size": 2 * size }, change);
-        } else await Plotly.relayout(element, change);
+        anew ||= mode !== "axes" && Math.abs(pointRadius(paint.shown || store.n, view) / size - 1) > 0.08;
+        if (anew) await Plotly.react(element, traces(view), layout(view));
+        else await Plotly.relayout(element, { "xaxis.range": x, "yaxis.range": y, width: view.width, height: view.height });
+        anew = false;
       } while (["x", "y", "scale", "width", "height"].some((key) => drawn[key] !== view[key]));
       following = false;
     },

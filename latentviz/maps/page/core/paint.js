@@ -80,3 +80,8 @@ export function pointOpacity(n, view) {
   const base = n > 300000 ? 0.5 : n > 30000 ? 0.68 : n > 5000 ? 0.8 : 0.88;
   return Math.min(0.92, base * (view.scale / view.home) ** 0.15);
 }
+
+/** Returns how opaque points without emphasis are: paler the more of them lie in one place. */
+export function faintOpacity(n, view) {
+  return pointOpacity(n, view) * Math.min(1, 60 / Math.sqrt(n));
+}

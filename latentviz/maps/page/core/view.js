@@ -23,8 +23,15 @@ export function makeView(bounds) {
 
     /** Sets centre and scale within limits, ends a flight, and tells everybody in the next frame. */
     set(x, y, scale) {
-      cancelAnimationFrame(flight);
+      view.halt();
       view.place(x, y, scale);
+    },
+
+    /** Ends a flight where it is. */
+    halt() {
+      if (flight) view.moving = false;
+      cancelAnimationFrame(flight);
+      flight = 0;
     },
 
     place(x, y, scale) {
@@ -35,11 +42,14 @@ export function makeView(bounds) {
     },
 
     changed() {
-      if (frame) return;
-      frame = requestAnimationFrame(() => {
-        frame = 0;
-        for (const run of listeners) run(view);
-      });
+      frame ||= requestAnimationFrame(view.flush);
+    },
+
+    /** Draws what has changed, at once. */
+    flush() {
+      cancelAnimationFrame(frame);
+      frame = 0;
+      for (const run of listeners) run(view);
     },
 
     toScreenX: (x) => (x - view.x) * view.scale + view.width / 2,
@@ -81,12 +91,13 @@ export function makeView(bounds) {
 
     /** Moves to a place in a curve that never loses the overview; at once for readers who want no motion. */
     fly(target, milliseconds = 520) {
-      cancelAnimationFrame(flight);
+      view.halt();
       const scale = Math.min(target.scale ?? view.scale, view.home * 4000); // without one, only the place changes
       const from = { x: view.x, y: view.y, s: Math.log(view.scale) };
       const to = { x: target.x, y: target.y, s: Math.log(scale) };
       if (still.matches) return view.place(to.x, to.y, scale);
       const start = performance.now();
+      view.moving = true;
       const step = (now) => {
         const t = Math.min(1, (now - start) / milliseconds);
         const eased = t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2;
@@ -94,7 +105,8 @@ export function makeView(bounds) {
         // Position follows the scale, so that the target does not slide away while one zooms in on it.
         const turn = Math.abs(to.s - from.s) < 0.05 ? eased : (Math.exp(-from.s) - Math.exp(-s)) / (Math.exp(-from.s) - Math.exp(-to.s));
         view.place(from.x + (to.x - from.x) * turn, from.y + (to.y - from.y) * turn, Math.exp(s));
-        if (t < 1) flight = requestAnimationFrame(step);
+        view.moving = t < 1;
+        flight = t < 1 ? requestAnimationFrame(step) : 0;
       };
       flight = requestAnimationFrame(step);
       return undefined;

@@ -1,6 +1,6 @@
 // The points as one WebGL2 draw call: what keeps a million of them moving. Plotly's axes lie on top of it.
 
-import { pointOpacity, pointRadius } from "./paint.js";
+import { faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 
 const VERTEX = `#version 300 es
 in vec2 place;
@@ -27,14 +27,14 @@ void main() {
   float from = length(gl_PointCoord - 0.5) * size;
   float cover = clamp(size * 0.5 - from, 0.0, 1.0);
   if (cover <= 0.0) discard;
-  float rim = clamp(from - size * 0.5 + 1.9, 0.0, 1.0) * smoothstep(7.0, 12.0, size) * step(0.5, tint.a);
+  float rim = clamp(from - size * 0.5 + 1.9, 0.0, 1.0) * smoothstep(9.0, 11.0, size) * step(0.5, tint.a);
   float alpha = tint.a * opacity * cover;
   pixel = vec4(mix(tint.rgb, paper, rim * 0.8) * alpha, alpha);
 }`;
 
 /** Returns a renderer of the points on a canvas, or null where the browser has no WebGL2. */
 export function makeWebgl(canvas, store, paint, state) {
-  const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, preserveDrawingBuffer: true, powerPreference: "high-performance" });
+  const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, powerPreference: "high-performance" });
   if (!gl) return null;
   const program = linked(gl);
   const place = new Uint16Array(2 * store.n);
@@ -44,6 +44,8 @@ export function makeWebgl(canvas, store, paint, state) {
   }
   attribute(gl, program, "place", 2, gl.UNSIGNED_SHORT, place);
   const colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, paint.rgba);
+  const order = scattered(gl, store.n);
+  const pace = makePace();
   const uniform = (name) => gl.getUniformLocation(program, name);
   const at = Object.fromEntries(["scale", "shift", "size", "faint", "opacity", "paper"].map((name) => [name, uniform(name)]));
   gl.useProgram(program);
@@ -63,6 +65,7 @@ export function makeWebgl(canvas, store, paint, state) {
         canvas.width = width;
         canvas.height = height;
       }
+      const share = order ? pace(view.moving) : 1;
       gl.viewport(0, 0, width, height);
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT);
@@ -76,15 +79,45 @@ export function makeWebgl(canvas, store, paint, state) {
         gl.uniform1f(at.faint, faint);
         // What is faint keeps the size it has among all, and is the paler the more of it lies in one place.
         const count = faint ? store.n : paint.shown || store.n;
-        gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(count, view) * ratio));
-        gl.uniform1f(at.opacity, pointOpacity(count, view) * (faint ? Math.min(1, 60 / Math.sqrt(store.n)) : 1));
-        gl.drawArrays(gl.POINTS, 0, store.n);
+        gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(count, view) * ratio) * Math.min(1.6, 1 / Math.sqrt(share)));
+        gl.uniform1f(at.opacity, faint ? faintOpacity(count, view) : pointOpacity(count, view));
+        if (share < 1) gl.drawElements(gl.POINTS, Math.ceil(share * store.n), gl.UNSIGNED_INT, 0);
+        else gl.drawArrays(gl.POINTS, 0, store.n);
       }
     },
     /** Waits until the picture is on the screen; what a benchmark times. */
     finish() {
       gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     },
+  };
+}
+
+/** Uploads an order of the points of which every beginning is spread evenly over all; null for few points. */
+function scattered(gl, n) {
+  if (n < 50000) return null;
+  const gcd = (a, b) => (b ? gcd(b, a % b) : a);
+  let step = Math.floor(n * 0.6180339887);
+  while (gcd(step, n) !== 1) step++;
+  const order = new Uint32Array(n);
+  for (let k = 1; k < n; k++) order[k] = (order[k - 1] + step) % n;
+  const buffer = gl.createBuffer();
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
+  gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
+  return buffer;
+}
+
+/** Returns which share of the points to draw: all at rest; while the map moves, as many as the machine keeps up with. */
+function makePace() {
+  let share = 1;
+  let last = 0;
+  return (moving) => {
+    const now = performance.now();
+    const gap = now - last;
+    last = now;
+    if (!moving) return 1;
+    if (gap > 45 && gap < 2000) share = Math.max(0.03, share * Math.max(0.4, 32 / gap));
+    else if (gap < 24) share = Math.min(1, share * 1.15);
+    return share;
   };
 }
 

@@ -52,7 +52,10 @@ export function keyboard(map) {
     else if (values.isolated.size) state.set({ isolated: new Set() });
   }
 
+  // The map's frame is shown to those who come to it by Tab.
+  document.addEventListener("pointerdown", () => document.documentElement.classList.remove("tabbed"));
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Tab") document.documentElement.classList.add("tabbed");
     if (event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
     if (event.target.closest?.("input, select, textarea")) return;
     if (event.key === "Enter" && event.target !== map.surface) return;

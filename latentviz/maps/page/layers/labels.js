@@ -14,7 +14,7 @@ export function labels(map) {
   const marks = store.groups.filter(({ id }) => id >= 0).map((cluster) => {
     const text = el("span", {});
     const box = el("div", { className: "label", dir: "auto" }, text);
-    const size = 11.5 + 5 * Math.sqrt(cluster.size / largest);
+    const size = (view.width < 720 ? 10 : 11.5) + (view.width < 720 ? 3 : 5) * Math.sqrt(cluster.size / largest);
     box.style.fontSize = `${size.toFixed(1)}px`;
     box.style.setProperty("--ink", cluster.colour);
     holder.append(box);

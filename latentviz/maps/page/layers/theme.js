@@ -1,12 +1,14 @@
 // Light or dark: as the system prefers, until the reader chooses.
 
+import { prefersDark } from "../core/app.js";
+
 /** Keeps `data-theme` on the page and `dark` in the state. */
 export function theme(map) {
   const { state } = map;
   const system = matchMedia("(prefers-color-scheme: dark)");
-  let chosen = map.store.meta.options?.theme ?? "auto";
+  let chosen = map.store.meta.options.theme ?? "auto";
   const apply = () => {
-    const dark = chosen === "auto" ? system.matches : chosen === "dark";
+    const dark = prefersDark(chosen);
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     state.set({ dark });
   };

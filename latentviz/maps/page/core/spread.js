@@ -1,0 +1,49 @@
+// Picks items that can be shown large because there is room for them, the most typical first, and keeps the choice.
+
+import { SHOWN } from "./paint.js";
+
+/** Returns `pick(width, height, has)`: the shown points to draw boxes of that size around, none over another. */
+export function makeSpread(map) {
+  const { store, view, grid, paint } = map;
+  // A fixed order, so that the same items stay as one moves: members before noise, then as if by lot.
+  const lot = (i) => ((i * 2654435761) >>> 0) / 2 ** 32;
+  const rank = (i) => (i < store.noise ? 2 : 0) + (1 - store.probability(i)) + lot(i) * 0.5;
+  let chosen = [];
+  let key = "";
+
+  /** Takes, of every cell of a grid that is fixed to the data, the first item by rank; cells halve as one zooms in. */
+  function choose(width, height, has) {
+    const level = Math.floor(Math.log2(view.scale / view.home) * 2) / 2;
+    const unit = 1 / (view.home * 2 ** level);
+    const box = { x0: view.toDataX(-width), x1: view.toDataX(view.width + width), y0: view.toDataY(view.height + height), y1: view.toDataY(-height) };
+    const column = (x) => Math.floor(x / (width * unit));
+    const line = (y) => Math.floor(y / (height * unit));
+    const next = [level, column(box.x0), line(box.y0), column(box.x1), line(box.y1), paint.version].join();
+    if (next === key) return;
+    key = next;
+    chosen = [];
+    if (grid.countIn(box) > 60000) return;
+    const best = new Map();
+    grid.eachIn(box, (i) => {
+      if (paint.level[i] !== SHOWN || !has(i)) return;
+      const cell = column(store.x[i]) * 1000003 + line(store.y[i]);
+      const other = best.get(cell);
+      if (other === undefined || rank(i) < rank(other)) best.set(cell, i);
+    });
+    chosen = [...best.values()].sort((a, b) => rank(a) - rank(b));
+  }
+
+  return (width, height, has) => {
+    choose(width, height, has);
+    const taken = [];
+    for (const i of chosen) {
+      const px = view.toScreenX(store.x[i]);
+      const py = view.toScreenY(store.y[i]);
+      if (px < -width || py < -height || px > view.width + width || py > view.height + height) continue;
+      if (taken.some((other) => Math.abs(other.px - px) < width && Math.abs(other.py - py) < height)) continue;
+      taken.push({ i, px, py });
+      if (taken.length >= 500) break;
+    }
+    return taken;
+  };
+}
