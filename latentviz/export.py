@@ -91,9 +91,8 @@ def export(run: Run, *, onnx: bool = False, safetensors: bool = False, force: bo
         described["onnx"] = {
             "opset": OPSET,
             "encoder": {"x": ["batch", *x.shape[1:]], "mu": ["batch", vae.latent_dim],
-                        "logvar": ["batch", vae.latent_dim], "dtype": str(x.dtype).removeprefix("torch."),
-                        "range": [round(float(x.min()), 4), round(float(x.max()), 4)]},
-            "decoder": {"z": ["batch", vae.latent_dim]}}
+                        "logvar": ["batch", vae.latent_dim], "dtype": str(x.dtype).removeprefix("torch.")},
+            "decoder": {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}}
     if safetensors:
         write_safetensors(vae, run)
         described["safetensors"] = {"tensors": len(vae.state_dict())}

@@ -100,8 +100,15 @@ def choose_plan(lookup: Lookup, way: dict[str, Any], *, n: int, seed: int, steps
     if sampler != "prior" and name != "prior":
         raise ConfigError(f"--sampler {sampler}: is for fresh draws; it cannot go with --{name}")
     options = Options(n, steps, spread, sampler, np.random.default_rng(seed))
-    asked = {"way": name, "asked": value, "sampler": sampler} if name == "prior" else {"way": name, "asked": value}
+    asked = {"way": name, "asked": _plain(value), **({"sampler": sampler} if name == "prior" else {})}
     return WAYS[name](lookup, value, options), asked
+
+
+def _plain(value: Any) -> Any:
+    """Returns what was asked as JSON can hold it; paths become texts."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
 @torch.inference_mode()

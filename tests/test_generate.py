@@ -141,7 +141,7 @@ def test_reconstructions_of_items_and_of_a_file(mapped: Path, tmp_path: Path, ca
     run = Run.open(mapped)
     image = np.load(run.cache / "images.npy")[9, 0]
     Image.fromarray(image).resize((24, 16)).convert("RGB").save(tmp_path / "nine.png")
-    made = lv.generate(mapped, reconstruct=["9", str(tmp_path / "nine.png")])
+    made = lv.generate(mapped, reconstruct=["9", tmp_path / "nine.png"])
     assert np.array_equal(made.z[0], run.mu()[9])
     said = capsys.readouterr().err
     assert "resized from 16×24 to the 8×8 pixels of the run" in said

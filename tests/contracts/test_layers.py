@@ -48,15 +48,9 @@ def test_a_misspelt_setting_is_told_without_loading_torch() -> None:
     ("neighbours", {"torch", "umap", "plotly", "hdbscan"}),
     ("fit", {"umap", "hdbscan", "plotly", "datasets"}),  # and with it elbo, vae and encode
     ("maps", {"torch", "umap", "hdbscan"}),
-    ("recommend", {"torch", "umap", "hdbscan", "plotly", "sklearn", "pandas"}),
-    ("plans", {"torch", "umap", "hdbscan", "plotly", "sklearn"}),
-    ("layout", {"torch", "umap", "hdbscan", "plotly", "sklearn"}),
-    ("membership", {"torch", "umap", "hdbscan", "plotly", "sklearn"}),
-    ("modalities.image.show", {"torch", "umap", "hdbscan", "plotly", "sklearn"}),
-    ("modalities.image.new", {"torch", "umap", "hdbscan", "plotly", "sklearn"}),
-    ("generate", {"umap", "hdbscan", "plotly", "datasets"}),
-    ("placing", {"umap", "hdbscan", "datasets"}),
-    ("export", {"umap", "hdbscan", "plotly", "onnx", "safetensors"}),
+    ("recommend, latentviz.plans, latentviz.layout, latentviz.membership, latentviz.modalities.image.show, "
+     "latentviz.modalities.image.new", {"torch", "umap", "hdbscan", "plotly", "sklearn", "pandas"}),
+    ("generate, latentviz.placing, latentviz.export", {"umap", "hdbscan", "plotly", "datasets", "onnx"}),
 ])
 def test_each_layer_loads_no_other_s_heavy_library(module: str, unwanted: set[str]) -> None:
     assert not loaded(f"import latentviz.{module}") & unwanted
