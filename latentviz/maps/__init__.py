@@ -1,7 +1,8 @@
 """Maps: points, clusters and what they stand for, as an interactive HTML file, as pictures, as a Plotly figure."""
 
 from latentviz.maps.data import MapData
-from latentviz.maps.decoder import DecoderData, Layer, decoder_data
+from latentviz.maps.decoder import DecoderData, Layer
+from latentviz.maps.export import decoder_data
 from latentviz.maps.figure import figure
 from latentviz.maps.html import write_map
 from latentviz.maps.layers import LAYERS

@@ -57,25 +57,6 @@ class DecoderData:
     grid_texts: Sequence[str] | None = None
 
 
-def decoder_data(net: Any, decode: Callable[[np.ndarray], np.ndarray], mu: np.ndarray, points: np.ndarray,
-                 shape: tuple[int, int, int]) -> DecoderData:
-    """Returns the decoder of images for the page: its weights, or where the page cannot run it, a pre-decoded grid.
-
-    Args:
-        net: PyTorch's module from z (b, d) to logits (b, c, h, w); `decode` is the sigmoid of it.
-        decode: z, float32 (b, d) → the mean of p(x|z), (b, c, h, w) in [0, 1].
-        mu: float32 (n, d).
-        points: float32 (n, 2).
-        shape: (c, h, w).
-    """
-    layers = network_layers(net)
-    if layers is not None and cost(layers, mu.shape[1]) <= PAGE_LIMIT:
-        return DecoderData(mu, shape, [*layers, Layer("sigmoid"), Layer("reshape", {"shape": list(shape)})])
-    pictures = np.concatenate([decode(part) for part in np.array_split(grid_latents(points, mu), 16)])
-    steps = np.rint(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
-    return DecoderData(mu, shape, grid=steps.reshape(GRID_SIDE, GRID_SIDE, *shape))
-
-
 def network_layers(net: Any) -> list[Layer] | None:
     """Returns a PyTorch module as plain layers, or None where it holds something that the page cannot run."""
     kind = type(net).__name__

@@ -124,7 +124,7 @@ def test_many_weights_travel_as_bytes(open_map, make_data, monkeypatch, network,
 
 
 def test_a_pre_decoded_grid_stands_in_for_networks_the_page_cannot_run(open_map, make_data, monkeypatch, network):
-    monkeypatch.setattr("latentviz.maps.decoder.PAGE_LIMIT", 10)
+    monkeypatch.setattr("latentviz.maps.export.PAGE_LIMIT", 10)
     net, decode = network
     plain = make_data()
     data = make_data(decoder=decoder_data(net, decode, latents(plain.points), plain.points, (1, 12, 12)))
@@ -452,5 +452,5 @@ def test_layer_types_are_plain(network):
     layers = decoder_data(net, decode, np.zeros((3, D), np.float32), np.zeros((3, 2)), (1, 12, 12)).layers
     assert [layer.type for layer in layers] == [
         "linear", "silu", "linear", "silu", "reshape", "conv_transpose2d", "affine", "silu", "conv2d", "leaky_relu",
-        "conv_transpose2d", "sigmoid", "reshape"]
+        "conv_transpose2d", "reshape", "sigmoid"]
     assert all(isinstance(layer, Layer) for layer in layers)

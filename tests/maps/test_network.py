@@ -1,0 +1,61 @@
+"""Networks as plain layers: NumPy's, PyTorch's and what is exported agree."""
+
+import numpy as np
+import pytest
+
+from latentviz.maps import decoder_data
+from latentviz.maps.decoder import network_layers
+from latentviz.maps.decoding import pack_latents
+from latentviz.maps.network import forward
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+@pytest.mark.parametrize("activation", [nn.SiLU, nn.ReLU, nn.GELU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.Softplus])
+def test_numpy_agrees_with_pytorch(activation):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Linear(5, 24), activation(), nn.Dropout(), nn.Unflatten(1, (6, 2, 2)), nn.Upsample(scale_factor=2),
+        nn.Conv2d(6, 4, (3, 2), stride=(1, 2), padding=(1, 0), bias=False), nn.BatchNorm2d(4), activation(),
+        nn.ConvTranspose2d(4, 3, (3, 4), stride=2, padding=1, output_padding=(1, 0)), nn.Flatten(), nn.Sigmoid()).eval()
+    z = torch.randn(4, 5)
+    layers = network_layers(net)
+    with torch.no_grad():
+        assert np.allclose(forward(layers, z.numpy()), net(z).numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("logits", [True, False])
+def test_a_missing_sigmoid_is_found(logits):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 4), nn.Unflatten(1, (1, 2, 2)))
+
+    def decode(z):
+        with torch.no_grad():
+            out = net(torch.as_tensor(z))
+        return (out.sigmoid() if logits else out).numpy()
+
+    mu = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    data = decoder_data(net, decode, mu, mu[:, :2], (1, 2, 2))
+    assert [layer.type for layer in data.layers][4:] == ["reshape"] + ["sigmoid"] * logits
+    assert np.allclose(forward(data.layers, mu), decode(mu), atol=1e-5)
+
+
+def test_what_the_page_cannot_run_becomes_a_grid():
+    net = nn.Sequential(nn.Linear(2, 4), nn.PReLU(), nn.Unflatten(1, (1, 2, 2)))
+    mu = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    data = decoder_data(net, lambda z: np.zeros((len(z), 1, 2, 2)), mu, mu, (1, 2, 2))
+    assert data.layers == ()
+    assert data.grid.shape == (40, 40, 1, 2, 2)
+    # A decoder that draws something other than its layers say is not trusted either.
+    plain = nn.Sequential(nn.Linear(2, 4), nn.Unflatten(1, (1, 2, 2)))
+    assert decoder_data(plain, lambda z: np.full((len(z), 1, 2, 2), 0.7), mu, mu, (1, 2, 2)).layers == ()
+
+
+def test_latents_keep_to_their_budget():
+    mu = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
+    mu[:, 20:] *= 1e-3  # collapsed dimensions cost next to nothing
+    fine, meta = pack_latents(mu, 100 * len(mu))
+    coarse, rough = pack_latents(mu, 14 * len(mu))
+    assert len(coarse) <= 14 * len(mu) < len(fine) < 30 * len(mu)
+    assert meta["step"] < rough["step"] < 1
