@@ -49,7 +49,8 @@ def test_a_misspelt_setting_is_told_without_loading_torch() -> None:
     ("fit", {"umap", "hdbscan", "plotly", "datasets"}),  # and with it elbo, vae and encode
     ("maps", {"torch", "umap", "hdbscan"}),
     ("recommend, latentviz.plans, latentviz.layout, latentviz.membership", {"torch", "umap", "hdbscan", "sklearn"}),
-    ("modalities.image.show, latentviz.modalities.image.new", {"torch", "umap", "hdbscan", "plotly", "sklearn", "pandas"}),
+    ("modalities.image.show, latentviz.modalities.image.new",
+     {"torch", "umap", "hdbscan", "plotly", "sklearn", "pandas"}),
     ("generate, latentviz.placing, latentviz.export", {"umap", "hdbscan", "plotly", "datasets", "onnx"}),
 ])
 def test_each_layer_loads_no_other_s_heavy_library(module: str, unwanted: set[str]) -> None:
