@@ -163,14 +163,18 @@ def open_page(browser: Any, path: Path) -> tuple[Any, float, list[str]]:
     page.set_default_timeout(WAIT)
     start = time.perf_counter()
     page.goto(path.as_uri(), wait_until="commit")
-    while not coloured(page.screenshot(clip={"x": 400, "y": 150, "width": 600, "height": 600})):
+    while not shows_points(page):
         if time.perf_counter() - start > WAIT / 1000:
             raise TimeoutError(f"{path}: no points to be seen after {WAIT / 1000:.0f} s")
     return page, time.perf_counter() - start, asked
 
 
-def coloured(png: bytes) -> bool:
-    """Returns whether a picture has more than 200 pixels that are not grey."""
+def shows_points(page: Any) -> bool:
+    """Returns whether the middle of the page has more than 200 pixels that are not grey."""
+    try:
+        png = page.screenshot(clip={"x": 400, "y": 150, "width": 600, "height": 600})
+    except Exception:  # noqa: BLE001 - playwright's, while the page is too busy for a picture
+        return False
     with Image.open(io.BytesIO(png)) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     return int(np.count_nonzero(np.ptp(pixels, axis=2) > 40)) > 200

@@ -13,17 +13,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Evaluation, Result, cluster, evaluate, fit, redraw
+    from latentviz.api import Evaluation, Result, cluster, encode, evaluate, export, fit, generate, redraw
     from latentviz.run import Run
 
 # Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that a training beside
 # another busy program is not many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__all__ = ["Evaluation", "Result", "Run", "cluster", "evaluate", "fit", "redraw"]
-
-_HOMES = {**dict.fromkeys(["Evaluation", "Result", "cluster", "evaluate", "fit", "redraw"], "latentviz.api"),
-          "Run": "latentviz.run"}
+_VERBS = ("cluster", "encode", "evaluate", "export", "fit", "generate", "redraw")
+_HOMES = {**dict.fromkeys(["Evaluation", "Result", *_VERBS], "latentviz.api"), "Run": "latentviz.run"}
+__all__ = ["Evaluation", "Result", "Run", "cluster", "encode", "evaluate", "export", "fit", "generate", "redraw"]
 
 
 class _Package(ModuleType):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,10 @@ from latentviz.config import ClusterConfig, MapSection, changes, merge, read_yam
 from latentviz.errors import RunError
 from latentviz.run import ClusterFolder, Run, check_name
 from latentviz.sources import load_config
+
+if TYPE_CHECKING:
+    from latentviz.generate import Generated
+    from latentviz.placing import Placed
 
 
 def _settings(sections: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,3 +221,57 @@ def evaluate(run: "Run | str | os.PathLike[str] | None" = None, *, name: str | N
     figures = appraise(opened, name)
     place = opened if figures["clustering"] is None else opened.clustering(figures["clustering"])
     return Evaluation(figures, place.evaluation_report, place.evaluation_file)
+
+
+def generate(run: "Run | str | os.PathLike[str] | None" = None, *, outputs: "str | os.PathLike[str]" = "outputs",
+             **options: Any) -> "Generated":
+    """Decodes new items from a run's latent space, and writes them to `generated/<name>/`.
+
+    Args:
+        run: a run, its name or its path; the newest by default.
+        outputs: folder of the runs.
+        **options: as `latentviz.generate.generate` takes them: nothing for fresh draws, or one of cluster=3,
+            between=("a", "b"), at=(1.5, -2), like="a", vector="a - b + c", reconstruct=["a"], traverse=True,
+            manifold=20; and n, seed, steps, spread, sampler, name.
+
+    Raises:
+        LatentvizError: an item or cluster is not there, or the run cannot give what is asked.
+    """
+    from latentviz.generate import generate as draw
+
+    return draw(Run.open(run, outputs), **options)
+
+
+def encode(run: "Run | str | os.PathLike[str] | None", data: "str | os.PathLike[str]", *,
+           outputs: "str | os.PathLike[str]" = "outputs", **options: Any) -> "Placed":
+    """Places new data on a run's map with the frozen model, and writes `encoded/<name>/`.
+
+    Args:
+        run: a run, its name or its path; None: the newest.
+        data: whatever `fit` reads: a folder, a file, `hf:NAME`.
+        outputs: folder of the runs.
+        **options: as `latentviz.placing.encode` takes them: clustering, name, force.
+
+    Raises:
+        LatentvizError: the data cannot be read, or the run has no such clustering.
+    """
+    from latentviz.placing import encode as place
+
+    return place(Run.open(run, outputs), os.fspath(data), **options)
+
+
+def export(run: "Run | str | os.PathLike[str] | None" = None, *, outputs: "str | os.PathLike[str]" = "outputs",
+           **options: Any) -> list[Path]:
+    """Writes a run's encoder and decoder for other programs, and returns the files.
+
+    Args:
+        run: a run, its name or its path; the newest by default.
+        outputs: folder of the runs.
+        **options: as `latentviz.export.export` takes them: onnx, safetensors, force.
+
+    Raises:
+        LatentvizError: a package is missing, or the files are there already.
+    """
+    from latentviz.export import export as write
+
+    return write(Run.open(run, outputs), **options)

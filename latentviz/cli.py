@@ -11,6 +11,7 @@ from latentviz.errors import LatentvizError
 Parser = argparse.ArgumentParser
 SETTINGS = "settings, such as model.latent_dim=16"
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
+SPOT = re.compile(r"-[\d.eE+-]+,[\d.eE+-]+$")  # whose sign argparse would take for an option's
 
 
 class Command(NamedTuple):
@@ -61,6 +62,68 @@ def _config(parser: Parser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=SETTINGS)
 
 
+def _run(parser: Parser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or path (default: the newest)")
+    _outputs(parser)
+
+
+def _named(parser: Parser, group: str) -> None:
+    parser.add_argument("--clustering", default="default", metavar="NAME", help="whose clusters and map are meant")
+    parser.add_argument("--name", help=f"name of the folder in {group}/ (default: from what is asked)")
+
+
+def _generate(parser: Parser) -> None:
+    _run(parser)
+    ways = parser.add_argument_group("what to draw: fresh draws, or one of").add_mutually_exclusive_group()
+    ways.add_argument("--cluster", type=int, metavar="K", help="draws from that cluster's aggregated posterior")
+    ways.add_argument("--between", nargs=2, metavar=("A", "B"), help="the way from A to B: items, or cluster:3")
+    ways.add_argument("--at", metavar="X,Y", help="a spot of the map")
+    ways.add_argument("--like", metavar="ITEM", help="draws around an item's posterior")
+    ways.add_argument("--vector", metavar='"A - B + C"', help="a sum of items or clusters")
+    ways.add_argument("--reconstruct", nargs="+", metavar="ITEM", help="items, encoded and decoded")
+    ways.add_argument("--traverse", action="store_true", help="each active unit walked from −3 to 3")
+    ways.add_argument("--manifold", type=int, metavar="G", help="a G×G grid over a latent of 2 dimensions")
+    parser.add_argument("--n", type=int, default=64, help="how many, where they are drawn (default: 64)")
+    parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
+    parser.add_argument("--steps", type=int, default=9, help="of --between and --traverse (default: 9)")
+    parser.add_argument("--spread", type=float, default=1.0, help="of --like, in posterior deviations (default: 1)")
+    parser.add_argument("--sampler", default="prior", help="of fresh draws: prior, gmm or kde (default: prior)")
+    _named(parser, "generated")
+    parser.add_argument("--force", action="store_true", help="replace an earlier result of this name")
+    parser.add_argument("--json", action="store_true", help="print what generated.json holds")
+
+
+def _recommend(parser: Parser) -> None:
+    parser.usage = "%(prog)s [options] [RUN] ITEM [ITEM ...]"
+    parser.add_argument("items", nargs="+", metavar="[RUN] ITEM",
+                        help="a run (default: the newest), then items: ids, row numbers, files, texts in quotes")
+    _outputs(parser)
+    parser.add_argument("-k", type=int, default=10, help="how many (default: 10)")
+    parser.add_argument("--not", nargs="+", dest="disliked", default=[], metavar="ITEM", help="keep away from these")
+    parser.add_argument("--metric", default="cosine", help="cosine or euclidean (default: cosine)")
+    parser.add_argument("--diverse", type=float, default=0.0, metavar="λ",
+                        help="0 to 1: how much results should differ (default: 0)")
+    parser.add_argument("--where", metavar="CONDITION", help="only items that fulfil it, as in \"cluster == 3\"")
+    parser.add_argument("--on", default="content", help="content: the contrasted part of μ; all: every dimension")
+    _named(parser, "recommended")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of the table")
+
+
+def _encode(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run's name or path")
+    parser.add_argument("data", metavar="DATA", help="a folder, a file, or hf:NAME")
+    _outputs(parser)
+    _named(parser, "encoded")
+    parser.add_argument("--force", action="store_true", help="replace an earlier result of this name")
+
+
+def _export(parser: Parser) -> None:
+    _run(parser)
+    parser.add_argument("--onnx", action="store_true", help="encoder.onnx and decoder.onnx")
+    parser.add_argument("--safetensors", action="store_true", help="model.safetensors: the weights")
+    parser.add_argument("--force", action="store_true", help="replace earlier exports")
+
+
 def _nothing(parser: Parser) -> None:
     del parser
 
@@ -82,6 +145,22 @@ COMMANDS: dict[str, Command] = {
     "map": Command("draw the map of a clustering again, without clustering", _map, """\
   latentviz map                                     the newest run
   latentviz map cats title="My cats" theme=dark colour_by=label"""),
+    "generate": Command("draw new items with the decoder", _generate, """\
+  latentviz generate                                fresh draws from the newest run
+  latentviz generate cats --cluster 3 --n 16
+  latentviz generate cats --between tabby/7.jpg cluster:2 --steps 9
+  latentviz generate cats --at 1.5,-2               a spot of the map
+  latentviz generate cats --vector "a.jpg - b.jpg + c.jpg\""""),
+    "recommend": Command("find the items most like given ones", _recommend, """\
+  latentviz recommend cats tabby/7.jpg              an item of the run; a row number does as well
+  latentviz recommend cats ~/new.jpg -k 5           a new file
+  latentviz recommend cats 12 40 --not 7 --diverse 0.3 --where "cluster == 3 and label != 'dog'\""""),
+    "encode": Command("place new data on a run's map with the frozen model", _encode, """\
+  latentviz encode cats new-photos/
+  latentviz encode cats new-photos/ --name july"""),
+    "export": Command("write encoder and decoder for other programs", _export, """\
+  latentviz export cats --onnx
+  latentviz export cats --safetensors"""),
     "recipes": Command("list the recipes", _nothing, "  latentviz recipes"),
     "config": Command("print the config of a source with a comment a key", _config, """\
   latentviz config digits
@@ -103,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     epilog=f"examples:\n{COMMANDS[command].examples}",
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     COMMANDS[command].arguments(parser)
-    options = vars(parser.parse_intermixed_args(rest))
+    options = vars(parser.parse_intermixed_args(_join_spots(rest)))
     if "words" in options:
         options.update(_split(parser, options.pop("words")))
     from latentviz import commands
@@ -148,6 +227,21 @@ def _choose(words: list[str]) -> tuple[str, list[str]]:
         parser.exit(0)
     parser.parse_args(words)
     raise SystemExit(2)
+
+
+def _join_spots(words: Sequence[str]) -> list[str]:
+    """Returns the words with `--at -1,2` as `--at=-1,2`, which argparse would take for two options.
+
+    >>> _join_spots(["--at", "-1.5,2", "--n", "3"])
+    ['--at=-1.5,2', '--n', '3']
+    """
+    joined: list[str] = []
+    for word in words:
+        if SPOT.match(word) and joined and joined[-1] == "--at":
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _split(parser: Parser, words: Sequence[str]) -> dict[str, object]:

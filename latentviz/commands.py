@@ -6,12 +6,17 @@ from typing import Any
 
 from latentviz.config import parse_overrides
 from latentviz.errors import RunError
+from latentviz.log import say
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
 
 def _nested(overrides: Overrides) -> dict[str, Any]:
     return dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def fit(source: str, overrides: Overrides = (), *, run: str | None = None, outputs: str = "outputs",
@@ -61,6 +66,67 @@ def map(run: str | None = None, overrides: Overrides = (), *, name: str = "defau
     from latentviz.run import Run
 
     print(f"map {redraw_run(Run.open(run, outputs), _nested(overrides), name=name).map_file}")
+    return 0
+
+
+def generate(run: str | None = None, *, outputs: str = "outputs", json: bool = False, at: str | None = None,
+             **options: Any) -> int:
+    """Decodes what is asked for, and prints texts, the sheet's path, or with `json` all there is to know."""
+    from latentviz.generate import generate as draw
+    from latentviz.modalities import part
+    from latentviz.plans import parse_spot
+    from latentviz.run import Run
+
+    handle = Run.open(run, outputs)
+    made = draw(handle, at=None if at is None else parse_spot(at), **options)
+    if json:
+        _print_json({"folder": str(made.folder.path), **made.info})
+    else:
+        for line in part(str(handle.info()["kind"]), "show").lines(made.outputs):
+            print(line)
+        sheet = made.folder.path / made.info["sheet"][0]
+        print(f"{len(made.z)} output{'' if len(made.z) == 1 else 's'}, sheet {sheet}")
+    return 0
+
+
+def recommend(items: Sequence[str], *, name: str | None = None, outputs: str = "outputs", json: bool = False,
+              **options: Any) -> int:
+    """Prints the items most like the given ones as a table or as JSON, and writes their sheet."""
+    from latentviz.recommend import recommend as find
+    from latentviz.report import recommendation_table
+    from latentviz.run import Run
+
+    run, words = Run.open_first(items, outputs)
+    found = find(run, words, **options)
+    folder, files = found.save(name)
+    if json:
+        _print_json(found.rows)
+    else:
+        print(recommendation_table(found.rows))
+    for file in files:
+        say(f"sheet {folder.path / file}")
+    return 0
+
+
+def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> int:
+    """Places new data on a run's map, and prints what became of it and the map's path."""
+    from latentviz.placing import encode as place
+    from latentviz.report import encode_table
+    from latentviz.run import Run
+
+    placed = place(Run.open(run, outputs), data, **options)
+    print(encode_table(placed.info))
+    print(f"map {placed.folder.map_file}")
+    return 0
+
+
+def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> int:
+    """Writes encoder and decoder for other programs, and prints the files."""
+    from latentviz.export import export as write
+    from latentviz.run import Run
+
+    for file in write(Run.open(run, outputs), **options):
+        print(file)
     return 0
 
 

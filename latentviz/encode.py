@@ -1,8 +1,8 @@
 """From items to latents: μ and log σ² of every item, in item order, streamed to disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,44 @@ def encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu_file: Pa
             logvar[rows.start : rows.stop] = logvar_batch.float().cpu().numpy()
         mu.flush()
         logvar.flush()
+
+
+BATCH = 64  # of new items, always: a lone one is padded, since kernels round differently by the shape of a batch
+
+
+class Latents(NamedTuple):
+    """Where items lie in the latent space, row i for item i.
+
+    Attributes:
+        mu: float32 (n, d), the posterior means.
+        logvar: float32 (n, d), the posterior log-variances.
+        log_likelihood: float32 (n,), log p(x|z = μ) in nats; higher is better.
+    """
+
+    mu: np.ndarray
+    logvar: np.ndarray
+    log_likelihood: np.ndarray
+
+
+@torch.inference_mode()
+def posteriors(vae: VAE, stored: Sequence[Any] | np.ndarray, prepare: Callable[[Tensor], Tensor]) -> Latents:
+    """Returns the latents of items in memory; an item's do not depend on what else is in `stored`.
+
+    Args:
+        vae: the trained model; it is put into evaluation mode.
+        stored: n items as the data kind stores them, such as uint8 (c, h, w).
+        prepare: what turns a batch of them into the encoder's input.
+    """
+    vae.eval()
+    parts: list[list[np.ndarray]] = []
+    for start in range(0, len(stored), BATCH):
+        rows = np.asarray(stored[start : start + BATCH])
+        padded = np.concatenate([rows, np.repeat(rows[:1], BATCH - len(rows), axis=0)])
+        x = prepare(torch.from_numpy(padded).to(vae.device))
+        mu, logvar = vae.encode(x)
+        likelihood = vae.decoder(mu).log_prob(x)
+        parts.append([part[: len(rows)].float().cpu().numpy() for part in (mu, logvar, likelihood)])
+    return Latents(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def active_units(mu: np.ndarray, threshold: float = 0.01) -> int:

@@ -45,7 +45,20 @@ def neighbours(mu: np.ndarray, k: int, *, metric: str = "euclidean", seed: int =
 
 
 def exact_neighbours(vectors: np.ndarray, k: int) -> Neighbours:
-    """Returns the k nearest rows of each row of `vectors` (n, d) by Euclidean distance, itself first.
+    """Returns the k nearest rows of each row of `vectors` (n, d) by Euclidean distance, itself first."""
+    return _search(vectors, vectors, k, own=True)
+
+
+def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> Neighbours:
+    """Returns the k rows of `vectors` (n, d) nearest to each row of `queries` (m, d) by Euclidean distance, exact.
+
+    Of rows equally far the first comes first. What is found for a query does not depend on the other queries.
+    """
+    return _search(np.ascontiguousarray(queries, np.float32), np.ascontiguousarray(vectors, np.float32), k, own=False)
+
+
+def _search(queries: np.ndarray, vectors: np.ndarray, k: int, *, own: bool) -> Neighbours:
+    """Returns the k nearest rows of `vectors` for each query; with `own`, query i is row i and its own neighbour.
 
     A block of all distances comes from one matrix product. Its columns are looked at in chunks of 64: only the k
     chunks with the least minima can hold one of the k nearest, so that the costly selection sees a few hundred
@@ -53,38 +66,41 @@ def exact_neighbours(vectors: np.ndarray, k: int) -> Neighbours:
     """
     from threadpoolctl import threadpool_limits
 
-    n, _ = vectors.shape
+    n, m = len(vectors), len(queries)
     centred = vectors - vectors.mean(axis=0)
+    asked = centred if own else queries - vectors.mean(axis=0)
     chunks = -(-n // CHUNK)
     columns = np.zeros((chunks * CHUNK, vectors.shape[1]), np.float32)
     columns[:n] = centred
     offsets = np.full(chunks * CHUNK, np.inf, np.float32)
     offsets[:n] = np.einsum("ij,ij->i", centred, centred)
-    indices, distances = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
-    height = max(1, min(n, BLOCK_BYTES // (4 * len(columns))))
+    indices, distances = np.empty((m, k), np.int32), np.empty((m, k), np.float32)
+    height = max(1, min(m, BLOCK_BYTES // (4 * len(columns))))
     wanted = min(k + SPARE, n)
 
     def block(start: int) -> None:
-        rows = slice(start, min(start + height, n))
-        d = columns @ (-2 * centred[rows]).T  # (columns, rows): ‖y‖² − 2·x·y, which orders like ‖x − y‖²
+        rows = slice(start, min(start + height, m))
+        d = columns @ (-2 * asked[rows]).T  # (columns, rows): ‖y‖² − 2·x·y, which orders like ‖x − y‖²
         d += offsets[:, None]
-        own = np.arange(rows.start, rows.stop)
-        d[own, own - rows.start] = -np.inf
+        these = np.arange(rows.start, rows.stop)
+        if own:
+            d[these, these - rows.start] = -np.inf
         least = d.reshape(chunks, CHUNK, -1).min(axis=1).T  # (rows, chunks)
         kept = min(wanted, chunks)
         near = np.argpartition(least, kept - 1, axis=1)[:, :kept]  # (rows, kept)
-        candidates = (near[:, :, None] * CHUNK + np.arange(CHUNK)).reshape(len(own), -1)
+        candidates = (near[:, :, None] * CHUNK + np.arange(CHUNK)).reshape(len(these), -1)
         of = np.take_along_axis(d.T, candidates, axis=1)
         best = np.argpartition(of, wanted - 1, axis=1)[:, :wanted]
         best = np.take_along_axis(candidates, best, axis=1)  # (rows, wanted)
-        exact = np.sqrt(np.square(vectors[best] - vectors[rows, None]).sum(-1))
-        exact[best == own[:, None]] = -1  # an item is its own first neighbour, before its duplicates
+        exact = np.sqrt(np.square(vectors[best] - queries[rows, None]).sum(-1))
+        if own:
+            exact[best == these[:, None]] = -1  # an item is its own first neighbour, before its duplicates
         order = np.lexsort((best, exact), axis=1)[:, :k]
         indices[rows] = np.take_along_axis(best, order, axis=1)
         distances[rows] = np.take_along_axis(exact, order, axis=1).clip(0)
 
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(block, range(0, n, height)))
+        list(pool.map(block, range(0, m, height)))
     return Neighbours(indices, distances)
 
 

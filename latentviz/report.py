@@ -5,6 +5,8 @@ from typing import Any
 
 from latentviz.run import ClusterFolder, Run
 
+WIDEST = 60  # characters of a table's cell
+
 
 def _table(rows: Sequence[tuple[str, Any]]) -> str:
     width = max(len(name) for name, _ in rows)
@@ -82,3 +84,37 @@ def evaluation_table(figures: Mapping[str, Any]) -> str:
         if figures["labels"]["knn"]["in_mu"] is not None:
             rows.append(("kNN accuracy in μ", f"{figures['labels']['knn']['in_mu']:.3f}"))
     return "\n".join([*lines, _table(rows)])
+
+
+def encode_table(info: Mapping[str, Any]) -> str:
+    """Returns what became of new items: how many, where they went, how many are unlike all that is known."""
+    clusters = info["clusters"]
+    rows = [
+        ("items", f"{info['items']:,}"),
+        *([("left out, unreadable", f"{info['bad_items']:,}")] if info["bad_items"] else []),
+        ("clusters", ", ".join(f"{name}: {size:,}" for name, size in clusters.items()) or "none"),
+        ("noise", f"{info['noise'] / max(1, info['items']):.1%}"),
+        ("unlike the training data", f"{info['unlike']:,}"),
+        *_seconds(info["seconds"]),
+    ]
+    return "\n".join([_table(rows), info["thresholds"]["meaning"]])
+
+
+def recommendation_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns recommended items as a table, best first; columns that say nothing are left out."""
+    names = [name for name in ("rank", "id", "score", "cluster", "label", "source", "text")
+             if any(row.get(name) is not None for row in rows)]
+    if not rows:
+        return "no item"
+    cells = [names, *([_cell(name, row.get(name)) for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    numbers = {"rank", "score", "cluster"}
+    return "\n".join("  ".join(cell.rjust(width) if name in numbers else cell.ljust(width) for name, cell, width in
+                               zip(names, line, widths, strict=True)).rstrip() for line in cells)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.3f}" if name == "score" else " ".join(str(value).split())
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

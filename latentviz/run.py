@@ -12,17 +12,22 @@
                   clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
                                          map.html, map.png; evaluation.html, evaluation.json (last: done)
                   evaluation.{html,json} where `evaluate` found no clustering
+                  generated/<name>/      what the decoder drew, and generated.json with the z's (last)
+                  recommended/<name>/    a sheet of the items that were found, and recommended.json (last)
+                  encoded/<name>/        new items: points.parquet, mu.npy, logvar.npy, map.html, encode.json (last)
+                  exported/              encoder and decoder for other programs, export.json (last)
 """
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +35,9 @@ import pyarrow.parquet as pq
 
 from latentviz.config import ClusterConfig, Section, dump, read_yaml, validate
 from latentviz.errors import RunError, did_you_mean
+
+if TYPE_CHECKING:
+    from latentviz.recommend import Recommendation
 
 FORMAT_VERSION = 1
 
@@ -50,9 +58,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file in one step."""
+    """Writes a JSON file in one step; lists of numbers take one line each."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def check_name(option: str, name: str) -> None:
@@ -121,6 +131,11 @@ class Run:
     samples = property(lambda self: self.path / "samples")
     mu_file = property(lambda self: self.path / "mu.npy")
     logvar_file = property(lambda self: self.path / "logvar.npy")
+    exported = property(lambda self: self.path / "exported")
+    encoder_onnx = property(lambda self: self.exported / "encoder.onnx")
+    decoder_onnx = property(lambda self: self.exported / "decoder.onnx")
+    safetensors = property(lambda self: self.exported / "model.safetensors")
+    export_file = property(lambda self: self.exported / "export.json")
     evaluation_file = property(lambda self: self.path / "evaluation.json")
     evaluation_report = property(lambda self: self.path / "evaluation.html")
 
@@ -203,6 +218,22 @@ class Run:
             handle.check_format(handle.info())
         return handle
 
+    @classmethod
+    def open_first(cls, words: Sequence[str], outputs: str | os.PathLike[str] = "outputs"
+                   ) -> tuple[Self, Sequence[str]]:
+        """Returns the run that the first word names, and the words behind it; or the newest run, and all words.
+
+        Raises:
+            RunError: there is no run, or there are no words behind its name.
+        """
+        first = words[0]
+        if not any((folder / "config.yaml").is_file() for folder in (Path(outputs) / first, Path(first))):
+            return cls.open(None, outputs), words
+        run = cls.open(first, outputs)
+        if len(words) == 1:
+            raise RunError(f"{first}: a run; name items behind it, by id, row number or file")
+        return run, words[1:]
+
     def check_format(self, info: Mapping[str, Any]) -> None:
         """Raises a RunError if a newer latentviz wrote this run."""
         version = info.get("format_version")
@@ -273,6 +304,75 @@ class Run:
         """Returns the handle to `clusters/<name>/`."""
         return ClusterFolder(self, name)
 
+    @contextmanager
+    def adding(self, group: str, name: str | None, default: str, *, force: bool = False) -> Iterator["ResultFolder"]:
+        """Yields a folder to fill, which becomes `<group>/<name>/` in one step when it is left without an error.
+
+        Args:
+            group: generated, recommended or encoded.
+            name: as the user wants it; None: `default`, or `default-2` and so on, the first that is free.
+            default: what the result is called by itself.
+            force: replace an earlier result of this name.
+
+        Raises:
+            RunError: the name is taken or is no folder name, or the folder cannot be written.
+        """
+        parent = self.path / group
+        if name is None:
+            default = re.sub(r"[^\w-]+", "-", default).strip("-")[:60] or group
+            name, number = default, 1
+            while (parent / name).exists():
+                number += 1
+                name = f"{default}-{number}"
+        check_name("--name", name)
+        target = ResultFolder(parent / name)
+        if target.path.exists() and not force:
+            raise RunError(f"{target.path}: this name is taken; replace it with --force, or choose another --name")
+        temporary = ResultFolder(parent / f".{name}.{os.getpid()}-{secrets.token_hex(3)}.tmp", target.path)
+        try:
+            temporary.path.mkdir(parents=True)
+            yield temporary
+            if target.path.exists():
+                shutil.rmtree(target.path)
+            temporary.path.rename(target.path)
+        except OSError as error:
+            raise RunError(f"{target.path}: cannot be written ({error.strerror or error})") from None
+        finally:
+            shutil.rmtree(temporary.path, ignore_errors=True)
+
+    def recommend(self, items: Sequence[str | int], **options: Any) -> "Recommendation":
+        """Returns the items whose μ are most like those of `items`; `latentviz.recommend.recommend` says how."""
+        from latentviz.recommend import recommend
+
+        return recommend(self, items, **options)
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """A handle to what a command adds under a name: `generated/<name>/`, `recommended/<name>/`, `encoded/<name>/`.
+
+    Attributes:
+        path: the folder; while it is filled, a temporary one.
+        target: where it is going to be, for the time it is being filled.
+    """
+
+    path: Path
+    target: Path | None = None
+
+    generated_file = property(lambda self: self.path / "generated.json")
+    recommended_file = property(lambda self: self.path / "recommended.json")
+    encode_file = property(lambda self: self.path / "encode.json")
+    points_file = property(lambda self: self.path / "points.parquet")
+    mu_file = property(lambda self: self.path / "mu.npy")
+    logvar_file = property(lambda self: self.path / "logvar.npy")
+    map_file = property(lambda self: self.path / "map.html")
+    cache = property(lambda self: self.path / "cache")
+
+    @property
+    def final(self) -> "ResultFolder":
+        """The handle to the folder under its lasting name."""
+        return ResultFolder(self.target or self.path)
+
 
 @dataclass(frozen=True)
 class ClusterFolder:
@@ -288,13 +388,13 @@ class ClusterFolder:
 
     config_file = property(lambda self: self.path / "config.yaml")
     points_file = property(lambda self: self.path / "points.parquet")
+    coordinates_file = property(lambda self: self.path / "coordinates.npy")
     info_file = property(lambda self: self.path / "clusters.json")
     map_file = property(lambda self: self.path / "map.html")
     picture_file = property(lambda self: self.path / "map.png")
     vector_file = property(lambda self: self.path / "map.svg")
     neighbours_file = property(lambda self: self.path / "neighbours.npy")
     tree_file = property(lambda self: self.path / "tree.npy")
-    coordinates_file = property(lambda self: self.path / "coordinates.npy")
     evaluation_file = property(lambda self: self.path / "evaluation.json")
     evaluation_report = property(lambda self: self.path / "evaluation.html")
 

@@ -85,3 +85,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, few: Path) -> Path:
 def run_folder(trained: Path, tmp_path: Path) -> Path:
     """Returns a copy of the finished run under `tmp_path`, to damage and to cluster."""
     return Path(shutil.copytree(trained, tmp_path / "outputs" / "small"))
+
+
+@pytest.fixture(scope="session")
+def mapped(tmp_path_factory: pytest.TempPathFactory, few: Path) -> Path:
+    """Returns the folder of a run that has learnt something, clustered without UMAP; add to it, but change nothing."""
+    from latentviz import commands
+
+    folder = fit_small(few, tmp_path_factory.mktemp("mapped"), settings=[*SMALL, "trainer.max_epochs=15"])
+    settings = ["reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3"]
+    assert commands.cluster(str(folder), settings, outputs=str(folder.parent)) == 0
+    return folder

@@ -13,7 +13,8 @@ SETTINGS = {"model": {"latent_dim": 4, "width": 8}, "data": {"batch_size": 64}, 
 
 
 def test_the_package_names_its_verbs() -> None:
-    assert set(dir(lv)) == set(lv.__all__) == {"fit", "cluster", "evaluate", "redraw", "Run", "Result", "Evaluation"}
+    assert set(dir(lv)) == set(lv.__all__) == {
+        "fit", "cluster", "redraw", "evaluate", "generate", "encode", "export", "Run", "Result", "Evaluation"}
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
         _ = lv.fitt
 

@@ -19,7 +19,8 @@ def loaded(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["cluster", "--help"], ["--version"]])
+@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["cluster", "--help"], ["--version"],
+                                   *([name, "--help"] for name in ("generate", "recommend", "encode", "export"))])
 def test_help_loads_nothing_but_the_standard_library(words: list[str]) -> None:
     code = f"from latentviz.cli import main\ntry:\n    main({words!r})\nexcept SystemExit:\n    pass"
     assert not loaded(code) & (HEAVY | L1)
@@ -47,6 +48,10 @@ def test_a_misspelt_setting_is_told_without_loading_torch() -> None:
     ("neighbours", {"torch", "umap", "plotly", "hdbscan"}),
     ("fit", {"umap", "hdbscan", "plotly", "datasets"}),  # and with it elbo, vae and encode
     ("maps", {"torch", "umap", "hdbscan"}),
+    ("recommend, latentviz.plans, latentviz.layout, latentviz.membership", {"torch", "umap", "hdbscan", "sklearn"}),
+    ("modalities.image.show, latentviz.modalities.image.new",
+     {"torch", "umap", "hdbscan", "plotly", "sklearn", "pandas"}),
+    ("generate, latentviz.placing, latentviz.export", {"umap", "hdbscan", "plotly", "datasets", "onnx"}),
 ])
 def test_each_layer_loads_no_other_s_heavy_library(module: str, unwanted: set[str]) -> None:
     assert not loaded(f"import latentviz.{module}") & unwanted

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentviz.maps import MapData, write_map
+from latentviz.maps import MapData, decoder_data, write_map
 
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
              "--ignore-gpu-blocklist"]
@@ -142,3 +142,76 @@ def open_map(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield run
     for page in opened:
         page.context.close()
+
+
+def smooth_latents(points: np.ndarray, dims: int = 6) -> np.ndarray:
+    """Returns μ (n, dims) that vary smoothly over the map."""
+    rng = np.random.default_rng(0)
+    slopes = rng.normal(0, 0.2, (2, dims))
+    return np.tanh(points @ slopes + rng.normal(0, 0.05, (len(points), dims))).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def network() -> Any:
+    """A decoder like the image nets': linear, SiLU, reshape, transposed convolutions to 12×12, all of odd shapes."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Linear(6, 20), nn.SiLU(), nn.Linear(20, 8 * 9), nn.SiLU(), nn.Unflatten(1, (8, 3, 3)),
+        nn.ConvTranspose2d(8, 6, (4, 4), stride=2, padding=1), nn.BatchNorm2d(6), nn.SiLU(),
+        nn.Conv2d(6, 5, 3, padding=1), nn.LeakyReLU(0.1), nn.ConvTranspose2d(5, 1, 4, stride=2, padding=1)).eval()
+    net[6].running_mean.uniform_(-0.2, 0.2)
+    net[6].running_var.uniform_(0.5, 2)
+    for parameter in net.parameters():
+        parameter.data *= 1.8
+
+    def decode(z):
+        with torch.no_grad():
+            return net(torch.as_tensor(z)).sigmoid().numpy()
+
+    return net, decode
+
+
+@pytest.fixture(scope="session")
+def full(network: Any) -> MapData:
+    """The data with a decoder and a condensed tree: everything a map can hold."""
+    plain = build()
+    net, decode = network
+    mu = smooth_latents(plain.points)
+    return build(decoder=decoder_data(net, decode, mu, plain.points, (1, 12, 12)), tree=[
+        {"node": 0, "parent": None, "size": 600, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
+        *({"node": c + 1, "parent": 0, "size": 140, "birth": 1.0, "death": 2.0 + c, "cluster": c, "row": c + 1}
+          for c in range(4)),
+        {"node": 5, "parent": 1, "size": 70, "birth": 2.0, "death": 3.0, "cluster": None, "row": 4, "name": "a part"}])
+
+
+@pytest.fixture(scope="module")
+def page(open_map: Callable[..., Page], full: MapData) -> Page:
+    """A map with everything, opened once for a module; `whole` brings it back before each test."""
+    return open_map(full)
+
+
+@pytest.fixture
+def whole(page: Page) -> Iterator[Page]:
+    """The open map, all of it shown and nothing open; afterwards, that no error was seen."""
+    page.js("""(async () => {
+      document.activeElement.blur();
+      map.openCluster(null);
+      map.state.set({ pinned: -1, isolated: new Set(), hidden: new Set(), tool: "pan", images: true,
+                      masks: new Map(), decoding: true });
+      map.clearLine();
+      await map.search("");
+      map.select(null);
+      await map.colourBy("cluster");
+      map.view.fit(false);
+    })()""")
+    page.settle()
+    yield page
+    assert page.errors == []
+
+
+@pytest.fixture(scope="session")
+def smooth() -> Callable[[np.ndarray], np.ndarray]:
+    """Makes latents for points: `smooth(points)`."""
+    return smooth_latents

@@ -22,6 +22,9 @@ class ImageData(DataSection):
     )
     channels: Literal[1, 3] | Auto = Field("auto", description="1 grey, 3 colour; auto: grey if every image is")
     fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how an image of another shape is made to fit")
+    binarise: bool = Field(
+        False, description="turn each pixel black or white once, white as often as it is bright; for bernoulli"
+    )
     image_column: str = Field("auto", description="column with the images, in tables")
     label_column: str = Field("auto", description="column with the labels, in tables; none: no labels")
     split: str = Field("all", description="split of a Hugging Face data set; all: every one, joined")
@@ -30,7 +33,9 @@ class ImageData(DataSection):
 class ImageModel(ModelSection):
     """The networks and the likelihood for images."""
 
-    net: Literal["conv", "mlp"] = Field("conv", description="conv: sized by the image; mlp: two hidden layers")
+    net: Literal["conv", "residual", "mlp"] = Field(
+        "conv", description="conv: sized by the image; residual: slower, likelier; mlp: two hidden layers"
+    )
     width: int = Field(16, ge=4, le=512, description="channels of the first convolution; the MLP has 32 times as many")
     likelihood: Literal["normal", "bernoulli"] = Field("normal", description="p(x|z): normal has the weight C")
     contrast: float = Field(

@@ -120,6 +120,11 @@ class ImageKind:
         return to_uint8(decode_batches(vae, z)) if len(z) else np.empty((0, 1, 1, 1), np.uint8)
 
     @staticmethod
+    def decode(vae: VAE, z: Tensor) -> np.ndarray:
+        """Returns what the decoder draws at z (b, d): the pixel means of p(x|z), uint8 (b, c, h, w)."""
+        return to_uint8(vae.decode(z).float().cpu().numpy())
+
+    @staticmethod
     def shown(cache: Path) -> dict[str, np.ndarray]:
         """Returns what a map shows of the items: their images, uint8 (n, c, h, w), memory-mapped."""
         return {"images": load(cache)}

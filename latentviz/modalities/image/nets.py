@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 from latentviz.elbo import diagonal_normal
+from latentviz.modalities.image.residual import residual_nets
 
 # exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
 LOGVAR_LIMIT = 10.0
@@ -99,7 +100,7 @@ def mlp_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple[
     return encoder, decoder
 
 
-NETS = {"conv": conv_nets, "mlp": mlp_nets}
+NETS = {"conv": conv_nets, "residual": residual_nets, "mlp": mlp_nets}
 
 
 def build(net: str, shape: tuple[int, int, int], *, latent_dim: int, width: int, likelihood: str,

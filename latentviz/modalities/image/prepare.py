@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
-from latentviz.modalities.image.pixels import Unreadable, decode, reason, strict
+from latentviz.modalities.image.pixels import Unreadable, binarise, decode, reason, strict
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import BadItem, Source, printable
 from latentviz.modalities.image.survey import Shape, survey
@@ -66,24 +66,28 @@ def load(cache: Path) -> np.ndarray:
     return images
 
 
-def prepare(data: ImageData, cache: Path, seed: int) -> Prepared:
+def prepare(
+    data: ImageData, cache: Path, seed: int, *, source: Source | None = None, learn: bool = True
+) -> Prepared:
     """Returns the items of `data`, after decoding them into `cache/images.npy`.
 
     Args:
         data: where the images are and what they are to become.
         cache: folder for the decoded images; made if it is missing.
         seed: of the split into training and validation, which looks at no label.
+        source: the images, where they were found already; None: those that `data.path` names.
+        learn: whether something is to be learnt from them, which takes more than one image and differences.
 
     Raises:
         DataError: the data cannot be read, nothing can be learnt from it, or the cache cannot be written.
     """
     with strict(), ThreadPoolExecutor(max_workers=WORKERS) as pool:
         try:
-            source = read(data)
-            if not source.bad:
+            source = source or read(data)
+            if learn and not source.bad:
                 _enough(len(source), len(source), data)
             shape = survey(source, data, pool)
-            written = _write(source, data, shape, cache / IMAGES, pool)
+            written = _write(source, data, shape, cache / IMAGES, pool, learn=learn)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -103,7 +107,9 @@ class _Written:
     digest: bytes
 
 
-def _write(source: Source, data: ImageData, shape: Shape, file: Path, pool: ThreadPoolExecutor) -> _Written:
+def _write(
+    source: Source, data: ImageData, shape: Shape, file: Path, pool: ThreadPoolExecutor, *, learn: bool
+) -> _Written:
     """Decodes every image into `file`, in order, leaving out what cannot be read.
 
     Rows are appended rather than mapped: a full disk is then an error that can be told, not a killed process.
@@ -123,7 +129,11 @@ def _write(source: Source, data: ImageData, shape: Shape, file: Path, pool: Thre
                     alike = alike and bool((pixels == first).all())
                     digest.update(pixels.data)
                     out.write(pixels.data)
-            _check(good, bad, alike, data)
+            if learn:
+                _check(good, bad, alike, data)
+            elif not good:
+                some = f" ({bad[0].source}: {bad[0].reason})" if bad else ""
+                raise DataError(f"{printable(data.path)}: none of its {len(bad):,} images can be read{some}")
             out.seek(0)
             _write_header(out, len(good), shape.chw)
     except OSError as error:
@@ -168,7 +178,8 @@ def _decode_block(source: Source, data: ImageData, shape: Shape, rows: Sequence[
     for row in rows:
         try:
             with _opened(source, row) as image:
-                pixels[len(good)] = decode(image, shape.chw, data.fit, shape.scale)
+                decoded = decode(image, shape.chw, data.fit, shape.scale)
+                pixels[len(good)] = binarise(decoded) if data.binarise else decoded
         except Unreadable as error:
             bad.append(BadItem(source.origins[row], str(error)))
         else:

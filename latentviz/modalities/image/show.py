@@ -1,13 +1,80 @@
-"""Pictures of what the model does, epoch by epoch."""
+"""Pictures of items, of what the decoder draws, and of what the model does epoch by epoch. Knows no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+
+from latentviz.modalities.image.prepare import load
+from latentviz.run import Items
 
 GAP = 2  # white pixels between tiles
 LEAST_TILE = 32  # smaller images are magnified, each pixel a square
+WIDEST = 40  # tiles in a row of a sheet; longer rows go on below
+INK = 90  # grey of the captions
+LARGEST_SHEET = 2**27  # bytes; more tiles than fit are left out of the sheet, never out of the folder
+
+
+def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Returns items as they are, uint8 (k, c, h, w)."""
+    del items
+    images: np.ndarray = load(cache)[np.asarray(rows, np.int64)]
+    return images
+
+
+def lines(outputs: Sequence[np.ndarray]) -> list[str]:
+    """Returns what a terminal shows of items or decoded outputs, a line each: nothing, for images."""
+    del outputs
+    return []
+
+
+def draw(folder: Path, outputs: Sequence[np.ndarray], groups: Sequence[tuple[str, Sequence[np.ndarray]]]
+         ) -> tuple[list[str], list[str]]:
+    """Writes each output as a picture of its own, and the sheet; returns the sheet's names and the outputs' names.
+
+    Args:
+        folder: where they go.
+        outputs: uint8 (c, h, w) each.
+        groups: the rows of the sheet with their captions.
+    """
+    digits = max(3, len(str(len(outputs))))
+    names = [f"{number:0{digits}}.png" for number in range(1, len(outputs) + 1)]
+    for name, image in zip(names, outputs, strict=True):
+        Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(folder / name)
+    return draw_sheet(folder, groups), names
+
+
+def draw_sheet(folder: Path, groups: Sequence[tuple[str, Sequence[np.ndarray]]]) -> list[str]:
+    """Writes `sheet.png`: each group's images behind its caption, and returns the names of what was written."""
+    rows, captions = [], []
+    for caption, images in (group for group in groups if len(group[1])):
+        for start in range(0, len(images), WIDEST):
+            rows.append(np.asarray(images[start : start + WIDEST]))
+            captions.append(caption if start == 0 else "")
+    fit = max(1, LARGEST_SHEET // (rows[0].nbytes * max(1, (LEAST_TILE // max(rows[0].shape[2:])) ** 2) + 1))
+    picture = sheet(rows[:fit])
+    _captioned(picture, captions[:fit]).save(folder / "sheet.png")
+    return ["sheet.png"]
+
+
+def _captioned(picture: Image.Image, captions: Sequence[str]) -> Image.Image:
+    """Returns the picture with a caption left of each of its rows, which are equally high."""
+    if not any(captions):
+        return picture
+    font = ImageFont.load_default(12)
+    margin = int(max(font.getlength(_short(caption)) for caption in captions)) + 12
+    wide = Image.new(picture.mode, (picture.width + margin, picture.height), "white")
+    wide.paste(picture, (margin, 0))
+    pen, height = ImageDraw.Draw(wide), (picture.height - GAP) / len(captions)
+    for row, caption in enumerate(captions):
+        ink = INK if picture.mode == "L" else (INK, INK, INK)
+        pen.text((margin - 6, GAP + (row + 0.5) * height), _short(caption), fill=ink, font=font, anchor="rm")
+    return wide
+
+
+def _short(caption: str) -> str:
+    return caption if len(caption) <= 28 else f"{caption[:27]}…"
 
 
 def sheet(rows: Sequence[np.ndarray]) -> Image.Image:

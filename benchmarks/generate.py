@@ -1,0 +1,231 @@
+r"""How likely held-out images are under a run, and how good its samples are.
+
+    latentviz fit mnist-binarised data.path=mnist/train-images-idx3-ubyte.gz
+    python benchmarks/generate.py --run outputs/mnist-binarised --data mnist/t10k-images-idx3-ubyte.gz \
+        --out benchmarks/results/generate.json
+
+`--data` holds test images that the run has not seen, with labels. Measured are
+
+- the importance-weighted bound of log p(x) (Burda et al. 2016) with 5,000 draws an item, and the ELBO;
+- for prior, mixture, kernel density and reconstructions: the Fréchet distance (Heusel et al. 2017) to the test images
+  in the features of a small classifier trained on the run's own labels, and precision and recall (Kynkäänniemi et al.
+  2019, third neighbours) in the same features. The run's training images take the same test, as what a perfect sampler
+  would get. A run on binarised pixels is measured on draws x ~ p(x|z), any other on the means.
+
+What was measured is kept in `--out` and beside it, so that an interrupted benchmark goes on where it was.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latentviz.encode import posteriors
+from latentviz.fit import load_model
+from latentviz.health import importance_bound, log_weights
+from latentviz.log import say
+from latentviz.modalities import part
+from latentviz.neighbours import nearest
+from latentviz.run import Run, write_json
+from latentviz.samplers import SAMPLERS, sample
+
+FEATURES = 64
+NEIGHBOUR = 3  # whose distance is the radius of an image's ball, as in Kynkäänniemi et al. 2019
+
+
+class Classifier(nn.Module):
+    """A small convolutional classifier; its features are what images are compared in."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+            nn.Linear(1024, FEATURES), nn.ReLU())
+        self.last = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns logits (b, classes) of images (b, c, h, w)."""
+        logits: Tensor = self.last(self.features(x))
+        return logits
+
+
+def train_classifier(x: np.ndarray, labels: np.ndarray, epochs: int, device: str) -> Classifier:
+    """Returns a classifier trained on images (n, c, h, w), uint8."""
+    torch.manual_seed(0)
+    model = Classifier(x.shape[1], int(labels.max()) + 1).to(device)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    images, targets = torch.from_numpy(np.array(x)), torch.from_numpy(labels)
+    for epoch in range(epochs):
+        right = 0
+        for rows in torch.randperm(len(images)).split(256):
+            logits = model(images[rows].to(device).float() / 255)
+            loss = F.cross_entropy(logits, targets[rows].to(device))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            right += int((logits.argmax(1).cpu() == targets[rows]).sum())
+        say(f"classifier, epoch {epoch + 1}/{epochs}: {right / len(images):.4f} right")
+    return model.eval()
+
+
+@torch.inference_mode()
+def features(model: Classifier, images: np.ndarray, device: str) -> np.ndarray:
+    """Returns features, float32 (n, 64), of images in [0, 1] or uint8."""
+    parts = []
+    for start in range(0, len(images), 1000):
+        x = torch.from_numpy(np.array(images[start : start + 1000])).to(device).float()
+        parts.append(model.features(x / 255 if images.dtype == np.uint8 else x).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns ‖μa − μb‖² + tr(Σa + Σb − 2(ΣaΣb)^½) of two sets of features (Heusel et al. 2017, equation 6)."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    first, second = np.cov(a.T), np.cov(b.T)
+    # The eigenvalues of ΣaΣb are real and not negative, and the trace of its root is the sum of theirs.
+    root = np.sqrt(np.linalg.eigvals(first @ second).real.clip(0)).sum()
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first) + np.trace(second) - 2 * root)
+
+
+def precision_recall(made: np.ndarray, real: np.ndarray) -> tuple[float, float]:
+    """Returns the share of made images inside the real ones' manifold, and the reverse."""
+    return _inside(made, real), _inside(real, made)
+
+
+def _inside(points: np.ndarray, manifold: np.ndarray) -> float:
+    """Returns the share of points that lie in a ball around some point of `manifold`, out to its third neighbour."""
+    radius = nearest(manifold, manifold, NEIGHBOUR + 1).distances[:, -1]
+    inside = np.zeros(len(points), bool)
+    for start in range(0, len(points), 500):
+        block = points[start : start + 500]
+        squares = np.square(block).sum(1)[:, None] - 2 * block @ manifold.T + np.square(manifold).sum(1)
+        inside[start : start + 500] = (squares <= np.square(radius)).any(axis=1)
+    return float(inside.mean())
+
+
+@torch.inference_mode()
+def drawn(vae: Any, z: np.ndarray, *, draw: bool, device: str) -> np.ndarray:
+    """Returns the means of p(x|z), or draws from it, float32 (n, c, h, w) in [0, 1]."""
+    parts = []
+    for start in range(0, len(z), 500):
+        likelihood = vae.decoder(torch.from_numpy(z[start : start + 500]).to(device))
+        parts.append((likelihood.sample() if draw else likelihood.mean.clamp(0, 1)).cpu().numpy())
+    return np.concatenate(parts)
+
+
+class Benchmark:
+    """One run and the test images, and what has been measured of them.
+
+    Args:
+        options: from the shell.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.out = options, Path(options.out)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.run = Run.open(options.run)
+        self.vae, self.data = load_model(self.run)
+        self.vae.to(self.device)
+        self.table: dict[str, Any] = json.loads(self.out.read_text()) if self.out.exists() else {}
+        self.result = self.table.setdefault(self.run.name, {})
+        with tempfile.TemporaryDirectory() as cache:
+            prepared, images = part("image", "new").read_items(str(options.data), self.data.config, Path(cache))
+            self.test, self.test_labels = np.array(images), prepared.items.column("label")
+        self.draw = self.data.config.data.binarise
+
+    def keep(self, key: str, value: Any) -> None:
+        """Writes one figure."""
+        self.result[key] = value
+        write_json(self.out, self.table)
+        say(f"{self.run.name}: {key}: {value}")
+
+    def likelihoods(self) -> None:
+        """Measures the importance-weighted bound and the ELBO on the first test images."""
+        if "bound (nats)" in self.result:
+            return
+        kept = self.out.with_suffix(f".{self.run.name}.bounds.npy")
+        bounds = np.load(kept) if kept.exists() else np.empty((0, 2))
+        test = self.test[: self.options.test]
+        start, begun = len(bounds), time.perf_counter()
+        for first in range(start, len(test), 50):
+            torch.manual_seed(first)
+            x = self.data.to_input(torch.from_numpy(test[first : first + 50]).to(self.device))
+            with torch.inference_mode():
+                weights = log_weights(self.vae, x, self.options.samples)  # (samples, b)
+            both = torch.stack([importance_bound(weights), weights.mean(0)], 1)
+            bounds = np.concatenate([bounds, both.cpu().numpy()])
+            np.save(kept, bounds)
+            say(f"bound: {len(bounds):,} of {len(test):,} images, {bounds[:, 0].mean():.2f} nats, "
+                f"{time.perf_counter() - begun:.0f} s")
+        self.result["bound, settings"] = {"samples": self.options.samples, "images": len(bounds)}
+        self.result["elbo (nats)"] = round(float(bounds[:, 1].mean()), 3)
+        self.keep("bound (nats)", round(float(bounds[:, 0].mean()), 3))
+
+    def classifier(self) -> Classifier:
+        """Returns the classifier, trained or from the last time."""
+        items = self.run.items()
+        names = {name: i for i, name in enumerate(sorted({str(label) for label in items.column("label")}))}
+        labels = np.array([names[str(label)] for label in items.column("label")])
+        kept = self.out.with_suffix(f".{self.run.name}.classifier.pt")
+        if kept.exists():
+            model = Classifier(self.data.images.shape[1], len(names)).to(self.device)
+            model.load_state_dict(torch.load(kept, weights_only=True, map_location=self.device))
+            return model.eval()
+        model = train_classifier(self.data.images, labels, self.options.epochs, self.device)
+        torch.save(model.state_dict(), kept)
+        right = model.last(torch.from_numpy(features(model, self.test, self.device)).to(self.device)).argmax(1).cpu()
+        truth = np.array([names.get(str(label), -1) for label in self.test_labels])
+        self.keep("classifier, test accuracy", round(float((right.numpy() == truth).mean()), 4))
+        return model
+
+    def samples(self) -> None:
+        """Measures each way to draw."""
+        wanted = [name for name in (*SAMPLERS, "reconstructions", "training images") if name not in self.result]
+        if not wanted:
+            return
+        model, n = self.classifier(), min(self.options.n, len(self.test))
+        real = features(model, self.test[:n], self.device)
+        train = self.run.items().train
+        mu, logvar = np.asarray(self.run.mu())[train], np.asarray(self.run.logvar())[train]
+        for name in wanted:
+            torch.manual_seed(0)
+            rng = np.random.default_rng(0)
+            if name == "training images":
+                images = self.data.images[np.sort(rng.permutation(train)[:n])]
+            elif name == "reconstructions":
+                z = posteriors(self.vae, self.test[:n], self.data.to_input).mu
+                images = drawn(self.vae, z, draw=self.draw, device=self.device)
+            else:
+                images = drawn(self.vae, sample(name, mu, logvar, n, rng), draw=self.draw, device=self.device)
+            made = features(model, images, self.device)
+            precision, recall = precision_recall(made, real)
+            self.keep(name, {"fid": round(frechet(made, real), 3), "precision": round(precision, 4),
+                             "recall": round(recall, 4), "images": n})
+
+
+def main() -> None:
+    """Measures what `--out` does not hold yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", required=True, help="a finished run on images with labels")
+    parser.add_argument("--data", required=True, help="test images that the run has not seen")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--samples", type=int, default=5_000, help="draws an image of the bound")
+    parser.add_argument("--test", type=int, default=500, help="images of the bound")
+    parser.add_argument("--n", type=int, default=10_000, help="images of each sampler")
+    parser.add_argument("--epochs", type=int, default=4, help="of the classifier")
+    benchmark = Benchmark(parser.parse_args())
+    benchmark.likelihoods()
+    benchmark.samples()
+    print(json.dumps(benchmark.table, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Whether new items land where they would have been: a tenth is held back from `fit` and placed by `encode`.
+
+    python benchmarks/placement.py --data mnist/ --out benchmarks/results/placement.json
+
+Compares the clusters of the held-back items with their labels (adjusted Rand index, noise left out and counted) to
+those of the fitted ones, the time of placing to that of clustering, and one item placed alone to the same in the batch.
+`--work` keeps the run, so that an interrupted benchmark goes on where it was.
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import adjusted_rand_score
+
+import latentviz as lv
+from latentviz.config import parse_overrides
+from latentviz.log import say
+from latentviz.modalities import part
+from latentviz.modalities.image.prepare import load
+from latentviz.run import Run, write_json
+from latentviz.sources import load_config
+
+HELD_BACK = 0.1
+ALONE = 20  # items placed one by one
+
+
+def split(data: str, overrides: dict[str, Any], work: Path) -> tuple[Path, Path]:
+    """Returns two files with nine tenths and one tenth of the images and labels, chosen at random."""
+    fitted, held = work / "fitted.npz", work / "held.npz"
+    if not held.exists():
+        config, _ = load_config(data, overrides)
+        with tempfile.TemporaryDirectory(dir=work) as cache:
+            prepared = part("image", "kind").KIND.prepare(config, Path(cache))
+            images, labels = load(Path(cache)), np.array([str(label) for label in prepared.items.column("label")])
+            order = np.random.default_rng(0).permutation(len(images))
+            cut = round(HELD_BACK * len(images))
+            for file, rows in ((fitted, np.sort(order[cut:])), (held, np.sort(order[:cut]))):
+                np.savez(file, images=images[rows].transpose(0, 2, 3, 1), labels=labels[rows])
+    return fitted, held
+
+
+def agreement(points: Any) -> dict[str, float]:
+    """Returns the adjusted Rand index of a table's clusters with its labels: without noise, and noise filled in."""
+    sure = points[points["cluster"] >= 0]
+    return {"ari": round(adjusted_rand_score(sure["label"], sure["cluster"]), 4),
+            "ari, noise to the nearest": round(adjusted_rand_score(points["label"], points["nearest_cluster"]), 4),
+            "noise": round(float((points["cluster"] < 0).mean()), 4), "items": len(points)}
+
+
+def placed_alone(run: Run, held: Path, together: Any, work: Path) -> bool:
+    """Returns whether items placed one by one lie exactly where they lie when placed together."""
+    with np.load(held) as arrays:
+        images = arrays["images"][:ALONE]
+    for row, image in enumerate(images):
+        np.save(work / "one.npy", image[None])
+        alone = lv.encode(run, work / "one.npy", name="alone", force=True).points
+        for name in ("x", "y", "cluster", "probability", "log_likelihood"):
+            if alone[name][0] != together[name][row]:
+                say(f"row {row}: {name} is {alone[name][0]} alone and {together[name][row]} together")
+                return False
+    return True
+
+
+def main() -> None:
+    """Fits, clusters, places, compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="images with labels, or a recipe")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, help="folder for the run (default: beside --out)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the fit")
+    options = parser.parse_args()
+    overrides = parse_overrides(options.overrides)
+    name = Path(options.data.rstrip("/")).name
+    work = options.work or options.out.with_suffix("") / name
+    work.mkdir(parents=True, exist_ok=True)
+    done = json.loads(options.out.read_text()) if options.out.exists() else {}
+    fitted, held = split(options.data, overrides, work)
+    overrides.get("data", {}).pop("path", None)
+    run = Run(work / "run")
+    if not run.finished:
+        shutil.rmtree(run.path, ignore_errors=True)
+        lv.fit(fitted, run="run", outputs=work, **overrides)
+    if not run.clustering().finished:
+        lv.cluster(run)
+    start = time.perf_counter()
+    placed = lv.encode(run, held, name="held", force=True)
+    seconds = placed.info["seconds"]
+    took = {name: run.clustering().info()["seconds"][name] for name in ("reducing", "clustering")}
+    done[name] = {
+        "fitted": agreement(run.clustering().points().to_pandas()), "held back": agreement(placed.points),
+        "clustering (s)": took, "placing (s)": seconds["placing"], "encode in all (s)": round(
+            time.perf_counter() - start, 2),
+        "flagged unlike": round(placed.info["unlike"] / placed.info["items"], 4),
+        "same alone": placed_alone(run, held, placed.points, work)}
+    write_json(options.out, done)
+    print(json.dumps(done, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Recommendation by label, μ against the raw items; and the time of one query over a million items.
+
+    python benchmarks/recommend.py --data outputs/mnist --out benchmarks/results/recommend.json
+    python benchmarks/recommend.py --data outputs/tang --label author --out benchmarks/results/recommend.json
+
+`--data` is a finished run. Items with a label ask for the 10 items most like them among all others; precision@10 is
+the share of these with the same label, nDCG@10 counts the first ones more (gain 1, discount 1/log₂(rank + 1)). Raw
+items are pixels, or for texts TF-IDF over one to three characters. What was measured is kept in `--out`, so that an
+interrupted benchmark goes on where it was; delete an entry to measure it again.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentviz.log import say
+from latentviz.neighbours import nearest
+from latentviz.recommend import Search
+from latentviz.run import Run, write_json
+
+K = 10
+LARGE, WIDE = 1_000_000, 64
+COMPONENTS = 300  # of TF-IDF: an exact search needs dense vectors
+
+
+def raw_vectors(run: Run) -> tuple[str, np.ndarray]:
+    """Returns what the items are before any model, float32 (n, ·), and its name."""
+    items = run.items()
+    if "text" in items.table.column_names:
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        counts = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2).fit_transform(items.column("text"))
+        return f"tf-idf ({COMPONENTS} components)", TruncatedSVD(COMPONENTS, random_state=0).fit_transform(
+            counts).astype(np.float32)
+    images = np.load(run.cache / "images.npy", mmap_mode="r")
+    return "pixels", images.reshape(len(images), -1).astype(np.float32) / 255
+
+
+def score(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, metric: str) -> dict[str, float]:
+    """Returns precision@10 and nDCG@10 of the rows' recommendations."""
+    if metric == "cosine":
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    known = labels >= 0
+    found = nearest(vectors[rows], vectors, K + 1).indices
+    own = found == rows[:, None]
+    own[~own.any(axis=1), -1] = True  # of several equals the item itself may not have come: the last one goes
+    found = found[~own].reshape(len(rows), K)
+    hits = (labels[found] == labels[rows][:, None]) & known[found]
+    discount = 1 / np.log2(np.arange(2, K + 2))
+    same = np.bincount(labels[known])[labels[rows]] - 1
+    ideal = np.array([discount[: min(K, count)].sum() for count in same])
+    return {"precision@10": float(hits.mean()), "ndcg@10": float((hits @ discount / np.maximum(ideal, 1e-9)).mean())}
+
+
+def by_label(run: Run, column: str, queries: int) -> dict[str, Any]:
+    """Returns the scores of μ and of the raw items for each metric."""
+    names = run.items().column(column)
+    values = {name: number for number, name in enumerate(sorted({str(n) for n in names if n is not None}))}
+    labels = np.array([-1 if name is None else values[str(name)] for name in names])
+    counts = np.bincount(labels[labels >= 0], minlength=len(values))
+    fit = np.flatnonzero((labels >= 0) & (counts[labels] > K))
+    rows = np.sort(np.random.default_rng(0).permutation(fit)[:queries])
+    content = int(run.info()["summary"].get("content_dim", run.mu().shape[1]))
+    mu = np.asarray(run.mu())
+    raw_name, raw = raw_vectors(run)
+    table: dict[str, Any] = {"items": len(labels), "queries": len(rows), "labels": len(values)}
+    for name, vectors in (("mu", mu[:, :content]), ("mu (all dimensions)", mu), (raw_name, raw)):
+        for metric in ("cosine", "euclidean"):
+            table[f"{name}, {metric}"] = score(np.ascontiguousarray(vectors), labels, rows, metric)
+            say(f"{run.name}, {column}: {name}, {metric}: {table[f'{name}, {metric}']}")
+    return table
+
+
+def query_time(n: int) -> dict[str, float]:
+    """Returns milliseconds of a warm query over n × 64, and of numpy's full sort of the same scores."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((n, WIDE), np.float32)
+    queries = rng.standard_normal((11, WIDE), np.float32)
+    times: dict[str, float] = {}
+    for metric in ("cosine", "euclidean"):
+        start = time.perf_counter()
+        search = Search(vectors, metric)
+        times[f"{metric}, preparing (ms)"] = 1e3 * (time.perf_counter() - start)
+        search(queries[0], K)
+        times[f"{metric} (ms)"] = 1e3 * _median(lambda q, s=search: s(q, K), queries[1:])
+    lengths = np.linalg.norm(vectors, axis=1)
+    times["full sort (ms)"] = 1e3 * _median(lambda q: np.argsort(-(vectors @ q) / lengths)[:K], queries[1:6])
+    times["ratio"] = times["full sort (ms)"] / times["cosine (ms)"]
+    return {name: round(value, 1) for name, value in times.items()}
+
+
+def _median(query: Any, queries: np.ndarray) -> float:
+    seconds = []
+    for one in queries:
+        start = time.perf_counter()
+        query(one)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def main() -> None:
+    """Measures what `--out` does not hold yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="a finished run")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--label", default="label", help="column that says what belongs together")
+    parser.add_argument("--queries", type=int, default=2_000)
+    parser.add_argument("--large", type=int, default=LARGE, help="items of the timed search")
+    options = parser.parse_args()
+    done: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    run = Run.open(options.data)
+    key = f"{run.name} by {options.label}"
+    if key not in done:
+        done[key] = by_label(run, options.label, options.queries)
+        write_json(options.out, done)
+    if f"query over {options.large:,}" not in done:
+        done[f"query over {options.large:,}"] = query_time(options.large)
+        write_json(options.out, done)
+    print(json.dumps(done, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""One contract for each table of generate and recommend: samplers, ways to choose z, metrics."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from latentviz.cli import COMMANDS, Parser
+from latentviz.errors import RunError
+from latentviz.lookup import Lookup
+from latentviz.plans import WAYS, Options
+from latentviz.recommend import METRICS, Search
+from latentviz.run import Run
+from latentviz.samplers import SAMPLERS, sample
+
+ASKED: dict[str, Any] = {"prior": True, "cluster": 0, "between": ("1", "cluster:0"), "at": (0.0, 0.0), "like": "1",
+                         "vector": "1 - 2", "reconstruct": ["1", "2"], "traverse": True, "manifold": 3}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+class TestSamplers:
+    def drawn(self, sampler: str, n: int, items: int = 60, seed: int = 0) -> np.ndarray:
+        mu = np.random.default_rng(1).normal(size=(items, 3)).astype(np.float32)
+        return sample(sampler, mu, np.full_like(mu, -2), n, np.random.default_rng(seed))
+
+    @pytest.mark.parametrize(("n", "items"), [(1, 60), (200, 60), (7, 2)])
+    def test_z_are_finite_float32_one_row_a_draw(self, sampler: str, n: int, items: int) -> None:
+        z = self.drawn(sampler, n, items)
+        assert z.shape == (n, 3)
+        assert z.dtype == np.float32
+        assert np.isfinite(z).all()
+
+    def test_the_seed_decides(self, sampler: str) -> None:
+        assert np.array_equal(self.drawn(sampler, 9), self.drawn(sampler, 9))
+        assert not np.array_equal(self.drawn(sampler, 9), self.drawn(sampler, 9, seed=1))
+
+
+@pytest.mark.parametrize("way", WAYS)
+class TestWays:
+    def test_every_z_stands_in_the_sheet_once(self, way: str, mapped: Path) -> None:
+        lookup = Lookup(Run.open(mapped))
+        options = Options(5, 4, 1.0, "prior", np.random.default_rng(0))
+        if way == "manifold":  # this run's latent has four dimensions
+            with pytest.raises(RunError, match="needs a latent of 2 dimensions"):
+                WAYS[way](lookup, ASKED[way], options)
+            return
+        plan = WAYS[way](lookup, ASKED[way], options)
+        assert plan.z.dtype == np.float32
+        assert plan.z.shape[1] == lookup.mu.shape[1]
+        assert sorted(number for _, numbers in plan.rows for number in numbers) == list(range(len(plan.z)))
+        assert len(plan.origins) in {0, len(plan.z)}
+        assert plan.name
+
+    def test_the_shell_offers_it(self, way: str) -> None:
+        parser = Parser()
+        COMMANDS["generate"].arguments(parser)
+        assert way == "prior" or f"--{way}" in parser.format_help()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+class TestMetrics:
+    def test_an_item_is_most_like_itself_and_higher_is_nearer(self, metric: str) -> None:
+        vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+        for row in range(5):
+            found = Search(vectors, metric)(vectors[row], 50)
+            assert found.rows[0] == row
+            assert sorted(found.rows.tolist()) == list(range(50))
+            assert (np.diff(found.scores) <= 0).all()
+
+    def test_a_vector_of_nothing_is_no_trouble(self, metric: str) -> None:
+        vectors = np.zeros((3, 4), np.float32)
+        assert np.isfinite(Search(vectors, metric)(vectors[0], 2).scores).all()
