@@ -1,0 +1,129 @@
+"""The decoder in the page: what it draws is what Python's decoder draws."""
+
+import re
+
+import numpy as np
+import pytest
+
+from latentviz.maps import DecoderData, Layer, decoder_data
+from latentviz.maps.decoder import blend
+
+pytestmark = pytest.mark.browser
+
+
+def grey(page, selector):
+    """Returns the grey values of a canvas, in [0, 1]."""
+    return np.array(page.js("(() => { const c = document.querySelector(arg); const d = c.getContext('2d')"
+                            ".getImageData(0, 0, c.width, c.height).data; "
+                            "return Array.from(d).filter((_, k) => k % 4 === 0); })()", selector)) / 255
+
+
+def test_decoder_pane_equals_the_python_decoder(whole, full, network):
+    page = whole
+    _, decode = network
+    for spot in ([0.4, 0.3], [4.5, 4.4], [8.9, 8.2]):
+        px, py = page.js("[map.view.toScreenX(arg[0]), map.view.toScreenY(arg[1])]", spot)
+        page.page.mouse.move(px, py)
+        page.page.wait_for_timeout(300)
+        real = page.js("document.querySelector('.decoder-pane canvas').dataset.spot.split(',').map(Number)")
+        expected = decode(blend(full.points, full.decoder.mu, np.array([real])))[0, 0].ravel()
+        assert np.abs(grey(whole, ".decoder-pane canvas") - expected).max() < 0.02
+
+
+def test_decoder_is_greyed_far_from_data(whole):
+    page = whole
+    page.js("map.view.set(map.view.x, map.view.y, map.view.home * 0.4)")
+    page.settle()
+    page.page.mouse.move(700, 820 - 60)
+    page.page.wait_for_timeout(300)
+    assert "far" in page.page.get_attribute(".decoder-pane", "class")
+    page.js("map.view.fit(false)")
+    page.settle()
+    page.page.mouse.move(*page.place(33))
+    page.page.wait_for_timeout(300)
+    assert "far" not in page.page.get_attribute(".decoder-pane", "class")
+
+
+def test_many_weights_travel_as_bytes(open_map, make_data, monkeypatch, network, full):
+    monkeypatch.setattr("latentviz.maps.decoding.HALF_LIMIT", 10)
+    coarse = open_map(full)
+    z = full.decoder.mu[5]
+    pixels = np.array(coarse.js("Array.from(await map.decoder.decode(Float32Array.from(arg)))", z.tolist()))
+    assert np.abs(pixels - network[1](z[None])[0].ravel()).max() < 0.04
+
+
+def test_a_pre_decoded_grid_stands_in_for_large_networks(open_map, make_data, monkeypatch, network, smooth):
+    monkeypatch.setattr("latentviz.maps.export.PAGE_LIMIT", 10)
+    net, decode = network
+    plain = make_data()
+    data = make_data(decoder=decoder_data(net, decode, smooth(plain.points), plain.points, (1, 12, 12)))
+    assert data.decoder.layers == ()
+    assert data.decoder.grid.shape == (40, 40, 1, 12, 12)
+    page = open_map(data)
+    page.page.mouse.move(*page.place(33))
+    page.page.wait_for_timeout(300)
+    x, y = page.js("[map.state.values.spot.x, map.state.values.spot.y]")
+    low, high = plain.points.min(0), plain.points.max(0)
+    column, line = int((x - low[0]) / (high - low)[0] * 40), int((high[1] - y) / (high - low)[1] * 40)
+    expected = data.decoder.grid[line, column, 0] / 255
+    assert np.abs(grey(page, ".decoder-pane canvas").reshape(12, 12) - expected).mean() < 0.05
+    assert page.errors == []
+
+
+def test_decoded_texts(open_map, make_data, smooth):
+    plain = make_data()
+    texts = [f"line {k // 10}, {k % 10} <b>bold</b>" for k in range(100)]
+    page = open_map(make_data(images=None, texts=[f"text {i}" for i in range(600)],
+                              decoder=DecoderData(smooth(plain.points), grid_texts=texts)))
+    page.page.mouse.move(*page.place(33))
+    page.page.wait_for_timeout(200)
+    assert re.match(r"line \d, \d <b>bold</b>", page.page.inner_text(".decoder-pane .snippet"))
+    assert "text 33" in page.page.inner_text("#tip")
+
+
+def test_neighbours_come_from_the_latents_where_there_are_many(open_map, full, monkeypatch):
+    monkeypatch.setattr("latentviz.maps.contents.MANY", 100)
+    other = open_map(full)
+    near = other.js("map.neighboursOf(map.store.row.indexOf(77)).map((i) => map.store.row[i])")
+    distance = np.linalg.norm(full.decoder.mu - full.decoder.mu[77], axis=1)
+    assert len(set(near) & set(distance.argsort()[1:9].tolist())) >= 7
+    assert 77 not in near
+
+
+def test_cluster_card_shows_the_decoded_centre(whole, full, network):
+    page = whole
+    page.js("map.openCluster(2)")
+    page.settle()
+    expected = network[1](full.decoder.mu[full.cluster == 2].mean(0)[None])[0, 0].ravel()
+    assert np.abs(grey(whole, ".cluster-card canvas[data-centre]") - expected).max() < 0.02
+    card = page.page.inner_text(".cluster-card")
+    assert "140" in card
+    assert "round" in card
+    assert page.page.locator(".cluster-card .tile").count() == 1 + 6
+
+
+def test_interpolation_strip(whole, full, network):
+    page = whole
+    page.page.keyboard.press("i")
+    a, b = page.place(33), page.place(47)
+    page.page.mouse.move(*a)
+    page.page.mouse.down()
+    page.page.mouse.move(*b, steps=4)
+    page.page.mouse.up()
+    page.page.wait_for_selector(".strip[data-done]")
+    page.page.wait_for_timeout(500)
+    canvases = page.page.locator(".strip canvas")
+    assert canvases.count() == 11
+    ends = [int(re.search(r"item-(\d+)", part).group(1)) for part in page.page.inner_text(".strip .note").split("→")]
+    for place, t in ((1, 0.0), (6, 0.5), (11, 1.0)):
+        z = full.decoder.mu[ends[0]] * (1 - t) + full.decoder.mu[ends[1]] * t
+        assert np.abs(grey(whole, f".strip canvas:nth-child({place})") - network[1](z[None])[0].ravel()).max() < 0.03
+
+
+def test_layer_types_are_plain(network):
+    net, decode = network
+    layers = decoder_data(net, decode, np.zeros((3, 6), np.float32), np.zeros((3, 2)), (1, 12, 12)).layers
+    assert [layer.type for layer in layers] == [
+        "linear", "silu", "linear", "silu", "reshape", "conv_transpose2d", "affine", "silu", "conv2d", "leaky_relu",
+        "conv_transpose2d", "reshape", "sigmoid"]
+    assert all(isinstance(layer, Layer) for layer in layers)
