@@ -13,6 +13,8 @@ from latentviz.maps.thumbnails import webp
 
 # Decoder and latents together, as base64, for each point; small maps may take a million bytes.
 A_POINT, SMALL = 25, 1_200_000
+# WebP holds no wider picture.
+WIDEST = 16_383
 # Weights up to this many travel as float16, more of them as int8 with a scale a channel.
 HALF_LIMIT = 150_000
 
@@ -80,6 +82,19 @@ def pack_latents(mu: np.ndarray, budget: int) -> tuple[str, dict[str, Any]]:
             break
     steps = np.rint((mu - low) / step).astype(np.uint8)
     return blocks.pack(steps.T.tobytes()), {"dims": mu.shape[1], "low": low, "step": step}
+
+
+def pack_centres(data: MapData, order: np.ndarray) -> Part:
+    """Returns what the decoder draws at each cluster's mean μ, for decoders that the page cannot run itself."""
+    pictures = {c: info["decoded"] for c, info in data.cluster_info.items() if info.get("decoded") is not None}
+    if not pictures or not len(order) or (data.decoder is not None and data.decoder.layers):
+        return Part()
+    sheet = np.concatenate([np.moveaxis(np.asarray(picture, np.uint8), 0, -1) for picture in pictures.values()], axis=1)
+    if max(sheet.shape) > WIDEST:
+        return Part()
+    height, width = sheet.shape[0], sheet.shape[1] // len(pictures)
+    meta = {"clusters": list(pictures), "width": width, "height": height}
+    return Part({"centres": blocks.encode(webp(sheet, 80))}, meta)
 
 
 def _pack_grid(decoder: DecoderData, packed: dict[str, str], meta: dict[str, Any]) -> None:

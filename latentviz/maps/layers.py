@@ -7,7 +7,7 @@ import numpy as np
 
 from latentviz.maps.contents import Part, pack_neighbours, pack_thumbnails
 from latentviz.maps.data import MapData
-from latentviz.maps.decoding import pack_decoder
+from latentviz.maps.decoding import pack_centres, pack_decoder
 from latentviz.maps.tree import pack_tree
 
 
@@ -38,7 +38,7 @@ LAYERS: Mapping[str, MapLayer] = {
     "tree": MapLayer("the condensed tree, linked with the map", pack_tree),
     "decoder": MapLayer("what the decoder draws under the pointer", pack_decoder),
     "cards": MapLayer("an item's card with its nearest neighbours in μ", pack_neighbours),
-    "groups": MapLayer("a cluster's card: decoded centre, medoid, exemplars, keywords; rename it"),
+    "groups": MapLayer("a cluster's card: decoded centre, medoid, exemplars, keywords; rename it", pack_centres),
     "line": MapLayer("the strip that the decoder draws between two places"),
     "select": MapLayer("lasso and box, the table of a selection, CSV and JSON"),
     "images": MapLayer("pictures, or the first words of texts, on the map as one zooms in"),

@@ -127,3 +127,12 @@ def test_layer_types_are_plain(network):
         "linear", "silu", "linear", "silu", "reshape", "conv_transpose2d", "affine", "silu", "conv2d", "leaky_relu",
         "conv_transpose2d", "reshape", "sigmoid"]
     assert all(isinstance(layer, Layer) for layer in layers)
+
+
+def test_centres_decoded_beforehand_stand_on_the_cards(open_map, make_data):
+    pictures = {c: np.full((3, 8, 8), 60 * c, np.uint8) for c in range(4)}
+    page = open_map(make_data(cluster_info={c: {"decoded": picture} for c, picture in pictures.items()}))
+    page.js("map.openCluster(2)")
+    page.settle()
+    assert np.abs(grey(page, ".cluster-card canvas[data-centre='2']") * 255 - 120).max() < 4
+    assert page.errors == []

@@ -5,12 +5,13 @@ import { clip, el, format, iconButton } from "../core/dom.js";
 import { toggled } from "../core/state.js";
 
 /** Adds the cluster's card, `map.openCluster`, and names that the browser keeps. */
-export function groups(map) {
+export async function groups(map) {
   const { store, state } = map;
   const body = panel(map.left, "card cluster-card");
   body.setAttribute("aria-label", "Cluster");
   body.hidden = true;
   keepNames(map);
+  const drawn = await readCentres(store.meta.groups);
 
   /** Shows a cluster's card; null closes it. */
   map.openCluster = (id) => {
@@ -28,7 +29,7 @@ export function groups(map) {
       canvas.dataset.centre = String(cluster.id);
       map.decoder.decode(centre(map, cluster)).then((pixels) => map.decoder.put(canvas, pixels));
       row.append(picture("decoded centre", canvas));
-    }
+    } else if (drawn.has(cluster.id)) row.append(picture("decoded centre", drawn.get(cluster.id)(112)));
     if (map.thumbs) row.append(picture("medoid", tile(cluster.medoid, 112)));
     return row.childElementCount ? row : null;
   }
@@ -96,6 +97,20 @@ export function groups(map) {
   state.on("pinned", ({ pinned }) => {
     if (pinned >= 0) state.set({ openCluster: null, cluster: null });
   });
+}
+
+/** Returns cluster → a maker of canvases with what was decoded at its centre beforehand. */
+async function readCentres(info) {
+  if (!info) return new Map();
+  const { clusters: ids, width, height } = info;
+  const sheet = await createImageBitmap(new Blob([await globalThis.latentviz.bytes("centres")], { type: "image/webp" }));
+  return new Map(ids.map((id, k) => [id, (side) => {
+    const canvas = el("canvas", { className: "thumb", width, height, "data-centre": String(id) });
+    const scale = side / Math.max(width, height);
+    Object.assign(canvas.style, { width: `${width * scale}px`, height: `${height * scale}px` });
+    canvas.getContext("2d").drawImage(sheet, k * width, 0, width, height, 0, 0, width, height);
+    return canvas;
+  }]));
 }
 
 /** Returns the mean μ of a cluster's items. */
