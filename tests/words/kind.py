@@ -82,6 +82,9 @@ class WordKind:
         best = vae.decoder(z).base_dist.logits.argmax(-1)
         return ["".join(LETTERS[letter] for letter in word) for word in best.tolist()]
 
+    def page_decoder(self, vae: VAE) -> None:
+        """Returns nothing: the page draws no words."""
+
     @staticmethod
     def shown(cache: Path) -> dict[str, Any]:
         """Returns what a map shows."""

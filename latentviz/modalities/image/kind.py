@@ -108,7 +108,7 @@ class ImageKind:
         return to_float(batch)
 
     def page_decoder(self, vae: VAE) -> tuple[nn.Module, tuple[int, int, int]]:
-        """Returns the network from z to images, and their shape (c, h, w)."""
+        """Returns the network from z to images, and their shape (c, h, w); a kind that the page cannot draw: None."""
         decoder = vae.decoder
         assert isinstance(decoder, ImageDecoder)
         _, c, h, w = self.images.shape
