@@ -10,12 +10,12 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from latentviz.errors import choose
+from latentviz.files import atomic_write
 from latentviz.maps import blocks
 from latentviz.maps.bundle import PAGE, bundle
 from latentviz.maps.contents import Part, order_of, pack_items, pack_points
 from latentviz.maps.data import MapData
 from latentviz.maps.layers import LAYERS
-from latentviz.run import atomic_write
 
 
 def write_map(path: Path, data: MapData, *, layers: Sequence[str] = tuple(LAYERS),

@@ -10,9 +10,9 @@ from matplotlib import font_manager, patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from latentviz.files import atomic_write
 from latentviz.maps.contents import describe_clusters, order_of
 from latentviz.maps.data import MapData
-from latentviz.run import atomic_write
 
 # Above this many points an SVG holds them as one picture, with the text still as text.
 VECTOR_LIMIT = 5_000

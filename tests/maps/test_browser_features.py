@@ -188,7 +188,8 @@ def test_labels_never_overlap(whole):
 def test_pictures_on_the_map_when_there_is_room(whole):
     page = whole
     page.js("map.view.set(map.store.x[300], map.store.y[300], map.view.home * 8)")
-    page.settle()
+    page.js("map.redraw()")  # asks for the sheets
+    page.page.wait_for_timeout(900)
     count = """(() => {
       map.redraw();
       const c = document.getElementById("overlay");
@@ -204,7 +205,9 @@ def test_pictures_on_the_map_when_there_is_room(whole):
 
 def test_view_survives_in_the_address(whole, open_map, full):
     page = whole
-    page.js("(async () => { map.view.set(3, 4, map.view.home * 2.5); map.isolate(1); await map.colourBy('year'); })()")
+    page.js("map.view.set(3, 4, map.view.home * 2.5)")
+    page.js("map.state.set({ isolated: new Set([1]) })")
+    page.js("map.colourBy('year')")
     page.page.wait_for_timeout(900)
     hash_ = page.js("location.hash")
     page.page.goto("about:blank")

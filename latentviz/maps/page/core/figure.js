@@ -18,7 +18,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
   let following = false;
 
   function traces(view) {
-    size = pointRadius(paint.shown || store.n, view);
+    size = pointRadius(paint.crowd, view);
     return store.groups.map((cluster, g) => {
       const rows = [];
       for (let i = cluster.start; i < cluster.start + cluster.size; i += stride) rows.push(i);
@@ -42,7 +42,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
   function marker(rows, view) {
     const { rgba, level } = paint;
     const colour = (i) => `rgb(${rgba[4 * i]},${rgba[4 * i + 1]},${rgba[4 * i + 2]})`;
-    const opacity = pointOpacity(paint.shown || store.n, view);
+    const opacity = pointOpacity(paint.crowd, view);
     const faint = faintOpacity(store.n, view);
     const alpha = (i) => (rgba[4 * i + 3] / 255) * (level[i] === SHOWN ? opacity : level[i] === FAINT ? faint : 0);
     const one = rows.every((i) => colour(i) === colour(rows[0]) && alpha(i) === alpha(rows[0]));
@@ -92,7 +92,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
       do {
         drawn = { x: view.x, y: view.y, scale: view.scale, width: view.width, height: view.height };
         const { x, y } = view.ranges();
-        anew ||= mode !== "axes" && Math.abs(pointRadius(paint.shown || store.n, view) / size - 1) > 0.08;
+        anew ||= mode !== "axes" && Math.abs(pointRadius(paint.crowd, view) / size - 1) > 0.08;
         if (anew) await Plotly.react(element, traces(view), layout(view));
         else await Plotly.relayout(element, { "xaxis.range": x, "yaxis.range": y, width: view.width, height: view.height });
         anew = false;

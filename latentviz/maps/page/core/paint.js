@@ -30,7 +30,7 @@ export function scaleColour(t, dark) {
 /** Returns `level` and `rgba` of all points and a function that brings them up to date. */
 export function makePaint(store, state) {
   const { n, group, groups } = store;
-  const paint = { level: new Uint8Array(n).fill(SHOWN), rgba: new Uint8Array(4 * n), anyFaint: false, shown: n, version: 0, update };
+  const paint = { level: new Uint8Array(n).fill(SHOWN), rgba: new Uint8Array(4 * n), anyFaint: false, shown: n, crowd: n, version: 0, update };
 
   function levels() {
     const { hidden, isolated, masks, selection } = state.values;
@@ -51,6 +51,8 @@ export function makePaint(store, state) {
   function update() {
     paint.version++;
     levels();
+    // A part that is shown alone gets larger points, but not as large as a map of its own would have.
+    paint.crowd = Math.sqrt(Math.max(1, paint.shown) * n);
     const { colour, dark } = state.values;
     const table = groups.map((cluster) => (dark ? onDark(rgb(cluster.colour)) : rgb(cluster.colour)));
     const grey = dark ? [104, 109, 120] : [176, 180, 189];
@@ -62,7 +64,7 @@ export function makePaint(store, state) {
       rgba[4 * i] = r;
       rgba[4 * i + 1] = g;
       rgba[4 * i + 2] = b;
-      rgba[4 * i + 3] = level[i] === HIDDEN ? 0 : level[i] === FAINT ? 46 : noise ? 150 : 255;
+      rgba[4 * i + 3] = level[i] === HIDDEN ? 0 : level[i] === FAINT ? 64 : noise ? 150 : 255;
     }
   }
   return paint;
@@ -83,5 +85,5 @@ export function pointOpacity(n, view) {
 
 /** Returns how opaque points without emphasis are: paler the more of them lie in one place. */
 export function faintOpacity(n, view) {
-  return pointOpacity(n, view) * Math.min(1, 60 / Math.sqrt(n));
+  return pointOpacity(n, view) * Math.min(1, 150 / Math.sqrt(n));
 }

@@ -9,7 +9,7 @@ uniform vec2 scale, shift;
 uniform float size, faint;
 out vec4 tint;
 void main() {
-  bool isFaint = colour.a < 0.2;
+  bool isFaint = colour.a < 0.3;
   bool drawn = colour.a > 0.0 && isFaint == (faint > 0.5);
   gl_Position = drawn ? vec4(place * scale + shift, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = size;
@@ -78,7 +78,7 @@ export function makeWebgl(canvas, store, paint, state) {
       for (const faint of paint.anyFaint ? [1, 0] : [0]) {
         gl.uniform1f(at.faint, faint);
         // What is faint keeps the size it has among all, and is the paler the more of it lies in one place.
-        const count = faint ? store.n : paint.shown || store.n;
+        const count = faint ? store.n : paint.crowd;
         gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(count, view) * ratio) * Math.min(1.6, 1 / Math.sqrt(share)));
         gl.uniform1f(at.opacity, faint ? faintOpacity(count, view) : pointOpacity(count, view));
         if (share < 1) gl.drawElements(gl.POINTS, Math.ceil(share * store.n), gl.UNSIGNED_INT, 0);

@@ -92,6 +92,7 @@ export async function groups(map) {
     const open = (openCluster ?? null) !== null;
     body.hidden = !open;
     document.documentElement.classList.toggle("has-card", open || state.values.pinned >= 0);
+    if (open && changed.includes("openCluster")) map.reveal(map.cluster(openCluster).medoid);
     if (open && !(changed.length === 1 && changed[0] === "names" && body.contains(document.activeElement))) show(openCluster);
   });
   state.on("pinned", ({ pinned }) => {

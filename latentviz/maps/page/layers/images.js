@@ -19,11 +19,12 @@ export function images(map) {
     const [w, h] = [thumbs.width * scale, thumbs.height * scale];
     const corner = Math.min(6, Math.max(2, pointRadius(store.n, view)) + 2);
     for (const { i, px, py } of pick(w + 6, h + 6, thumbs.has)) {
+      if (!thumbs.ready(i, map.touch)) continue;
       pen.fillStyle = colour(i);
       pen.beginPath();
       pen.roundRect(px - w / 2 - 2, py - h / 2 - 2, w + 4, h + 4, corner);
       pen.fill();
-      thumbs.draw(pen, i, px - w / 2, py - h / 2, w, h, map.touch);
+      thumbs.draw(pen, i, px - w / 2, py - h / 2, w, h);
     }
   }
 

@@ -34,8 +34,8 @@ const colours = (dark) => ({ paper: dark ? "#0e1014" : "#ffffff", ink: dark ? "#
 function pointsCanvas({ store, view, paint }, ratio) {
   const canvas = el("canvas", { width: Math.round(view.width * ratio), height: Math.round(view.height * ratio) });
   const pen = canvas.getContext("2d");
-  const radius = pointRadius(store.n, view) * ratio;
-  const opacity = pointOpacity(store.n, view);
+  const radius = pointRadius(paint.crowd, view) * ratio;
+  const opacity = pointOpacity(paint.crowd, view);
   const { rgba, level } = paint;
   for (const pass of [1, 2]) {
     for (let i = 0; i < store.n; i++) {
@@ -87,7 +87,7 @@ async function svg(map) {
   const root = node("svg", { viewBox: `0 0 ${view.width} ${view.height}`, width: view.width, height: view.height, "font-family": "system-ui, sans-serif" });
   root.append(node("title", {}, clean(store.meta.title)), node("rect", { width: "100%", height: "100%", fill: paper }));
   if (paint.shown <= VECTOR_LIMIT) {
-    const [radius, opacity] = [pointRadius(store.n, view).toFixed(2), pointOpacity(store.n, view)];
+    const [radius, opacity] = [pointRadius(paint.crowd, view).toFixed(2), pointOpacity(paint.crowd, view)];
     for (let i = 0; i < store.n; i++) {
       if (paint.level[i] === HIDDEN) continue;
       const [r, g, b, a] = paint.rgba.subarray(4 * i, 4 * i + 4);

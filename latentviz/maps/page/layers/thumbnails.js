@@ -47,15 +47,16 @@ async function makeThumbs(store) {
   return {
     ...info,
     has: (i) => at(i) >= 0,
-    /** Draws point i's thumbnail into a box if its sheet is decoded; else asks for it, calls `later`, returns false. */
-    draw(pen, i, left, top, width, height, later) {
-      const tile = at(i);
-      if (tile < 0) return false;
-      const place = placeIn(tile);
-      const entry = sheet(place.number);
-      if (entry.bitmap) paint(pen, entry.bitmap, place, left, top, width, height);
-      else if (later) entry.ready.then(later, () => {});
+    /** Returns whether point i's thumbnail can be drawn at once; if not, asks for it and calls `later` when it can. */
+    ready(i, later) {
+      const entry = sheet(placeIn(at(i)).number);
+      if (!entry.bitmap) entry.ready.then(later, () => {});
       return entry.bitmap !== null;
+    },
+    /** Draws point i's thumbnail, which must be ready, into a box. */
+    draw(pen, i, left, top, width, height) {
+      const place = placeIn(at(i));
+      paint(pen, sheet(place.number).bitmap, place, left, top, width, height);
     },
     /** Returns a canvas of `side` pixels that shows point i's thumbnail, now or as soon as it is decoded. */
     canvas(i, side) {

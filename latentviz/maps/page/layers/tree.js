@@ -17,7 +17,7 @@ export function tree(map) {
 
   const drawing = document.createElementNS(SPACE, "svg");
   drawing.setAttribute("class", "tree-drawing");
-  const caption = el("p", { className: "note" }, "Height is density, width is size; click a branch to see it alone.");
+  const caption = el("p", { className: "note" }, "Further down is denser, width is size; click a branch to see it alone.");
   const close = iconButton("close", "Close the tree", () => state.set({ tree: false }), { className: "icon-button small" });
   const body = panel(map.right, "tree", el("header", {}, el("h2", {}, "Condensed tree"), close), drawing, caption);
   body.setAttribute("aria-label", "Condensed tree");
@@ -27,13 +27,10 @@ export function tree(map) {
   function draw() {
     const [width, height] = [236, 190];
     drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    // Density on a logarithmic scale, from the first split to the end of the densest cluster.
-    const all = [...nodes.values()];
-    const births = all.map((node) => node.birth).filter((value) => value > 0);
-    const low = Math.min(...births) * 0.8;
-    const ends = all.filter((node) => node.cluster !== null || node.parent === null).map((node) => node.death);
-    const high = Math.max(...ends, low * 1.5);
-    const y = (lambda) => 4 + (height - 8) * Math.min(1, Math.max(0, Math.log(Math.max(lambda, low) / low) / Math.log(high / low)));
+    // Density by rank: most splits lie close together in λ, and all shall be seen.
+    const order = [...new Set([...nodes.values()].flatMap((node) => [node.birth, node.death]))].sort((a, b) => a - b);
+    const rank = new Map(order.map((lambda, k) => [lambda, k / Math.max(1, order.length - 1)]));
+    const y = (lambda) => 4 + (height - 8) * rank.get(lambda);
     const place = (node, left, right) => {
       const clusters = holds(node);
       const bar = document.createElementNS(SPACE, "rect");
