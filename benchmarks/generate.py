@@ -28,12 +28,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentviz.encode import posteriors
+from latentviz.files import write_json
 from latentviz.fit import load_model
 from latentviz.health import importance_bound, log_weights
 from latentviz.log import say
 from latentviz.modalities import part
 from latentviz.neighbours import nearest
-from latentviz.run import Run, write_json
+from latentviz.run import Run
 from latentviz.samplers import SAMPLERS, sample
 
 FEATURES = 64

@@ -20,10 +20,11 @@ from sklearn.metrics import adjusted_rand_score
 
 import latentviz as lv
 from latentviz.config import parse_overrides
+from latentviz.files import write_json
 from latentviz.log import say
 from latentviz.modalities import part
 from latentviz.modalities.image.prepare import load
-from latentviz.run import Run, write_json
+from latentviz.run import Run
 from latentviz.sources import load_config
 
 HELD_BACK = 0.1

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from latentviz.files import write_json
 from latentviz.log import say
 from latentviz.neighbours import nearest
 from latentviz.recommend import Search
-from latentviz.run import Run, write_json
+from latentviz.run import Run
 
 K = 10
 LARGE, WIDE = 1_000_000, 64

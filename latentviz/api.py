@@ -13,7 +13,8 @@ import pandas as pd
 
 from latentviz.config import ClusterConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
-from latentviz.run import ClusterFolder, Run, check_name
+from latentviz.files import check_name
+from latentviz.run import ClusterFolder, Run
 from latentviz.sources import load_config
 
 if TYPE_CHECKING:

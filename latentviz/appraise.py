@@ -10,13 +10,14 @@ from latentviz import figures
 from latentviz.cluster import cluster
 from latentviz.cut import fill
 from latentviz.errors import RunError
+from latentviz.files import write_json
 from latentviz.fit import load_model, read_config
 from latentviz.health import examine
 from latentviz.log import say, stage
 from latentviz.neighbours import neighbours
 from latentviz.reduce import directions, reduce
 from latentviz.reports import write_report
-from latentviz.run import FORMAT_VERSION, ClusterFolder, Run, write_json
+from latentviz.run import FORMAT_VERSION, ClusterFolder, Run
 from latentviz.verdicts import judge
 
 NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's default neighbourhood

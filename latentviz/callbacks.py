@@ -14,8 +14,8 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 
 from latentviz.errors import TrainingError
+from latentviz.files import atomic_write
 from latentviz.log import say
-from latentviz.run import atomic_write
 from latentviz.vae import VAE
 
 GUARD_EVERY = 50  # steps between looks at the loss on a device where looking waits for the queue

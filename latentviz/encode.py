@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentviz.run import atomic_write
+from latentviz.files import atomic_write
 from latentviz.vae import VAE
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from latentviz.errors import ConfigError, RunError
+from latentviz.files import atomic_write, write_json
 from latentviz.fit import load_model
-from latentviz.run import Run, atomic_write, write_json
+from latentviz.run import Run
 
 # Format → the packages it needs, which the extra of that name installs.
 NEEDED = {"onnx": ("onnx", "onnxscript"), "safetensors": ("safetensors",)}

@@ -24,9 +24,10 @@ from latentviz.callbacks import Bar, EpochMeans, EpochTable, Guard, Repeatable, 
 from latentviz.config import FitConfig, validate
 from latentviz.encode import active_units, encode
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
+from latentviz.files import atomic_write
 from latentviz.log import say, stage, warn
 from latentviz.modalities import part
-from latentviz.run import Run, atomic_write
+from latentviz.run import Run
 from latentviz.vae import VAE
 
 # Gradients of a sum over the item are large; this stops explosions and leaves the ordinary step alone.

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from latentviz.errors import ConfigError
+from latentviz.files import write_json
 from latentviz.log import warn
 from latentviz.lookup import Lookup
 from latentviz.modalities import part
 from latentviz.plans import WAYS, Options, Plan
-from latentviz.run import ResultFolder, Run, write_json
+from latentviz.run import ResultFolder, Run
 
 BATCH = 256  # z decoded at a time
 MOST = 100_000  # outputs of one call: each becomes a file

@@ -13,10 +13,11 @@ from latentviz.drawing import SHOWN_NEIGHBOURS, draw
 from latentviz.encode import kl_of_posteriors, log_likelihoods
 from latentviz.errors import RunError, choose
 from latentviz.fit import load_model
+from latentviz.items import Items
 from latentviz.log import stage, warn
 from latentviz.neighbours import Neighbours, neighbours
 from latentviz.reduce import REDUCERS, directions, fuzzy_graph, layouts, reduce
-from latentviz.run import ClusterFolder, Items, Run
+from latentviz.run import ClusterFolder, Run
 
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the reader is told
 

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 
 from latentviz.encode import posteriors
 from latentviz.errors import RunError
+from latentviz.files import unique_ids, write_json
 from latentviz.fit import read_config
+from latentviz.items import Items
 from latentviz.layout import Place
 from latentviz.log import say, stage, warn
 from latentviz.lookup import Lookup
@@ -21,7 +23,7 @@ from latentviz.membership import Membership
 from latentviz.modalities import part
 from latentviz.neighbours import nearest
 from latentviz.reduce import directions
-from latentviz.run import Items, ResultFolder, Run, unique_ids, write_json
+from latentviz.run import ResultFolder, Run
 from latentviz.sources import run_name
 
 STRANGE = 0.001  # share of the validation items that count as unlike the training data themselves

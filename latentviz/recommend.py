@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentviz.errors import ConfigError, choose
+from latentviz.files import write_json
 from latentviz.log import warn
 from latentviz.lookup import Found, Lookup, columns
 from latentviz.modalities import part
-from latentviz.run import ResultFolder, Run, write_json
+from latentviz.run import ResultFolder, Run
 from latentviz.where import select
 
 BLOCK = 65_536  # rows in one matrix product: their scores stay in the processor's cache

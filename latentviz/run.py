@@ -18,7 +18,6 @@
                   exported/              encoder and decoder for other programs, export.json (last)
 """
 
-import json
 import os
 import re
 import secrets
@@ -35,77 +34,13 @@ import pyarrow.parquet as pq
 
 from latentviz.config import ClusterConfig, Section, dump, read_yaml, validate
 from latentviz.errors import RunError, did_you_mean
+from latentviz.files import atomic_write, check_name, read_json, read_npy, read_parquet, write_json
+from latentviz.items import Items
 
 if TYPE_CHECKING:
     from latentviz.recommend import Recommendation
 
 FORMAT_VERSION = 1
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file in one step; lists of numbers take one line each."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def check_name(option: str, name: str) -> None:
-    """Raises a RunError if `name`, given with `option`, cannot be the name of a folder."""
-    if not name or name in {".", ".."} or Path(name).name != name or "\0" in name:
-        raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
-
-
-@dataclass(frozen=True)
-class Items:
-    """The row order of everything: row i of every table and array of a run is item i.
-
-    Attributes:
-        table: columns `id` (str, unique), `split` ("train" or "val"), `label` (str, null where there is none),
-            `source` (str: the file, or file and row, that the item came from), then the data's own columns.
-    """
-
-    table: pa.Table
-
-    def __len__(self) -> int:
-        """Returns n."""
-        return int(self.table.num_rows)
-
-    def column(self, name: str) -> list[Any]:
-        """Returns a column as a list in item order."""
-        values: list[Any] = self.table.column(name).to_pylist()
-        return values
-
-    @property
-    def train(self) -> np.ndarray:
-        """The rows (int64) whose split is train."""
-        return np.flatnonzero(np.asarray(self.column("split")) == "train")
-
-    @property
-    def val(self) -> np.ndarray:
-        """The rows (int64) whose split is val."""
-        return np.flatnonzero(np.asarray(self.column("split")) == "val")
-
-    @property
-    def labels(self) -> list[str | None] | None:
-        """The label of each item, or None where no item has one."""
-        labels = self.column("label")
-        return labels if any(label is not None for label in labels) else None
 
 
 @dataclass(frozen=True)
@@ -266,7 +201,7 @@ class Run:
         Raises:
             RunError: the file is damaged.
         """
-        return _read_json(self.require(self.info_file))
+        return read_json(self.require(self.info_file))
 
     def write_info(self, content: Mapping[str, Any]) -> None:
         """Writes run.json, `fit`'s last act."""
@@ -284,15 +219,15 @@ class Run:
 
     def items(self) -> Items:
         """Returns the item table."""
-        return Items(_read_parquet(self.items_file))
+        return Items(read_parquet(self.items_file))
 
     def mu(self) -> np.ndarray:
         """Returns the posterior means μ, float32 (n, d), memory-mapped."""
-        return _read_npy(self.require(self.mu_file))
+        return read_npy(self.require(self.mu_file))
 
     def logvar(self) -> np.ndarray:
         """Returns the posterior log-variances, float32 (n, d), memory-mapped."""
-        return _read_npy(self.require(self.logvar_file))
+        return read_npy(self.require(self.logvar_file))
 
     @property
     def clusterings(self) -> list[str]:
@@ -459,7 +394,7 @@ class ClusterFolder:
 
     def neighbours(self) -> np.ndarray | None:
         """Returns the rows of each item's nearest neighbours in μ, int32 (n, k); None where there are none kept."""
-        return _read_npy(self.neighbours_file) if self.neighbours_file.exists() else None
+        return read_npy(self.neighbours_file) if self.neighbours_file.exists() else None
 
     def write_tree(self, tree: np.ndarray | None) -> None:
         """Writes HDBSCAN's condensed tree, records of parent, child, lambda_val, child_size; None: there is none."""
@@ -471,11 +406,11 @@ class ClusterFolder:
 
     def tree(self) -> np.ndarray | None:
         """Returns HDBSCAN's condensed tree with a row an item, or None for methods without one."""
-        return np.asarray(_read_npy(self.tree_file)) if self.tree_file.exists() else None
+        return np.asarray(read_npy(self.tree_file)) if self.tree_file.exists() else None
 
     def coordinates(self) -> np.ndarray | None:
         """Returns the coordinates that were clustered, float32 (n, k); None in folders that do not keep them."""
-        return _read_npy(self.coordinates_file) if self.coordinates_file.exists() else None
+        return read_npy(self.coordinates_file) if self.coordinates_file.exists() else None
 
     def config(self) -> ClusterConfig:
         """Returns the settings this clustering was made with."""
@@ -483,54 +418,10 @@ class ClusterFolder:
 
     def points(self) -> pa.Table:
         """Returns points.parquet: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source."""
-        return _read_parquet(self.require().points_file)
+        return read_parquet(self.require().points_file)
 
     def info(self) -> dict[str, Any]:
         """Returns clusters.json."""
-        return _read_json(self.require().info_file)
+        return read_json(self.require().info_file)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); the command that made it makes it again with --force") from None
-    if not isinstance(content, dict):
-        raise RunError(f"{path}: damaged (it holds no mapping); the command that made it makes it again with --force")
-    return content
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path}: damaged ({error}); the command that made it makes it again with --force") from None
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: damaged ({reason}); `latentviz fit` makes it again with --force") from None
-    return array
-
-
-def unique_ids(candidates: Sequence[str]) -> list[str]:
-    """Returns the ids with " (2)", " (3)", … put behind those that stand there already.
-
-    >>> unique_ids(["a", "b", "a"])
-    ['a', 'b', 'a (2)']
-    """
-    seen: dict[str, int] = {}
-    taken = set(candidates)
-    unique = []
-    for candidate in candidates:
-        name, count = candidate, seen.get(candidate, 0) + 1
-        if count > 1:
-            while (name := f"{candidate} ({count})") in taken:
-                count += 1
-            taken.add(name)
-        seen[candidate] = count
-        unique.append(name)
-    return unique

@@ -12,7 +12,8 @@ import torch
 
 import latentviz as lv
 from latentviz import modalities
-from latentviz.run import Items, Run
+from latentviz.items import Items
+from latentviz.run import Run
 from tests.words.config import WordConfig
 from tests.words.kind import WordKind
 

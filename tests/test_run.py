@@ -11,7 +11,9 @@ import pytest
 
 from latentviz.config import ClusterConfig
 from latentviz.errors import RunError
-from latentviz.run import FORMAT_VERSION, Items, Run, atomic_write, unique_ids, write_json
+from latentviz.files import atomic_write, unique_ids, write_json
+from latentviz.items import Items
+from latentviz.run import FORMAT_VERSION, Run
 
 
 def contents(folder: Path) -> dict[str, bytes]:

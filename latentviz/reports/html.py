@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from latentviz.files import atomic_write
 from latentviz.reports import charts
 from latentviz.reports.tables import TABLES, Row
-from latentviz.run import atomic_write
 
 PAGE = Path(__file__).with_name("page")
 NAMES = {"health": "The model", "faithfulness": "The picture", "clusters": "The clusters", "labels": "The labels"}

@@ -13,11 +13,11 @@ from latentviz import commands
 from latentviz.cli import COMMANDS
 from latentviz.cluster import CLUSTERERS, Clustering, cluster
 from latentviz.config import ClusterConfig, FitConfig, read_yaml, trainer_parameters, validate
+from latentviz.items import Items
 from latentviz.modalities import MODALITIES, part
 from latentviz.modalities.image.nets import NETS, build
 from latentviz.neighbours import neighbours
 from latentviz.reduce import REDUCERS, reduce
-from latentviz.run import Items
 from latentviz.sources import load_config, recipes
 from latentviz.vae import VAE
 

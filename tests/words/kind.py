@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent
 
 from latentviz.elbo import diagonal_normal
-from latentviz.run import Items
+from latentviz.items import Items
 from latentviz.vae import VAE
 from tests.words.new import LETTERS, stored
 

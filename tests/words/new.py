@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from latentviz.items import Items
 from latentviz.modalities.image.prepare import Prepared
-from latentviz.run import Items
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latentviz.run import Items
+from latentviz.items import Items
 
 
 def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[str]:

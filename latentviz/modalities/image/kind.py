@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
 from latentviz.encode import decode_batches
+from latentviz.items import Items
 from latentviz.modalities.image.augment import flips_fit
 from latentviz.modalities.image.config import ImageFitConfig
 from latentviz.modalities.image.data import ImageDataModule, Pixels, Views, scale_to_variance, to_float
@@ -17,7 +18,6 @@ from latentviz.modalities.image.partners import Partners
 from latentviz.modalities.image.prepare import Prepared, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
-from latentviz.run import Items
 from latentviz.vae import VAE
 
 SHOWN = 10  # items and samples in each epoch's picture

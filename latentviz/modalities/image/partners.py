@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from latentviz.files import atomic_write
 from latentviz.modalities.image.augment import principal_components, unit_variance
 from latentviz.modalities.image.data import Pixels, Views, to_float
 from latentviz.neighbours import neighbours
-from latentviz.run import atomic_write
 from latentviz.vae import VAE
 
 RENEW_AT = 0.6  # share of the epochs after which μ knows better than pixels what is near

@@ -14,12 +14,13 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from latentviz.errors import DataError
+from latentviz.files import atomic_write, unique_ids
+from latentviz.items import Items
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import Unreadable, binarise, decode, reason, strict
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import BadItem, Source, printable
 from latentviz.modalities.image.survey import Shape, survey
-from latentviz.run import Items, atomic_write, unique_ids
 
 IMAGES = "images.npy"
 

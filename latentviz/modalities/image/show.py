@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from latentviz.items import Items
 from latentviz.modalities.image.prepare import load
-from latentviz.run import Items
 
 GAP = 2  # white pixels between tiles
 LEAST_TILE = 32  # smaller images are magnified, each pixel a square

@@ -16,7 +16,7 @@ export function labels(map) {
     const box = el("div", { className: "label", dir: "auto" }, text);
     const size = (view.width < 720 ? 10 : 11.5) + (view.width < 720 ? 3 : 5) * Math.sqrt(cluster.size / largest);
     box.style.fontSize = `${size.toFixed(1)}px`;
-    box.style.setProperty("--ink", cluster.colour);
+    box.style.setProperty("--own", cluster.colour);
     holder.append(box);
     return { cluster, box, text, shown: false, width: 0, height: 0, x: cluster.centre[0], y: cluster.centre[1] };
   });
@@ -65,6 +65,8 @@ export function labels(map) {
     place();
   });
   state.on("hidden isolated masks", place);
+  // A name in its cluster's colour would mislead where colours stand for something else.
+  state.on("colour", ({ colour }) => holder.classList.toggle("neutral", colour.key !== "cluster"));
   document.fonts?.ready.then(() => {
     for (const mark of marks) mark.width = 0;
     name();

@@ -1,0 +1,44 @@
+"""The row order of everything."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Items:
+    """The row order of everything: row i of every table and array of a run is item i.
+
+    Attributes:
+        table: columns `id` (str, unique), `split` ("train" or "val"), `label` (str, null where there is none),
+            `source` (str: the file, or file and row, that the item came from), then the data's own columns.
+    """
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        """Returns n."""
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Returns a column as a list in item order."""
+        values: list[Any] = self.table.column(name).to_pylist()
+        return values
+
+    @property
+    def train(self) -> np.ndarray:
+        """The rows (int64) whose split is train."""
+        return np.flatnonzero(np.asarray(self.column("split")) == "train")
+
+    @property
+    def val(self) -> np.ndarray:
+        """The rows (int64) whose split is val."""
+        return np.flatnonzero(np.asarray(self.column("split")) == "val")
+
+    @property
+    def labels(self) -> list[str | None] | None:
+        """The label of each item, or None where no item has one."""
+        labels = self.column("label")
+        return labels if any(label is not None for label in labels) else None
