@@ -279,7 +279,8 @@ def table(results: dict[str, Any], version: str) -> str:
     for name, result in results.items():
         if name != "parts":
             maker, points, *extra = name.split(" ", 2)
-            cells = [f"{result[key]:.1f}" if result.get(key) is not None else "–" for key in ("paint", "hover", "zoom", "motion")]
+            figures = [result.get(key) for key in ("paint", "hover", "zoom", "motion")]
+            cells = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
             lines.append(f"| {makers[maker]}, {int(points):,} {' '.join(extra)} | {result['mb']:.2f} | "
                          f"{' | '.join(cells)} | {result['requests']} |")
     note = ("Zoom: median of frames drawn anew at another scale, up to the pixel; in motion, our layer draws the share "
