@@ -1,6 +1,7 @@
 """The data kinds. One folder each; a new kind is a folder and a line in `MODALITIES`."""
 
 import importlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,5 +33,15 @@ def detect(path: str) -> str:
     for kind in MODALITIES:
         if part(kind, "config").detect(path):
             return kind
-    raise DataError(f"{path}: cannot tell what kind of data this is; say it with data.kind=… "
-                    f"(one of {', '.join(MODALITIES)})")
+    raise DataError(f"{path}: {_contents(Path(path))}; cannot tell what kind of data this is. Name a folder or file of "
+                    f"{' or '.join(MODALITIES)}s, or say the kind with data.kind=…")
+
+
+def _contents(path: Path) -> str:
+    """Returns what a path holds, in words: "the folder is empty", "a folder with 3 .txt, 1 .csv", "a .txt file"."""
+    if not path.is_dir():
+        return f"a {path.suffix or 'nameless'} file"
+    suffixes = Counter(file.suffix.lower() or "without a suffix" for file in path.rglob("*") if file.is_file())
+    if not suffixes:
+        return "the folder is empty"
+    return "a folder with " + ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3))
