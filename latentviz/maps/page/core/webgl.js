@@ -38,13 +38,14 @@ export function makeWebgl(canvas, store, paint, state) {
   if (!gl) return null;
   const program = linked(gl);
   const place = new Uint16Array(2 * store.n);
-  for (let i = 0; i < store.n; i++) {
-    place[2 * i] = store.qx[i];
-    place[2 * i + 1] = store.qy[i];
-  }
+  const order = scattered(store);
+  order.forEach((i, k) => {
+    place[2 * k] = store.qx[i];
+    place[2 * k + 1] = store.qy[i];
+  });
+  const sorted = new Uint32Array(store.n);
   attribute(gl, program, "place", 2, gl.UNSIGNED_SHORT, place);
-  const colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, paint.rgba);
-  const order = scattered(gl, store.n);
+  const colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, sorted);
   const pace = makePace();
   const uniform = (name) => gl.getUniformLocation(program, name);
   const at = Object.fromEntries(["scale", "shift", "size", "faint", "opacity", "paper"].map((name) => [name, uniform(name)]));
@@ -55,7 +56,9 @@ export function makeWebgl(canvas, store, paint, state) {
   return {
     recolour() {
       gl.bindBuffer(gl.ARRAY_BUFFER, colours);
-      gl.bufferSubData(gl.ARRAY_BUFFER, 0, paint.rgba);
+      const colour = new Uint32Array(paint.rgba.buffer);
+      order.forEach((i, k) => (sorted[k] = colour[i]));
+      gl.bufferSubData(gl.ARRAY_BUFFER, 0, sorted);
     },
     draw(view) {
       const ratio = globalThis.devicePixelRatio || 1;
@@ -65,7 +68,7 @@ export function makeWebgl(canvas, store, paint, state) {
         canvas.width = width;
         canvas.height = height;
       }
-      const share = order ? pace(view.moving) : 1;
+      const share = store.n < 50000 ? 1 : pace(view.moving);
       gl.viewport(0, 0, width, height);
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT);
@@ -81,8 +84,8 @@ export function makeWebgl(canvas, store, paint, state) {
         const count = faint ? store.n : paint.crowd;
         gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(count, view) * ratio) * Math.min(1.6, 1 / Math.sqrt(share)));
         gl.uniform1f(at.opacity, faint ? faintOpacity(count, view) : pointOpacity(count, view));
-        if (share < 1) gl.drawElements(gl.POINTS, Math.ceil(share * store.n), gl.UNSIGNED_INT, 0);
-        else gl.drawArrays(gl.POINTS, 0, store.n);
+        gl.drawArrays(gl.POINTS, 0, Math.ceil(share * store.noise));
+        gl.drawArrays(gl.POINTS, store.noise, Math.ceil(share * (store.n - store.noise)));
       }
     },
     /** Waits until the picture is on the screen; what a benchmark times. */
@@ -92,18 +95,16 @@ export function makeWebgl(canvas, store, paint, state) {
   };
 }
 
-/** Uploads an order of the points of which every beginning is spread evenly over all; null for few points. */
-function scattered(gl, n) {
-  if (n < 50000) return null;
-  const gcd = (a, b) => (b ? gcd(b, a % b) : a);
-  let step = Math.floor(n * 0.6180339887);
-  while (gcd(step, n) !== 1) step++;
+/** Returns an order of the points, noise first, of which every beginning is spread evenly over all the rest. */
+function scattered({ n, noise }) {
   const order = new Uint32Array(n);
-  for (let k = 1; k < n; k++) order[k] = (order[k - 1] + step) % n;
-  const buffer = gl.createBuffer();
-  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
-  gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
-  return buffer;
+  const gcd = (a, b) => (b ? gcd(b, a % b) : a);
+  for (const [from, count] of [[0, noise], [noise, n - noise]]) {
+    let step = Math.max(1, Math.floor(count * 0.6180339887));
+    while (gcd(step, count) > 1) step++;
+    for (let k = 0, at = 0; k < count; k++, at = (at + step) % count) order[from + k] = from + at;
+  }
+  return order;
 }
 
 /** Returns which share of the points to draw: all at rest; while the map moves, as many as the machine keeps up with. */
