@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help map test lint types format clean
+.PHONY: help map test lint lint-js types format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ test: $(VENV)/installed-dev ## Run every test
 lint: $(VENV)/installed-dev ## Check the style with ruff
 	$(BIN)/ruff check .
 
+lint-js: ## Check the map's JavaScript with ESLint (needs npm)
+	npm install --silent --no-save --no-package-lock --no-audit --no-fund eslint @eslint/js globals
+	npx eslint -c tests/maps/eslint.config.mjs latentviz/maps/page
+
 types: $(VENV)/installed-dev ## Check the types with mypy
 	$(BIN)/mypy
 
@@ -35,4 +39,4 @@ format: $(VENV)/installed-dev ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove the environment and the caches; runs stay
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
