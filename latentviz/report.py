@@ -17,6 +17,14 @@ def _seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
     return [(f"{name} (s)", f"{value:.1f}") for name, value in seconds.items()]
 
 
+def _model(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("active units", f"{summary['active_units']} of {summary['latent_dim']}"),
+        ("log-likelihood (nats, validation)", f"{summary['log_likelihood']:.1f}"),
+        ("KL (nats, validation)", f"{summary['kl']:.1f}"),
+    ]
+
+
 def fit_table(run: Run) -> str:
     """Returns what a training came to: items, units, log-likelihood, KL, seconds a stage."""
     info = run.info()
@@ -25,9 +33,7 @@ def fit_table(run: Run) -> str:
         ("items", f"{summary['items']:,}"),
         *([("left out, unreadable", f"{summary['bad_items']:,}")] if summary["bad_items"] else []),
         ("epochs", summary["epochs"]),
-        ("active units", f"{summary['active_units']} of {summary['latent_dim']}"),
-        ("log-likelihood (nats, validation)", f"{summary['log_likelihood']:.1f}"),
-        ("KL (nats, validation)", f"{summary['kl']:.1f}"),
+        *_model(summary),
         *_seconds(info["seconds"]),
     ]
     return _table(rows)
@@ -36,14 +42,11 @@ def fit_table(run: Run) -> str:
 def cluster_table(folder: ClusterFolder) -> str:
     """Returns what a run came to: the training's figures and the clustering's."""
     info, run = folder.info(), folder.run.info()
-    summary = run["summary"]
     rows = [
         ("items", f"{info['n_items']:,}"),
         ("clusters", info["n_clusters"]),
         ("noise", f"{info['noise_share']:.1%}"),
-        ("active units", f"{summary['active_units']} of {summary['latent_dim']}"),
-        ("log-likelihood (nats, validation)", f"{summary['log_likelihood']:.1f}"),
-        ("KL (nats, validation)", f"{summary['kl']:.1f}"),
+        *_model(run["summary"]),
         *_seconds({**run["seconds"], **info["seconds"]}),
     ]
     return "\n".join([_table(rows), *info["lines"][1:]])
