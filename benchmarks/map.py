@@ -1,6 +1,6 @@
 """Measures the map file against its budgets, beside a plain Plotly file and DataMapPlot of the same points.
 
-    python benchmarks/map.py --fashion shared/data/fashion-mnist --datamapplot /path/to/venv/bin/python
+    python benchmarks/map.py --fashion path/to/fashion-mnist --datamapplot /path/to/venv/bin/python
 
 Everything runs in headless Chromium with software GL, one page at a time, so ratios mean more than milliseconds.
 Writes benchmarks/results/map.md. Without `--fashion` the points are Gaussian blobs with made-up images; without
