@@ -1,4 +1,4 @@
-"""Where to cut HDBSCAN's tree, chosen from the data and no label: one sweep, scored by the graph and by the posterior.
+"""Where to cut HDBSCAN's tree, chosen from the data and no label: one sweep, scored by the neighbour graph.
 
 For each layout (n, 2) of the same neighbour graph the tree is built once for each `min_samples` and cut many times.
 The persistence of PLSCAN's layers (Bot et al. 2025) times the squared modularity (Newman & Girvan 2004) names a scale:
@@ -38,7 +38,6 @@ class Cut:
         modularity: of `labels`, each noise item alone.
         modularity_filled: of `filled`.
         normalised: `modularity` over what could be had at these sizes, at most 1; filling would flatter noise.
-        stability: agreement (adjusted Rand index) with itself when z ~ q(z|x) is drawn again; None where not measured.
         allowed: at least k₀ clusters.
     """
 
@@ -52,7 +51,6 @@ class Cut:
     modularity: float
     modularity_filled: float
     normalised: float
-    stability: float | None = None
     allowed: bool = True
 
     @property
@@ -66,7 +64,7 @@ class Cut:
                 "min_cluster_size": self.min_cluster_size, "clusters": self.k,
                 "noise": float((self.labels < 0).mean()), "modularity": self.modularity,
                 "modularity_filled": self.modularity_filled, "normalised": self.normalised,
-                "stability": self.stability, "allowed": self.allowed}
+                "allowed": self.allowed}
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,6 @@ class Recorder:
         initial: uint8 (k, c, h, w), the items that are shown encoded and decoded.
     """
 
-    suffix = "png"
-
     def __init__(self, folder: Path, initial: np.ndarray) -> None:
         self.folder, self.initial = folder, initial
 
