@@ -13,7 +13,8 @@ from PIL import Image
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.pixels import to_uint8, value_range
-from latentviz.modalities.image.source import PART, Source
+from latentviz.modalities.image.source import Source
+from latentviz.modalities.names import PART
 
 Order = Literal["C", "F"]
 

@@ -21,17 +21,8 @@ from PIL import Image
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import formats
-from latentviz.modalities.image.source import (
-    LABEL_NAMES,
-    PART,
-    PARTS,
-    BadItem,
-    Source,
-    as_label,
-    find_label,
-    natural,
-    printable,
-)
+from latentviz.modalities.image.source import Source
+from latentviz.modalities.names import LABEL_NAMES, PART, PARTS, BadItem, as_label, find_label, natural, printable
 
 
 @dataclass

@@ -15,9 +15,10 @@ from latentviz.modalities.image.config import ImageFitConfig
 from latentviz.modalities.image.data import ImageDataModule, Pixels, Views, scale_to_variance, to_float
 from latentviz.modalities.image.nets import ImageDecoder, build
 from latentviz.modalities.image.partners import Partners
-from latentviz.modalities.image.prepare import Prepared, load
+from latentviz.modalities.image.prepare import load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
+from latentviz.modalities.prepared import Prepared
 from latentviz.vae import VAE
 
 SHOWN = 10  # items and samples in each epoch's picture

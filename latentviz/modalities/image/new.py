@@ -19,10 +19,12 @@ from latentviz.modalities.image.pixels import (
     reason,
     strict,
 )
-from latentviz.modalities.image.prepare import Prepared, load, prepare
+from latentviz.modalities.image.prepare import load, prepare
 from latentviz.modalities.image.read import read
-from latentviz.modalities.image.source import Source, printable
+from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import spread
+from latentviz.modalities.names import printable
+from latentviz.modalities.prepared import Prepared
 
 LOOKED_AT = 500  # headers that tell what has to be converted
 

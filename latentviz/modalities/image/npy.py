@@ -14,7 +14,8 @@ import numpy as np
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.arrays import Order, Part, array_source, map_file, map_stream
 from latentviz.modalities.image.config import ImageData
-from latentviz.modalities.image.source import LABEL_NAMES, PARTS, Source, as_label, printable
+from latentviz.modalities.image.source import Source
+from latentviz.modalities.names import LABEL_NAMES, PARTS, as_label, printable
 
 # What arrays of images are called in .npz files, the likeliest first; "" is for those only called "train".
 _IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")

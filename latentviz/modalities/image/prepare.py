@@ -10,45 +10,24 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import pyarrow as pa
 from tqdm import tqdm
 
 from latentviz.errors import DataError
-from latentviz.files import atomic_write, unique_ids
+from latentviz.files import atomic_write
 from latentviz.items import Items
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import Unreadable, binarise, decode, reason, strict
 from latentviz.modalities.image.read import read
-from latentviz.modalities.image.source import BadItem, Source, printable
+from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import Shape, survey
+from latentviz.modalities.names import BadItem, printable
+from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table
 
 IMAGES = "images.npy"
-
-# Fewer images make neither a validation set nor a neighbourhood to draw a map from.
-FEWEST = 16
 
 # Pillow decodes outside Python's lock, so that threads use all cores and need no copies between processes.
 WORKERS = min(32, os.cpu_count() or 1)
 _BLOCK = 64  # images a thread decodes in one go
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Data that is ready to train on.
-
-    Attributes:
-        items: row i is image i of the cache.
-        data: the settings with every `auto` that concerns the images resolved.
-        bad: what was left out, and why.
-        fingerprint: hex digits that change with any pixel, id, label or the order.
-        notes: lines for the user: what was decided and why.
-    """
-
-    items: Items
-    data: ImageData
-    bad: list[BadItem]
-    fingerprint: str
-    notes: list[str]
 
 
 def load(cache: Path) -> np.ndarray:
@@ -226,27 +205,10 @@ def _check(good: Sequence[int], bad: Sequence[BadItem], alike: bool, data: Image
 
 
 def _items(source: Source, good: Sequence[int], data: ImageData, seed: int) -> Items:
-    n = len(good)
-    split = np.full(n, "train", dtype=object)
-    held_out = min(n - 1, max(1, round(n * data.val_fraction)))
-    split[np.random.default_rng(seed).permutation(n)[:held_out]] = "val"
-    columns: dict[str, pa.Array] = {
-        "id": pa.array(unique_ids([source.ids[row] for row in good]), pa.string()),
-        "split": pa.array(split.tolist(), pa.string()),
-        "label": pa.array([source.labels[row] for row in good], pa.string()),
-        "source": pa.array([source.origins[row] for row in good], pa.string()),
-    }
-    for name, values in source.columns.items():
-        free = name
-        while free in columns:
-            free = f"data_{free}"
-        columns[free] = _column([values[row] for row in good])
-    return Items(pa.table(columns))
-
-
-def _column(values: list[Any]) -> pa.Array:
-    """Returns a column of one type; mixed types become text."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowException, OverflowError):
-        return pa.array([None if value is None else printable(str(value)) for value in values], pa.string())
+    return item_table(
+        [source.ids[row] for row in good],
+        [source.labels[row] for row in good],
+        [source.origins[row] for row in good],
+        held_out(len(good), data, seed),
+        {name: [values[row] for row in good] for name, values in source.columns.items()},
+    )

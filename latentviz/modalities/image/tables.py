@@ -1,13 +1,10 @@
 """Parquet files with a column of images, through `datasets` → a `Source`."""
 
 import io
-import logging
 import shutil
-import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,11 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from latentviz.errors import DataError, did_you_mean
+from latentviz.modalities.hub import first_line, quiet
 from latentviz.modalities.image.config import METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, formats
-from latentviz.modalities.image.source import PART, Source, as_label, find_label, natural, part_of, printable
+from latentviz.modalities.image.source import Source
+from latentviz.modalities.names import PART, as_label, find_label, natural, part_of, printable
 
 # What columns of plain bytes are called when they are images.
 _IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "png", "pixel_values")
@@ -124,29 +123,6 @@ def _joined(table: Any, path: Path, files: Sequence[Path], counts: Sequence[int]
 def _literal(path: Path) -> str:
     """Returns a path in which `datasets` sees no pattern: it takes [, * and ? for a glob's."""
     return "".join(f"[{c}]" if c in "[*?" else c for c in str(path.absolute()))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Inside, `datasets` draws no progress bars where nobody watches, and logs nothing that is raised as well."""
-    import datasets  # two seconds to import
-
-    bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        datasets.logging.set_verbosity(level)
-        if bars:
-            datasets.enable_progress_bars()
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of what an error, or the error that it stands for, says."""
-    error = error.__cause__ or error
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 def table_source(

@@ -1,0 +1,99 @@
+"""The names by which users know their items, labels and parts, whatever kind of data it is."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# The column that says which part of a data set (its own train/test division) an item came from.
+PART = "part"
+
+PARTS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "t10k": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+}
+
+# Columns of these names hold the labels, the first that is there; Hugging Face data sets use all of them.
+LABEL_NAMES = ("label", "labels", "class", "category", "target", "targets", "y", "fine_label")
+
+
+@dataclass(frozen=True)
+class BadItem:
+    """An item that was left out.
+
+    Attributes:
+        source: where it lies, as in the item table's `source` column.
+        reason: why it could not be read, one line.
+    """
+
+    source: str
+    reason: str
+
+
+def natural(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Returns a sort key that counts: "2.png" comes before "10.png".
+
+    >>> sorted(["10.png", "2.png", "b", "a"], key=natural)
+    ['2.png', '10.png', 'a', 'b']
+    """
+    pieces = re.findall(r"[0-9]+|[^0-9]+", text)
+    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in pieces], text
+
+
+def printable(text: str) -> str:
+    r"""Returns the text with control characters, line ends and undecodable bytes escaped: one line.
+
+    >>> printable("a\nb.png"), printable("🐈.png"), printable("\udcff.png")
+    ('a\\nb.png', '🐈.png', '\\udcff.png')
+    """
+    if text.isprintable():
+        return text
+    # Cf are invisible and may reorder what follows; the joiners, which emoji are built with, do not.
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if character not in "\u200c\u200d" and unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        else character
+        for character in text
+    )
+
+
+def part_of(name: str) -> str | None:
+    """Returns "train", "test" or "validation" where a file's or folder's name begins with such a word.
+
+    >>> part_of("t10k-images-idx3-ubyte"), part_of("train"), part_of("trainers")
+    ('test', 'train', None)
+    """
+    return PARTS.get(re.split(r"[-_. ]", name.lower(), maxsplit=1)[0])
+
+
+def find_label(names: Sequence[str]) -> str | None:
+    """Returns the column that holds labels by its name, or None.
+
+    >>> find_label(["file_name", "Category"])
+    'Category'
+    """
+    lower = {name.lower(): name for name in reversed(names)}
+    return next((lower[candidate] for candidate in LABEL_NAMES if candidate in lower), None)
+
+
+def as_label(value: Any) -> str | None:
+    """Returns a label as text: 3 and 3.0 give "3"; None and NaN give None.
+
+    >>> as_label(3.0), as_label(b"cat"), as_label(float("nan")), as_label("")
+    ('3', 'cat', None, None)
+    """
+    if value is None or value != value:  # NaN is the only value that differs from itself  # noqa: PLR0124
+        return None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) or None
