@@ -1,12 +1,8 @@
 """Images that already are arrays: parts of numbers (n, h, w) or (n, h, w, c) → a `Source`."""
 
-import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
-from typing import Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image
@@ -16,17 +12,7 @@ from latentviz.modalities.image.pixels import to_uint8, value_range
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.names import PART
 
-Order = Literal["C", "F"]
-
 _BLOCK_BYTES = 2**25  # what is looked at in one go when a whole array is passed over
-
-
-class Stream(Protocol):
-    """Bytes that come one after the other, such as those of a gzipped file."""
-
-    def read(self, size: int = ..., /) -> bytes:
-        """Returns the next bytes, none at the end."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -116,47 +102,3 @@ def blocks(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     rows = max(1, _BLOCK_BYTES // max(1, images[:1].nbytes))
     for start in range(0, len(images), rows):
         yield start, images[start : start + rows]
-
-
-def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
-    """Returns the array that begins at byte `offset` of a file, memory-mapped and read-only.
-
-    Raises:
-        EOFError: the file ends before the array does.
-    """
-    needed, there = offset + _size(dtype, shape), path.stat().st_size
-    if there < needed:
-        raise EOFError(f"it has {there:,} of {needed:,} bytes")
-    if needed == offset:
-        return np.empty(shape, dtype)
-    return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)
-
-
-def map_stream(stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
-    """Returns the rest of an unpacked stream as a read-only array that lies on disk, not in memory.
-
-    The copy is a nameless temporary file that goes away with the array.
-
-    Raises:
-        EOFError: the stream ends before the array does.
-        DataError: the disk is full.
-    """
-    needed = left = _size(dtype, shape)
-    with tempfile.TemporaryFile(prefix="latentviz-") as file:
-        while left and (piece := stream.read(min(left, 2**22))):
-            try:
-                file.write(piece)
-                file.flush()
-            except OSError as error:
-                raise DataError(
-                    f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); unpacking the data "
-                    f"needs {needed / 1e6:,.0f} MB there; make room, or set TMPDIR to another folder"
-                ) from None
-            left -= len(piece)
-        if left:
-            raise EOFError(f"it has {needed - left:,} of {needed:,} bytes")
-        return np.memmap(file, dtype, mode="r", shape=shape, order=order) if needed else np.empty(shape, dtype)
-
-
-def _size(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
-    return dtype.itemsize * math.prod(shape)

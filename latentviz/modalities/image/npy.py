@@ -1,44 +1,32 @@
 """NumPy's .npy and .npz files → a `Source`. Pickled objects are never loaded."""
 
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from latentviz.errors import DataError, did_you_mean
-from latentviz.modalities.image.arrays import Order, Part, array_source, map_file, map_stream
+from latentviz.modalities.image.arrays import Part, array_source
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.names import LABEL_NAMES, PARTS, as_label, printable
+from latentviz.modalities.numpy_files import Header, listing, read_array, read_headers
 
 # What arrays of images are called in .npz files, the likeliest first; "" is for those only called "train".
 _IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")
 _ORDER = ("", "train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class Header:
-    """What stands at the head of an array in NumPy's format."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-
-    @property
-    def images(self) -> bool:
-        """Whether this can be an array of images: numbers in 3 or 4 dimensions."""
-        return self.dtype.kind in "buif" and len(self.shape) in (3, 4)
-
-
 def npy_has_images(path: Path) -> bool:
     """Returns whether a .npy or .npz file holds an array that can be images."""
-    return any(header.images for header in _headers(path).values())
+    return any(_images(header) for header in read_headers(path).values())
+
+
+def _images(header: Header) -> bool:
+    """Returns whether this can be an array of images: numbers in 3 or 4 dimensions."""
+    return header.dtype.kind in "buif" and len(header.shape) in (3, 4)
 
 
 def read_npy(path: Path, data: ImageData) -> Source:
@@ -47,15 +35,15 @@ def read_npy(path: Path, data: ImageData) -> Source:
     Raises:
         DataError: the file is damaged, or has no array of images, or not as many labels as images.
     """
-    headers = _headers(path)
+    headers = read_headers(path)
     pairs = [("", "", None)] if path.suffix.lower() == ".npy" else _choose(path, headers, data)
     parts, notes = [], []
     for part, image_key, label_key in pairs:
         origin = printable(f"{path}/{image_key}" if image_key else str(path))
-        images = as_images(_load(path, image_key, headers[image_key]), origin)
+        images = as_images(read_array(path, image_key, headers[image_key]), origin)
         labels = None
         if label_key is not None:
-            labels = _labels(_load(path, label_key, headers[label_key]), len(images), path, label_key)
+            labels = _labels(read_array(path, label_key, headers[label_key]), len(images), path, label_key)
         parts.append(Part(part or printable(path.stem), images, labels, origin))
     if image_keys := [key for _, key, _ in pairs if key]:
         label_keys = [key for _, _, key in pairs if key]
@@ -113,18 +101,18 @@ def _choose(path: Path, headers: Mapping[str, Header], data: ImageData) -> list[
     for setting, key in (("image_column", data.image_column), ("label_column", data.label_column)):
         if key not in {"auto", "none"} and key not in headers:
             raise DataError(
-                f"data.{setting}: {name} has no array {key!r}; it has {_listing(headers)}.{did_you_mean(key, headers)}"
+                f"data.{setting}: {name} has no array {key!r}; it has {listing(headers)}.{did_you_mean(key, headers)}"
             )
     if data.image_column != "auto":
         found = {_split_key(data.image_column)[0]: data.image_column}
     else:
-        found = _best(headers, _IMAGE_NAMES, lambda header: header.images)
-        others = [key for key, header in headers.items() if header.images]
+        found = _best(headers, _IMAGE_NAMES, _images)
+        others = [key for key, header in headers.items() if _images(header)]
         if not found and len(others) == 1:
             found = {"": others[0]}
         if not found:
             raise DataError(
-                f"{name}: none of its arrays is known to be images; it has {_listing(headers)}; say which "
+                f"{name}: none of its arrays is known to be images; it has {listing(headers)}; say which "
                 "with data.image_column=…"
             )
     if "" in found:
@@ -146,68 +134,3 @@ def _best(headers: Mapping[str, Header], names: Sequence[str], fits: Any) -> dic
             rank = names.index(role), key
             best[part] = min(best.get(part, rank), rank)
     return {part: key for part, (_, key) in best.items()}
-
-
-def _listing(headers: Mapping[str, Header]) -> str:
-    return ", ".join(f"{printable(key)} {header.dtype}{header.shape}" for key, header in headers.items()) or "no arrays"
-
-
-@contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Turns what a damaged file raises into one line."""
-    try:
-        yield
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        text = " ".join(str(error).split())
-        raise DataError(
-            f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); make it again "
-            "with numpy.save or numpy.savez"
-        ) from None
-
-
-def _headers(path: Path) -> dict[str, Header]:
-    """Returns the header of each array by key; the key of the only one in a .npy file is ""."""
-    with _telling(path):
-        if path.suffix.lower() == ".npy":
-            with path.open("rb") as stream:
-                return {"": _header(stream)}
-        headers = {}
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                if member.endswith(".npy"):
-                    with archive.open(member) as stream:
-                        headers[member.removesuffix(".npy")] = _header(stream)
-        return headers
-
-
-def _header(stream: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(stream)
-    if version not in {(1, 0), (2, 0)}:
-        raise ValueError(f"version {version} of the format")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return Header(*read(stream))
-
-
-def _load(path: Path, key: str, header: Header) -> np.ndarray:
-    """Returns one array, memory-mapped, compressed or not.
-
-    Raises:
-        DataError: it is made of pickled objects, or cut off.
-    """
-    if header.dtype.hasobject:
-        where = f"{path}/{key}" if key else str(path)
-        raise DataError(
-            f"{printable(where)}: holds pickled Python objects, which can run code and are never loaded; "
-            "save "
-            "it again as an array of numbers" + ("; or data.label_column=none" if key else "")
-        )
-    order: Order = "F" if header.fortran else "C"
-    with _telling(path):
-        if not key:
-            with path.open("rb") as stream:
-                _header(stream)
-                offset = stream.tell()
-            return map_file(path, offset, header.dtype, header.shape, order)
-        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
-            _header(stream)
-            return map_stream(stream, header.dtype, header.shape, order)
