@@ -126,7 +126,7 @@ class Lookup:
         if Path(word).is_dir():
             raise DataError(f"{word}: a folder; give one file, or place all it holds with `latentviz encode "
                             f"{self.run.name} {word}`")
-        read = part(self.kind, "new").read_item(word, read_config(self.run))
+        read = part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
         if read is None:
             raise RunError(f"{word}: no item of {self.run.name} has this id, and there is no such file."
                            f"{self._nearest(word)}")

@@ -166,7 +166,7 @@ def encode(run: Run, data: str, *, clustering: str = "default", name: str | None
     frozen = Frozen(lookup)
     with run.adding("encoded", name, run_name(data), force=force) as folder:
         with stage("reading", seconds):
-            prepared, stored = part(lookup.kind, "new").read_items(data, read_config(run), folder.cache)
+            prepared, stored = part(lookup.kind, "new").read_items(data, read_config(run), folder.cache, run.cache)
         for note in prepared.notes:
             say(f"  {note}")
         for bad in prepared.bad:

@@ -12,9 +12,13 @@ from latentviz.errors import DataError, choose
 #   config  CONFIG and detect: pydantic only
 #   kind    KIND: what training, encoding and decoding ask for; its docstrings say what
 #   show    given, lines, draw, draw_sheet: items and outputs as pictures or texts; without torch
-#   new     read_item, read_items: items that are not in a run, made to fit its model; without torch
+#   new     read_item, read_items: items that are not in a run, made to fit its model, whose cache they are given;
+#           without torch
 # and whatever these need. tests/words is a kind as small as can be.
-MODALITIES: Mapping[str, str] = {"image": "latentviz.modalities.image"}
+MODALITIES: Mapping[str, str] = {
+    "image": "latentviz.modalities.image",
+    "text": "latentviz.modalities.text",
+}
 
 
 def part(kind: str, module: str) -> Any:

@@ -17,12 +17,12 @@ def stored(word: str) -> np.ndarray:
     return np.array([LETTERS.index(letter) for letter in word])
 
 
-def read_item(word: str, config: Any) -> tuple[str, np.ndarray, list[str]] | None:
+def read_item(word: str, config: Any, trained: Path) -> tuple[str, np.ndarray, list[str]] | None:
     """Returns a quoted word."""
     return (word.strip(), stored(word.strip()), ["a new word"]) if word.startswith(" ") else None
 
 
-def read_items(path: str, config: Any, cache: Path) -> tuple[Prepared, np.ndarray]:
+def read_items(path: str, config: Any, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
     """Returns the words of a file."""
     words = Path(path).read_text().split()
     cache.mkdir()

@@ -1,6 +1,6 @@
 """The DataModule for images: batches straight out of the memory-mapped cache."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from latentviz.modalities.image.augment import views
+from latentviz.modalities.order import Shuffled
 from latentviz.vae import Batch
 
 
@@ -62,25 +63,6 @@ class Views:
     flip: bool
     neighbours: np.ndarray
     itself: float = 0.3
-
-
-class Shuffled(Sampler[int]):
-    """All places of 0 … n − 1 in an order that follows from the seed alone that torch was last given.
-
-    The usual sampler draws its order, so that it depends on what was drawn since; seeded by its number, an epoch then
-    sees another order when a training is resumed at it. The loader has a generator of its own for the same reason.
-    """
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        """Returns n."""
-        return self.n
-
-    def __iter__(self) -> Iterator[int]:
-        """Yields the places."""
-        yield from torch.randperm(self.n, generator=torch.Generator().manual_seed(torch.initial_seed())).tolist()
 
 
 class ImageDataModule(pl.LightningDataModule):

@@ -29,14 +29,17 @@ from latentviz.modalities.prepared import Prepared
 LOOKED_AT = 500  # headers that tell what has to be converted
 
 
-def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+def read_item(word: str, config: ImageFitConfig, trained: Path | None = None
+              ) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
     """Returns the image in a file as it is shown, as it is stored, and what was done to it; None: no such file.
 
-    Shown and stored are one for images, uint8 (c, h, w) of the size and channels that the model takes.
+    Shown and stored are one for images, uint8 (c, h, w) of the size and channels that the model takes; these stand in
+    the config, so that nothing is asked of `trained`, the run's cache.
 
     Raises:
         DataError: the file is no image.
     """
+    del trained
     path = Path(word)
     try:
         if not path.is_file():
@@ -57,7 +60,8 @@ def read_item(word: str, config: ImageFitConfig) -> tuple[np.ndarray, np.ndarray
     return pixels, pixels, conversions([seen], config)
 
 
-def read_items(path: str, config: ImageFitConfig, cache: Path) -> tuple[Prepared, np.ndarray]:
+def read_items(path: str, config: ImageFitConfig, cache: Path, trained: Path | None = None
+               ) -> tuple[Prepared, np.ndarray]:
     """Returns the items at `path` and their images, uint8 (n, c, h, w) as the model takes them, decoded into `cache`.
 
     One image will do, and damaged ones are left out and listed, however many there are.
@@ -65,6 +69,7 @@ def read_items(path: str, config: ImageFitConfig, cache: Path) -> tuple[Prepared
     Raises:
         DataError: there is nothing there that can be read.
     """
+    del trained
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
     file = Path(path)
     if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():

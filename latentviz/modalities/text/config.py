@@ -1,0 +1,97 @@
+"""The settings of texts, and whether bare data is texts."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from latentviz.config import AtLeast1, Auto, DataSection, FitConfig, ModelSection
+from latentviz.errors import DataError
+
+
+class TextData(DataSection):
+    """Where texts come from and what they are turned into."""
+
+    kind: Literal["text"] = Field("text", description="data kind, found from the data when it is bare")
+    path: str = Field(description="file, folder, hf:NAME, or python:docstrings")
+    encoding: str = Field("utf-8", description="of text files, unless they begin with a byte order mark")
+    text_column: str = Field("auto", description="column with the texts, in tables; auto: by its name, then its values")
+    label_column: str = Field("auto", description="column with the labels, in tables; none: no labels")
+    id_column: str = Field("none", description="column with what the items are called; none: file and row")
+    group_column: str = Field(
+        "none", description="column, or several with commas between, whose equals are all trained on or all held out"
+    )
+    split: str = Field("all", description="split of a Hugging Face data set; all: every one, joined")
+    tokens: Literal["character", "bpe"] | Auto = Field(
+        "auto", description="character or bpe, pieces of words; auto: characters for short texts and without spaces"
+    )
+    vocab_size: int = Field(8192, ge=16, le=2**20, description="different tokens at most")
+    min_count: AtLeast1 | Auto = Field(
+        "auto", description="times a token must occur to be known; auto: 5, or fewer where much would be unknown"
+    )
+    max_length: int | Auto = Field(
+        "auto", ge=2, le=4096, description="tokens of a text with its end; auto: from the texts, 128 at most"
+    )
+
+
+class TextModel(ModelSection):
+    """The networks and the likelihood for texts."""
+
+    width: int = Field(128, ge=4, le=4096, description="channels of a token's vector")
+
+
+class TextFitConfig(FitConfig):
+    """Everything `latentviz fit` can be told about texts."""
+
+    data: TextData
+    model: TextModel = TextModel()
+
+
+CONFIG = TextFitConfig
+
+LINE_SUFFIXES = frozenset({".txt", ".text"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
+_FILES_LOOKED_AT = 10_000  # of a folder
+
+
+def suffix_of(name: str) -> str:
+    """Returns a file's suffix in lower case, that of gzip not counted.
+
+    >>> suffix_of("a.TXT"), suffix_of("a.csv.gz"), suffix_of("a.gz")
+    ('.txt', '.csv', '')
+    """
+    return Path(name[:-3] if name.lower().endswith(".gz") else name).suffix.lower()
+
+
+def detect(path: str) -> bool:
+    """Returns whether bare data at `path` looks like texts: a text file, a table, a folder of these.
+
+    Raises:
+        DataError: the file is damaged or may not be read, or the Hugging Face hub cannot be asked.
+    """
+    if path.startswith("hf:"):
+        from latentviz.modalities.text.hub import hub_has_texts  # takes seconds to import
+
+        return hub_has_texts(path)
+    if path.startswith("python:"):
+        return True
+    place = Path(path)
+    try:
+        return _folder_has_texts(place) if place.is_dir() else place.is_file() and suffix_of(place.name) in (
+            LINE_SUFFIXES | TABLE_SUFFIXES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
+
+
+def _folder_has_texts(folder: Path) -> bool:
+    """Returns whether a folder holds text files or tables."""
+    files = 0
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if any(suffix_of(name) in LINE_SUFFIXES | TABLE_SUFFIXES for name in names if not name.startswith(".")):
+            return True
+        files += len(names)
+        if files > _FILES_LOOKED_AT:
+            break
+    return False

@@ -1,0 +1,76 @@
+"""The DataModule for texts: batches straight out of the memory-mapped tokens."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from latentviz.modalities.order import Shuffled
+from latentviz.vae import Batch
+
+
+class Tokens(Dataset[Tensor]):
+    """Rows of the cache as int32 tensors; a batch is read in one go.
+
+    Args:
+        tokens: uint16 or int32 (n, t), memory-mapped.
+        rows: int64, the items of this split.
+    """
+
+    def __init__(self, tokens: np.ndarray, rows: np.ndarray) -> None:
+        self.tokens, self.rows = tokens, rows
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> Tensor:
+        """Returns one text's tokens (t,)."""
+        return self.__getitems__([i])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> Tensor:
+        """Returns a batch (b, t); PyTorch's fetcher prefers this to b single look-ups."""
+        return torch.from_numpy(self.tokens[self.rows[list(indices)]].astype(np.int32))
+
+
+def to_ids(tokens: Tensor) -> Tensor:
+    """Returns stored tokens as the encoder takes them, int64 (b, t)."""
+    return tokens.long()
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+class TextDataModule(pl.LightningDataModule):
+    """Training and validation batches of texts.
+
+    Args:
+        tokens: uint16 or int32 (n, t), memory-mapped.
+        train: int64 rows to learn from.
+        val: int64 rows held out.
+        batch_size: b.
+    """
+
+    def __init__(self, tokens: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int) -> None:
+        super().__init__()
+        self.tokens, self.train, self.val, self.batch_size = tokens, train, val, batch_size
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
+        data = Tokens(self.tokens, self.train)
+        return DataLoader(data, self.batch_size, sampler=Shuffled(len(data)), collate_fn=_as_is,
+                          drop_last=len(data) > self.batch_size, generator=torch.Generator())
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Returns the held-out batches in order."""
+        return DataLoader(Tokens(self.tokens, self.val), 4 * self.batch_size, collate_fn=_as_is)
+
+    def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
+        """Turns stored tokens into ids, shape (b, t)."""
+        x = to_ids(batch)
+        return Batch(x, x)
