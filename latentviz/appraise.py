@@ -15,6 +15,7 @@ from latentviz.fit import load_model, read_config
 from latentviz.health import examine
 from latentviz.log import say, stage
 from latentviz.neighbours import neighbours
+from latentviz.posterior import posterior_draws, stability
 from latentviz.reduce import directions, reduce
 from latentviz.reports import write_report
 from latentviz.run import FORMAT_VERSION, ClusterFolder, Run
@@ -166,9 +167,9 @@ def cluster_figures(space: Space, k: int, seed: int) -> dict[str, Any]:
     if found["n_clusters"] >= 2:
         found["agreement_of_layouts"] = info.get("agreement")
         asked = figures.sample(n, STABILITY_ITEMS, seed)
-        found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **figures.stability(
-            space.mu, space.logvar, space.nearest, asked, k=k, draws=STABILITY_DRAWS, seed=seed,
-            to_vectors=lambda z: directions(z, space.metric))}
+        drawn = posterior_draws(space.mu, space.logvar, asked, k=k, draws=STABILITY_DRAWS, seed=seed,
+                                to_vectors=lambda z: directions(z, space.metric))
+        found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **stability(drawn, space.nearest)}
         if found["agreement_of_layouts"] is None and n <= RESEED_BELOW:
             found["agreement_of_layouts"] = reseeded(space)
     return found

@@ -3,8 +3,9 @@
 For each layout (n, 2) of the same neighbour graph the tree is built once for each `min_samples` and cut many times.
 The persistence of PLSCAN's layers (Bot et al. 2025) times the squared modularity (Newman & Girvan 2004) names a scale:
 the coarsest number of clusters k₀ that is believed, and the size m of its smallest. Among the cuts near that scale the
-one with the largest modularity of its *filled* labels wins; of the layouts' winners, the one that the others agree
-with most. docs/experiments.md has what this was measured against.
+one with the largest modularity of its *filled* labels wins, times its stability under the posterior where there is one:
+the agreement of the labels with those of draws z ~ q(z|x). Of the layouts' winners, the one that the others agree with
+most. docs/experiments.md has what this was measured against.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from latentviz.posterior import Draws, stability
+
 MIN_SAMPLES = (5, 10, 20)
 FACTORS = (0.5, 0.63, 0.79, 1.0)  # of m: cuts at and below the believed scale
 SELECTIONS = ("eom", "leaf")
 LAYER_SAMPLES = 5  # min_samples of the tree whose layers name the scale
 MANY = 20  # clusters from which counting noise as singletons no longer makes the choice too coarse
 RELIABLE = 0.55  # normalised modularity: uniform noise has .34, one Gaussian .25, every real image set above .6
+STABLE = 0.5  # adjusted Rand index with posterior draws: below it, most pairs do not stay together
 VOTERS = 15  # neighbours that say which cluster a noise item is nearest to
 
 
@@ -38,6 +42,7 @@ class Cut:
         modularity: of `labels`, each noise item alone.
         modularity_filled: of `filled`.
         normalised: `modularity` over what could be had at these sizes, at most 1; filling would flatter noise.
+        stability: adjusted Rand index with the labels of posterior draws; None where none were made.
         allowed: at least k₀ clusters.
     """
 
@@ -51,6 +56,7 @@ class Cut:
     modularity: float
     modularity_filled: float
     normalised: float
+    stability: float | None = None
     allowed: bool = True
 
     @property
@@ -64,7 +70,7 @@ class Cut:
                 "min_cluster_size": self.min_cluster_size, "clusters": self.k,
                 "noise": float((self.labels < 0).mean()), "modularity": self.modularity,
                 "modularity_filled": self.modularity_filled, "normalised": self.normalised,
-                "allowed": self.allowed}
+                "stability": self.stability, "allowed": self.allowed}
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ class Choice:
         cut: the winner.
         sweep: a row for each cut that was looked at.
         agreement: mean adjusted Rand index between the winner and the other layouts' winners; None with one layout.
-        reliable: whether the graph backs the clusters: normalised modularity of at least .55, and two of them.
+        reliable: whether the graph backs the clusters, of which there are two: normalised modularity of at least .55;
+            and the posterior, where it was asked: a stability of at least .5.
     """
 
     cut: Cut
@@ -84,8 +91,9 @@ class Choice:
 
     @property
     def reliable(self) -> bool:
-        """Whether the graph backs the clusters."""
-        return self.cut.normalised >= RELIABLE and self.cut.k > 1
+        """Whether the graph and the posterior back the clusters."""
+        held = self.cut.stability is None or self.cut.stability >= STABLE
+        return self.cut.normalised >= RELIABLE and self.cut.k > 1 and held
 
 
 class Modularity:
@@ -142,19 +150,23 @@ def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 100) -> np.nd
     return filled
 
 
-def choose_cut(layouts: Sequence[np.ndarray], graph: csr_matrix, neighbours: np.ndarray) -> Choice:
+def choose_cut(layouts: Sequence[np.ndarray], graph: csr_matrix, neighbours: np.ndarray,
+               drawn: Draws | None = None) -> Choice:
     """Returns the cut that the data asks for.
 
     Args:
         layouts: float32 (n, 2) each, the same items laid out from different seeds.
         graph: symmetric weights (n, n), such as UMAP's fuzzy graph.
         neighbours: int32 (n, k), nearest first, without the item itself.
+        drawn: posterior draws, where there is a posterior.
     """
     quality = Modularity(graph)
     sweep: list[Cut] = []
     winners: list[Cut] = []
     for number, points in enumerate(layouts):
         cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, neighbours)
+        for cut in cuts:
+            cut.stability = stability(drawn, cut.filled)["mean"] if drawn else None
         winners.append(max(cuts, key=lambda cut: _value(cut, k0)))
         sweep += cuts
     agreement = _agreement(winners)
@@ -165,7 +177,8 @@ def choose_cut(layouts: Sequence[np.ndarray], graph: csr_matrix, neighbours: np.
 def _value(cut: Cut, k0: int) -> float:
     if not cut.allowed:
         return -1.0
-    return cut.modularity_filled + (cut.modularity if k0 >= MANY else 0.0)
+    modularity = cut.modularity_filled + (cut.modularity if k0 >= MANY else 0.0)
+    return modularity * (1.0 if cut.stability is None else cut.stability)
 
 
 def _cuts(layout: int, points: np.ndarray, quality: Modularity, neighbours: np.ndarray) -> tuple[list[Cut], int]:

@@ -4,7 +4,7 @@ Figures over many items are means over a seeded sample of items, each compared w
 estimate of what the whole would give, where a map of a sample would be another map.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,32 +130,6 @@ def knn_accuracy(labels: np.ndarray, known: np.ndarray, rows: np.ndarray, near: 
 def partition_agreement(first: np.ndarray, second: np.ndarray) -> float:
     """Returns the adjusted Rand index of two labellings (n,) in [−1, 1] (Hubert & Arabie 1985)."""
     return float(metrics.adjusted_rand_score(first, second))
-
-
-def stability(mu: np.ndarray, logvar: np.ndarray, labels: np.ndarray, rows: np.ndarray, *, k: int, draws: int,
-              seed: int, to_vectors: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-    """Returns how firmly the posterior holds items in their clusters: ARI of the labels with those of posterior draws.
-
-    For each draw z ~ q(z|x) of the items `rows`, the k nearest μ of other items vote on the label. `at_mu` is the same
-    for z = μ: what of the disagreement is the vote's own.
-
-    Args:
-        mu: (n, d).
-        logvar: (n, d).
-        labels: int (n,).
-        rows: int64 (m,).
-        k: voters.
-        draws: how often z is drawn.
-        seed: of the draws.
-        to_vectors: what turns latents (m, d) into the vectors whose distances count.
-    """
-    random = np.random.default_rng(seed)
-    sigma = np.exp(0.5 * logvar[rows].astype(np.float64))
-    z = mu[rows] + sigma * random.standard_normal((draws, *sigma.shape))
-    vectors = to_vectors(mu)
-    scores = [partition_agreement(labels[rows], vote(labels, nearest(to_vectors(queries), vectors, k, rows)))
-              for queries in (mu[rows], *z)]
-    return {"at_mu": scores[0], "mean": float(np.mean(scores[1:])), "least": float(np.min(scores[1:]))}
 
 
 def silhouette(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> float | None:

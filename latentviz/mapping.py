@@ -8,17 +8,21 @@ import pyarrow as pa
 
 from latentviz.cluster import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.config import ClusterConfig
-from latentviz.cut import Choice, choose_cut, fill
+from latentviz.cut import STABLE, Choice, choose_cut, fill
 from latentviz.drawing import SHOWN_NEIGHBOURS, draw
 from latentviz.encode import kl_of_posteriors, log_likelihoods
 from latentviz.errors import RunError, choose
+from latentviz.figures import sample
 from latentviz.fit import load_model
 from latentviz.items import Items
 from latentviz.log import stage, warn
 from latentviz.neighbours import Neighbours, neighbours
+from latentviz.posterior import Draws, posterior_draws
 from latentviz.reduce import REDUCERS, directions, fuzzy_graph, layouts, reduce
 from latentviz.run import ClusterFolder, Run
 
+# Items whose posterior is drawn from to choose the cut, how often, and how many neighbours say where a draw falls.
+DRAWN_ITEMS, DRAWS, DRAW_VOTERS = 5_000, 4, 5
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the reader is told
 
 
@@ -50,7 +54,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
     with stage("reducing", seconds):
         coordinates = place(vectors, graph, config)
     with stage("clustering", seconds):
-        found, nearest, choice, number = find_clusters(coordinates, graph, config)
+        found, nearest, choice, number = find_clusters(coordinates, graph, config, draws(run, mu, config))
     with stage("drawing", seconds):
         points = picture(vectors, graph, coordinates[number], config)
     table = points_table(items, points, found, nearest, likelihoods(run))
@@ -105,15 +109,25 @@ def searched(config: ClusterConfig) -> bool:
     return config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto"
 
 
-def find_clusters(coordinates: list[np.ndarray], graph: Neighbours,
-                  config: ClusterConfig) -> tuple[Clustering, np.ndarray, Choice | None, int]:
+def draws(run: Run, mu: np.ndarray, config: ClusterConfig) -> Draws | None:
+    """Returns posterior draws of a sample of the items, which the cuts are held against; None where none is chosen."""
+    if not searched(config):
+        return None
+    rows = sample(len(mu), DRAWN_ITEMS, config.seed_everything)
+    logvar = np.asarray(run.logvar()[:, : mu.shape[1]])
+    return posterior_draws(mu, logvar, rows, k=min(DRAW_VOTERS, len(mu) - 1), draws=DRAWS,
+                           seed=config.seed_everything, to_vectors=lambda z: directions(z, config.reduce.metric))
+
+
+def find_clusters(coordinates: list[np.ndarray], graph: Neighbours, config: ClusterConfig,
+                  drawn: Draws | None = None) -> tuple[Clustering, np.ndarray, Choice | None, int]:
     """Returns the clusters, the nearest cluster of each item int32 (n,), how the cut was chosen, and its layout."""
     others = graph.indices[:, 1:]
     if not searched(config):
         settings = config.cluster.model_dump(exclude={"method", "on"})
         found = cluster(config.cluster.method, coordinates[0], seed=config.seed_everything, **settings)
         return found, fill(found.labels, others), None, 0
-    choice = choose_cut(coordinates, fuzzy_graph(graph), others)
+    choice = choose_cut(coordinates, fuzzy_graph(graph), others, drawn)
     found = from_cut(coordinates[choice.cut.layout], choice.cut)
     return found, fill(found.labels, others), choice, choice.cut.layout
 
@@ -163,6 +177,9 @@ def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[s
     lines = [f"{len(ids):,} items, {found.k} cluster{'' if found.k == 1 else 's'}, {found.noise_share:.0%} noise"]
     if found.k == 0:
         lines.append("No cluster was found: the items form one cloud, or lie too evenly")
+    elif choice and choice.cut.stability is not None and choice.cut.stability < STABLE:
+        lines.append(f"No reliable clusters (posterior draws agree with them at {choice.cut.stability:.2f} of 1): read "
+                     "the map as a landscape")
     elif choice and not choice.reliable:
         lines.append(f"No reliable clusters (graph modularity {choice.cut.normalised:.2f} of 1): read the map as a "
                      "landscape")
@@ -176,6 +193,7 @@ def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[s
         "settings": dict(found.settings),
         "modularity": choice.cut.normalised if choice else None,
         "agreement": choice.agreement if choice else None,
+        "stability": choice.cut.stability if choice else None,
         "sweep": choice.sweep if choice else [],
         "clusters": [{
             "cluster": number,

@@ -92,17 +92,6 @@ def test_knn_accuracy_counts_labelled_neighbours_only() -> None:
     assert figures.knn_accuracy(labels, known, np.arange(0), near[:0]) is None
 
 
-def test_clusters_apart_are_stable_and_blurred_ones_are_not(blobs: tuple[np.ndarray, np.ndarray]) -> None:
-    vectors, truth = blobs
-    sure, unsure = np.full(vectors.shape, -4.0), np.full(vectors.shape, 5.0)
-    rows = np.arange(180)
-    firm = figures.stability(vectors, sure, truth, rows, k=10, draws=3, seed=0, to_vectors=np.asarray)
-    assert firm == {"at_mu": 1, "mean": 1, "least": 1}
-    loose = figures.stability(vectors, unsure, truth, rows, k=10, draws=3, seed=0, to_vectors=np.asarray)
-    assert loose["at_mu"] == 1
-    assert loose["least"] <= loose["mean"] < 0.5
-
-
 def test_validity_sees_clusters_and_their_absence(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     vectors, truth = blobs
     rows = np.arange(180)
