@@ -101,6 +101,11 @@ class Result:
         frame: pd.DataFrame = self.folder.points().to_pandas()
         return frame
 
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        """The clusters: cluster, size, size_with_nearest, persistence, exemplars (ids); of texts also keywords."""
+        return pd.DataFrame(self.folder.info()["clusters"])
+
     @property
     def labels(self) -> np.ndarray:
         """The cluster of each item, int32 (n,), −1 for noise."""

@@ -10,6 +10,7 @@ from latentviz.config import MapSection
 from latentviz.encode import decode_batches
 from latentviz.errors import choose
 from latentviz.fit import load_model
+from latentviz.keywords import named
 from latentviz.maps import LAYERS, condensed_tree, decoder_data, write_map, write_static
 from latentviz.maps.data import MapData
 from latentviz.run import ClusterFolder
@@ -74,10 +75,20 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
         labels=labels if any(label is not None for label in labels) else None,
         sources=column["source"].to_pylist(),
         columns={name: values.to_pylist() for name, values in column.items() if name not in OWN_COLUMNS},
-        cluster_info=known, tree=condensed_tree(tree, cluster, place) if tree is not None and known else None,
+        cluster_names=named({number: entry["keywords"] for number, entry in known.items()}), cluster_info=known,
+        tree=tree_nodes(tree, cluster, place, info) if tree is not None and known else None,
+        regions=[{**region, "row": rows[region["item"]]} for region in info.get("regions", [])],
         decoder=decoder, title=config.title or run.name, summary=info["lines"], neighbours=folder.neighbours(),
         **kind.shown(run.cache),
     )
+
+
+def tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray,
+               info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the condensed tree's clusters for the map, with the keywords that clusters.json has of them."""
+    first = int(tree["parent"].min())
+    words = {int(row["child"]) - first: row["keywords"] for row in info["tree"] if row.get("keywords")}
+    return [{**node, "keywords": words.get(node["node"], [])} for node in condensed_tree(tree, cluster, points)]
 
 
 def described(entry: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from latentviz.errors import RunError, choose
 from latentviz.figures import sample
 from latentviz.fit import load_model
 from latentviz.items import Items
+from latentviz.keywords import Keywords, with_keywords
 from latentviz.log import stage, warn
+from latentviz.modalities import optional_part
 from latentviz.neighbours import Neighbours, neighbours
 from latentviz.posterior import Draws, posterior_draws
 from latentviz.reduce import REDUCERS, directions, fuzzy_graph, layouts, reduce
@@ -59,6 +61,10 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         points = picture(vectors, graph, coordinates[number], config)
     table = points_table(items, points, found, nearest, likelihoods(run))
     info = describe(found, nearest, items, notes, choice)
+    if terms := optional_part(str(run.info()["kind"]), "keywords"):
+        with stage("keywords", seconds):
+            info = with_keywords(info, Keywords(terms.terms(items), points), found.labels, found.raw_tree, points,
+                                 items.column("id"))
     folder.reopen()
     folder.write_coordinates(coordinates[number])
     folder.write_neighbours(graph.indices[:, 1 : 1 + SHOWN_NEIGHBOURS])

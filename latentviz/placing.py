@@ -16,6 +16,7 @@ from latentviz.errors import RunError
 from latentviz.files import unique_ids, write_json
 from latentviz.fit import read_config
 from latentviz.items import Items
+from latentviz.keywords import named
 from latentviz.layout import Place
 from latentviz.log import say, stage, warn
 from latentviz.lookup import Lookup
@@ -238,6 +239,8 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         columns={"new": ["fitted"] * n + ["new"] * m,
                  "unlike": [None] * n + ["yes" if flag else "no" for flag in table.column("unlike").to_pylist()],
                  "log_likelihood": [None] * n + table.column("log_likelihood").to_pylist()},
+        cluster_names=named({entry["cluster"]: entry.get("keywords", [])
+                             for entry in lookup.folder.info()["clusters"]}),
         title=f"{lookup.run.name}: {folder.final.path.name}",
         summary=[f"{m:,} new items over {n:,} fitted ones", f"{flagged:,} look like nothing in the training data"],
         **shown)

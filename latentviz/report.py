@@ -5,6 +5,7 @@ from typing import Any
 
 from latentviz.run import ClusterFolder, Run
 
+LISTED = 12  # clusters of which the table tells the keywords
 WIDEST = 60  # characters of a table's cell
 
 
@@ -49,7 +50,12 @@ def cluster_table(folder: ClusterFolder) -> str:
         *_model(run["summary"]),
         *_seconds({**run["seconds"], **info["seconds"]}),
     ]
-    return "\n".join([_table(rows), *info["lines"][1:]])
+    listed = [(f"cluster {entry['cluster']}", f"{entry['size']:,}  {', '.join(entry['keywords'][:6])}")
+              for entry in info["clusters"][:LISTED] if entry.get("keywords")]
+    more = len(info["clusters"]) - len(listed)
+    if listed and more > 0:
+        listed.append((f"{more} more", f"{folder.info_file}"))
+    return "\n".join([_table([*rows, *listed]), *info["lines"][1:]])
 
 
 def evaluation_table(figures: Mapping[str, Any]) -> str:

@@ -79,6 +79,19 @@ def test_encode(words: Path, tmp_path: Path) -> None:
     assert placed.map.exists()
 
 
+def test_keywords_name_the_clusters(shell: Callable, words: Path) -> None:
+    result = lv.cluster(words, name="again", reduce={"method": "pca"}, cluster={"method": "gmm", "n_clusters": 2})
+    found = result.clusters.set_index("cluster")
+    ends = {"ab": set("abc"), "yz": set("xyz")}
+    for number in range(2):
+        end = result.points["text"][result.labels == number].iloc[0][-2:]
+        assert set(found["keywords"][number]) <= ends[end]
+        assert found["keywords"][number]
+    outcome = shell("cluster", words, "--name", "again", "--force", "reduce.method=pca", "cluster.method=gmm",
+                    "cluster.n_clusters=2")
+    assert f"27  {', '.join(found['keywords'][0])}" in outcome.out
+
+
 def test_export(words: Path) -> None:
     pytest.importorskip("safetensors")
     assert [path.name for path in lv.export(words, safetensors=True)] == ["model.safetensors"]

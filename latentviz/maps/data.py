@@ -29,7 +29,10 @@ class MapData:
         cluster_info: cluster → what is known of it: `size`, `persistence`, `exemplars` (rows), `medoid`
             (row), `keywords` (texts), and `decoded`, uint8 (c, h, w): the decoder's picture of its mean μ.
         tree: the condensed tree's clusters, one row each: `node`, `parent`, `size`, `birth`, `death` (both
-            λ), `cluster` (or None), `row` (its most central item); `condensed_tree` makes them.
+            λ), `cluster` (or None), `row` (its most central item); `condensed_tree` makes them. `keywords` tell
+            a part from the rest of its parent.
+        regions: parts of the map at several zoom levels, one row each: `level` (0 the coarsest), `row` (an item in
+            its middle), `size`, `cluster` (that most of it is in, −1 for noise), `keywords`.
         decoder: weights and latents with which the page decodes spots of the map.
         title: the map's heading.
         summary: lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings in plain words.
@@ -50,6 +53,7 @@ class MapData:
     cluster_names: Mapping[int, str] = field(default_factory=dict)
     cluster_info: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     tree: Sequence[Mapping[str, Any]] | None = None
+    regions: Sequence[Mapping[str, Any]] = ()
     decoder: DecoderData | None = None
     title: str = "Map"
     summary: Sequence[str] = ()

@@ -8,7 +8,7 @@ import numpy as np
 from latentviz.maps.contents import Part, pack_neighbours, pack_thumbnails
 from latentviz.maps.data import MapData
 from latentviz.maps.decoding import pack_centres, pack_decoder
-from latentviz.maps.tree import pack_tree
+from latentviz.maps.tree import pack_regions, pack_tree
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ LAYERS: Mapping[str, MapLayer] = {
     "select": MapLayer("lasso and box, the table of a selection, CSV and JSON"),
     "images": MapLayer("pictures, or the first words of texts, on the map as one zooms in"),
     "outline": MapLayer("a line around the cluster in question"),
-    "labels": MapLayer("cluster names on the map, largest first, finer ones as one zooms in"),
+    "labels": MapLayer("cluster names on the map, largest first, finer ones as one zooms in", pack_regions),
     "picture": MapLayer("save the map as PNG or SVG, and the clusters' names"),
     "keyboard": MapLayer("keys, and the page that lists them"),
     "link": MapLayer("the view in the address"),

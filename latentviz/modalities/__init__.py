@@ -1,6 +1,6 @@
 """The data kinds. One folder each; a new kind is a folder and a line in `MODALITIES`."""
 
-import importlib
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +14,8 @@ from latentviz.errors import DataError, choose
 #   show    given, lines, draw, draw_sheet: items and outputs as pictures or texts; without torch
 #   new     read_item, read_items: items that are not in a run, made to fit its model, whose cache they are given;
 #           without torch
+# and where the items have any
+#   keywords  terms: what the items are made of and named by; without torch
 # and whatever these need. tests/words is a kind as small as can be.
 MODALITIES: Mapping[str, str] = {
     "image": "latentviz.modalities.image",
@@ -24,6 +26,12 @@ MODALITIES: Mapping[str, str] = {
 def part(kind: str, module: str) -> Any:
     """Returns one module of a data kind, such as `part("image", "nets")`; only what is asked for is imported."""
     return importlib.import_module(f"{choose(MODALITIES, kind, 'data.kind')}.{module}")
+
+
+def optional_part(kind: str, module: str) -> Any | None:
+    """Returns one module of a data kind, or None where the kind has none of that name."""
+    package = choose(MODALITIES, kind, "data.kind")
+    return part(kind, module) if importlib.util.find_spec(f"{package}.{module}") else None
 
 
 def detect(path: str) -> str:

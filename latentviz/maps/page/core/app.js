@@ -97,10 +97,11 @@ function addFinders(map) {
       state.set({ hovered: at && at.touch ? -1 : i, spot: at ? { x: view.toDataX(at.px), y: view.toDataY(at.py) } : null });
       map.surface.classList.toggle("over-point", i >= 0 || Boolean(at && map.labelAt?.(at)));
     },
-    /** Pins the point under a tap; where there is none, opens the cluster whose label is there. */
+    /** Pins the point under a tap; where there is none, opens the cluster, or goes to the region, whose label is there. */
     click(at) {
       const i = map.pointAt(at);
       const label = i < 0 ? map.labelAt?.(at) : undefined;
+      if (label?.region) return view.fly({ x: label.x, y: label.y, scale: view.scale * 2 });
       if (label) return map.openCluster?.(label.cluster.id);
       return state.set({ hovered: -1, openCluster: null, cluster: null, pinned: i, spot: { x: view.toDataX(at.px), y: view.toDataY(at.py) } });
     },

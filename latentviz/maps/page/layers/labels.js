@@ -5,6 +5,7 @@ import { HIDDEN } from "../core/paint.js";
 
 const GAP = 4; // pixels kept free around a label
 const LONGEST = 34;
+const FROM = [0, 1.7, 3.6]; // times the first view from which on the names of each level of regions are shown
 
 /** Puts the labels over the points and keeps them there. */
 export function labels(map) {
@@ -21,7 +22,7 @@ export function labels(map) {
     return { cluster, box, text, shown: false, width: 0, height: 0, x: cluster.centre[0], y: cluster.centre[1] };
   });
   marks.sort((a, b) => b.cluster.size - a.cluster.size);
-  marks.push(...fineMarks(map, holder));
+  marks.push(...fineMarks(map, holder), ...regionMarks(map, holder));
 
   function name() {
     for (const mark of marks) {
@@ -44,7 +45,7 @@ export function labels(map) {
       const top = view.toScreenY(mark.y) - mark.height / 2;
       const area = [left - GAP, top - GAP, left + mark.width + GAP, top + mark.height + GAP];
       const inside = area[2] > 0 && area[3] > 0 && area[0] < view.width && area[1] < view.height;
-      const near = !mark.fine || view.scale > view.home * mark.from;
+      const near = !mark.from || view.scale > view.home * mark.from;
       const wanted = near && !hidden.has(id) && (!isolated.size || isolated.has(id)) && map.groupLevel(id) !== HIDDEN;
       const free = inside && wanted && taken.every((other) => area[0] > other[2] || area[2] < other[0] || area[1] > other[3] || area[3] < other[1]);
       if (free) taken.push(area);
@@ -71,6 +72,19 @@ export function labels(map) {
     for (const mark of marks) mark.width = 0;
     name();
     place();
+  });
+}
+
+/** Returns the labels of regions: what the items are about around there, coarse ones first. */
+function regionMarks(map, holder) {
+  const { store } = map;
+  const regions = (store.meta.labels?.regions ?? []).filter(({ cluster }) => map.cluster(cluster));
+  return regions.sort((a, b) => a.level - b.level || b.size - a.size).map((region) => {
+    const text = el("span", {});
+    const box = el("div", { className: `label region ${region.level ? "" : "coarse"}`, dir: "auto" }, text);
+    holder.append(box);
+    const mark = { cluster: map.cluster(region.cluster), fine: region.name, from: FROM[region.level] ?? FROM[FROM.length - 1] };
+    return { ...mark, box, text, shown: false, width: 0, height: 0, x: store.x[region.point], y: store.y[region.point], region };
   });
 }
 

@@ -40,7 +40,8 @@ export function tree(map) {
       bar.style.fill = one === null ? "var(--noise)" : map.cluster(one)?.colour ?? "var(--noise)";
       bar.style.opacity = node.cluster === null && one !== null ? "0.55" : "1";
       const mine = clusters.length ? clusters : one === null ? [] : [one];
-      const words = `${node.size.toLocaleString("en")} items${mine.length ? `: ${mine.slice(0, 5).map((id) => clip(map.nameOf(id), 40)).join(", ")}` : ""}`;
+      const about = node.keywords?.length ? ` about ${node.keywords.map((word) => clip(String(word), 40)).join(" · ")}` : "";
+      const words = `${node.size.toLocaleString("en")} items${about}${mine.length ? `: ${mine.slice(0, 5).map((id) => clip(map.nameOf(id), 40)).join(", ")}` : ""}`;
       bar.setAttribute("aria-label", words);
       const title = document.createElementNS(SPACE, "title");
       title.textContent = words;
