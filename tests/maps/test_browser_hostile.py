@@ -29,7 +29,8 @@ def data(make_data):
     plain = make_data(n)
     return make_data(
         n, regions=[{"level": i % 3, "row": i, "size": 9, "cluster": -1, "keywords": [text]}
-                    for i, text in enumerate(EVIL)], ids=[f"{text} {i}" for i, text in enumerate(cycle)], labels=cycle, sources=cycle, texts=cycle, images=None,
+                    for i, text in enumerate(EVIL)],
+        ids=[f"{text} {i}" for i, text in enumerate(cycle)], labels=cycle, sources=cycle, texts=cycle, images=None,
         columns={EVIL[0]: cycle, EVIL[2]: [f"{text} {i}" for i, text in enumerate(cycle)], EVIL[7]: np.arange(n) / 7},
         cluster_names={c: EVIL[c] for c in range(4)}, title=EVIL[1] + EVIL[6], summary=[EVIL[0], *EVIL],
         cluster_info={c: {"keywords": EVIL, "exemplars": np.flatnonzero(plain.cluster == c)[:4]} for c in range(4)},
