@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from latentviz.errors import TrainingError
 from latentviz.files import atomic_write
-from latentviz.log import say
+from latentviz.log import beside, say
 from latentviz.vae import VAE
 
 GUARD_EVERY = 50  # steps between looks at the loss on a device where looking waits for the queue
@@ -81,7 +81,7 @@ class EpochTable(Callback):
     """Appends one row an epoch to metrics.csv."""
 
     COLUMNS = ("epoch", "step", "train_loss", "train_log_likelihood", "train_kl", "val_loss", "val_log_likelihood",
-               "val_kl")
+               "val_kl", "val_mutual_information", "val_active_units")
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -149,6 +149,7 @@ class Bar(Callback):
             total = trainer.estimated_stepping_batches
             self.bar = tqdm(total=int(total) if math.isfinite(total) else None, initial=trainer.global_step,
                             unit="step", dynamic_ncols=True, mininterval=self.REFRESH)
+            beside(lambda line: tqdm.write(line, file=sys.stderr))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Moves on by one step."""
@@ -185,5 +186,6 @@ class Bar(Callback):
 
     def _close(self) -> None:
         if self.bar is not None:
+            beside(None)
             self.bar.close()
             self.bar = None

@@ -65,7 +65,7 @@ def generate(run: Run, *, n: int = 64, seed: int = 0, steps: int = 9, spread: fl
     plan, asked = choose_plan(lookup, way, n=n, seed=seed, steps=steps, spread=spread, sampler=sampler)
     for line in plan.warnings:
         warn(line)
-    outputs = decode(lookup, plan.z)
+    outputs = decode(lookup, plan.z, plan.noise)
     show = part(lookup.kind, "show")
     with run.adding("generated", name, plan.name, force=force) as folder:
         rows = [(caption, [outputs[i] for i in numbers]) for caption, numbers in plan.rows]
@@ -113,9 +113,18 @@ def _plain(value: Any) -> Any:
 
 
 @torch.inference_mode()
-def decode(lookup: Lookup, z: np.ndarray) -> Any:
-    """Returns the outputs for z (m, d), in batches."""
+def decode(lookup: Lookup, z: np.ndarray, noise: np.ndarray | None = None) -> Any:
+    """Returns the outputs for z (m, d), in batches.
+
+    Args:
+        lookup: of the run.
+        z: (m, d).
+        noise: how much of the posterior's noise is in each z, float32 (m,): 1 for a draw, 0 for the μ of an item;
+            None: 1.
+    """
     vae, data = lookup.model
-    batches: Sequence[Any] = [data.decode(vae, torch.from_numpy(z[start : start + BATCH]).to(vae.device))
-                              for start in range(0, len(z), BATCH)]
+    noise = np.ones(len(z), np.float32) if noise is None else noise
+    batches: Sequence[Any] = [
+        data.decode(vae, *(torch.from_numpy(part[start : start + BATCH]).to(vae.device) for part in (z, noise)))
+        for start in range(0, len(z), BATCH)]
     return np.concatenate(batches) if isinstance(batches[0], np.ndarray) else [text for b in batches for text in b]

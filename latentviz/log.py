@@ -2,13 +2,24 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+
+_beside: list[Callable[[str], None]] = []
 
 
 def say(line: str) -> None:
     """Prints one line on standard error, where progress belongs; results go to standard output."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+    if _beside:
+        _beside[-1](line)
+    else:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def beside(write: Callable[[str], None] | None) -> None:
+    """Sends lines through `write`, which leaves an open progress bar whole; None: the bar is closed."""
+    _beside[:] = [write] if write else []
 
 
 def warn(line: str) -> None:

@@ -35,9 +35,14 @@ class Found(NamedTuple):
     given: Any
 
     @property
+    def is_item(self) -> bool:
+        """Whether this is one item and not the mean of a cluster."""
+        return not self.name.startswith(CLUSTER)
+
+    @property
     def short(self) -> str:
         """The id, or the name of the file without its folder and suffix: what results are called after."""
-        return self.name if self.row is not None or self.name.startswith(CLUSTER) else Path(self.name).stem
+        return self.name if self.row is not None or not self.is_item else Path(self.name).stem
 
 
 class Lookup:

@@ -49,6 +49,8 @@ class Plan:
         origins: what each z came from, m texts; empty where that says nothing.
         facts: more for the JSON file.
         warnings: what the user should not miss.
+        means: numbers of the z that are the μ of one item, with what μ holds below the posterior's noise; a decoder
+            may read them more exactly than a draw.
     """
 
     name: str
@@ -58,6 +60,14 @@ class Plan:
     origins: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    means: Sequence[int] = ()
+
+    @property
+    def noise(self) -> np.ndarray:
+        """How much of the posterior's noise is in each z, float32 (m,): 0 for the μ of an item, 1 for all others."""
+        noise = np.ones(len(self.z), np.float32)
+        noise[list(self.means)] = 0
+        return noise
 
 
 def from_prior(lookup: Lookup, asked: Any, options: Options) -> Plan:
@@ -87,7 +97,9 @@ def between(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
     where = [f"{how} {float(t):.3g}" for how in ("linear", "spherical") for t in at[:, 0]]
     return Plan(f"between-{a.short}-{b.short}", np.concatenate([line, arc]).astype(np.float32),
                 [("linear", range(steps)), ("spherical", range(steps, 2 * steps))],
-                [(f"{a.name}, {b.name}", [a.given, b.given])], where)
+                [(f"{a.name}, {b.name}", [a.given, b.given])], where,
+                means=[i for place, ends in ((a, (0, steps)), (b, (steps - 1, 2 * steps - 1))) if place.is_item
+                       for i in ends])
 
 
 def spherical(a: np.ndarray, b: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -173,7 +185,8 @@ def vector(lookup: Lookup, asked: str, options: Options) -> Plan:
     signed = [f"{'+' if sign > 0 else '-'} {place.name}" for (sign, _), place in zip(terms, places, strict=True)]
     m = len(places)
     return Plan("vector", z, [("decoded", range(m)), ("= the sum", [m])],
-                [(" ".join(signed).removeprefix("+ "), [place.given for place in places])], [*signed, "sum"])
+                [(" ".join(signed).removeprefix("+ "), [place.given for place in places])], [*signed, "sum"],
+                means=[i for i, place in enumerate(places) if place.is_item])
 
 
 def parse_vector(text: str) -> list[tuple[int, str]]:
@@ -199,7 +212,8 @@ def reconstruct(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
     if not items:
         raise ConfigError("--reconstruct: which items? give ids, row numbers or files")
     return Plan("reconstruct", np.stack([item.mu for item in items]), [("decoded", range(len(items)))],
-                [("given", [item.given for item in items])], [item.name for item in items])
+                [("given", [item.given for item in items])], [item.name for item in items],
+                means=range(len(items)))
 
 
 def traverse(lookup: Lookup, asked: Any, options: Options) -> Plan:

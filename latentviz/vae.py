@@ -8,7 +8,13 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from latentviz.contrast import info_nce
-from latentviz.elbo import ELBO, distortion, kl_per_dimension, standard_normal, with_free_bits
+from latentviz.elbo import (
+    ELBO,
+    distortion_and_log_likelihood,
+    kl_per_dimension,
+    standard_normal,
+    with_free_bits,
+)
 
 
 class Batch(NamedTuple):
@@ -18,11 +24,14 @@ class Batch(NamedTuple):
         x: the encoder's input, shape (b, …).
         target: what the decoder is asked for, same shape; `x` itself unless the data module makes views.
         other: second views, row by row of the same thing as `x`, same shape; None where there is no contrast.
+        views: two views of each item that are contrasted with each other and not decoded, (2b, …), all first views
+            before all second ones; None where there are none.
     """
 
     x: Tensor
     target: Tensor
     other: Tensor | None = None
+    views: Tensor | None = None
 
 
 class VAE(pl.LightningModule):
@@ -39,15 +48,18 @@ class VAE(pl.LightningModule):
         content_dim: the first dimensions of z, which the contrast acts on and which are clustered; the others are
             style. All of them by default.
         temperature: of the contrast.
+        noise_mix: share of the training items at which z = μ + τσ·ε is drawn with τ < 1, half of them with τ = 0. The
+            decoder is then given τ beside z, so that it can also read what μ holds below the posterior's noise; 0 is
+            the seed's loss.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int, *, lr: float = 1e-3,
                  kl_warmup: float = 0.0, free_bits: float = 0.0, contrast: float = 0.0,
-                 content_dim: int | None = None, temperature: float = 0.2) -> None:
+                 content_dim: int | None = None, temperature: float = 0.2, noise_mix: float = 0.0) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.latent_dim, self.lr, self.kl_warmup, self.free_bits = latent_dim, lr, kl_warmup, free_bits
-        self.contrast, self.temperature = contrast, temperature
+        self.contrast, self.temperature, self.noise_mix = contrast, temperature, noise_mix
         self.content_dim = content_dim or latent_dim
         self.totals: dict[str, Tensor] = {}
         self.latest: dict[str, Tensor] = {}
@@ -84,27 +96,40 @@ class VAE(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Returns the loss: E_batch[C·‖x − f(z)‖²] + β·KL + contrast·InfoNCE, sums over item and latent.
 
-        With two views of each item, both are encoded and held to the prior; z is drawn for the first.
+        With a second view of each item, both are encoded and held to the prior; z is drawn for the first. `views` are
+        encoded for the contrast alone.
         """
         b = len(batch.x)
         posterior = self.encoder(batch.x if batch.other is None else torch.cat([batch.x, batch.other]))
-        likelihood = self.decoder(posterior.rsample()[:b])
+        likelihood = self._decoded(posterior, b)
         kl = kl_per_dimension(posterior, self.prior)  # (b or 2b, d)
-        loss = distortion(likelihood, batch.target).mean() + self.beta * with_free_bits(kl, self.free_bits)
-        if batch.other is not None and self.contrast > 0:
-            content = posterior.mean[:, : self.content_dim]
-            loss = loss + self.contrast * info_nce(content[:b], content[b:], self.temperature)
+        cost, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)
+        loss = cost.mean() + self.beta * with_free_bits(kl, self.free_bits)
+        if self.contrast > 0 and (batch.other is not None or batch.views is not None):
+            mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean
+            first, second = mu[:, : self.content_dim].chunk(2)
+            loss = loss + self.contrast * info_nce(first, second, self.temperature)
         with torch.no_grad():
-            self._count("train", loss, likelihood.log_prob(batch.target), kl)
+            self._count("train", loss, log_likelihood, kl)
         return loss
+
+    def _decoded(self, posterior: "Independent[Normal]", b: int) -> Any:
+        """Returns p(x|z) at one draw of z for each of the first b items, some with less noise where that is asked."""
+        if not self.noise_mix:
+            return self.decoder(posterior.rsample()[:b])
+        mu, sigma = posterior.base_dist.loc[:b], posterior.base_dist.scale[:b]
+        u = torch.rand(b, device=mu.device) / self.noise_mix
+        less = 0.5 * torch.rand(b, device=mu.device).square()
+        noise = torch.where(u < 0.5, torch.zeros_like(u), torch.where(u < 1, less, torch.ones_like(u)))
+        return self.decoder(mu + noise[:, None] * sigma * torch.randn_like(mu), noise)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Adds the batch's loss, log-likelihood and KL to the epoch's means; no warm-up and no free bits here."""
         posterior = self.encoder(batch.x)
         likelihood = self.decoder(posterior.rsample())
         kl = kl_per_dimension(posterior, self.prior)
-        loss = distortion(likelihood, batch.target).mean() + kl.sum(-1).mean()
-        self._count("val", loss, likelihood.log_prob(batch.target), kl)
+        cost, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)
+        self._count("val", cost.mean() + kl.sum(-1).mean(), log_likelihood, kl)
 
     def _count(self, split: str, loss: Tensor, log_likelihood: Tensor, kl: Tensor) -> None:
         """Adds to the epoch's sums on the device; logging each step would cost up to a quarter of the time."""

@@ -77,8 +77,9 @@ class WordKind:
         return batch
 
     @staticmethod
-    def decode(vae: VAE, z: Tensor) -> list[str]:
+    def decode(vae: VAE, z: Tensor, noise: Tensor) -> list[str]:
         """Returns the likeliest words."""
+        del noise
         best = vae.decoder(z).base_dist.logits.argmax(-1)
         return ["".join(LETTERS[letter] for letter in word) for word in best.tolist()]
 

@@ -121,8 +121,15 @@ class ImageKind:
         return to_uint8(decode_batches(vae, z)) if len(z) else np.empty((0, 1, 1, 1), np.uint8)
 
     @staticmethod
-    def decode(vae: VAE, z: Tensor) -> np.ndarray:
-        """Returns what the decoder draws at z (b, d): the pixel means of p(x|z), uint8 (b, c, h, w)."""
+    def decode(vae: VAE, z: Tensor, noise: Tensor) -> np.ndarray:
+        """Returns what the decoder draws at z (b, d): the pixel means of p(x|z), uint8 (b, c, h, w).
+
+        Args:
+            vae: the model.
+            z: (b, d).
+            noise: how much of the posterior's noise is in z, (b,); to images it makes no difference.
+        """
+        del noise
         return to_uint8(vae.decode(z).float().cpu().numpy())
 
     @staticmethod
