@@ -11,6 +11,7 @@ from latentviz.modalities.text.tokens import END, PAD, UNK
 TOKENS = 3_000_000  # looked at at most, padding included
 DENSE = 64  # tokens of a text that count as seen together, at most: pairs grow with the square
 ONCE = 0.1  # a token comes but once if no more of the texts that have it than this have it again
+ALIKE = 0.9  # share of the texts that are called nearly all
 SEEN = 5  # texts that must have a token before that can be told
 
 
@@ -54,6 +55,23 @@ def look(tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int)
     unrepeated[[PAD, UNK, END]] = False
     vectors = ppmi_vectors(ids, size, width, seed) if width else None
     return Facts(torch.from_numpy(counts), torch.from_numpy(unrepeated), vectors)
+
+
+def metre(tokens: np.ndarray, rows: np.ndarray) -> int:
+    """Returns how many tokens apart the lines of verse stand; 0 where texts differ in length or no token divides them.
+
+    Texts of one length with the same token at one inner place in nearly all of them, such as the comma of a couplet,
+    have lines that answer each other place by place.
+    """
+    ids = np.asarray(tokens[rows[: TOKENS // tokens.shape[1]]])
+    lengths = (ids > END).sum(1)
+    length = int(np.median(lengths))
+    if not len(ids) or (lengths == length).mean() < ALIKE:
+        return 0
+    for place in range(1, length // 2 + 1):
+        if np.bincount(ids[:, place].astype(np.int64)).max() >= ALIKE * len(ids):
+            return place + 1
+    return 0
 
 
 def ppmi_vectors(ids: np.ndarray, size: int, width: int, seed: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from latentviz.modalities.order import Shuffled
+from latentviz.modalities.text.views import halves
 from latentviz.vae import Batch
 
 
@@ -54,11 +55,13 @@ class TextDataModule(pl.LightningDataModule):
         train: int64 rows to learn from.
         val: int64 rows held out.
         batch_size: b.
+        views: give batches two views of each text, to contrast.
     """
 
-    def __init__(self, tokens: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int) -> None:
+    def __init__(self, tokens: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, *,
+                 views: bool = False) -> None:
         super().__init__()
-        self.tokens, self.train, self.val, self.batch_size = tokens, train, val, batch_size
+        self.tokens, self.train, self.val, self.batch_size, self.views = tokens, train, val, batch_size, views
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
@@ -71,6 +74,7 @@ class TextDataModule(pl.LightningDataModule):
         return DataLoader(Tokens(self.tokens, self.val), 4 * self.batch_size, collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
-        """Turns stored tokens into ids, shape (b, t)."""
+        """Turns stored tokens into ids, shape (b, t), and in training makes the views."""
         x = to_ids(batch)
-        return Batch(x, x)
+        training = self.views and self.trainer is not None and self.trainer.training
+        return Batch(x, x, views=halves(x) if training else None)

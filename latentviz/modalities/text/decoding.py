@@ -25,7 +25,7 @@ def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, t
         temperature: of the draw; 0: the likeliest token each time.
         top_p: share of the probability that is drawn from, the likeliest tokens first (Holtzman et al. 2020).
         repeats: False: tokens that the data does not have twice in a text are not told twice.
-        candidates: texts drawn at each z, of which the likeliest under p(x|z) is kept.
+        candidates: texts drawn at each z, of which the one whose tokens are likeliest on average is kept.
     """
     if likelihood.decoder.recurrent is None and temperature == 0:
         return surest_first(likelihood, repeats=repeats)
@@ -35,7 +35,7 @@ def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, t
     draws = chance(z, candidates, likelihood.decoder.t)  # (b, k, t)
     texts = torch.stack([left_to_right(likelihood, draws[:, k], temperature=temperature, top_p=top_p, repeats=repeats)
                          for k in range(candidates)])  # (k, b, t)
-    scores = torch.stack([likelihood.log_prob(text) for text in texts])  # (k, b)
+    scores = torch.stack([likelihood.log_prob(text) / (text != PAD).sum(-1) for text in texts])  # (k, b)
     best: Tensor = texts[scores.argmax(0), torch.arange(len(z), device=z.device)]
     return best
 

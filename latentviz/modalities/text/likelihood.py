@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,7 +25,10 @@ class TextLikelihood:
         self.decoder, self.start, self.trunk = decoder, start, trunk
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Returns log p(x|z) in nats, (b,): exact, over each text's tokens and its end; padding does not count."""
+        """Returns log p(x|z) in nats, (b,): exact, over each text's tokens and its end; padding does not count.
+
+        An end at the last place is certain, so that the probabilities of all texts of up to t tokens sum to one.
+        """
         training = self.decoder.training
         try:
             self.decoder.training = False  # no token is hidden from the net
@@ -61,16 +63,20 @@ class TextLikelihood:
     def _nats(self, features: Tensor, x: Tensor, negatives: Negatives | None) -> Tensor:
         """Returns the sum of −log p over each text's tokens, (b,)."""
         there = x != PAD
-        nats = token_nats(features[there], x[there], self.decoder.tokens.weight, self.decoder.bias, negatives)
+        there[:, -1] = False
+        bias = self.decoder.bias + self.decoder.impossible
+        nats = token_nats(features[there], x[there], self.decoder.tokens.weight, bias, negatives)
         return nats.new_zeros(x.shape).masked_scatter(there, nats).sum(-1)
 
     def _bag_nats(self, x: Tensor, negatives: Negatives | None) -> Tensor:
         """Returns the sum of −log p over each text's tokens, told without their order from z, (b,)."""
         decoder = self.decoder
-        assert decoder.by_bag is not None and decoder.bag_bias is not None
-        features, there = decoder.by_bag(self.start), x != PAD
+        assert decoder.by_bag is not None
+        assert decoder.bag_bias is not None
+        there = x != PAD
+        bias = decoder.bag_bias + decoder.impossible
         row = there.nonzero()[:, 0]
-        nats = token_nats(features[row], x[there], decoder.tokens.weight, decoder.bag_bias, negatives)
+        nats = token_nats(decoder.by_bag(self.start)[row], x[there], decoder.tokens.weight, bias, negatives)
         return nats.new_zeros(x.shape).masked_scatter(there, nats).sum(-1)
 
     def logits(self, features: Tensor) -> Tensor:

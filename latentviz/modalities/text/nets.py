@@ -11,6 +11,7 @@ from latentviz.modalities.text.softmax import chances
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
 PLACES = 32  # positions that have weights of their own; longer texts share them among neighbours
+IMPOSSIBLE = -1e4  # logit of padding, which is no token of a text
 LOGVAR_LEAST, LOGVAR_MOST = -8.0, 4.0  # beyond, the exponential of an untrained net overflows
 
 
@@ -40,12 +41,12 @@ class TextEncoder(nn.Module):
         tokens: vectors of the tokens (v, e), the decoder's too.
         t: positions.
         latent_dim: d.
-        hidden: features before the posterior.
     """
 
-    def __init__(self, tokens: nn.Embedding, t: int, latent_dim: int, hidden: int = 384) -> None:
+    def __init__(self, tokens: nn.Embedding, t: int, latent_dim: int) -> None:
         super().__init__()
         width = tokens.embedding_dim
+        hidden = 3 * width
         self.tokens, self.places = tokens, min(t, PLACES)
         self.position = nn.Parameter(torch.zeros(t, width))
         self.convs = nn.Sequential(GatedConv(width, 3), GatedConv(width, 3))
@@ -83,14 +84,18 @@ class TextDecoder(nn.Module):
         position_weight: weight in the distortion of telling each position from the trunk alone.
         bag_weight: weight in the distortion of telling the tokens without their order from z.
         negatives: tokens that stand for the vocabulary in a training step; 0: all of it.
-        hidden: features of z.
     """
+
+    chances: Tensor
+    impossible: Tensor
+    unrepeated: Tensor
 
     def __init__(self, tokens: nn.Embedding, t: int, latent_dim: int, *, memory: int = 256, lag: int = 0,
                  word_dropout: float = 0.0, c: float = 1.0, position_weight: float = 0.0, bag_weight: float = 0.0,
-                 negatives: int = 0, hidden: int = 512) -> None:
+                 negatives: int = 0) -> None:
         super().__init__()
         size, width = tokens.weight.shape
+        hidden, joined = 4 * width, 2 * width
         self.tokens, self.t, self.places, self.lag = tokens, t, min(t, PLACES), lag
         self.word_dropout, self.c = word_dropout, c
         self.position_weight, self.bag_weight = position_weight, bag_weight
@@ -102,11 +107,13 @@ class TextDecoder(nn.Module):
         self.convs = nn.Sequential(GatedConv(width, 5), GatedConv(width, 5), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(size))
         self.recurrent = nn.GRU((3 if lag else 2) * width, memory, batch_first=True) if memory else None
-        self.joined = nn.Sequential(nn.Linear(memory + width, 256), nn.GELU(), nn.Linear(256, width)) if memory else None
+        self.joined = nn.Sequential(nn.Linear(memory + width, joined), nn.GELU(), nn.Linear(joined, width)
+                                    ) if memory else None
         self.by_position = nn.Linear(width, width) if position_weight and memory else None
         self.by_bag = nn.Linear(hidden, width) if bag_weight else None
         self.bag_bias = nn.Parameter(torch.zeros(size)) if bag_weight else None
         self.register_buffer("chances", torch.ones(size))
+        self.register_buffer("impossible", torch.where(torch.arange(size) == PAD, IMPOSSIBLE, 0.0))
         self.register_buffer("unrepeated", torch.zeros(size, dtype=torch.bool))
 
     @torch.no_grad()

@@ -63,7 +63,7 @@ def _leave_out(logits: Tensor, left_out: Tensor | None, rows: slice) -> None:
 def log_normaliser(f: Tensor, weight: Tensor, bias: Tensor, left_out: Tensor | None = None) -> Tensor:
     """Returns log Σ_v exp(f·w_v + b_v) of each row of f (m, e), float32 (m,); see `LogNormaliser`."""
     if torch.is_grad_enabled():
-        found: Tensor = LogNormaliser.apply(f, weight, bias, left_out)
+        found: Tensor = LogNormaliser.apply(f, weight, bias, left_out)  # type: ignore[no-untyped-call]
         return found
     parts = []
     for rows in _chunks(len(f), len(weight), f.device):
@@ -135,4 +135,4 @@ def systematic(chances: Tensor, size: int) -> Tensor:
     steps = steps * (size / steps[-1])
     first = torch.rand((), dtype=torch.float64, device=chances.device)
     hit = torch.searchsorted(steps, torch.arange(size, device=chances.device) + first, right=True)
-    return order[hit.clamp_max(len(chances) - 1)].unique()
+    return order[hit.clamp_max(len(chances) - 1)]

@@ -1,0 +1,113 @@
+"""From p(x|z) to texts: likeliest, drawn, and without telling twice."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latentviz.modalities.text.decoding import _draw, decode
+from latentviz.modalities.text.nets import TextDecoder
+from latentviz.modalities.text.tokens import END, PAD, UNK
+
+SIZE, T, D = 8, 5, 4
+
+
+def decoder(memory: int = 6) -> TextDecoder:
+    torch.manual_seed(3)
+    made = TextDecoder(nn.Embedding(SIZE, 8), T, D, memory=memory)
+    for weight in made.parameters():
+        weight.data.mul_(2)
+    return made.eval()
+
+
+def z(m: int = 40) -> Tensor:
+    return torch.randn(m, D, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("memory", [0, 6])
+@pytest.mark.parametrize("how", [{}, {"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.8, "candidates": 3}])
+@pytest.mark.parametrize("repeats", [True, False])
+def test_what_comes_out_is_a_text(memory: int, how: dict[str, float], repeats: bool) -> None:
+    net = decoder(memory)
+    net.unrepeated[3:] = True
+    with torch.no_grad():
+        ids = decode(net(z()), z(), repeats=repeats, **how)
+    assert ids.shape == (40, T)
+    for row in ids.tolist():
+        end = row.index(END)
+        assert not {PAD, UNK} & set(row[:end])
+        assert set(row[end + 1 :]) <= {PAD}
+        if not repeats:
+            assert len(set(row[:end])) == end, "no token twice"
+
+
+def test_greedy_is_the_likeliest_token_at_each_step() -> None:
+    net = decoder()
+    with torch.no_grad():
+        likelihood = net(z())
+        ids = decode(likelihood, z())
+        logits = likelihood.logits(net.features(likelihood.trunk, ids))
+    logits[..., [PAD, UNK]] = float("-inf")
+    for row, told in zip(ids.tolist(), logits.argmax(-1).tolist(), strict=True):
+        end = row.index(END)
+        assert row[:end] == told[:end]
+        assert end == T - 1 or told[end] == END
+
+
+def test_texts_are_drawn_as_often_as_they_are_likely() -> None:
+    """Many z that the net takes for one: their draws come in the proportions of p(x|z)."""
+    net = decoder()
+    one, many = z(1), z(6000)
+    with torch.no_grad():
+        likelihood = net(one.expand(6000, D))
+        ids = decode(likelihood, many, temperature=1.0)
+        tokens = [token for token in range(SIZE) if token > END]
+        for first, second in itertools.product(tokens[:3], tokens[:2]):
+            text = torch.tensor([[first, second, END] + [PAD] * (T - 3)])
+            p = net(one).log_prob(text).exp().item()
+            share = (ids == text).all(1).float().mean().item()
+            assert share == pytest.approx(p, abs=4 * (p / 6000) ** 0.5 + 0.01)
+
+
+def test_a_z_gives_the_same_text_in_any_company() -> None:
+    net, points = decoder(), z()
+    with torch.no_grad():
+        together = decode(net(points), points, temperature=1.0, candidates=2)
+        for i in (0, 7, 39):
+            alone = decode(net(points[i : i + 1]), points[i : i + 1], temperature=1.0, candidates=2)
+            assert torch.equal(alone[0], together[i])
+
+
+def test_of_several_candidates_the_likeliest_is_kept() -> None:
+    net, points = decoder(), z(200)
+    with torch.no_grad():
+        nats = [(net(points).log_prob(ids) / (ids != PAD).sum(1)).mean() for ids in (
+            decode(net(points), points, temperature=1.0, candidates=k) for k in (1, 8))]
+    assert nats[1] > nats[0]
+
+
+def test_only_the_top_of_the_distribution_is_drawn_from() -> None:
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().expand(1000, 4)
+    draws = torch.linspace(0, 0.9999, 1000)
+    shares = torch.bincount(_draw(logits, draws, 0.75), minlength=4) / 1000
+    torch.testing.assert_close(shares, torch.tensor([0.625, 0.375, 0.0, 0.0]), atol=0.01, rtol=0)
+    everything = torch.bincount(_draw(logits, draws, 1.0), minlength=4) / 1000
+    torch.testing.assert_close(everything, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.01, rtol=0)
+
+
+def test_the_surest_place_is_filled_first() -> None:
+    """Two places want the same token: the surer one gets it, the other its second choice."""
+    net = decoder(memory=0)
+    net.unrepeated[3:] = True
+    wanted = torch.full((1, T, SIZE), -9.0)
+    wanted[0, 0, 4], wanted[0, 0, 5], wanted[0, 1, 4], wanted[0, 2, END] = 2.0, 1.0, 5.0, 9.0
+
+    class Told:
+        decoder, trunk = net, torch.zeros(1, T, 8)
+
+        def logits(self, _: Tensor) -> Tensor:
+            return wanted.clone()
+
+    assert decode(Told(), z(1), repeats=False).tolist() == [[5, 4, END, PAD, PAD]]
+    assert decode(Told(), z(1), repeats=True).tolist() == [[4, 4, END, PAD, PAD]]

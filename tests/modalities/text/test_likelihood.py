@@ -1,0 +1,133 @@
+"""p(x|z) of texts: a distribution, exact, causal; and the distortion that training asks for."""
+
+import itertools
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latentviz.elbo import distortion_and_log_likelihood, kl_per_dimension
+from latentviz.modalities.text.nets import PLACES, TextDecoder, TextEncoder
+from latentviz.modalities.text.tokens import END, PAD
+from latentviz.vae import VAE, Batch
+
+D = 3
+
+
+def nets(size: int = 6, t: int = 4, **settings: float) -> tuple[TextEncoder, TextDecoder]:
+    """Returns an encoder and a decoder whose outputs are far from even."""
+    torch.manual_seed(0)
+    vectors = nn.Embedding(size, 8)
+    encoder, decoder = TextEncoder(vectors, t, D), TextDecoder(vectors, t, D, **settings)
+    for weight in (*encoder.parameters(), *decoder.parameters()):
+        weight.data.add_(0.3 * torch.randn_like(weight))
+    return encoder, decoder
+
+
+def trainable(vae: VAE) -> VAE:
+    """Returns the model as it is in the middle of a training."""
+    vae._trainer = SimpleNamespace(estimated_stepping_batches=100, global_step=50)
+    return vae.train()
+
+
+def texts(size: int, t: int) -> Tensor:
+    """Returns every text of up to t tokens, its end included, as ids (m, t)."""
+    tokens = [token for token in range(size) if token not in {PAD, END}]
+    return torch.tensor([[*text, END] + [PAD] * (t - 1 - n) for n in range(t)
+                         for text in itertools.product(tokens, repeat=n)])
+
+
+@pytest.mark.parametrize("settings", [{"memory": 5}, {"memory": 5, "lag": 2}, {"memory": 0}])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_the_probabilities_of_all_texts_sum_to_one(settings: dict[str, int], noise: float) -> None:
+    _, decoder = nets(**settings)
+    every = texts(6, 4)
+    z = torch.randn(1, D).expand(len(every), D)
+    likelihood = decoder.eval()(z, torch.full((len(every),), noise))
+    p = likelihood.log_prob(every).exp()
+    assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert p.std() > 0, "the texts differ in probability"
+
+
+def test_a_text_does_not_depend_on_its_company_and_not_on_padding() -> None:
+    encoder, decoder = nets(memory=5)
+    encoder.eval()
+    x = torch.tensor([[3, 4, END, PAD], [5, END, PAD, PAD], [3, 3, 5, END]])
+    z = torch.randn(3, D)
+    together = decoder.eval()(z).log_prob(x)
+    alone = torch.cat([decoder(z[i : i + 1]).log_prob(x[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone)
+    torch.testing.assert_close(encoder(x).mean[1], encoder(x[1:2]).mean[0])
+
+
+def test_a_token_is_told_from_those_before_it_alone() -> None:
+    _, decoder = nets(memory=5, lag=2)
+    trunk, x = decoder.eval()(torch.randn(1, D)).trunk, torch.tensor([[3, 4, 5, END]])
+    features = decoder.features(trunk, x)
+    for place in range(4):
+        changed = x.clone()
+        changed[:, place] = 3 if x[0, place] != 3 else 5
+        same = (decoder.features(trunk, changed) - features).abs().amax(-1)[0] < 1e-6
+        assert same[: place + 1].all()
+        assert not same[place + 1 :].any() or place == 3
+
+
+def test_step_by_step_the_features_are_the_same() -> None:
+    _, decoder = nets(memory=5, lag=2)
+    trunk, x = decoder.eval()(torch.randn(2, D)).trunk, torch.tensor([[3, 4, 5, END], [5, 3, END, PAD]])
+    whole, state = decoder.features(trunk, x), None
+    for i in range(4):
+        one, state = decoder.step(trunk[:, i], x[:, :i], state)
+        torch.testing.assert_close(one, whole[:, i])
+
+
+def test_with_every_weight_at_nothing_the_loss_is_the_seed_s() -> None:
+    encoder, decoder = nets(memory=5)
+    vae = trainable(VAE(encoder, decoder, D))
+    x = torch.tensor([[3, 4, END, PAD], [5, END, PAD, PAD], [3, 3, 5, END]])
+    torch.manual_seed(7)
+    loss = vae.training_step(Batch(x, x), 0)
+    torch.manual_seed(7)
+    posterior = encoder(x)
+    z = posterior.rsample()
+    logits = vae.decoder(z).logits(decoder.features(decoder(z).trunk, x))
+    logits[..., PAD] = float("-inf")
+    nats = -logits.log_softmax(-1).gather(-1, x[..., None])[..., 0]
+    nats[x == PAD] = 0
+    nats[:, -1] = 0
+    expected = (nats.sum(-1) + kl_per_dimension(posterior, vae.prior).sum(-1)).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_each_term_adds_its_weight_and_c_scales_them_all() -> None:
+    x = torch.tensor([[3, 4, END, PAD], [5, END, PAD, PAD]])
+    z = torch.randn(2, D, generator=torch.Generator().manual_seed(1))
+    found = {}
+    for name, settings in {"plain": {}, "both": {"position_weight": 0.5, "bag_weight": 0.25},
+                           "twice": {"position_weight": 1.0, "bag_weight": 0.5},
+                           "scaled": {"position_weight": 0.5, "bag_weight": 0.25, "c": 0.67}}.items():
+        _, decoder = nets(memory=5, **settings)
+        found[name], log_likelihood = distortion_and_log_likelihood(decoder.train()(z), x)
+        if name == "plain":
+            torch.testing.assert_close(found[name], -log_likelihood)
+    assert (found["both"] > 0).all()
+    torch.testing.assert_close(found["scaled"], 0.67 * found["both"])
+    cost, log_likelihood = distortion_and_log_likelihood(decoder.eval()(z), x)
+    torch.testing.assert_close(cost, -0.67 * log_likelihood)
+
+
+@pytest.mark.parametrize("t", [3, 12, PLACES + 9])
+@pytest.mark.parametrize("memory", [0, 4])
+def test_every_weight_learns_at_any_length(t: int, memory: int) -> None:
+    encoder, decoder = nets(40, t, memory=memory, position_weight=0.3, bag_weight=0.3, word_dropout=0.3,
+                            lag=1 if memory else 0, negatives=20)
+    decoder.know(torch.arange(40), torch.zeros(40, dtype=torch.bool))
+    x = torch.randint(3, 40, (8, t))
+    x[:, -1] = END
+    vae = trainable(VAE(encoder, decoder, D, noise_mix=0.5))
+    vae.training_step(Batch(x, x), 0).backward()
+    for name, weight in vae.named_parameters():
+        assert weight.grad is not None, f"{name} has no gradient"
+        assert torch.isfinite(weight.grad).all(), name
+        assert weight.grad.abs().sum() > 0 or name == "encoder.position", f"{name} is not reached"
