@@ -7,7 +7,7 @@ from typing import Any
 
 from latentviz.config import FitConfig, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
-from latentviz.modalities import MODALITIES, detect, part
+from latentviz.modalities import MODALITIES, SCHEMES, detect, part
 
 YAML_SUFFIXES = {".yaml", ".yml"}
 
@@ -49,7 +49,7 @@ def load_config(source: str, overrides: Mapping[str, Any]) -> tuple[FitConfig, s
         values = read_yaml(path)
     else:
         name, origin = run_name(source), source
-        if near := not source.startswith(("hf:", "sklearn:")) and not Path(source).exists() and (
+        if near := not source.startswith(SCHEMES) and not Path(source).exists() and (
                 did_you_mean(source, table)):
             raise DataError(f"{source}: no recipe, config, file or folder of this name.{near}")
         values = {"data": {"kind": _kind(overrides) or detect(source), "path": source}}

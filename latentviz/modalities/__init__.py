@@ -21,6 +21,8 @@ MODALITIES: Mapping[str, str] = {
     "image": "latentviz.modalities.image",
     "text": "latentviz.modalities.text",
 }
+# What bare data begins with that is neither a file nor a folder.
+SCHEMES = ("hf:", "sklearn:", "python:")
 
 
 def part(kind: str, module: str) -> Any:
@@ -40,7 +42,7 @@ def detect(path: str) -> str:
     Raises:
         DataError: no kind knows what to do with it.
     """
-    if not path.startswith(("hf:", "sklearn:")) and not Path(path).exists():
+    if not path.startswith(SCHEMES) and not Path(path).exists():
         raise DataError(f"{path}: no recipe, config, file or folder of this name; `latentviz recipes` lists recipes")
     for kind in MODALITIES:
         if part(kind, "config").detect(path):

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from latentviz.modalities.names import printable
 from latentviz.modalities.text.config import TextData
+from latentviz.modalities.text.docstrings import read_docstrings
 from latentviz.modalities.text.source import Source
 
 
@@ -15,6 +16,8 @@ def read(data: TextData) -> Source:
     Raises:
         DataError: there is nothing of this name, or nothing in it that is a text.
     """
+    if data.path == "python:docstrings":
+        return read_docstrings()
     path = Path(data.path)
     lines = path.read_text(encoding="utf-8").splitlines()
     rows = [(i, line.strip()) for i, line in enumerate(lines, 1) if line.strip()]

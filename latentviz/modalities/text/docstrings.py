@@ -1,0 +1,169 @@
+"""The first sentences of the docstrings of the installed Python packages: English that every machine has, labelled."""
+
+import ast
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from latentviz.errors import DataError
+from latentviz.modalities.names import natural
+from latentviz.modalities.text.source import Source
+
+T = TypeVar("T")
+
+# Of one package, spread evenly over its names and files: no giant is to be most of the map.
+MOST_ITEMS, MOST_FILES = 800, 400
+FEWEST_WORDS, MOST_WORDS = 4, 40
+_LARGEST_FILE = 1_000_000  # bytes; larger ones are generated tables
+
+# Parts of a path behind which there are no names for users.
+_ASIDE = frozenset({"benchmarks", "conftest", "docs", "examples", "externals", "test", "testing", "tests",
+                    "third_party", "vendor", "vendored"})
+_ROLE = re.compile(r":[\w:.+-]+:`~?([^`]*)`")  # :func:`~a.b` → a.b
+_TARGET = re.compile(r"\s*<[^<>`]*>(?=`)")  # `words <link>` → `words`
+_REFERENCE = re.compile(r"(?<=[\w`])_(?!\w)")  # words_ and `words`_, which link elsewhere
+_END = re.compile(r"(?<!\b[eE]\.g)(?<!\b[iI]\.e)(?<!\b[cC]f)(?<!\bvs)(?<!\betc)(?<!\bal)(?<![\s(][A-Z])[.!?](?=\s|$)")
+_SIGNATURE = re.compile(r"^[\w.]+\s*\(|->|^[-=~*^#]+$|>>>|^\W*$|^\S+ ?[:=]")
+
+
+@dataclass(frozen=True)
+class Docstring:
+    """One documented name.
+
+    Attributes:
+        name: qualified, as in numpy.linalg.norm.
+        kind: module, class, function or method.
+        file: below the folder of the packages.
+        line: where it begins, from 1.
+        text: its first sentence.
+    """
+
+    name: str
+    kind: str
+    file: str
+    line: int
+    text: str
+
+
+def read_docstrings() -> Source:
+    """Returns the first sentence of each public docstring of the installed packages, each sentence once.
+
+    Nothing is imported: files are parsed. Private names, tests and vendored copies are left out; what is kept of a
+    large package is spread evenly over it. The same packages give the same texts in the same order.
+
+    Raises:
+        DataError: hardly anything is installed.
+    """
+    files = package_files()
+    seen: dict[str, int] = {}
+    items: list[Docstring] = []
+    for package in tqdm(sorted(files, key=str.lower), desc="reading packages", delay=1, leave=False, disable=None):
+        own: dict[str, Docstring] = {}
+        for found in sorted(_of_package(files[package]), key=lambda d: natural(d.name)):
+            key = found.text.casefold()
+            times = seen.get(key, 0)
+            seen[key] = times + 1
+            if not times:
+                own.setdefault(found.name, found)
+        items += spread(list(own.values()), MOST_ITEMS)
+    if not items:
+        raise DataError("python:docstrings: no installed package has docstrings; give a file of texts instead")
+    labels = [item.name.split(".")[0] for item in items]
+    again = sum(seen.values()) - len(seen)
+    note = (f"docstrings of {len(set(labels)):,} packages, at most {MOST_ITEMS:,} of each; {again:,} that say the same "
+            "as another left out")
+    return Source(
+        pa.chunked_array([pa.array([item.text for item in items], pa.string())]),
+        ids=[item.name for item in items],
+        origins=[f"{item.file}:{item.line}" for item in items],
+        labels=labels,
+        columns={"kind": [item.kind for item in items], "module": [_module(item) for item in items],
+                 "times": [seen[item.text.casefold()] for item in items]},
+        notes=[note],
+    )
+
+
+def package_files() -> dict[str, list[tuple[str, Path]]]:
+    """Returns the Python files of each installed top-level package: name below the folder of packages, and path."""
+    files: dict[str, dict[str, Path]] = defaultdict(dict)
+    for distribution in distributions():
+        for file in distribution.files or ():
+            parts = file.with_suffix("").parts
+            hidden = any(part.startswith("_") for part in parts[:-1]) or parts[-1] == "__main__"
+            if file.suffix == ".py" and not hidden and all(p.isidentifier() and p.lower() not in _ASIDE for p in parts):
+                files[parts[0]][file.as_posix()] = Path(str(file.locate()))
+    files.pop("latentviz", None)
+    return {package: sorted(found.items(), key=lambda entry: natural(entry[0])) for package, found in files.items()}
+
+
+def _of_package(files: list[tuple[str, Path]]) -> Iterator[Docstring]:
+    for name, path in spread(files, MOST_FILES):
+        try:
+            if path.stat().st_size <= _LARGEST_FILE:
+                yield from documented(path.read_bytes(), name)
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            continue  # templates of code, and code for other versions of Python
+
+
+def documented(code: bytes, file: str) -> Iterator[Docstring]:
+    """Yields the public names that are documented in a file of Python.
+
+    A module whose own name is private is where packages keep what users find a level above, and named so here.
+    """
+    module = ".".join(part for part in Path(file).with_suffix("").parts if not part.startswith("_"))
+    waiting: list[tuple[ast.AST, str, str]] = [(ast.parse(code), module, "module")]
+    while waiting:
+        node, name, kind = waiting.pop(0)
+        assert isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        text = first_sentence(ast.get_docstring(node, clean=False) or "")
+        if text:
+            yield Docstring(name, kind, file, getattr(node, "lineno", 1), text)
+        if kind in {"function", "method"}:
+            continue
+        for child in node.body:
+            if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+                waiting.append((child, f"{name}.{child.name}", "class"))
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+                waiting.append((child, f"{name}.{child.name}", "method" if kind == "class" else "function"))
+
+
+def first_sentence(docstring: str) -> str:
+    r"""Returns the first sentence of a docstring without its markup, or nothing where that is no sentence of English.
+
+    >>> first_sentence("Returns the `norm` of a matrix,\n    e.g. of :class:`~a.B`. See there.")
+    'Returns the norm of a matrix, e.g. of a.B.'
+    >>> first_sentence("norm(x, ord=None)")
+    ''
+    """
+    text = inspect.cleandoc(docstring)
+    paragraph = " ".join(text.split("\n\n", maxsplit=1)[0].split())
+    plain = _REFERENCE.sub("", _ROLE.sub(r"\1", _TARGET.sub("", paragraph)))
+    plain = plain.replace("`", "").replace("*", "")
+    end = _END.search(plain)
+    sentence = plain[: end.end()] if end else plain
+    words = sentence.split()
+    letters = sum(c.isalpha() or c.isspace() for c in sentence)
+    if not FEWEST_WORDS <= len(words) <= MOST_WORDS or letters < 0.8 * len(sentence) or _SIGNATURE.search(sentence):
+        return ""
+    return sentence if sentence.isprintable() else ""
+
+
+def spread(values: list[T], most: int) -> list[T]:
+    """Returns at most so many values, evenly spread over the list."""
+    if len(values) <= most:
+        return values
+    return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
+
+
+def _module(item: Docstring) -> str:
+    """Returns the package and its first part, as in numpy.linalg."""
+    return ".".join(item.name.split(".")[: 2 if item.file.count("/") > 1 or item.kind == "module" else 1])
