@@ -74,7 +74,8 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
     load_weights(vae, kept_checkpoint(config, run))
     with stage("encoding", seconds):
         encode(vae, data.dataset(), data.to_input, run.mu_file, run.logvar_file)
-    run.write_info(_info(config, run, vae, seconds))
+    about = list(getattr(data, "about", ()))  # what a kind has the map say of its data
+    run.write_info(_info(config, run, vae, seconds, about))
     return run
 
 
@@ -223,7 +224,7 @@ def read_config(run: Run) -> FitConfig:
     return validate(section, values, str(run.config_file))
 
 
-def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float]) -> dict[str, Any]:
+def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float], about: list[str]) -> dict[str, Any]:
     """Returns the content of run.json."""
     mu = np.load(run.mu_file, mmap_mode="r")
     with run.metrics_file.open(encoding="utf-8") as file:
@@ -241,6 +242,7 @@ def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float]) -> d
         | {"python": platform.python_version()},
         "seconds": seconds,
         "summary": {
+            "about": about,
             "items": len(mu),
             "bad_items": bad,
             "epochs": len(epochs),

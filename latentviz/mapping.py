@@ -60,10 +60,11 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
     with stage("drawing", seconds):
         points = picture(vectors, graph, coordinates[number], config)
     table = points_table(items, points, found, nearest, likelihoods(run))
-    info = describe(found, nearest, items, notes, choice)
-    if terms := optional_part(str(run.info()["kind"]), "keywords"):
+    info = describe(found, nearest, items, [*run.info()["summary"].get("about", []), *notes], choice)
+    worded = optional_part(str(run.info()["kind"]), "keywords")
+    if worded and (terms := worded.terms(items)) is not None:
         with stage("keywords", seconds):
-            info = with_keywords(info, Keywords(terms.terms(items), points), found.labels, found.raw_tree, points,
+            info = with_keywords(info, Keywords(terms, points), found.labels, found.raw_tree, points,
                                  items.column("id"))
     folder.reopen()
     folder.write_coordinates(coordinates[number])

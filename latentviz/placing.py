@@ -226,8 +226,9 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         return np.concatenate([frozen.column(name), table.column(name).to_numpy()])
 
     kind = part(lookup.kind, "kind").KIND
-    shown: dict[str, Any] = {name: np.concatenate([np.asarray(values), np.asarray(kind.shown(folder.cache)[name])])
-             for name, values in kind.shown(lookup.run.cache).items()}
+    fresh = kind.shown(folder.cache)
+    shown: dict[str, Any] = {name: joined(values, fresh.get(name), m)
+                             for name, values in kind.shown(lookup.run.cache).items()}
     labels = old.column("label").to_pylist() + items.column("label")
     flagged = int(table.column("unlike").to_numpy(zero_copy_only=False).sum())
     data = MapData(
@@ -245,3 +246,11 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         summary=[f"{m:,} new items over {n:,} fitted ones", f"{flagged:,} look like nothing in the training data"],
         **shown)
     write_map(folder.map_file, data, options={"colour_by": "new"})
+
+
+def joined(old: Any, new: Any, m: int) -> np.ndarray:
+    """Returns what is shown of the old items and the m new ones; of new ones that bring nothing, nothing is shown."""
+    first = np.asarray(old)
+    if new is None:
+        return np.concatenate([first, np.zeros((m, *first.shape[1:]), first.dtype)])
+    return np.concatenate([first, np.asarray(new)])

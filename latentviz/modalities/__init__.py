@@ -15,10 +15,11 @@ from latentviz.errors import DataError, choose
 #   new     read_item, read_items: items that are not in a run, made to fit its model, whose cache they are given;
 #           without torch
 # and where the items have any
-#   keywords  terms: what the items are made of and named by; without torch
+#   keywords  terms: what the items are made of and named by, None where these have no words; without torch
 # and whatever these need. tests/words is a kind as small as can be.
 MODALITIES: Mapping[str, str] = {
     "image": "latentviz.modalities.image",
+    "vectors": "latentviz.modalities.vectors",  # before texts: a table may have both, and its texts are shown beside
     "text": "latentviz.modalities.text",
 }
 # What bare data begins with that is neither a file nor a folder.
@@ -47,8 +48,9 @@ def detect(path: str) -> str:
     for kind in MODALITIES:
         if part(kind, "config").detect(path):
             return kind
+    kinds = " or ".join(f"{kind.removesuffix('s')}s" for kind in MODALITIES)
     raise DataError(f"{path}: {_contents(Path(path))}; cannot tell what kind of data this is. Name a folder or file of "
-                    f"{' or '.join(MODALITIES)}s, or say the kind with data.kind=…")
+                    f"{kinds}, or say the kind with data.kind=…")
 
 
 def _contents(path: Path) -> str:

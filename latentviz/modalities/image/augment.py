@@ -104,10 +104,3 @@ def principal_components(images: np.ndarray, seed: int, *, most: int = 50, sampl
         block = images[start : start + 8192].reshape(-1, len(mean)).astype(np.float32) / 255
         scores[start : start + 8192] = (block - mean) @ axes
     return scores
-
-
-def unit_variance(vectors: np.ndarray) -> np.ndarray:
-    """Returns the vectors (n, d) centred and scaled to a total variance of 1."""
-    centred = vectors - vectors.mean(axis=0)
-    scaled: np.ndarray = centred / math.sqrt(float(centred.var(axis=0).sum()) + 1e-12)
-    return scaled

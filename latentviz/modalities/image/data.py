@@ -1,6 +1,5 @@
 """The DataModule for images: batches straight out of the memory-mapped cache."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,35 +7,12 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from latentviz.modalities.image.augment import views
 from latentviz.modalities.order import Shuffled
+from latentviz.modalities.pairs import Kin, Pairs, Rows
 from latentviz.vae import Batch
-
-
-class Pixels(Dataset[Tensor]):
-    """Rows of the cache as uint8 tensors; a batch is read in one go.
-
-    Args:
-        images: uint8 (n, c, h, w), memory-mapped.
-        rows: int64, the items of this split.
-    """
-
-    def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:
-        self.images, self.rows = images, rows
-
-    def __len__(self) -> int:
-        """Returns the number of rows."""
-        return len(self.rows)
-
-    def __getitem__(self, i: int) -> Tensor:
-        """Returns one image (c, h, w)."""
-        return torch.from_numpy(np.array(self.images[self.rows[i]]))
-
-    def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        """Returns a batch (b, c, h, w); PyTorch's fetcher prefers this to b single look-ups."""
-        return torch.from_numpy(self.images[self.rows[list(indices)]])
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -49,20 +25,16 @@ def _as_is(batch: Any) -> Any:
 
 
 @dataclass
-class Views:
-    """How a training batch gets a second view of each image.
+class Views(Kin):
+    """How a training batch gets a second view of each image: of itself or of one of its kin, moved.
 
     Attributes:
         strength: of the augmentation, see `augment.views`.
         flip: mirror half of the views.
-        neighbours: int32 (n, k), images that count as views of each other; k may be 0. Renewed during the training.
-        itself: share of the second views that show the image itself.
     """
 
     strength: float
     flip: bool
-    neighbours: np.ndarray
-    itself: float = 0.3
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -83,13 +55,13 @@ class ImageDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
-        data = Pixels(self.images, self.train) if self.views is None else Pairs(self.images, self.train, self.views)
+        data = Rows(self.images, self.train) if self.views is None else Pairs(self.images, self.train, self.views)
         return DataLoader(data, self.batch_size, sampler=Shuffled(len(data)), collate_fn=_as_is,
                           drop_last=len(data) > self.batch_size, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
-        return DataLoader(Pixels(self.images, self.val), 4 * self.batch_size, collate_fn=_as_is)
+        return DataLoader(Rows(self.images, self.val), 4 * self.batch_size, collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Turns pixels into floats on the device, and pairs (2, b, …) into two views and the first's clean image."""
@@ -99,24 +71,6 @@ class ImageDataModule(pl.LightningDataModule):
         first, second = x
         moved = views(torch.cat([first, second]), self.views.strength, flip=self.views.flip)
         return Batch(moved[: len(first)], first, moved[len(first) :])
-
-
-class Pairs(Pixels):
-    """Batches of images, each with another image that counts as a view of the same thing."""
-
-    def __init__(self, images: np.ndarray, rows: np.ndarray, views: Views) -> None:
-        super().__init__(images, rows)
-        self.views = views
-
-    def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        """Returns the images and their partners, uint8 (2, b, c, h, w)."""
-        rows = self.rows[list(indices)]
-        partners, k = rows, self.views.neighbours.shape[1]
-        if k:
-            pick = torch.randint(k, (len(rows),)).numpy()
-            near = self.views.neighbours[rows, pick]
-            partners = np.where(torch.rand(len(rows)).numpy() < self.views.itself, rows, near)
-        return torch.from_numpy(np.stack([self.images[rows], self.images[partners]]))
 
 
 def scale_to_variance(images: np.ndarray, seed: int, share: float = 10_000.0, sample: int = 10_000) -> float:

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from latentviz.encode import decode_batches
 from latentviz.items import Items
-from latentviz.modalities.image.augment import flips_fit
+from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig
-from latentviz.modalities.image.data import ImageDataModule, Pixels, Views, scale_to_variance, to_float
+from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
 from latentviz.modalities.image.nets import ImageDecoder, build
-from latentviz.modalities.image.partners import Partners
 from latentviz.modalities.image.prepare import load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
+from latentviz.modalities.pairs import Rows
+from latentviz.modalities.partners import Partners
 from latentviz.modalities.prepared import Prepared
 from latentviz.vae import VAE
 
@@ -92,16 +93,19 @@ class ImageKind:
         callbacks: list[Callback] = []
         if model.contrast:
             assert model.flip != "auto"
-            views = Views(model.augment, model.flip, np.empty((len(self.images), 0), np.int32))
+            views = Views(strength=model.augment, flip=model.flip,
+                          neighbours=np.empty((len(self.images), 0), np.int32))
             if model.neighbors:
-                callbacks.append(Partners(self.images, train, views, k=model.neighbors,
-                                          seed=self.config.seed_everything, cache=cache))
+                seed = self.config.seed_everything
+                callbacks.append(Partners(self.dataset(), self.to_input,
+                                          lambda: principal_components(self.images, seed), train, views,
+                                          k=model.neighbors, seed=seed, cache=cache))
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         return ImageDataModule(self.images, train, val, batch_size, views), callbacks
 
-    def dataset(self) -> Pixels:
+    def dataset(self) -> Rows:
         """Returns all items in item order."""
-        return Pixels(self.images, np.arange(len(self.images)))
+        return Rows(self.images, np.arange(len(self.images)))
 
     @staticmethod
     def to_input(batch: Tensor) -> Tensor:

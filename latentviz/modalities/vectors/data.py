@@ -1,0 +1,85 @@
+"""The DataModule for vectors: batches out of the cache, standardised by the encoder itself."""
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from latentviz.modalities.order import Shuffled
+from latentviz.modalities.pairs import Kin, Pairs, Rows
+from latentviz.modalities.vectors.nearest import unit
+from latentviz.modalities.vectors.prepare import blocks_of
+from latentviz.vae import Batch
+
+COMPONENTS, SAMPLE = 64, 20_000  # principal components that neighbours are searched in, and vectors they are found on
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+class VectorDataModule(pl.LightningDataModule):
+    """Training and validation batches of vectors.
+
+    Args:
+        vectors: float32 or float16 (n, m), memory-mapped.
+        train: int64 rows to learn from.
+        val: int64 rows held out.
+        batch_size: b.
+        kin: which vectors count as views of each other; None: batches have one view.
+        noise: deviation of the noise that is put on views, in the unit of the vectors.
+    """
+
+    def __init__(self, vectors: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, kin: Kin | None = None,
+                 noise: float = 0.0) -> None:
+        super().__init__()
+        self.vectors, self.train, self.val, self.batch_size = vectors, train, val, batch_size
+        self.kin, self.noise = kin, noise
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
+        data = Rows(self.vectors, self.train) if self.kin is None else Pairs(self.vectors, self.train, self.kin)
+        return DataLoader(data, self.batch_size, sampler=Shuffled(len(data)), collate_fn=_as_is,
+                          drop_last=len(data) > self.batch_size, generator=torch.Generator())
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Returns the held-out batches in order."""
+        return DataLoader(Rows(self.vectors, self.val), 4 * self.batch_size, collate_fn=_as_is)
+
+    def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
+        """Turns vectors into floats, and pairs (2, b, m) into two noisy views and the first as it is."""
+        x = batch.float()
+        assert self.trainer is not None
+        noise = self.noise if self.trainer.training else 0.0
+        if x.ndim == 2:
+            return Batch(x + noise * torch.randn_like(x) if noise else x, x)
+        first, second = x + noise * torch.randn_like(x) if noise else x
+        return Batch(first, x[0], second)
+
+
+def principal_components(vectors: np.ndarray, seed: int, metric: str) -> np.ndarray:
+    """Returns the vectors' scores on their first principal components, float32 (n, ≤ 64), in one pass over the cache.
+
+    Args:
+        vectors: memory-mapped (n, m).
+        seed: of the sample that the components are found on.
+        metric: with the cosine, of the vectors at unit length.
+    """
+    scaled = unit if metric == "cosine" else np.asarray
+    rows = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE])
+    sample = scaled(vectors[rows].astype(np.float32)).astype(np.float64)
+    mean = sample.mean(axis=0)
+    count = min(COMPONENTS, len(mean), len(sample) - 1)
+    # Of the two products that have the same spectrum, the smaller one.
+    if len(mean) <= len(sample):
+        values, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
+        axes = axes[:, np.argsort(-values)[:count]]
+    else:
+        axes = np.linalg.svd(sample - mean, full_matrices=False)[2][:count].T
+    scores = np.empty((len(vectors), axes.shape[1]), np.float32)
+    for start, block in blocks_of(vectors):
+        scores[start : start + len(block)] = (scaled(block) - mean) @ axes
+    return scores

@@ -1,0 +1,10 @@
+"""The terms of the texts that vectors stand for, where they stand for texts."""
+
+from latentviz.items import Items
+from latentviz.keywords import Terms
+from latentviz.modalities.text.keywords import terms as terms_of_texts
+
+
+def terms(items: Items) -> Terms | None:
+    """Returns how often each term occurs in each item's text; None where the items have no texts."""
+    return terms_of_texts(items) if "text" in items.table.column_names else None

@@ -1,0 +1,79 @@
+"""Encoder and decoder for vectors: multilayer perceptrons between the standardised vector and the latent."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+
+from latentviz.elbo import diagonal_normal
+
+# exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
+LOGVAR_LIMIT = 10.0
+
+
+class VectorEncoder(nn.Module):
+    """x (b, m) as the user's file has it → q(z|x), batch shape (b,), event shape (d,).
+
+    Args:
+        net: (b, m) → (b, 2d), of the standardised vector.
+        centre: float32 (m,).
+        deviation: of the standardisation; it is kept with the weights, so that an exported encoder takes plain vectors.
+    """
+
+    centre: Tensor
+    deviation: Tensor
+
+    def __init__(self, net: nn.Module, centre: Tensor, deviation: float) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("centre", centre)
+        self.register_buffer("deviation", torch.tensor(deviation))
+
+    def forward(self, x: Tensor) -> "Independent[Normal]":
+        """Returns the posterior."""
+        mu, logvar = self.net((x - self.centre) / self.deviation).float().chunk(2, dim=-1)  # each (b, d)
+        return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
+
+
+class VectorDecoder(nn.Module):
+    """z (b, d) → p(x|z) = N(f(z), s²/(2C)·I), batch shape (b,), event shape (m,), s the data's deviation.
+
+    So −log p(x|z) is C·‖(x − f(z))/s‖² and a constant: the price of an error does not depend on the user's unit.
+
+    Args:
+        net: (b, d) → the standardised mean (b, m).
+        centre: float32 (m,).
+        deviation: s.
+        c: C.
+    """
+
+    centre: Tensor
+    deviation: Tensor
+
+    def __init__(self, net: nn.Module, centre: Tensor, deviation: float, c: float) -> None:
+        super().__init__()
+        self.net, self.c = net, c
+        self.register_buffer("centre", centre)
+        self.register_buffer("deviation", torch.tensor(deviation))
+
+    def forward(self, z: Tensor) -> "Independent[Normal]":
+        """Returns the likelihood."""
+        mean = self.net(z).float() * self.deviation + self.centre
+        scale = (self.deviation * math.sqrt(0.5 / self.c)).expand_as(mean)
+        return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
+
+
+def build(centre: np.ndarray, deviation: float, *, latent_dim: int, width: int, c: float
+          ) -> tuple[VectorEncoder, VectorDecoder]:
+    """Returns encoder and decoder for vectors of len(centre) numbers."""
+    m, half = len(centre), max(1, width // 2)
+    # Batch normalisation as in the encoder of images, for the same reason.
+    encoder = nn.Sequential(nn.Linear(m, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
+                            nn.Linear(width, half, bias=False), nn.BatchNorm1d(half), nn.ReLU(),
+                            nn.Linear(half, 2 * latent_dim))
+    decoder = nn.Sequential(nn.Linear(latent_dim, half), nn.ReLU(), nn.Linear(half, width), nn.ReLU(),
+                            nn.Linear(width, m))
+    middle = torch.from_numpy(np.array(centre, np.float32))
+    return VectorEncoder(encoder, middle, deviation), VectorDecoder(decoder, middle.clone(), deviation, c)

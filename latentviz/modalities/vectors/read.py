@@ -1,0 +1,81 @@
+"""Where vectors come from: `data.path` → the reader that knows it → a `Source`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from latentviz.errors import DataError
+from latentviz.modalities.names import as_label, printable
+from latentviz.modalities.numpy_files import read_array, read_headers
+from latentviz.modalities.vectors.arrays import read_arrays
+from latentviz.modalities.vectors.config import ARROW_SUFFIXES, SEPARATORS, VectorData
+from latentviz.modalities.vectors.source import Source
+from latentviz.modalities.vectors.tables import read_numbers, read_table
+
+# How error messages name the files that can be read.
+_FILES = "a .npy, .npz, .parquet, .arrow, .csv or .tsv file"
+
+
+def read(data: VectorData) -> Source:
+    """Returns the vectors that `data.path` names, with the labels of `data.labels`.
+
+    Raises:
+        DataError: there is nothing of this name, or nothing in it that is vectors.
+    """
+    path, shown = Path(data.path), printable(data.path)
+    suffix = path.suffix.lower()
+    try:
+        if path.is_dir():
+            raise DataError(f"{shown}: a folder; vectors come in one file; give {_FILES}")
+        if not path.is_file():
+            raise DataError(f"{shown}: there is no such file; check data.path")
+        if suffix in {".npy", ".npz"}:
+            source = read_arrays(path, data)
+        elif suffix == ".parquet" or suffix in ARROW_SUFFIXES:
+            source = read_table(path, data)
+        elif suffix in SEPARATORS:
+            source = read_numbers(path, data)
+        else:
+            raise DataError(f"{shown}: a {suffix or 'nameless'} file holds no vectors that can be read; give {_FILES}")
+    except OSError as error:
+        raise DataError(f"{shown}: cannot be read ({error.strerror or error}); check its permissions") from None
+    return source if data.labels == "none" else replace(source, labels=read_labels(data.labels, len(source)))
+
+
+def read_labels(name: str, n: int) -> list[str | None]:
+    """Returns n labels from a .npy file, or from a text file with one a line.
+
+    Raises:
+        DataError: there is no such file, or it has not n labels.
+    """
+    path, shown = Path(name), printable(name)
+    if not path.is_file():
+        raise DataError(f"data.labels: {shown}: there is no such file; give a .npy file, or a text file with one a "
+                        "line")
+    if path.suffix.lower() == ".npy":
+        header = read_headers(path)[""]
+        if int(np.prod(header.shape)) != n:
+            raise DataError(f"data.labels: {shown} has the shape {header.shape} for {n:,} vectors; one label a vector "
+                            "is needed")
+        values = read_array(path, "", header).reshape(-1).tolist()
+    else:
+        values = read_lines(path, "data.labels")
+    if len(values) != n:
+        raise DataError(f"data.labels: {shown} has {len(values):,} labels for {n:,} vectors; one label a vector is "
+                        "needed")
+    return [as_label(value) for value in values]
+
+
+def read_lines(path: Path, key: str) -> list[str]:
+    """Returns the lines of a text file, empty ones too: line i belongs to vector i.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{key}: {printable(str(path))}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    lines = text.split("\n")
+    return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]

@@ -1,0 +1,73 @@
+"""Whether bare data is vectors, and no other kind's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import feather
+
+from latentviz.errors import DataError
+from latentviz.modalities import detect as detect_kind
+from latentviz.modalities.vectors.config import detect
+
+
+def test_import_is_light():
+    heavy = "{'numpy', 'PIL', 'pyarrow', 'torch'}"
+    code = f"import sys, latentviz.modalities.vectors.config; print({heavy} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+@pytest.mark.parametrize(("array", "kind"), [
+    (np.zeros((20, 8), np.float32), "vectors"),
+    (np.zeros((20, 8), np.float16), "vectors"),
+    (np.zeros((20, 8), np.int64), "vectors"),
+    (np.zeros((20, 8, 8)), "image"),
+    (np.zeros((20, 8, 8, 3), np.uint8), "image"),
+])
+def test_arrays_by_their_dimensions(tmp_path: Path, array: np.ndarray, kind: str) -> None:
+    np.save(tmp_path / "x.npy", array)
+    np.savez(tmp_path / "x.npz", x=array, y=np.zeros(20))
+    assert detect_kind(str(tmp_path / "x.npy")) == kind
+    assert detect_kind(str(tmp_path / "x.npz")) == kind
+
+
+@pytest.mark.parametrize("array", [np.zeros(20), np.array([["a"]]), np.zeros((2, 2), complex)])
+def test_other_arrays_are_no_vectors(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "x.npy", array)
+    assert not detect(str(tmp_path / "x.npy"))
+
+
+def test_tables_by_a_column_of_lists(tmp_path: Path) -> None:
+    vectors = pa.table({"text": ["a", "b"], "embedding": [[1.0, 2.0], [3.0, 4.0]]})
+    pq.write_table(vectors, tmp_path / "v.parquet")
+    feather.write_feather(vectors, tmp_path / "v.arrow")
+    pq.write_table(pa.table({"text": ["a", "b"], "words": [["a"], ["b"]]}), tmp_path / "t.parquet")
+    assert detect_kind(str(tmp_path / "v.parquet")) == detect_kind(str(tmp_path / "v.arrow")) == "vectors"
+    assert not detect(str(tmp_path / "t.parquet"))
+
+
+@pytest.mark.parametrize(("text", "vectors"), [
+    ("1,2,3\n4,5,6\n", True),
+    ("id,a,b,c,label\nx,1,2e-3,-3,cat\n", True),
+    ("a,b\n1,2\n", False),
+    ("text,stars,year\nfine,5,1999\n", False),
+    ("a,b,c\n", False),
+])
+def test_csv_by_its_numbers(tmp_path: Path, text: str, vectors: bool) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    assert detect(str(tmp_path / "x.csv")) is vectors
+
+
+def test_what_is_not_there_or_no_file(tmp_path: Path) -> None:
+    assert not detect(str(tmp_path))
+    assert not detect("hf:user/vectors")
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"not a whole \.parquet file"):
+        detect(str(tmp_path / "x.parquet"))
