@@ -123,8 +123,12 @@ class VectorKind:
         """Returns nothing: the page draws no vectors."""
         del vae
 
-    def decode(self, vae: VAE, z: Tensor) -> list[Shown]:
-        """Returns what the decoder makes of z (b, d): the means of p(x|z), each told by the items nearest to it."""
+    def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[Shown]:
+        """Returns what the decoder makes of z (b, d): the means of p(x|z), each told by the items nearest to it.
+
+        How much of the posterior's noise is in z is all one to the decoder of vectors.
+        """
+        del noise
         means = vae.decode(z).float().cpu().numpy()
         near = nearest(means, self.vectors, min(NAMED, len(self.vectors)), self.config.data.metric)
         return self.told(means, near.rows, near.scores)
