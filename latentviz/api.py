@@ -61,7 +61,8 @@ def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outpu
         stored = read_yaml(earlier.config_file)
         config, _ = load_config(str(earlier.config_file), merge(stored, overrides))
         began, _ = load_config(str(earlier.config_file), {})
-        if changed := [key for key in changes(began, config) if not key.startswith("trainer.")]:
+        if changed := [key for key in changes(began, config)
+                       if not key.startswith("trainer.") and key != "check_memory"]:
             raise RunError(f"{earlier.path}: --resume goes on with the settings that the run began with, and "
                            f"{', '.join(changed)} would be another; leave that out, or begin anew with --force")
         from latentviz.fit import fit as train

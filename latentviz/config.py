@@ -54,6 +54,7 @@ class FitConfig(Section):
     """Everything `latentviz fit` can be told; a data kind narrows `data` and `model` to its own sections."""
 
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the split, the weights and every draw")
+    check_memory: bool = Field(True, description="stop before work that does not fit into memory; false: try it")
     data: DataSection
     model: ModelSection
     trainer: dict[str, Any] = Field(default_factory=dict, description="arguments of pytorch_lightning.Trainer")
@@ -97,6 +98,9 @@ class ReduceSection(Section):
     metric: Literal["euclidean", "cosine"] | Auto = Field(
         "auto", description="distance between the μ vectors; auto: cosine where they were trained by contrast"
     )
+    landmarks: Annotated[int, Field(ge=0)] | Auto = Field(
+        "auto", description="items laid out, the others placed beside them; 0: all; auto: all, up to 150,000 that fit"
+    )
     layouts: int = Field(3, ge=1, le=20, description="layouts from different seeds, among which the cut is chosen")
     min_dist: float = Field(0.3, ge=0, lt=1, description="least distance in the picture; clustering uses 0")
     repeatable: bool = Field(True, description="same seed, same coordinates; false: UMAP on all cores, faster")
@@ -126,6 +130,7 @@ class ClusterConfig(Section):
     """Everything `latentviz cluster` can be told."""
 
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the reducer")
+    check_memory: bool = Field(True, description="stop before work that does not fit into memory; false: try it")
     reduce: ReduceSection = ReduceSection()
     cluster: ClusterSection = ClusterSection()
     map: MapSection = MapSection()

@@ -14,13 +14,15 @@ from latentviz.keywords import named
 from latentviz.maps import LAYERS, condensed_tree, decoder_data, write_map, write_static
 from latentviz.maps.data import MapData
 from latentviz.run import ClusterFolder
+from latentviz.vae import VAE
 
 SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what a map can be coloured by besides its columns
 OWN_COLUMNS = {"id", "x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "label", "source"}
 
 
-def draw(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any]) -> None:
+def draw(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any],
+         model: tuple[VAE, Any] | None = None) -> None:
     """Writes map.html, map.png and map.svg.
 
     Args:
@@ -28,13 +30,14 @@ def draw(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapp
         config: title, theme, what to colour by, which layers.
         points: the table of the clustering, row i for item i.
         info: what clusters.json holds.
+        model: the run's, where it is loaded already.
 
     Raises:
         ConfigError: a layer or a column that there is not.
     """
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
     choose(dict.fromkeys([*COLOURS, *points.column_names]), config.colour_by, "map.colour_by")
-    data = map_data(folder, config, points, info)
+    data = map_data(folder, config, points, info, model or load_model(folder.run))
     write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
     write_static(folder.picture_file, folder.vector_file, data)
 
@@ -50,10 +53,11 @@ def redraw(folder: ClusterFolder, config: MapSection) -> None:
     folder.write_config(folder.config().model_copy(update={"map": config}))
 
 
-def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any]) -> MapData:
+def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any],
+             model: tuple[VAE, Any]) -> MapData:
     """Returns everything the map shows."""
     run = folder.run
-    vae, kind = load_model(run)
+    vae, kind = model
     column = {name: points.column(name) for name in points.column_names}
     labels = column["label"].to_pylist()
     place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])

@@ -23,6 +23,10 @@ class RunError(LatentvizError):
     """A run folder that is missing, unfinished, damaged, taken, or of another format."""
 
 
+class ResourceError(LatentvizError):
+    """Work that this machine has not the memory for."""
+
+
 class TrainingError(LatentvizError):
     """A training that went wrong, such as a loss that is no longer a number."""
 

@@ -20,6 +20,7 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
+from latentviz import preflight
 from latentviz.callbacks import Bar, EpochMeans, EpochTable, Guard, Repeatable, Samples
 from latentviz.config import FitConfig, validate
 from latentviz.encode import active_units, encode
@@ -54,6 +55,7 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
     data = kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     vae = data.build()
+    preflight.fit(config, len(data.items), preflight.pixels(run.cache), sum(p.numel() for p in vae.parameters()))
     started = time.perf_counter()
     say(f"training on {len(data.items.train):,} items …")
     with _quiet(), _interruptible(), _threads(data.threads):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latentviz.neighbours import nearest
+from latentviz.neighbours import Cells, nearest
 
 NEIGHBOURS = 15  # as many as UMAP's graph keeps by default
 SAME = 0.01  # of the fitted items' median distance to their neighbour: nearer than that, an item is the same
@@ -20,12 +20,21 @@ class Place:
         same: int64 (m,), the fitted item that an item equals, −1 where there is none.
     """
 
-    def __init__(self, queries: np.ndarray, fitted: np.ndarray) -> None:
-        """Finds the neighbours of `queries` (m, d) among `fitted` (n, d)."""
-        found = nearest(queries, fitted, min(NEIGHBOURS, len(fitted)))
+    def __init__(self, queries: np.ndarray, fitted: np.ndarray, *, cells: Cells | None = None,
+                 apart: float | None = None) -> None:
+        """Finds the neighbours of `queries` (m, d) among `fitted` (n, d).
+
+        Args:
+            queries: the new items.
+            fitted: the others.
+            cells: of `fitted`, for a quick search of many; None: an exact one.
+            apart: what `spacing(fitted)` returns, for who asks often.
+        """
+        k = min(NEIGHBOURS, len(fitted))
+        found = cells.nearest(queries, k) if cells else nearest(queries, fitted, k)
         self.rows, self.distances = found.indices, found.distances
         near = self.distances.astype(np.float64)
-        equal = near <= SAME * spacing(fitted)
+        equal = near <= SAME * (spacing(fitted) if apart is None else apart)
         # The first of several equals, whichever of them rounding puts nearest.
         first = np.where(equal, self.rows, len(fitted)).min(axis=1)
         self.same = np.where(equal.any(axis=1), first, -1).astype(np.int64)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from latentviz import preflight
 from latentviz.cluster import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.config import ClusterConfig
-from latentviz.cut import PARTED, STABLE, Choice, choose_cut, fill
+from latentviz.cut import STABLE, Choice, choose_cut, fill
 from latentviz.drawing import SHOWN_NEIGHBOURS, draw
 from latentviz.encode import kl_of_posteriors, log_likelihoods
 from latentviz.errors import RunError, choose
@@ -16,12 +17,15 @@ from latentviz.figures import sample
 from latentviz.fit import load_model
 from latentviz.items import Items
 from latentviz.keywords import Keywords, with_keywords
-from latentviz.log import stage, warn
+from latentviz.landmarks import choose as choose_landmarks
+from latentviz.landmarks import spread
+from latentviz.log import say, stage, warn
 from latentviz.modalities import optional_part
 from latentviz.neighbours import Neighbours, neighbours
 from latentviz.posterior import Draws, posterior_draws
 from latentviz.reduce import REDUCERS, directions, fuzzy_graph, layouts, reduce
 from latentviz.run import ClusterFolder, Run
+from latentviz.vae import VAE
 
 # Items whose posterior is drawn from to choose the cut, how often, and how many neighbours say where a draw falls.
 DRAWN_ITEMS, DRAWS, DRAW_VOTERS = 5_000, 4, 5
@@ -49,33 +53,76 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
     config, notes = fit_to_size(config, len(mu))
     for note in notes:
         warn(note)
-    config = with_metric(config, run)
-    vectors = directions(mu, config.reduce.metric)
-    with stage("neighbours", seconds):
-        graph = neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
-    with stage("reducing", seconds):
-        coordinates = place(vectors, graph, config)
-    with stage("clustering", seconds):
-        found, nearest, choice, number = find_clusters(coordinates, graph, config, draws(run, mu, config))
-    with stage("drawing", seconds):
-        points = picture(vectors, graph, coordinates[number], config)
-    table = points_table(items, points, found, nearest, likelihoods(run))
-    info = describe(found, nearest, items, [*run.info()["summary"].get("about", []), *notes], choice)
+    landmarks = preflight.cluster(config, mu.shape, preflight.pixels(run.cache))
+    config = with_metric(with_landmarks(config, landmarks), run)
+    rows = choose_landmarks(len(mu), landmarks, config.seed_everything)
+    parts, choice = lay_out(run, mu, rows, config, seconds)
+    model = load_model(run)
+    with stage("measuring the items", seconds):
+        measured = likelihoods(run, model)
+    points, found = parts["points"], parts["found"]
+    table = points_table(items, points, found, parts["nearest"], measured)
+    info = describe(found, parts["nearest"], items, [*run.info()["summary"].get("about", []), *notes], choice, rows)
     worded = optional_part(str(run.info()["kind"]), "keywords")
     if worded and (terms := worded.terms(items)) is not None:
         with stage("keywords", seconds):
             info = with_keywords(info, Keywords(terms, points), found.labels, found.raw_tree, points,
                                  items.column("id"))
     folder.reopen()
-    folder.write_coordinates(coordinates[number])
-    folder.write_neighbours(graph.indices[:, 1 : 1 + SHOWN_NEIGHBOURS])
+    folder.write_coordinates(parts["coordinates"])
+    folder.write_neighbours(parts["neighbours"][:, :SHOWN_NEIGHBOURS])
+    folder.write_landmarks(rows)
     folder.write_tree(found.raw_tree)
     with stage("writing the map", seconds):
-        draw(folder, config.map, table, info)
+        draw(folder, config.map, table, info, model)
     effective = config.model_copy(update={"cluster": config.cluster.model_copy(update={
         key: value for key, value in found.settings.items() if key in type(config.cluster).model_fields})})
     folder.write(effective, table, {**info, "seconds": seconds})
     return folder
+
+
+def with_landmarks(config: ClusterConfig, landmarks: int) -> ClusterConfig:
+    """Returns the config with the number of items that are laid out, 0 for all."""
+    return config.model_copy(update={"reduce": config.reduce.model_copy(update={"landmarks": landmarks})})
+
+
+def lay_out(run: Run, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig,
+            seconds: dict[str, float]) -> tuple[dict[str, Any], Choice | None]:
+    """Returns points, coordinates, neighbours, found and nearest of all items, and how the cut was chosen.
+
+    Args:
+        run: the run, for the posterior's widths.
+        mu: float32 (n, d), the dimensions that are mapped.
+        rows: int64, the items to lay out; None: all.
+        config: with the metric resolved.
+        seconds: where the stages' go.
+    """
+    vectors = laid = directions(mu, config.reduce.metric)
+    if rows is not None:
+        say(f"{len(rows):,} of {len(mu):,} items are laid out, the others placed beside their neighbours")
+        laid, config = vectors[rows], to_landmarks(config, len(rows) / len(mu))
+    with stage("neighbours", seconds):
+        graph = neighbours(laid, config.reduce.n_neighbors, seed=config.seed_everything)
+    with stage("reducing", seconds):
+        coordinates = place(laid, graph, config)
+    with stage("clustering", seconds):
+        found, nearest, choice, number = find_clusters(coordinates, graph, config, draws(run, mu, rows, config))
+    with stage("drawing", seconds):
+        points = picture(laid, graph, coordinates[number], config)
+    if rows is None:
+        return {"points": points, "coordinates": coordinates[number], "neighbours": graph.indices[:, 1:],
+                "found": found, "nearest": nearest}, choice
+    with stage("placing the others", seconds):
+        return spread(rows, vectors, graph, coordinates[number], points, found, nearest), choice
+
+
+def to_landmarks(config: ClusterConfig, share: float) -> ClusterConfig:
+    """Returns the config with sizes that are counted in items as so many landmarks."""
+    size = config.cluster.min_cluster_size
+    if size == "auto":
+        return config
+    return config.model_copy(update={"cluster": config.cluster.model_copy(
+        update={"min_cluster_size": max(2, round(size * share))})})
 
 
 def with_metric(config: ClusterConfig, run: Run) -> ClusterConfig:
@@ -94,6 +141,11 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
         notes.append(f"reduce.n_neighbors: {n} items have no {reduction.n_neighbors} neighbours each; using {lowered}")
         reduction = reduction.model_copy(update={"n_neighbors": lowered})
     clusters = config.cluster
+    if isinstance(reduction.landmarks, int) and 0 < reduction.landmarks <= reduction.n_neighbors:
+        raised = min(n, 10 * reduction.n_neighbors)
+        notes.append(f"reduce.landmarks: {reduction.landmarks} have no {reduction.n_neighbors} neighbours each; "
+                     f"using {raised}")
+        reduction = reduction.model_copy(update={"landmarks": raised})
     for key, most, why in (("n_clusters", n, "no more clusters than items"),
                            ("min_cluster_size", n // 2, "no two clusters of that size")):
         wanted = getattr(clusters, key)
@@ -116,12 +168,21 @@ def searched(config: ClusterConfig) -> bool:
     return config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto"
 
 
-def draws(run: Run, mu: np.ndarray, config: ClusterConfig) -> Draws | None:
-    """Returns posterior draws of a sample of the items, which the cuts are held against; None where none is chosen."""
+def draws(run: Run, mu: np.ndarray, laid: np.ndarray | None, config: ClusterConfig) -> Draws | None:
+    """Returns posterior draws of a sample of the items, which the cuts are held against; None where none is chosen.
+
+    Args:
+        run: for the posterior's widths.
+        mu: float32 (n, d).
+        laid: int64, the items that were laid out, which alone are drawn for and drawn among; None: all.
+        config: of the clustering.
+    """
     if not searched(config):
         return None
+    logvar = run.logvar()[:, : mu.shape[1]]
+    if laid is not None:
+        mu, logvar = mu[laid], logvar[laid]
     rows = sample(len(mu), DRAWN_ITEMS, config.seed_everything)
-    logvar = np.asarray(run.logvar()[:, : mu.shape[1]])
     return posterior_draws(mu, logvar, rows, k=min(DRAW_VOTERS, len(mu) - 1), draws=DRAWS,
                            seed=config.seed_everything, to_vectors=lambda z: directions(z, config.reduce.metric))
 
@@ -134,7 +195,7 @@ def find_clusters(coordinates: list[np.ndarray], graph: Neighbours, config: Clus
         settings = config.cluster.model_dump(exclude={"method", "on"})
         found = cluster(config.cluster.method, coordinates[0], seed=config.seed_everything, **settings)
         return found, fill(found.labels, others), None, 0
-    choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, -1], drawn)
+    choice = choose_cut(coordinates, fuzzy_graph(graph), others, drawn)
     found = from_cut(coordinates[choice.cut.layout], choice.cut)
     return found, fill(found.labels, others), choice, choice.cut.layout
 
@@ -169,16 +230,16 @@ def points_table(items: Items, points: np.ndarray, found: Clustering, nearest: n
     })
 
 
-def likelihoods(run: Run) -> dict[str, np.ndarray]:
+def likelihoods(run: Run, model: tuple[VAE, Any]) -> dict[str, np.ndarray]:
     """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other."""
-    vae, data = load_model(run)
+    vae, data = model
     mu = np.asarray(run.mu())
     return {"log_likelihood": log_likelihoods(vae, data.dataset(), data.to_input, mu),
             "kl": kl_of_posteriors(mu, np.asarray(run.logvar()))}
 
 
 def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[str],
-             choice: Choice | None) -> dict[str, Any]:
+             choice: Choice | None, rows: np.ndarray | None) -> dict[str, Any]:
     """Returns what clusters.json holds: counts, settings, and each cluster's size, persistence and exemplars."""
     ids = items.column("id")
     lines = [f"{len(ids):,} items, {found.k} cluster{'' if found.k == 1 else 's'}, {found.noise_share:.0%} noise"]
@@ -187,22 +248,22 @@ def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[s
     elif choice and choice.cut.stability is not None and choice.cut.stability < STABLE:
         lines.append(f"No reliable clusters (posterior draws agree with them at {choice.cut.stability:.2f} of 1): read "
                      "the map as a landscape")
-    elif choice and choice.cut.separation < PARTED:
-        lines.append("No reliable clusters (items lie as densely between them as in them): read the map as a landscape")
     elif choice and not choice.reliable:
         lines.append(f"No reliable clusters (graph modularity {choice.cut.normalised:.2f} of 1): read the map as a "
                      "landscape")
     elif choice and choice.agreement is not None and choice.agreement < REPRODUCIBLE:
         lines.append(f"Clusters differ from layout to layout (agreement {choice.agreement:.2f} of 1)")
+    if rows is not None:
+        lines.append(f"{len(rows):,} of {len(ids):,} items were laid out, the others placed beside their neighbours")
     return {
         "lines": [*lines, *notes],
         "n_items": len(ids),
+        "n_landmarks": None if rows is None else len(rows),
         "n_clusters": found.k,
         "noise_share": found.noise_share,
         "settings": dict(found.settings),
         "modularity": choice.cut.normalised if choice else None,
         "agreement": choice.agreement if choice else None,
-        "separation": choice.cut.separation if choice else None,
         "stability": choice.cut.stability if choice else None,
         "sweep": choice.sweep if choice else [],
         "clusters": [{

@@ -17,10 +17,9 @@ from latentviz.files import unique_ids, write_json
 from latentviz.fit import read_config
 from latentviz.items import Items
 from latentviz.keywords import named
-from latentviz.layout import Place
+from latentviz.landmarks import BATCH, Layout
 from latentviz.log import say, stage, warn
 from latentviz.lookup import Lookup
-from latentviz.membership import Membership
 from latentviz.modalities import part
 from latentviz.neighbours import nearest
 from latentviz.reduce import directions
@@ -61,7 +60,7 @@ class Placed:
 
 
 class Frozen:
-    """A clustering of a run that new μ are placed in.
+    """A clustering of a run that new μ are placed in; where only landmarks were laid out, among these.
 
     Args:
         lookup: the run, with the clustering's name.
@@ -72,18 +71,21 @@ class Frozen:
         self.dims = lookup.mu.shape[1]
         if self.config.cluster.on == "mu":
             self.dims = int(lookup.run.info()["summary"]["content_dim"])
-        self.fitted = self.vectors(np.asarray(lookup.mu))
         self.table = folder.points()
-        self.points: np.ndarray = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
-        coordinates = folder.coordinates()
+        coordinates, self.landmarks = folder.coordinates(), folder.landmarks()
         if coordinates is None:
             raise RunError(f"{folder.path} has no {folder.coordinates_file.name}; make the clustering again with "
                            f"`latentviz cluster {lookup.run.path} --name {folder.name} --force`")
-        self.coordinates = np.asarray(coordinates)
-        if not len(self.points) == len(self.coordinates) == len(self.fitted):
+        if not self.table.num_rows == len(coordinates) == len(lookup.mu):
             raise RunError(f"{folder.path}: damaged (its tables differ in length); `latentviz cluster` makes it again "
                            "with --force")
-        self.settings: Mapping[str, Any] = folder.info()["settings"]
+        kept: Any = slice(None) if self.landmarks is None else self.landmarks
+        points = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
+        columns = {name: self.column(name)[kept] for name in (
+            "cluster", "nearest_cluster", "probability", "outlier_score")}
+        self.layout = Layout(self.vectors(np.asarray(lookup.mu[kept])), points[kept], np.asarray(coordinates[kept]),
+                             columns, int(folder.info()["settings"].get("min_samples", 0)),
+                             quick=self.landmarks is not None)
 
     def column(self, name: str) -> np.ndarray:
         """Returns a column of the points."""
@@ -95,24 +97,13 @@ class Frozen:
 
     def place(self, mu: np.ndarray) -> dict[str, np.ndarray]:
         """Returns for new μ (m, d): x, y, cluster, nearest_cluster, probability, outlier_score, distance."""
-        place = Place(self.vectors(mu), self.fitted)
-        points = place.within(self.points)
-        finite = np.isfinite(self.coordinates).all(axis=1)
-        membership = Membership(self.coordinates[finite], self.column("cluster")[finite],
-                                self.column("probability")[finite], int(self.settings.get("min_samples", 0)))
-        coordinates = place.within(self.coordinates)
-        placed = np.isfinite(coordinates).all(axis=1)
-        cluster = np.full(len(mu), -1, np.int32)
-        probability, density = np.zeros(len(mu)), np.zeros(len(mu))
-        cluster[placed], probability[placed], density[placed] = membership.predict(coordinates[placed])
-        near = np.where(cluster >= 0, cluster, place.vote(self.column("nearest_cluster")))
-        found = {"cluster": cluster, "nearest_cluster": near.astype(np.int32),
-                 "probability": probability.astype(np.float32),
-                 "outlier_score": membership.outlier_scores(density, near).astype(np.float32)}
-        known = place.same >= 0
-        for name, values in found.items():  # an equal of a fitted item gets all that this one has
-            values[known] = self.column(name)[place.same[known]]
-        return {"x": points[:, 0], "y": points[:, 1], **found, "distance": place.distances[:, 0]}
+        parts = []
+        for start in range(0, max(1, len(mu)), BATCH):
+            place, found = self.layout.place(self.vectors(mu[start : start + BATCH]))
+            points = found.pop("points")
+            del found["coordinates"]
+            parts.append({"x": points[:, 0], "y": points[:, 1], **found, "distance": place.distances[:, 0]})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @dataclass(frozen=True)
@@ -145,7 +136,10 @@ def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
     vae, data = lookup.model
     stored = data.dataset().__getitems__(rows.tolist()).numpy()
     likelihood = posteriors(vae, stored, data.to_input).log_likelihood
-    distance = nearest(frozen.fitted[rows], frozen.fitted[lookup.items.train], 1).distances[:, 0]
+    train = lookup.items.train
+    if frozen.landmarks is not None:
+        train = np.intersect1d(train, frozen.landmarks, assume_unique=True)
+    distance = nearest(frozen.vectors(lookup.mu[rows]), frozen.vectors(lookup.mu[train]), 1).distances[:, 0]
     return Thresholds(float(np.quantile(likelihood, STRANGE)), float(np.quantile(distance, 1 - STRANGE)), len(rows))
 
 

@@ -10,6 +10,7 @@
                   samples/               what the decoder drew after each epoch
                   mu.npy, logvar.npy     float32 (n, d), row i is item i
                   clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
+                                         landmarks.npy where not all items were laid out,
                                          map.html, map.png; evaluation.html, evaluation.json (last: done)
                   evaluation.{html,json} where `evaluate` found no clustering
                   generated/<name>/      what the decoder drew, and generated.json with the z's (last)
@@ -329,6 +330,7 @@ class ClusterFolder:
     picture_file = property(lambda self: self.path / "map.png")
     vector_file = property(lambda self: self.path / "map.svg")
     neighbours_file = property(lambda self: self.path / "neighbours.npy")
+    landmarks_file = property(lambda self: self.path / "landmarks.npy")
     tree_file = property(lambda self: self.path / "tree.npy")
     evaluation_file = property(lambda self: self.path / "evaluation.json")
     evaluation_report = property(lambda self: self.path / "evaluation.html")
@@ -395,6 +397,18 @@ class ClusterFolder:
     def neighbours(self) -> np.ndarray | None:
         """Returns the rows of each item's nearest neighbours in μ, int32 (n, k); None where there are none kept."""
         return read_npy(self.neighbours_file) if self.neighbours_file.exists() else None
+
+    def write_landmarks(self, rows: np.ndarray | None) -> None:
+        """Writes the rows of the items that were laid out, int64, ascending; None: all were."""
+        if rows is None:
+            self.landmarks_file.unlink(missing_ok=True)
+            return
+        with atomic_write(self.landmarks_file) as temporary, temporary.open("wb") as file:
+            np.save(file, rows)
+
+    def landmarks(self) -> np.ndarray | None:
+        """Returns the rows of the items that were laid out, int64, ascending; None: all were."""
+        return np.asarray(read_npy(self.landmarks_file)) if self.landmarks_file.exists() else None
 
     def write_tree(self, tree: np.ndarray | None) -> None:
         """Writes HDBSCAN's condensed tree, records of parent, child, lambda_val, child_size; None: there is none."""

@@ -33,7 +33,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
 
 
 @pytest.mark.parametrize(("values", "expected"), [
-    (of_image(modle={}), "modle: unknown key; allowed here: seed_everything, data, model, trainer. Did you mean"),
+    (of_image(modle={}), "modle: unknown key; allowed here: seed_everything, check_memory, data, model, trainer. Did "),
     (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
     (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),
     (of_image(model={"latent_dim": 2.5}), "model.latent_dim: must be a whole number (got 2.5)"),

@@ -1,4 +1,4 @@
-"""Nearest neighbours: exact, repeatable, each row its own first."""
+"""Nearest neighbours: exact, of many items nearly so, repeatable, each row its own first."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from latentviz import neighbours as module
-from latentviz.neighbours import exact_neighbours, neighbours
+from latentviz.neighbours import Cells, exact_neighbours, neighbours, refined
 
 
 def by_brute_force(vectors: np.ndarray, k: int) -> np.ndarray:
@@ -50,10 +50,55 @@ def test_the_block_s_height_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> 
     assert (whole.indices == in_blocks.indices).all()
 
 
-def test_above_the_limit_the_search_is_by_descent_with_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The descent itself is pynndescent's; compiling it takes a minute, so that only the way to it is tested."""
-    asked = []
-    monkeypatch.setattr(module, "EXACT_BELOW", 100)
-    monkeypatch.setattr(module, "_descent", lambda vectors, k, seed: asked.append((len(vectors), k, seed)))
-    neighbours(np.zeros((101, 4), np.float32), 10, seed=3)
-    assert asked == [(101, 10, 3)]
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    """Returns 6,000 vectors in twelve overlapping groups."""
+    random = np.random.default_rng(0)
+    centres = 4 * random.normal(size=(12, 8))
+    return (centres[random.integers(0, 12, 6_000)] + random.normal(size=(6_000, 8))).astype(np.float32)
+
+
+class TestCells:
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "EXACT_BELOW", 100)
+        monkeypatch.setattr(module, "CELL", 40)
+        monkeypatch.setattr(module, "SEARCHED", 600)
+
+    def test_above_the_limit_nearly_all_neighbours_are_found(self, vectors: np.ndarray) -> None:
+        found, truth = neighbours(vectors, 10), exact_neighbours(vectors, 10)
+        assert (found.indices[:, 0] == np.arange(len(vectors))).all()
+        assert (np.diff(found.distances, axis=1) >= 0).all()
+        shared = (found.indices[:, :, None] == truth.indices[:, None, :]).any(axis=2)
+        assert shared.mean() > 0.97
+        away = np.linalg.norm(vectors[found.indices[:, 9]] - vectors, axis=1)
+        np.testing.assert_allclose(found.distances[:, 9], away, rtol=1e-4)
+
+    def test_refining_finds_what_the_cells_missed(self, vectors: np.ndarray) -> None:
+        truth = exact_neighbours(vectors, 10).indices
+        rough = Cells(vectors).neighbours(10)
+        better = refined(vectors, rough)
+        shares = [(found.indices[:, :, None] == truth[:, None, :]).any(axis=2).mean() for found in (rough, better)]
+        assert shares[1] > shares[0]
+        assert all(len(set(row)) == 10 for row in better.indices.tolist())
+
+    def test_the_seed_decides_and_duplicates_are_each_once(self, vectors: np.ndarray) -> None:
+        twice = np.concatenate([vectors[:500], vectors[:500]])
+        found = neighbours(twice, 10, seed=1)
+        assert (found.indices[:, 0] == np.arange(1000)).all()
+        assert (found.indices[:, 1] == np.arange(1000) + np.repeat([500, -500], 500)).all()
+        assert all(len(set(row)) == 10 for row in found.indices.tolist())
+        assert (found.indices == neighbours(twice, 10, seed=1).indices).all()
+
+    def test_what_else_is_asked_changes_nothing(self, vectors: np.ndarray) -> None:
+        cells = Cells(vectors[:5_000])
+        together = cells.nearest(vectors[5_000:], 5)
+        for row in range(0, 1_000, 97):
+            alone = cells.nearest(vectors[5_000 + row : 5_001 + row], 5)
+            assert alone.indices[0].tolist() == together.indices[row].tolist()
+
+    def test_the_cosine_orders_by_direction(self, vectors: np.ndarray) -> None:
+        found = neighbours(vectors, 5, metric="cosine")
+        one, other = vectors[3], vectors[found.indices[3, 4]]
+        assert found.distances[3, 4] == pytest.approx(
+            1 - one @ other / np.linalg.norm(one) / np.linalg.norm(other), abs=1e-5)

@@ -52,7 +52,8 @@ def condensed_tree(raw: np.ndarray, labels: np.ndarray, points: np.ndarray) -> l
 
 def _selected(members: Sequence[Sequence[int]], labels: np.ndarray) -> dict[int, int]:
     """Returns node → cluster for the nodes that were selected: the smallest that hold all items of a cluster."""
-    sizes = {int(c): int(np.count_nonzero(labels == c)) for c in np.unique(labels) if c >= 0}
+    inside = labels[list(members[0])]  # the root's: all items, or those of them that were laid out
+    sizes = {int(c): int(np.count_nonzero(inside == c)) for c in np.unique(inside) if c >= 0}
     node_of: dict[int, int] = {}
     for node in range(len(members)):  # children come after their parents, so the smallest stays
         held, times = np.unique(labels[members[node]], return_counts=True)
