@@ -5,17 +5,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from latentviz.config import MapSection
 from latentviz.encode import decode_batches
 from latentviz.errors import choose
 from latentviz.fit import load_model
 from latentviz.keywords import named
-from latentviz.maps import LAYERS, condensed_tree, decoder_data, write_map, write_static
+from latentviz.maps import LAYERS, condensed_tree, decoder_data, text_decoder_data, write_map, write_static
 from latentviz.maps.data import MapData
 from latentviz.run import ClusterFolder
 from latentviz.vae import VAE
 
+AT_A_TIME = 256  # z decoded to texts
 SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what a map can be coloured by besides its columns
 OWN_COLUMNS = {"id", "x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "label", "source"}
@@ -66,8 +68,9 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
     rows = {item: row for row, item in enumerate(column["id"].to_pylist())}
     known = {int(entry["cluster"]): described(entry, rows) for entry in info["clusters"]}
     net = kind.page_decoder(vae)
-    decoder = None
-    if net is not None:
+    if net is None:
+        decoder = text_decoder_data(lambda z: written(kind, vae, z), mu, place)
+    else:
         network, shape = net
         decoder = decoder_data(network, lambda z: decode_batches(vae, z), mu, place, shape)
         for number, picture in zip(known, kind.pictures(vae, centres(mu, cluster, list(known))), strict=True):
@@ -85,6 +88,15 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
         decoder=decoder, title=config.title or run.name, summary=info["lines"], neighbours=folder.neighbours(),
         **kind.shown(run.cache),
     )
+
+
+def written(kind: Any, vae: VAE, z: np.ndarray) -> list[str]:
+    """Returns the texts at each z (m, d), none of which is exactly the μ of an item."""
+    texts: list[str] = []
+    for start in range(0, len(z), AT_A_TIME):
+        part = torch.from_numpy(z[start : start + AT_A_TIME]).to(vae.device)
+        texts += kind.decode(vae, part, torch.ones(len(part), device=vae.device))
+    return texts
 
 
 def tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray,

@@ -186,7 +186,7 @@ def pack_thumbnails(data: MapData, order: np.ndarray) -> Part:
 
 def pack_neighbours(data: MapData, order: np.ndarray) -> Part:
     """Returns the nearest neighbours in μ of few items; of many, the page finds them in the latents."""
-    if data.neighbours is None or (len(order) > MANY and data.decoder is not None):
+    if data.neighbours is None or (len(order) > MANY and data.decoder is not None and data.decoder.texts is None):
         return Part()
     k = min(8, data.neighbours.shape[1])
     place = np.full(len(data), -1, np.int32)

@@ -12,6 +12,7 @@ BLENDED = 8
 # Multiplications a picture may cost in the page: some 0.3 s on a phone.
 PAGE_LIMIT = 300_000_000
 GRID_SIDE = 40
+SPOTS = 1_500  # at most, at which a decoder of text is asked
 
 _ACTIVATIONS = {"SiLU": "silu", "ReLU": "relu", "GELU": "gelu", "LeakyReLU": "leaky_relu", "ELU": "elu", "Tanh": "tanh",
                 "Sigmoid": "sigmoid", "Softplus": "softplus"}
@@ -47,14 +48,16 @@ class DecoderData:
             cannot run it.
         grid: uint8 (g, g, c, h, w), what the decoder draws on a square grid over the map, top row first; used where
             `layers` is empty.
-        grid_texts: g·g texts in the same order, for decoders of text.
+        spots: float32 (s, 2), places on the map, and
+        texts: what the decoder writes at each of them, for decoders of text.
     """
 
     mu: np.ndarray
     shape: tuple[int, int, int] = (1, 1, 1)
     layers: Sequence[Layer] = ()
     grid: np.ndarray | None = None
-    grid_texts: Sequence[str] | None = None
+    spots: np.ndarray | None = None
+    texts: Sequence[str] | None = None
 
 
 def network_layers(net: Any) -> list[Layer] | None:
@@ -187,3 +190,22 @@ def grid_latents(points: np.ndarray, mu: np.ndarray) -> np.ndarray:
     middles = (np.arange(GRID_SIDE) + 0.5) / GRID_SIDE
     x, y = np.meshgrid(low[0] + middles * (high - low)[0], high[1] - middles * (high - low)[1])
     return blend(points, mu, np.stack([x.ravel(), y.ravel()], axis=1))
+
+
+def text_spots(points: np.ndarray) -> np.ndarray:
+    """Returns places all over the data, float32 (s, 2): the middles of the squares of a grid that hold a point.
+
+    The grid is as fine as 1,500 such squares allow.
+    """
+    finite = points[np.isfinite(points).all(axis=1)].astype(np.float64)
+    if not len(finite):
+        return np.empty((0, 2), np.float32)
+    low, width = finite.min(axis=0), float(np.ptp(finite, axis=0).max()) or 1.0
+    held = np.zeros((1, 2), np.int64)
+    side = 1
+    for finer in np.unique(np.geomspace(2, 1_000, 60).astype(int)):
+        squares = np.unique(np.minimum((finite - low) / width * finer, finer - 1).astype(np.int64), axis=0)
+        if len(squares) > SPOTS:
+            break
+        held, side = squares, int(finer)
+    return np.asarray(low + (held + 0.5) / side * width, np.float32)

@@ -17,6 +17,7 @@ A_POINT, SMALL = 25, 1_200_000
 WIDEST = 16_383
 # Weights up to this many travel as float16, more of them as int8 with a scale a channel.
 HALF_LIMIT = 150_000
+LONGEST = 400  # characters of a decoded text
 
 
 def pack_decoder(data: MapData, order: np.ndarray) -> Part:
@@ -24,6 +25,8 @@ def pack_decoder(data: MapData, order: np.ndarray) -> Part:
     decoder = data.decoder
     if decoder is None or not len(order):
         return Part()
+    if decoder.texts is not None:
+        return pack_texts(data, decoder, order)
     points = np.asarray(data.points, np.float64)[order]
     meta: dict[str, Any] = {"shape": list(decoder.shape), "blended": BLENDED, "reach": reach(points),
                             "softness": softness(points)}
@@ -35,6 +38,17 @@ def pack_decoder(data: MapData, order: np.ndarray) -> Part:
     budget = max(A_POINT * len(order), SMALL) - sum(map(len, packed.values()))
     packed["latents"], meta["latents"] = pack_latents(np.asarray(decoder.mu)[order], budget)
     return Part(packed, meta)
+
+
+def pack_texts(data: MapData, decoder: DecoderData, order: np.ndarray) -> Part:
+    """Returns what the decoder writes, and where: x and y in 65,536ths of the box of all points."""
+    points, texts = np.asarray(data.points, np.float64)[order], list(decoder.texts or [])
+    low, high = points.min(axis=0), np.maximum(points.max(axis=0), points.min(axis=0) + 1e-9)
+    spots = np.empty((0, 2)) if decoder.spots is None else decoder.spots
+    places = b"".join(blocks.planes(blocks.quantise(spots[:, axis], low[axis], high[axis])) for axis in (0, 1))
+    written = {"list": [text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…" for text in map(str, texts)]}
+    return Part({"spots": blocks.pack(places), "written": blocks.pack_json(written)},
+                {"spots": len(texts), "reach": reach(points), "low": low, "high": high})
 
 
 def pack_layers(layers: Sequence[Layer]) -> tuple[str, list[dict[str, Any]]]:
@@ -98,12 +112,9 @@ def pack_centres(data: MapData, order: np.ndarray) -> Part:
 
 
 def _pack_grid(decoder: DecoderData, packed: dict[str, str], meta: dict[str, Any]) -> None:
-    """Adds what was decoded beforehand on a grid over the map: pictures as one WebP, or texts."""
+    """Adds what was decoded beforehand on a grid over the map: pictures as one WebP."""
     if decoder.grid is not None:
         side, _, channels, height, width = decoder.grid.shape
         sheet = decoder.grid.transpose(0, 3, 1, 4, 2).reshape(side * height, side * width, channels)
         packed["grid"] = blocks.encode(webp(sheet, 75))
-        meta["grid"] = {"side": side, "kind": "pictures"}
-    elif decoder.grid_texts is not None:
-        packed["grid"] = blocks.pack_json({"list": [str(text) for text in decoder.grid_texts]})
-        meta["grid"] = {"side": round(len(decoder.grid_texts) ** 0.5), "kind": "texts"}
+        meta["grid"] = {"side": side}

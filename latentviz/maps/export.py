@@ -5,7 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from latentviz.maps.decoder import GRID_SIDE, PAGE_LIMIT, DecoderData, Layer, cost, grid_latents, network_layers
+from latentviz.maps.decoder import (
+    GRID_SIDE,
+    PAGE_LIMIT,
+    DecoderData,
+    Layer,
+    blend,
+    cost,
+    grid_latents,
+    network_layers,
+    text_spots,
+)
 from latentviz.maps.network import forward
 
 # How far the page's picture may be from the decoder's, of 1.
@@ -31,6 +41,19 @@ def decoder_data(net: Any, decode: Callable[[np.ndarray], np.ndarray], mu: np.nd
     pictures = np.concatenate([decode(part) for part in np.array_split(grid_latents(points, mu), 16)])
     steps = np.rint(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
     return DecoderData(mu, shape, grid=steps.reshape(GRID_SIDE, GRID_SIDE, *shape))
+
+
+def text_decoder_data(decode: Callable[[np.ndarray], Sequence[str]], mu: np.ndarray,
+                      points: np.ndarray) -> DecoderData:
+    """Returns the decoder of texts for the page: what it writes at places all over the data.
+
+    Args:
+        decode: z, float32 (b, d) → b texts.
+        mu: float32 (n, d).
+        points: float32 (n, 2).
+    """
+    spots = text_spots(points)
+    return DecoderData(mu, spots=spots, texts=decode(blend(points, mu, spots)) if len(spots) else [])
 
 
 def faithful(layers: Sequence[Layer], decode: Callable[[np.ndarray], np.ndarray],

@@ -1,12 +1,13 @@
 """The decoder in the page: what it draws is what Python's decoder draws."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
 
 from latentviz.maps import DecoderData, Layer, decoder_data
-from latentviz.maps.decoder import blend
+from latentviz.maps.decoder import blend, text_spots
 
 pytestmark = pytest.mark.browser
 
@@ -70,15 +71,49 @@ def test_a_pre_decoded_grid_stands_in_for_large_networks(open_map, make_data, mo
     assert page.errors == []
 
 
-def test_decoded_texts(open_map, make_data, smooth):
+def test_decoded_texts(open_map, make_data):
     plain = make_data()
-    texts = [f"line {k // 10}, {k % 10} <b>bold</b>" for k in range(100)]
+    spots = text_spots(plain.points)
+    assert 200 < len(spots) <= 1500
+    written = [f"{text} number {k}" for k, text in zip(range(len(spots)), itertools.cycle(
+        ["<b>bold</b>", "שָׁלוֹם", "👩‍👩‍👧 酒醉", "x" * 5000]), strict=False)]
     page = open_map(make_data(images=None, texts=[f"text {i}" for i in range(600)],
-                              decoder=DecoderData(smooth(plain.points), grid_texts=texts)))
+                              decoder=DecoderData(np.zeros((600, 2), np.float32), spots=spots, texts=written)))
     page.page.mouse.move(*page.place(33))
     page.page.wait_for_timeout(200)
-    assert re.match(r"line \d, \d <b>bold</b>", page.page.inner_text(".decoder-pane .snippet"))
+    at = page.js("[map.state.values.spot.x, map.state.values.spot.y]")
+    nearest = int(np.linalg.norm(spots - at, axis=1).argmin())
+    said = page.page.text_content(".decoder-pane .snippet")
+    assert said == written[nearest] or (said == written[nearest][:399] + "…")
     assert "text 33" in page.page.inner_text("#tip")
+    assert "Between" in page.page.inner_text(".decoder-pane .note")
+    page.js("map.state.set({spot: {x: 4.5, y: 60}})")
+    assert "invented" in page.page.inner_text(".decoder-pane .note")
+    page.page.keyboard.press("i")
+    page.page.mouse.move(*page.place(4))
+    page.page.mouse.down()
+    page.page.mouse.move(*page.place(8))
+    page.page.mouse.move(*page.place(7))
+    page.page.mouse.up()
+    page.page.wait_for_selector(".strip-texts li")
+    lines = [line.text_content() for line in page.page.query_selector_all(".strip-texts li")]
+    ends = [int(np.linalg.norm(spots - plain.points[row], axis=1).argmin()) for row in (4, 7)]
+    assert 2 <= len(lines) <= 11
+    for line, end in zip((lines[0], lines[-1]), ends, strict=True):
+        assert line[:100] == written[end][:100]
+    assert page.js("document.querySelectorAll('.strip-texts b, .decoder-pane b').length") == 0
+    assert page.errors == []
+
+
+def test_spots_lie_where_data_are():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(0, 1, (3000, 2)), rng.normal(30, 1, (3000, 2)), [[np.nan, 0]]])
+    spots = text_spots(points.astype(np.float32))
+    distance = np.linalg.norm(spots[:, None] - points[None, :6000], axis=2).min(axis=1)
+    assert len(spots) <= 1500
+    assert distance.max() < 1
+    assert len(text_spots(np.full((3, 2), 7.0))) == 1
+    assert len(text_spots(np.full((3, 2), np.nan))) == 0
 
 
 def test_neighbours_come_from_the_latents_where_there_are_many(open_map, full, monkeypatch):

@@ -1,13 +1,19 @@
 // What the decoder draws at the spot under the pointer, also between the points; greyed where there is no data near.
 
 import { panel } from "../core/app.js";
-import { clip, el, iconButton } from "../core/dom.js";
+import { el, iconButton } from "../core/dom.js";
 import { startNetwork } from "../core/network.js";
+import { blockJson, unplane } from "../core/store.js";
 
 /** Adds the pane, and `map.decoder` with `latentAt`, `latentOf`, `decode` and `canvas` for other layers. */
 export async function decoder(map) {
   const info = map.store.meta.decoder;
   if (!info) return;
+  if (info.spots) {
+    map.decoder = { info, runs: false, textAt: await readTexts(map, info) };
+    textPane(map);
+    return;
+  }
   const latents = await readLatents(map, info);
   const drawn = info.layers ? startNetwork(await globalThis.latentviz.inflate("weights"), info.layers) : null;
   const grid = info.grid ? await readGrid(map, info) : null;
@@ -83,23 +89,58 @@ async function readGrid(map, { grid, shape }) {
     const part = (value) => Math.min(grid.side - 1, Math.max(0, Math.floor(value * grid.side)));
     return { column: part((x - bounds.x0) / (bounds.x1 - bounds.x0)), line: part((bounds.y1 - y) / (bounds.y1 - bounds.y0)) };
   };
-  if (grid.kind === "texts") {
-    const packed = JSON.parse(new TextDecoder().decode(await globalThis.latentviz.inflate("grid")));
-    return { text: (x, y) => packed.list[cell(x, y).line * grid.side + cell(x, y).column] };
-  }
   const bitmap = await createImageBitmap(new Blob([await globalThis.latentviz.bytes("grid")], { type: "image/webp" }));
   const [, h, w] = shape;
   return { draw: (canvas, x, y) => canvas.getContext("2d").drawImage(bitmap, cell(x, y).column * w, cell(x, y).line * h, w, h, 0, 0, canvas.width, canvas.height) };
 }
 
+/** Returns a reader of the text that was decoded nearest to a spot, and whether there are no data there. */
+async function readTexts({ grid, store }, { spots, reach, low, high }) {
+  const places = await globalThis.latentviz.inflate("spots");
+  const { list } = await blockJson("written");
+  const [x, y] = [0, 1].map((axis) => Float32Array.from(unplane(places, 2 * axis * spots, spots, 2), (q) => low[axis] + (q / 65535) * (high[axis] - low[axis])));
+  const width = Math.max(store.bounds.x1 - store.bounds.x0, store.bounds.y1 - store.bounds.y0);
+  return (px, py) => {
+    let best = -1;
+    let least = Infinity;
+    for (let k = 0; k < spots; k++) {
+      const squared = (x[k] - px) ** 2 + (y[k] - py) ** 2;
+      if (squared < least) [best, least] = [k, squared];
+    }
+    const near = grid.nearest(px, py, 4 * width, 1);
+    return { spot: best, text: list[best] ?? "", far: !near.length || near[0][1] > reach };
+  };
+}
+
+/** Adds the pane of a decoder of texts. */
+function textPane(map) {
+  const { state } = map;
+  const text = el("p", { className: "snippet", dir: "auto" });
+  const note = el("p", { className: "note" }, "Move over the map");
+  const close = iconButton("close", "Close the decoder", () => state.set({ decoding: false }), { className: "icon-button small" });
+  const body = panel(map.left, "decoder-pane texts", el("header", {}, el("h2", {}, "Decoded near here"), close), text, note);
+  body.setAttribute("aria-label", "What the decoder writes near the pointer");
+  const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
+  state.on("spot decoding", ({ spot, decoding }) => {
+    body.hidden = !decoding;
+    button.setAttribute("aria-pressed", String(decoding));
+    if (!decoding || !spot) return;
+    const { text: written, far } = map.decoder.textAt(spot.x, spot.y);
+    text.textContent = written;
+    body.classList.toggle("far", far);
+    note.textContent = far ? "No data near: invented" : "Between real items";
+  });
+  state.set({ decoding: map.view.width > 700 });
+  map.keys.push({ key: "d", about: "decoder on or off", run: () => state.set({ decoding: !state.values.decoding }) });
+}
+
 function pane(map, info, grid) {
   const { state } = map;
   const canvas = pictureCanvas(info, 132);
-  const text = el("p", { className: "snippet", dir: "auto" });
   const note = el("p", { className: "note" });
   const title = el("h2", {}, grid ? "Decoded near here" : "Decoded here");
   const close = iconButton("close", "Close the decoder", () => state.set({ decoding: false }), { className: "icon-button small" });
-  const body = panel(map.left, "decoder-pane", el("header", {}, title, close), grid && grid.text ? text : canvas, note);
+  const body = panel(map.left, "decoder-pane", el("header", {}, title, close), canvas, note);
   body.setAttribute("aria-label", "What the decoder draws under the pointer");
   const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
   let busy = false;
@@ -114,8 +155,7 @@ function pane(map, info, grid) {
       next = null;
       const { z, distance } = map.decoder.latentAt(x, y);
       const far = distance > info.reach;
-      if (grid && grid.text) text.textContent = clip(grid.text(x, y) ?? "", 400);
-      else if (grid) grid.draw(canvas, x, y);
+      if (grid) grid.draw(canvas, x, y);
       else putPixels(info, canvas, await map.decoder.decode(z));
       body.classList.toggle("far", far);
       note.textContent = far ? "No data near: invented" : "Between real items";

@@ -1,15 +1,15 @@
 // Drag a line from one place to another: what the decoder draws on the way, in even steps between the two latents.
 
 import { panel } from "../core/app.js";
-import { el, iconButton } from "../core/dom.js";
+import { clip, el, iconButton } from "../core/dom.js";
 
 const STEPS = 11;
 
 /** Adds the tool and its strip. */
 export function line(map) {
   const { state, view, decoder } = map;
-  if (!decoder || !decoder.runs) return;
-  const strip = el("div", { className: "strip-pictures" });
+  if (!decoder || !(decoder.runs || decoder.textAt)) return;
+  const strip = el(decoder.runs ? "div" : "ol", { className: decoder.runs ? "strip-pictures" : "strip-texts" });
   const caption = el("p", { className: "note" });
   const close = iconButton("close", "Close", clear, { className: "icon-button small" });
   const body = panel(map.bottom, "strip", el("header", {}, el("h2", {}, "From here to there"), caption, close), strip);
@@ -26,7 +26,22 @@ export function line(map) {
   const latent = ({ x, y, i }) => (i >= 0 ? decoder.latentOf(i) : decoder.latentAt(x, y).z);
   const named = ({ i }) => (i >= 0 ? map.idOf(i) : "a spot between items");
 
+  /** Writes what was decoded along the line; a text that holds for several steps stands once. */
+  function write() {
+    const [from, to] = ends;
+    const steps = Array.from({ length: STEPS }, (_, k) => decoder.textAt(from.x + ((to.x - from.x) * k) / (STEPS - 1), from.y + ((to.y - from.y) * k) / (STEPS - 1)));
+    const changed = steps.filter(({ spot }, k) => k === 0 || spot !== steps[k - 1].spot);
+    strip.replaceChildren(...changed.map(({ text, far }) => el("li", { dir: "auto", className: far ? "far" : "", title: far ? "No data near: invented" : "" }, clip(text, 160))));
+    body.dataset.done = String(++running);
+  }
+
   async function draw() {
+    if (!decoder.runs) {
+      body.hidden = false;
+      caption.textContent = ends.map(named).map((name) => clip(name, 40)).join(" → ");
+      write();
+      return;
+    }
     const turn = ++running;
     const [from, to] = ends.map(latent);
     body.hidden = false;
