@@ -69,7 +69,7 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
     known = {int(entry["cluster"]): described(entry, rows) for entry in info["clusters"]}
     net = kind.page_decoder(vae)
     if net is None:
-        decoder = text_decoder_data(lambda z: written(kind, vae, z), mu, place)
+        decoder = text_decoder_data(lambda z: written(kind, vae, z), mu, place) if writes(kind, vae, mu) else None
     else:
         network, shape = net
         decoder = decoder_data(network, lambda z: decode_batches(vae, z), mu, place, shape)
@@ -90,6 +90,11 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
     )
 
 
+def writes(kind: Any, vae: VAE, mu: np.ndarray) -> bool:
+    """Returns whether what the decoder makes are texts."""
+    return bool(len(mu)) and isinstance(written(kind, vae, np.array(mu[:1]))[0], str)
+
+
 def written(kind: Any, vae: VAE, z: np.ndarray) -> list[str]:
     """Returns the texts at each z (m, d), none of which is exactly the μ of an item."""
     texts: list[str] = []
@@ -102,7 +107,7 @@ def written(kind: Any, vae: VAE, z: np.ndarray) -> list[str]:
 def tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray,
                info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the condensed tree's clusters for the map, with the keywords that clusters.json has of them."""
-    first = int(tree["parent"].min())
+    first = int(min((row["parent"] for row in info["tree"]), default=0))
     words = {int(row["child"]) - first: row["keywords"] for row in info["tree"] if row.get("keywords")}
     return [{**node, "keywords": words.get(node["node"], [])} for node in condensed_tree(tree, cluster, points)]
 

@@ -156,7 +156,7 @@ def with_keywords(info: Mapping[str, Any], keywords: Keywords, labels: np.ndarra
     numbers = [entry["cluster"] for entry in info["clusters"]]
     words = keywords.of([np.flatnonzero(labels == number) for number in numbers])
     parts = {} if raw_tree is None else _tree_keywords(keywords, raw_tree, labels, points)
-    first = 0 if raw_tree is None else int(raw_tree["parent"].min())
+    first = int(min((row["parent"] for row in info["tree"]), default=0))
     return {
         **info,
         "clusters": [{**entry, "keywords": terms} for entry, terms in zip(info["clusters"], words, strict=True)],
