@@ -14,6 +14,7 @@ import pandas as pd
 from latentviz.config import ClusterConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
 from latentviz.files import check_name
+from latentviz.log import may_follow
 from latentviz.run import ClusterFolder, Run
 from latentviz.sources import load_config
 
@@ -54,6 +55,10 @@ def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outpu
     config, name = load_config(source, overrides)
     check_name("--run", name if run is None else run)
     path = Path(outputs) / (run or name)
+    if may_follow():
+        from latentviz.fit import follow
+
+        follow(config, Run(path))
     if resume:
         earlier = Run.open(path.name, outputs)
         if earlier.finished:

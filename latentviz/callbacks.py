@@ -35,9 +35,8 @@ class Repeatable(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seeds torch, which all draws of a training come from."""
         del pl_module
-        mixed = int(np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank]
-                                           ).generate_state(1)[0])
-        torch.manual_seed(mixed)
+        mixed = int(np.random.SeedSequence([self.seed, trainer.current_epoch, 0]).generate_state(1)[0])
+        torch.manual_seed(mixed + trainer.global_rank)  # `Batches` takes the rank off again: one order for all
 
 
 class EpochMeans(Callback):

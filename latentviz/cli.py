@@ -193,6 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"latentviz: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        from latentviz.log import silent
+
+        if silent():
+            return 130
         print("latentviz: interrupted; what was finished is kept, and `--resume` goes on with a fit", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone

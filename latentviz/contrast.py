@@ -4,7 +4,7 @@ With the weight 0 the loss is the seed's, C·‖x − f(z)‖² + KL, exactly.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional as F
 
 
@@ -30,3 +30,20 @@ def info_nce(first: Tensor, second: Tensor, temperature: float, related: Tensor 
         ignored = ignored | related.repeat(2, 2)
         ignored[rows, partner] = False
     return F.cross_entropy(similarity.masked_fill(ignored, float("-inf")), partner)
+
+
+def from_all(views: Tensor) -> Tensor:
+    """Returns the views of every process, (ranks·b, k), of those in one process the same; gradients flow to all.
+
+    Each process then has the whole batch's loss, whose gradients by its own views are summed over the processes and
+    averaged with the other weights' gradients: together the gradient that one process with all views would have.
+
+    Args:
+        views: (b, k), b the same in each process.
+    """
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+        return views
+    from torch.distributed.nn.functional import all_gather
+
+    gathered: Tensor = torch.cat(all_gather(views.float().contiguous()))  # type: ignore[no-untyped-call]
+    return gathered

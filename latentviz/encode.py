@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from latentviz.files import atomic_write
+from latentviz.ranks import ALONE, Team
 from latentviz.vae import VAE
 
 
-@torch.inference_mode()
 def encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu_file: Path, logvar_file: Path, *,
-           batch_size: int = 1024) -> None:
+           batch_size: int = 1024, processes: Team = ALONE) -> None:
     """Writes μ and log σ², float32 (n, d) each, row i for item i.
 
     Args:
@@ -24,20 +24,52 @@ def encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu_file: Pa
         mu_file: where μ goes.
         logvar_file: where log σ² goes.
         batch_size: items encoded at a time; memory grows with it and not with n.
+        processes: who share the work: each writes its rows to files of its own, and the first joins them.
     """
+    rows = processes.part(len(data))
+    if processes.size == 1:
+        _encode(vae, data, prepare, rows, (mu_file, logvar_file), batch_size)
+        return
+    parts = [tuple(file.with_name(f".{file.stem}.part-{rank}.npy") for file in (mu_file, logvar_file))
+             for rank in range(processes.size)]
+    _encode(vae, data, prepare, rows, parts[processes.rank], batch_size)
+    processes.wait()
+    if processes.first:
+        for number, file in enumerate((mu_file, logvar_file)):
+            _join([part[number] for part in parts], file, (len(data), vae.latent_dim))
+    processes.wait()
+
+
+@torch.inference_mode()
+def _encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], rows: range, files: tuple[Path, ...],
+            batch_size: int) -> None:
+    """Writes μ and log σ² of these rows of the data."""
     vae.eval()
-    n, d = len(data), vae.latent_dim
-    with atomic_write(mu_file) as mu_temporary, atomic_write(logvar_file) as logvar_temporary:
-        mu = np.lib.format.open_memmap(mu_temporary, "w+", np.float32, (n, d))
-        logvar = np.lib.format.open_memmap(logvar_temporary, "w+", np.float32, (n, d))
-        for start in range(0, n, batch_size):
-            rows = range(start, min(start + batch_size, n))
-            batch = prepare(data.__getitems__(rows).to(vae.device))
+    shape = (len(rows), vae.latent_dim)
+    with atomic_write(files[0]) as mu_temporary, atomic_write(files[1]) as logvar_temporary:
+        mu = np.lib.format.open_memmap(mu_temporary, "w+", np.float32, shape)
+        logvar = np.lib.format.open_memmap(logvar_temporary, "w+", np.float32, shape)
+        for start in range(0, len(rows), batch_size):
+            batch = prepare(data.__getitems__(rows[start : start + batch_size]).to(vae.device))
             mu_batch, logvar_batch = vae.encode(batch)
-            mu[rows.start : rows.stop] = mu_batch.float().cpu().numpy()
-            logvar[rows.start : rows.stop] = logvar_batch.float().cpu().numpy()
+            mu[start : start + len(batch)] = mu_batch.float().cpu().numpy()
+            logvar[start : start + len(batch)] = logvar_batch.float().cpu().numpy()
         mu.flush()
         logvar.flush()
+
+
+def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
+    """Writes the rows of the parts, one after another, and removes these."""
+    with atomic_write(file) as temporary:
+        whole = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+        start = 0
+        for part in parts:
+            some = np.load(part, mmap_mode="r", allow_pickle=False)
+            whole[start : start + len(some)] = some
+            start += len(some)
+        whole.flush()
+    for part in parts:
+        part.unlink()
 
 
 BATCH = 64  # of new items, always: a lone one is padded, since kernels round differently by the shape of a batch

@@ -2,14 +2,12 @@
 
 import csv
 import importlib.util
-import logging
 import platform
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,9 @@ from latentviz.config import FitConfig, validate
 from latentviz.encode import active_units, encode
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.files import atomic_write
-from latentviz.log import say, stage, warn
+from latentviz.log import quiet, say, stage, warn
 from latentviz.modalities import part
+from latentviz.ranks import Team, team
 from latentviz.run import Run
 from latentviz.vae import VAE
 
@@ -47,18 +46,46 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
         DataError: the data cannot be read or learnt from.
         TrainingError: the loss is no longer a number; the last good checkpoint stays.
     """
+    with ExitStack() as stack:
+        try:
+            processes = stack.enter_context(team(check_trainer(config.trainer)))
+        except ConfigError:
+            if not resume:
+                run.abandon()
+            raise
+        return _fit(config, run, processes, resume=resume)
+
+
+def follow(config: FitConfig, run: Run) -> None:
+    """Trains beside the first process and ends this one; returns at once where there is no other.
+
+    Raises:
+        SystemExit: the training is done; all that comes after it is the first process's.
+    """
+    with team(check_trainer(config.trainer)) as processes:
+        if processes.first:
+            return
+        _fit(config, run, processes)
+    raise SystemExit(0)
+
+
+def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) -> Run:
+    """Does what `fit` says as one of several processes, or as the only one."""
     seconds: dict[str, float] = {}
     kind = part(config.data.kind, "kind").KIND
-    if not resume or not run.items_file.exists():
+    if processes.first and (not resume or not run.items_file.exists()):
         config = _read(kind, config, run, seconds)
-    run.settle()
+    config, resume = processes.share((config, resume))
+    if processes.first:
+        run.settle()
     data = kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     vae = data.build()
-    preflight.fit(config, len(data.items), preflight.pixels(run.cache), sum(p.numel() for p in vae.parameters()))
+    if processes.first:
+        preflight.fit(config, len(data.items), preflight.pixels(run.cache), sum(p.numel() for p in vae.parameters()))
     started = time.perf_counter()
     say(f"training on {len(data.items.train):,} items …")
-    with _quiet(), _interruptible(), _threads(data.threads):
+    with quiet(), _interruptible(), _threads(data.threads):
         batches, callbacks = data.training(run.cache)
         trainer = _trainer(config, run, [Samples(data.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
@@ -73,9 +100,14 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
                             "trainer.limit_val_batches alone")
     seconds["train"] = round(time.perf_counter() - started, 2)
     say(f"training done in {seconds['train']:.1f} s")
+    processes.wait()
     load_weights(vae, kept_checkpoint(config, run))
     with stage("encoding", seconds):
-        encode(vae, data.dataset(), data.to_input, run.mu_file, run.logvar_file)
+        encode(vae.to(trainer.strategy.root_device), data.dataset(), data.to_input, run.mu_file, run.logvar_file,
+               processes=processes)
+    vae.cpu()
+    if not processes.first:
+        return run
     about = list(getattr(data, "about", ()))  # what a kind has the map say of its data
     run.write_info(_info(config, run, vae, seconds, about))
     return run
@@ -87,7 +119,6 @@ def _read(kind: Any, config: FitConfig, run: Run, seconds: dict[str, float]) -> 
         with stage("reading", seconds):
             prepared = kind.prepare(config, run.cache)
             config = kind.resolve(config, prepared, run.cache)
-        check_trainer(config.trainer)
         for note in prepared.notes:
             say(f"  {note}")
         if prepared.bad:
@@ -103,11 +134,16 @@ def _read(kind: Any, config: FitConfig, run: Run, seconds: dict[str, float]) -> 
     return config
 
 
-def check_trainer(arguments: dict[str, Any]) -> None:
-    """Raises a ConfigError if Lightning's Trainer refuses these arguments' values."""
+def check_trainer(arguments: dict[str, Any]) -> pl.Trainer:
+    """Returns a Trainer of these arguments that is good for nothing but asking it.
+
+    Raises:
+        ConfigError: Lightning refuses their values.
+    """
     try:
-        with _quiet():
-            pl.Trainer(**arguments, logger=False, enable_progress_bar=False, enable_checkpointing=False)
+        with quiet():
+            return pl.Trainer(**{**arguments, "enable_model_summary": False}, logger=False, enable_progress_bar=False,
+                              enable_checkpointing=False)
     except (ValueError, TypeError, MisconfigurationException) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from None
 
@@ -115,7 +151,7 @@ def check_trainer(arguments: dict[str, Any]) -> None:
 def _trainer(config: FitConfig, run: Run, more: list[Callback]) -> pl.Trainer:
     defaults = {"accelerator": "auto", "precision": "bf16-mixed" if has_bf16() else "32-true",
                 "gradient_clip_val": GRADIENT_CLIP, "num_sanity_val_steps": 0, "enable_model_summary": False,
-                "log_every_n_steps": 1_000_000}
+                "log_every_n_steps": 1_000_000, "use_distributed_sampler": False}  # `Batches` shares out itself
     callbacks: list[Callback] = [
         Repeatable(config.seed_everything), EpochMeans(), Guard(), EpochTable(run.metrics_file), *more, Bar(),
         ModelCheckpoint(run.checkpoints, filename=run.best_checkpoint.stem, monitor="val_loss",
@@ -148,22 +184,6 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Lightning's start-up remarks from the user, who can do nothing about them."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 @contextmanager

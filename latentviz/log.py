@@ -1,19 +1,43 @@
 """What a command says while it works: one line a stage on standard error, with the seconds it took."""
 
+import logging
+import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+# How launchers number the processes of one training; Lightning looks at the same names.
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+
 _beside: list[Callable[[str], None]] = []
+_silent: list[bool] = []
 
 
 def say(line: str) -> None:
     """Prints one line on standard error, where progress belongs; results go to standard output."""
+    if _silent:
+        return
     if _beside:
         _beside[-1](line)
     else:
         print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def silence() -> None:
+    """Lets this process say nothing more: of several that train together, the first one speaks."""
+    _silent[:] = [True]
+
+
+def may_follow() -> bool:
+    """Returns whether a launcher may have started this process beside a first one that speaks for all."""
+    return any(value.isdigit() and int(value) > 0 for value in (os.environ.get(name, "") for name in RANKS))
+
+
+def silent() -> bool:
+    """Returns whether this process leaves speaking to another."""
+    return bool(_silent)
 
 
 def beside(write: Callable[[str], None] | None) -> None:
@@ -34,3 +58,19 @@ def stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
     yield
     seconds[name] = round(time.perf_counter() - start, 2)
     say(f"{name} done in {seconds[name]:.1f} s")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Lightning's start-up remarks from the user, who can do nothing about them."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from latentviz.contrast import info_nce
+from latentviz.contrast import from_all, info_nce
 from latentviz.elbo import (
     ELBO,
     distortion_and_log_likelihood,
@@ -107,7 +107,7 @@ class VAE(pl.LightningModule):
         loss = cost.mean() + self.beta * with_free_bits(kl, self.free_bits)
         if self.contrast > 0 and (batch.other is not None or batch.views is not None):
             mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean
-            first, second = mu[:, : self.content_dim].chunk(2)
+            first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))
             loss = loss + self.contrast * info_nce(first, second, self.temperature)
         with torch.no_grad():
             self._count("train", loss, log_likelihood, kl)

@@ -44,19 +44,26 @@ class Partners(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Finds the neighbours in the data, or those a resumed training went with."""
         del pl_module
-        self.components = unit_variance(self.find()[self.rows])
         self.renew_at = (math.ceil(RENEW_AT * (trainer.max_epochs or 0)) or None) if self.renew else None
-        if trainer.current_epoch > 0 and self.file.exists():
-            self.kin.neighbours = np.load(self.file, allow_pickle=False)
-        else:
-            self._search(self.components)
+        if trainer.is_global_zero:
+            self.components = unit_variance(self.find()[self.rows])
+            if trainer.current_epoch == 0 or not self.file.exists():
+                self._search(self.components)
+        self._take(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Renews the neighbours when it is time."""
         if trainer.current_epoch == self.renew_at:
             assert isinstance(pl_module, VAE)
-            content = self._encode(pl_module)[:, : pl_module.content_dim]
-            self._search(np.hstack([self.components, unit_variance(content)]))
+            if trainer.is_global_zero:
+                content = self._encode(pl_module)[:, : pl_module.content_dim]
+                self._search(np.hstack([self.components, unit_variance(content)]))
+            self._take(trainer)
+
+    def _take(self, trainer: pl.Trainer) -> None:
+        """Takes up what the first process has found and written."""
+        trainer.strategy.barrier()
+        self.kin.neighbours = np.load(self.file, allow_pickle=False)
 
     @torch.no_grad()
     def _encode(self, vae: VAE) -> np.ndarray:
@@ -69,10 +76,9 @@ class Partners(Callback):
         return np.concatenate(parts)
 
     def _search(self, vectors: np.ndarray) -> None:
-        """Puts the rows of the k nearest into `kin.neighbours` (n, k); a row not trained on holds itself."""
+        """Writes the rows of the k nearest, int32 (n, k); a row not trained on holds itself."""
         found = np.repeat(np.arange(len(self.data), dtype=np.int32)[:, None], self.k, axis=1)
         found[self.rows] = self.rows[neighbours(vectors, self.k + 1, seed=self.seed).indices[:, 1:]]
-        self.kin.neighbours = found
         with atomic_write(self.file) as temporary, temporary.open("wb") as file:
             np.save(file, found)
 

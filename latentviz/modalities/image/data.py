@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from latentviz.modalities.image.augment import views
-from latentviz.modalities.order import Shuffled
+from latentviz.modalities.order import Batches
 from latentviz.modalities.pairs import Kin, Pairs, Rows
 from latentviz.vae import Batch
 
@@ -56,12 +56,14 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
         data = Rows(self.images, self.train) if self.views is None else Pairs(self.images, self.train, self.views)
-        return DataLoader(data, self.batch_size, sampler=Shuffled(len(data)), collate_fn=_as_is,
-                          drop_last=len(data) > self.batch_size, generator=torch.Generator())
+        batches = Batches(len(data), self.batch_size, shuffled=True, module=self)
+        return DataLoader(data, batch_sampler=batches, collate_fn=_as_is, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
-        return DataLoader(Rows(self.images, self.val), 4 * self.batch_size, collate_fn=_as_is)
+        data = Rows(self.images, self.val)
+        return DataLoader(data, batch_sampler=Batches(len(data), 4 * self.batch_size, shuffled=False, module=self),
+                          collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Turns pixels into floats on the device, and pairs (2, b, …) into two views and the first's clean image."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from latentviz.modalities.order import Shuffled
+from latentviz.modalities.order import Batches
 from latentviz.modalities.text.views import halves
 from latentviz.vae import Batch
 
@@ -66,12 +66,14 @@ class TextDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
         data = Tokens(self.tokens, self.train)
-        return DataLoader(data, self.batch_size, sampler=Shuffled(len(data)), collate_fn=_as_is,
-                          drop_last=len(data) > self.batch_size, generator=torch.Generator())
+        batches = Batches(len(data), self.batch_size, shuffled=True, module=self)
+        return DataLoader(data, batch_sampler=batches, collate_fn=_as_is, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
-        return DataLoader(Tokens(self.tokens, self.val), 4 * self.batch_size, collate_fn=_as_is)
+        data = Tokens(self.tokens, self.val)
+        return DataLoader(data, batch_sampler=Batches(len(data), 4 * self.batch_size, shuffled=False, module=self),
+                          collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Turns stored tokens into ids, shape (b, t), and in training makes the views."""

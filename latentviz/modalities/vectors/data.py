@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from latentviz.modalities.order import Shuffled
+from latentviz.modalities.order import Batches
 from latentviz.modalities.pairs import Kin, Pairs, Rows
 from latentviz.modalities.vectors.nearest import unit
 from latentviz.modalities.vectors.prepare import blocks_of
@@ -42,12 +42,14 @@ class VectorDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
         data = Rows(self.vectors, self.train) if self.kin is None else Pairs(self.vectors, self.train, self.kin)
-        return DataLoader(data, self.batch_size, sampler=Shuffled(len(data)), collate_fn=_as_is,
-                          drop_last=len(data) > self.batch_size, generator=torch.Generator())
+        batches = Batches(len(data), self.batch_size, shuffled=True, module=self)
+        return DataLoader(data, batch_sampler=batches, collate_fn=_as_is, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
-        return DataLoader(Rows(self.vectors, self.val), 4 * self.batch_size, collate_fn=_as_is)
+        data = Rows(self.vectors, self.val)
+        return DataLoader(data, batch_sampler=Batches(len(data), 4 * self.batch_size, shuffled=False, module=self),
+                          collate_fn=_as_is)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Turns vectors into floats, and pairs (2, b, m) into two noisy views and the first as it is."""

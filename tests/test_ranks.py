@@ -1,0 +1,139 @@
+"""More than one process: each batch shared out whole, and a training of two that is the training of one."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentviz import log
+from latentviz.contrast import from_all, info_nce
+from latentviz.encode import encode
+from latentviz.fit import load_model
+from latentviz.modalities.order import Batches
+from latentviz.ranks import ALONE, Team
+from latentviz.run import Run
+
+PLAIN = ("trainer.max_epochs=3", "trainer.accelerator=cpu", "trainer.precision=32-true", "model.latent_dim=4",
+         "model.net=mlp", "model.width=4", "model.contrast=0", "data.batch_size=32")
+# Two processes compute the gradient of InfoNCE over all their views; one checks it against its own of all of them.
+GRADIENT = """
+import torch, torch.distributed as dist
+from latentviz.contrast import from_all, info_nce
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+views = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0))
+whole = views.clone().requires_grad_()
+info_nce(whole[0], whole[1], 0.2).backward()
+part = views[:, 6 * rank : 6 * rank + 6].clone().requires_grad_()
+loss = info_nce(from_all(part[0]), from_all(part[1]), 0.2)
+loss.backward()
+assert torch.allclose(part.grad / 2, whole.grad[:, 6 * rank : 6 * rank + 6], atol=1e-6), (part.grad, whole.grad)
+"""
+
+
+class Module:
+    """A data module as far as `Batches` looks at it."""
+
+    def __init__(self, rank: int, ranks: int) -> None:
+        self.trainer = self
+        self.global_rank, self.world_size = rank, ranks
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_shares_of_a_batch_are_the_batch_that_one_process_sees(ranks: int) -> None:
+    torch.manual_seed(7)
+    whole = list(Batches(100, 12, shuffled=True))
+    assert len(whole) == 8
+    assert len({place for batch in whole for place in batch}) == 96, "the last four make no batch"
+    shares = []
+    for rank in range(ranks):
+        torch.manual_seed(7 + rank)
+        shares.append(list(Batches(100, 12, shuffled=True, module=Module(rank, ranks))))
+    for number, batch in enumerate(whole):
+        assert sorted(place for share in shares for place in share[number]) == sorted(batch)
+        assert len({len(share[number]) for share in shares}) == 1
+
+
+def test_held_out_items_are_all_seen_in_as_many_batches() -> None:
+    for n in (1, 7, 9, 40):
+        shares = [list(Batches(n, 8, shuffled=False, module=Module(rank, 2))) for rank in range(2)]
+        assert len(shares[0]) == len(shares[1]) == -(-n // 8)
+        assert {place for share in shares for batch in share for place in batch} == set(range(n))
+        assert all(share for share in shares[0] + shares[1])
+
+
+def test_one_small_batch_is_kept() -> None:
+    assert [len(batch) for batch in Batches(5, 8, shuffled=True)] == [5]
+
+
+def test_alone_nothing_waits() -> None:
+    ALONE.wait()
+    assert ALONE.share({"a": 1}) == {"a": 1}
+    views = torch.ones(3, 2)
+    assert from_all(views) is views
+    assert torch.isfinite(info_nce(views, views, 0.2))
+    assert [row for rank in range(4) for row in Team(rank, 4).part(10)] == list(range(10))
+
+
+def test_a_follower_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in log.RANKS:
+        monkeypatch.delenv(name, raising=False)
+    assert not log.may_follow()
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert log.may_follow()
+    monkeypatch.setattr(log, "_silent", [])
+    log.silence()
+    log.say("a word")
+    assert capsys.readouterr().err == ""
+
+
+def test_processes_that_would_copy_the_data_are_refused(shell: Callable, few: Path, tmp_path: Path) -> None:
+    words = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp_spawn"]
+    assert "use trainer.strategy=ddp from the shell" in shell("fit", few, "--outputs", tmp_path, *words).complaint
+    assert not list(tmp_path.iterdir()), "nothing half made is left"
+
+
+def fit(few: Path, outputs: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "latentviz", "fit", str(few), "--outputs", str(outputs), "--run", name, *PLAIN]
+    return subprocess.run([*command, *words], capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(few: Path, tmp_path: Path) -> None:
+    alone = fit(few, tmp_path, "one")
+    assert alone.returncode == 0, alone.stderr
+    both = fit(few, tmp_path, "two", "trainer.devices=2", "trainer.strategy=ddp")
+    assert both.returncode == 0, both.stderr
+    assert both.stdout.count("its map: latentviz cluster two") == 1
+    assert both.stderr.count("epoch 1/3") == both.stderr.count("reading done") == 1
+
+    losses = []
+    for name in ("one", "two"):
+        with (tmp_path / name / "metrics.csv").open(encoding="utf-8") as file:
+            losses.append([(float(row["train_loss"]), float(row["val_loss"])) for row in csv.DictReader(file)])
+    assert len(losses[0]) == len(losses[1]) == 3
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.1)  # the draws of z differ, and nothing else
+
+    runs = [Run(tmp_path / name) for name in ("one", "two")]
+    assert runs[0].items().table.equals(runs[1].items().table)
+    vae, data = load_model(runs[1])
+    encode(vae, data.dataset(), data.to_input, tmp_path / "mu.npy", tmp_path / "logvar.npy")
+    np.testing.assert_allclose(runs[1].mu(), np.load(tmp_path / "mu.npy"), atol=1e-5)
+    np.testing.assert_allclose(runs[1].logvar(), np.load(tmp_path / "logvar.npy"), atol=1e-5)
+    assert not list(runs[1].path.glob(".*part*")), "the shards are gone"
+
+
+@pytest.mark.slow
+def test_the_contrast_of_two_processes_has_the_gradient_of_one() -> None:
+    started = [subprocess.Popen([sys.executable, "-c", GRADIENT], stderr=subprocess.PIPE, text=True, env={
+        **os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29617"})
+        for rank in range(2)]
+    for process in started:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
