@@ -44,8 +44,8 @@ class TextModel(ModelSection):
         "auto", description="C of C·distortion + KL; auto: 0.67, below 1 the latent keeps nearer to its prior"
     )
     kl_warmup: float = Field(0.3, ge=0, le=1, description="share of the training in which the KL's weight rises to 1")
-    free_bits: float = Field(0.25, ge=0, description="nats of KL per latent dimension that cost nothing")
-    lr: float = Field(2e-3, gt=0, description="peak learning rate of Adam")
+    free_bits: float = Field(0.29, ge=0, description="nats of KL per latent dimension that cost nothing")
+    lr: float = Field(2.5e-3, gt=0, description="peak learning rate of Adam")
     width: int = Field(128, ge=4, le=4096, description="numbers of a token's vector")
     vectors: Literal["ppmi", "random"] = Field(
         "ppmi", description="where the tokens' vectors start: ppmi, from their co-occurrence, or at random"
@@ -59,20 +59,21 @@ class TextModel(ModelSection):
     lag: int | Auto = Field(
         "auto", ge=0, description="a second token that it sees, so many back; 0: none; auto: the metre of verse"
     )
-    word_dropout: float = Field(0.3, ge=0, lt=1, description="share of those tokens that are hidden in training")
+    word_dropout: float = Field(0.1, ge=0, lt=1, description="share of those tokens that are hidden in training")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of the autoregressive net's numbers that are hidden")
     position_weight: float = Field(0.3, ge=0, description="weight in the distortion of telling each token from z alone")
     bag_weight: float = Field(0.3, ge=0, description="weight in the distortion of telling the tokens without order")
     noise_mix: float = Field(0.3, ge=0, lt=1, description="share of the training for decoding the mean of the latent")
     negatives: int = Field(
-        1024, ge=0, description="tokens that stand for the vocabulary in a training step; 0: all of them"
+        512, ge=0, description="tokens that stand for the vocabulary in a training step; 0: all of them"
     )
-    all_tokens: float = Field(0.2, ge=0, le=1, description="last share of the training without such a sample")
+    all_tokens: float = Field(0.1, ge=0, le=1, description="last share of the training without such a sample")
     contrast: float = Field(0.0, ge=0, description="weight of InfoNCE between the two halves of a text; 0: none")
     content_dim: int = Field(32, ge=1, description="first latent dimensions: contrasted and clustered; others: style")
     temperature: float = Field(0.2, gt=0, description="of the contrast")
-    sampling: float = Field(0.7, ge=0, description="temperature of texts that are made up; 0: the likeliest tokens")
-    top_p: float = Field(0.9, gt=0, le=1, description="share of the probability that their tokens are drawn from")
-    candidates: int = Field(4, ge=1, le=100, description="texts drawn at each z, of which the likeliest is kept")
+    sampling: float = Field(0.5, ge=0, description="temperature of texts that are made up; 0: the likeliest tokens")
+    top_p: float = Field(1.0, gt=0, le=1, description="share of the probability that their tokens are drawn from")
+    candidates: int = Field(1, ge=1, le=100, description="texts drawn at each z, of which the likeliest is kept")
     repeats: bool = Field(False, description="let them say a token twice that texts of the data say but once")
     samples: int = Field(6, ge=0, le=100, description="texts made up after each epoch")
 

@@ -14,6 +14,7 @@ from latentviz.modalities.text.config import TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
 from latentviz.modalities.text.decoding import decode
+from latentviz.modalities.text.likelihood import Costs
 from latentviz.modalities.text.nets import TextDecoder, TextEncoder
 from latentviz.modalities.text.prepare import load, load_texts
 from latentviz.modalities.text.prepare import prepare as prepare_texts
@@ -22,7 +23,7 @@ from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.text.training import Beginning, LastStretch, Watch
 from latentviz.vae import VAE
 
-SEEN = 1_400_000  # texts that are drawn in a training
+SEEN = 950_000  # texts that are drawn in a training
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
 C = 0.67  # of C·distortion + KL
 SHORT = 24  # tokens of texts for which a small net remembers enough
@@ -84,9 +85,8 @@ class TextKind:
         vectors = nn.Embedding(size, model.width)
         nn.init.normal_(vectors.weight, std=0.5)
         decoder = TextDecoder(vectors, t, model.latent_dim, memory=model.memory if model.decoder != "position" else 0,
-                              lag=model.lag, word_dropout=model.word_dropout, c=model.c,
-                              position_weight=model.position_weight, bag_weight=model.bag_weight,
-                              negatives=model.negatives)
+                              lag=model.lag, word_dropout=model.word_dropout, dropout=model.dropout,
+                              costs=Costs(model.c, model.position_weight, model.bag_weight), negatives=model.negatives)
         return VAE(TextEncoder(vectors, t, model.latent_dim), decoder, model.latent_dim, lr=model.lr,
                    kl_warmup=model.kl_warmup, free_bits=model.free_bits, contrast=model.contrast,
                    temperature=model.temperature, noise_mix=model.noise_mix,

@@ -1,6 +1,6 @@
 """p(x|z) of texts: exact log-probabilities, and the distortion that training asks for instead."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,6 +10,23 @@ from latentviz.modalities.text.tokens import PAD
 
 if TYPE_CHECKING:
     from latentviz.modalities.text.nets import TextDecoder
+
+
+class Costs(NamedTuple):
+    """What the distortion is made of: c·(−log p(x|z) + position·… + bag·…).
+
+    Attributes:
+        c: C of C·distortion + KL.
+        position: weight of telling each token from z alone.
+        bag: weight of telling the tokens from z without their order.
+    """
+
+    c: float = 1.0
+    position: float = 0.0
+    bag: float = 0.0
+
+
+PLAIN = Costs()  # the seed's loss
 
 
 class TextLikelihood:
@@ -31,10 +48,10 @@ class TextLikelihood:
         """
         training = self.decoder.training
         try:
-            self.decoder.training = False  # no token is hidden from the net
+            self.decoder.eval()  # nothing is hidden from the net
             features = self.decoder.features(self.trunk, x)
         finally:
-            self.decoder.training = training
+            self.decoder.train(training)
         return -self._nats(features, x, None)
 
     def distortion(self, x: Tensor) -> Tensor:
@@ -49,16 +66,16 @@ class TextLikelihood:
         decoder = self.decoder
         if not decoder.training:
             log_likelihood = self.log_prob(x)
-            return -decoder.c * log_likelihood, log_likelihood
+            return -decoder.costs.c * log_likelihood, log_likelihood
         negatives = Negatives(decoder.chances, decoder.negatives) if decoder.negatives else None
         nats = self._nats(decoder.features(self.trunk, x), x, negatives)
         distortion = nats
         if decoder.by_position is not None:
             alone = self._nats(decoder.by_position(self.trunk), x, negatives)
-            distortion = distortion + decoder.position_weight * alone
+            distortion = distortion + decoder.costs.position * alone
         if decoder.by_bag is not None:
-            distortion = distortion + decoder.bag_weight * self._bag_nats(x, negatives)
-        return decoder.c * distortion, -nats.detach()
+            distortion = distortion + decoder.costs.bag * self._bag_nats(x, negatives)
+        return decoder.costs.c * distortion, -nats.detach()
 
     def _nats(self, features: Tensor, x: Tensor, negatives: Negatives | None) -> Tensor:
         """Returns the sum of −log p over each text's tokens, (b,)."""

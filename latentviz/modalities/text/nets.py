@@ -6,7 +6,7 @@ from torch.distributions import Independent, Normal
 from torch.nn import functional as F
 
 from latentviz.elbo import diagonal_normal
-from latentviz.modalities.text.likelihood import TextLikelihood
+from latentviz.modalities.text.likelihood import PLAIN, Costs, TextLikelihood
 from latentviz.modalities.text.softmax import chances
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
@@ -80,9 +80,8 @@ class TextDecoder(nn.Module):
         memory: units of the recurrent net; 0: every position on its own.
         lag: a second token that it sees, so many back; 0: the last one alone.
         word_dropout: share of the seen tokens that are hidden in training (Bowman et al. 2016).
-        c: C of C·distortion + KL.
-        position_weight: weight in the distortion of telling each position from the trunk alone.
-        bag_weight: weight in the distortion of telling the tokens without their order from z.
+        dropout: share of the numbers that are, inside the recurrent part.
+        costs: what training asks for.
         negatives: tokens that stand for the vocabulary in a training step; 0: all of it.
     """
 
@@ -91,14 +90,12 @@ class TextDecoder(nn.Module):
     unrepeated: Tensor
 
     def __init__(self, tokens: nn.Embedding, t: int, latent_dim: int, *, memory: int = 256, lag: int = 0,
-                 word_dropout: float = 0.0, c: float = 1.0, position_weight: float = 0.0, bag_weight: float = 0.0,
-                 negatives: int = 0) -> None:
+                 word_dropout: float = 0.0, dropout: float = 0.0, costs: Costs = PLAIN, negatives: int = 0) -> None:
         super().__init__()
         size, width = tokens.weight.shape
         hidden, joined = 4 * width, 2 * width
         self.tokens, self.t, self.places, self.lag = tokens, t, min(t, PLACES), lag
-        self.word_dropout, self.c = word_dropout, c
-        self.position_weight, self.bag_weight = position_weight, bag_weight
+        self.word_dropout, self.dropout, self.costs = word_dropout, nn.Dropout(dropout), costs
         self.negatives = negatives if negatives < size else 0
         self.start = nn.Sequential(nn.Linear(latent_dim + 1, hidden), nn.GELU())
         self.spread = nn.Linear(hidden, self.places * width)
@@ -107,11 +104,11 @@ class TextDecoder(nn.Module):
         self.convs = nn.Sequential(GatedConv(width, 5), GatedConv(width, 5), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(size))
         self.recurrent = nn.GRU((3 if lag else 2) * width, memory, batch_first=True) if memory else None
-        self.joined = nn.Sequential(nn.Linear(memory + width, joined), nn.GELU(), nn.Linear(joined, width)
+        self.joined = nn.Sequential(nn.Linear(memory + width, joined), nn.GELU(), self.dropout, nn.Linear(joined, width)
                                     ) if memory else None
-        self.by_position = nn.Linear(width, width) if position_weight and memory else None
-        self.by_bag = nn.Linear(hidden, width) if bag_weight else None
-        self.bag_bias = nn.Parameter(torch.zeros(size)) if bag_weight else None
+        self.by_position = nn.Linear(width, width) if costs.position and memory else None
+        self.by_bag = nn.Linear(hidden, width) if costs.bag else None
+        self.bag_bias = nn.Parameter(torch.zeros(size)) if costs.bag else None
         self.register_buffer("chances", torch.ones(size))
         self.register_buffer("impossible", torch.where(torch.arange(size) == PAD, IMPOSSIBLE, 0.0))
         self.register_buffer("unrepeated", torch.zeros(size, dtype=torch.bool))
@@ -155,7 +152,7 @@ class TextDecoder(nn.Module):
         if self.training and self.word_dropout:
             before = [seen.masked_fill(torch.rand(x.shape, device=x.device) < self.word_dropout, UNK)
                       for seen in before]
-        states, _ = self.recurrent(torch.cat([*(self.tokens(seen) for seen in before), trunk], dim=-1))
+        states, _ = self.recurrent(torch.cat([*(self.dropout(self.tokens(seen)) for seen in before), trunk], dim=-1))
         joined: Tensor = trunk + self.joined(torch.cat([states, trunk], dim=-1))
         return joined
 

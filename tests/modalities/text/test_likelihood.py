@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentviz.elbo import distortion_and_log_likelihood, kl_per_dimension
+from latentviz.modalities.text.likelihood import Costs
 from latentviz.modalities.text.nets import PLACES, TextDecoder, TextEncoder
 from latentviz.modalities.text.tokens import END, PAD
 from latentviz.vae import VAE, Batch
@@ -104,15 +105,18 @@ def test_each_term_adds_its_weight_and_c_scales_them_all() -> None:
     x = torch.tensor([[3, 4, END, PAD], [5, END, PAD, PAD]])
     z = torch.randn(2, D, generator=torch.Generator().manual_seed(1))
     found = {}
-    for name, settings in {"plain": {}, "both": {"position_weight": 0.5, "bag_weight": 0.25},
-                           "twice": {"position_weight": 1.0, "bag_weight": 0.5},
-                           "scaled": {"position_weight": 0.5, "bag_weight": 0.25, "c": 0.67}}.items():
-        _, decoder = nets(memory=5, **settings)
+    _, decoder = nets(memory=5, costs=Costs(1.0, 1.0, 1.0))
+    for name, costs in {"plain": Costs(), "both": Costs(1.0, 0.5, 0.25), "scaled": Costs(0.67, 0.5, 0.25),
+                        "position": Costs(position=0.5), "bag": Costs(bag=0.25)}.items():
+        decoder.costs = costs
         found[name], log_likelihood = distortion_and_log_likelihood(decoder.train()(z), x)
         if name == "plain":
             torch.testing.assert_close(found[name], -log_likelihood)
-    assert (found["both"] > 0).all()
-    torch.testing.assert_close(found["scaled"], 0.67 * found["both"])
+    both = found["position"] - found["plain"] + found["bag"]
+    assert (found["position"] > found["plain"]).all()
+    torch.testing.assert_close(found["both"], both)
+    torch.testing.assert_close(found["scaled"], 0.67 * both)
+    decoder.costs = Costs(0.67, 0.5, 0.25)
     cost, log_likelihood = distortion_and_log_likelihood(decoder.eval()(z), x)
     torch.testing.assert_close(cost, -0.67 * log_likelihood)
 
@@ -120,7 +124,7 @@ def test_each_term_adds_its_weight_and_c_scales_them_all() -> None:
 @pytest.mark.parametrize("t", [3, 12, PLACES + 9])
 @pytest.mark.parametrize("memory", [0, 4])
 def test_every_weight_learns_at_any_length(t: int, memory: int) -> None:
-    encoder, decoder = nets(40, t, memory=memory, position_weight=0.3, bag_weight=0.3, word_dropout=0.3,
+    encoder, decoder = nets(40, t, memory=memory, costs=Costs(0.67, 0.3, 0.3), word_dropout=0.3, dropout=0.1,
                             lag=1 if memory else 0, negatives=20)
     decoder.know(torch.arange(40), torch.zeros(40, dtype=torch.bool))
     x = torch.randint(3, 40, (8, t))

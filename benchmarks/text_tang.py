@@ -1,0 +1,232 @@
+"""Tang couplets: 15 figures of one model, beside what simpler things reach on the same couplets."""
+
+import csv
+import gzip
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from text_baselines import balanced_knn, language_model, mean_vectors, nats, tfidf
+from torch import Tensor
+
+import latentviz as lv
+from latentviz.config import parse_overrides
+from latentviz.encode import posteriors
+from latentviz.fit import has_bf16, load_model
+from latentviz.health import aggregate, log_weights
+from latentviz.log import say
+from latentviz.modalities.text.cooccurrence import look
+from latentviz.modalities.text.decoding import decode
+from latentviz.modalities.text.tokens import END
+from latentviz.run import Run
+
+HELD_OUT = 0.1  # of the poems
+WATCHED = 0.05  # of the other couplets: what the training is watched on; nothing is chosen by it
+CHARACTERS = 10  # of a couplet; its comma and its end are counted in the nats and not here
+BOUND_ITEMS, BOUND_SAMPLES, TOLD, DRAWN, MANY = 2_000, 24, 2_000, 500, 2_000
+
+
+@dataclass(frozen=True)
+class Couplets:
+    """A table of couplets.
+
+    Attributes:
+        columns: text, author, title, form, era; n values each.
+        held_out: bool (n,), couplets of poems that the model never reads.
+    """
+
+    columns: dict[str, list[str]]
+    held_out: np.ndarray
+
+    def of(self, name: str, held_out: bool) -> list[str]:
+        """Returns the values of a column on one side."""
+        return [value for value, out in zip(self.columns[name], self.held_out, strict=True) if out == held_out]
+
+
+def read(path: Path) -> Couplets:
+    """Returns the couplets, whole poems held out."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = list(csv.DictReader(content.decode("utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    columns = {name: [row[name] for row in rows] for name in ("text", "author", "title", "form", "era")}
+    poems: dict[tuple[str, str], int] = {}
+    poem = np.array([poems.setdefault(key, len(poems)) for key in zip(columns["author"], columns["title"],
+                                                                      strict=True)])
+    place = np.argsort(np.random.default_rng(0).permutation(len(poems)))
+    return Couplets(columns, place[poem] < HELD_OUT * len(poems))
+
+
+def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run, float]:
+    """Returns the run and the seconds of this process that its training took."""
+    place = outputs / "tang"
+    file = outputs / "tang-couplets.txt"
+    clock = outputs / "tang-seconds.json"
+    if not (place / "run.json").exists():
+        outputs.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(couplets.of("text", False)) + "\n", encoding="utf-8")
+        more = parse_overrides(overrides)
+        begun = time.process_time()
+        lv.fit(str(file), run="tang", outputs=str(outputs), force=True,
+               **{**more, "data": {"val_fraction": WATCHED, **more.get("data", {})}})
+        clock.write_text(json.dumps(time.process_time() - begun), encoding="utf-8")
+    return Run.open(str(place)), float(json.loads(clock.read_text(encoding="utf-8")))
+
+
+@torch.inference_mode()
+def told(vae: Any, z: Tensor, noise: float, **how: Any) -> Tensor:
+    """Returns what is decoded at each z, ids (m, t)."""
+    return torch.cat([decode(vae.decoder(part, torch.full((len(part),), noise)), part, **how)
+                      for part in z.split(256)])
+
+
+def characters(ids: np.ndarray, comma: int) -> np.ndarray:
+    """Returns which tokens are characters, bool (n, t)."""
+    return (ids > END) & (ids != comma)
+
+
+def tang(path: Path, outputs: Path, overrides: list[str]) -> list[str]:
+    """Returns the lines of the Tang part."""
+    couplets = read(path)
+    run, seconds = fitted(couplets, outputs, overrides)
+    vae, kind = load_model(run)
+    texts = couplets.of("text", True)
+    x, _, _ = kind.tokenizer.encode(texts, kind.tokens.shape[1])
+    comma = int(kind.tokenizer.encode([","], 2)[0][0, 0])
+    say(f"measuring {len(texts):,} held-out couplets …")
+    latents = posteriors(vae, x, kind.to_input)
+    facts = look(kind.tokens, kind.items.train, kind.tokenizer.size, kind.config.model.width, 0)
+    model = language_model(torch.from_numpy(np.asarray(kind.tokens[kind.items.train], np.int64)), facts.vectors,
+                           facts.counts, kind.config.model.lag, seconds, has_bf16())
+    ids = torch.from_numpy(x.astype(np.int64))
+    told_first = (f"Trained for {seconds / 60:.1f} CPU-minutes of one process, reading and encoding included, on "
+                  f"{len(kind.items.train):,} couplets; measured on {len(texts):,} couplets of other poems. Nats a "
+                  f"character are those of a couplet, its comma and end included, divided by {CHARACTERS}.")
+    lines = [told_first, "", "| figure | latentviz | beside it |", "|---|---|---|"]
+    lines += [f"| {name} | {value} | {beside} |" for name, value, beside in [
+        *bounds(vae, ids, latents, float(nats(model, ids).mean()) / CHARACTERS),
+        *decoded(vae, ids, latents, comma),
+        *neighbours(run, couplets, latents, facts, kind, x),
+        *samples(vae, kind, ids, model, comma)]]
+    return [*lines, *examples(vae, kind, ids, latents)]
+
+
+@torch.inference_mode()
+def bounds(vae: Any, ids: Tensor, latents: Any, language: float) -> list[tuple[str, str, str]]:
+    """Returns the bounds of the evidence and what the latent holds."""
+    torch.manual_seed(0)
+    rows = torch.randperm(len(ids))[:BOUND_ITEMS]
+    weights = torch.cat([log_weights(vae, part, BOUND_SAMPLES) for part in ids[rows].split(256)], dim=1)  # (K, m)
+    bound = torch.logsumexp(weights, 0) - np.log(BOUND_SAMPLES)
+    mu, logvar = (torch.from_numpy(part).double() for part in (latents.mu, latents.logvar))
+    together = aggregate(mu[:10_000], logvar[:10_000], 2_000)
+    kl = 0.5 * (logvar.exp() + mu.square() - 1 - logvar).sum(1).mean()
+    error = float(bound.std()) / len(rows) ** 0.5 / CHARACTERS
+    return [
+        (f"bound of −log p(x), {BOUND_SAMPLES} samples, nats a character",
+         f"{-bound.mean() / CHARACTERS:.3f} ± {error:.3f}", f"language model of equal time {language:.3f}"),
+        ("−ELBO, nats a character", f"{-weights.mean() / CHARACTERS:.3f}", ""),
+        ("KL, nats a couplet", f"{kl:.1f}", ""),
+        ("information I(x; z), nats", f"{together.mutual_information:.2f}", f"cap {together.cap:.2f}"),
+        ("active units at .2", f"{int((mu.var(0) > 0.2).sum())} of {mu.shape[1]}", ""),
+    ]
+
+
+def decoded(vae: Any, ids: Tensor, latents: Any, comma: int) -> list[tuple[str, str, str]]:
+    """Returns how much of couplets is decoded from μ, and from a draw of z."""
+    torch.manual_seed(0)
+    rows = torch.randperm(len(ids))[:TOLD]
+    x, mu = ids[rows].numpy(), torch.from_numpy(latents.mu)[rows]
+    sigma = torch.from_numpy(latents.logvar)[rows].mul(0.5).exp()
+    there = characters(x, comma)
+    z = mu + sigma * torch.randn_like(mu)
+    right = {name: told(vae, at, noise).numpy() == x for name, at, noise in (("mu", mu, 0.0), ("z", z, 1.0))}
+    with torch.inference_mode():
+        alone = torch.cat([alone_at(vae, part) for part in z.split(256)]).numpy() == x
+    likeliest = np.bincount(ids.numpy()[characters(ids.numpy(), comma)]).max() / characters(ids.numpy(), comma).sum()
+    return [
+        ("characters right, decoded from μ", f"{right['mu'][there].mean():.3f}", ""),
+        ("whole couplets right, decoded from μ", f"{(right['mu'] | ~there).all(1).mean():.3f}", ""),
+        ("characters right, from a draw of z: greedy", f"{right['z'][there].mean():.3f}",
+         f"always the most frequent {likeliest:.3f}"),
+        ("characters right, from a draw of z: each place alone", f"{alone[there].mean():.3f}", ""),
+    ]
+
+
+def alone_at(vae: Any, z: Tensor) -> Tensor:
+    """Returns the likeliest token of each place, told from z alone, (m, t)."""
+    likelihood = vae.decoder(z)
+    by_position = vae.decoder.by_position or torch.nn.Identity()
+    found: Tensor = likelihood.logits(by_position(likelihood.trunk)).argmax(-1)
+    return found
+
+
+def neighbours(run: Run, couplets: Couplets, latents: Any, facts: Any, kind: Any, x: np.ndarray
+               ) -> list[tuple[str, str, str]]:
+    """Returns what neighbours in μ know of author, era and form, and what baselines' neighbours do."""
+    train_mu, train_x = np.asarray(run.mu()), np.asarray(kind.tokens[:], np.int64)
+    vectors = {
+        "latentviz": (train_mu, latents.mu),
+        "mean PPMI vector": (mean_vectors(facts.vectors, train_x), mean_vectors(facts.vectors, x)),
+        "TF-IDF SVD": tfidf(couplets.of("text", False), couplets.of("text", True), train_mu.shape[1]),
+    }
+    kept = kind.config.model.content_dim if kind.config.model.contrast else None
+    if kept:
+        vectors["content alone"] = (train_mu[:, :kept], latents.mu[:, :kept])
+    found = []
+    for name, most in (("author", 10), ("era", 4), ("form", 2)):
+        train, test = (np.array(couplets.of(name, out)) for out in (False, True))
+        values, counts = np.unique(train[train != ""], return_counts=True)
+        classes = values[np.argsort(-counts)[:most]]
+        inside, asked = np.isin(train, classes), np.isin(test, classes)
+        scores = {method: balanced_knn(a[inside], train[inside], b[asked], test[asked])
+                  for method, (a, b) in vectors.items()}
+        own = scores.pop("latentviz")
+        found.append((f"25 neighbours in μ: {name} of {len(classes)}", f"{own:.3f}",
+                      ", ".join(f"{method} {score:.3f}" for method, score in scores.items())))
+    return found
+
+
+def samples(vae: Any, kind: Any, ids: Tensor, model: Any, comma: int) -> list[tuple[str, str, str]]:
+    """Returns how varied, fluent and new texts from the prior are."""
+    z = torch.randn(MANY, vae.latent_dim, generator=torch.Generator().manual_seed(0))
+    own = kind.config.model
+    known = {tuple(row) for row in np.asarray(kind.tokens[:], np.int64).tolist()}
+    torch.manual_seed(0)
+    real = ids[torch.randperm(len(ids))[:MANY]]
+    drawn = {"as generate does": {"temperature": own.sampling, "top_p": own.top_p, "repeats": own.repeats,
+                                  "candidates": own.candidates},
+             "greedy": {}, "drawn from p(x|z)": {"temperature": 1.0}}
+    sets = {"held-out couplets": real, **{name: told(vae, z, 1.0, **how) for name, how in drawn.items()}}
+    rows = {name: about(part, model, known, comma) for name, part in sets.items()}
+    rest = [name for name in rows if name != "as generate does"]
+    return [(f"from the prior: {figure}", rows["as generate does"][figure],
+             ", ".join(f"{name} {rows[name][figure]}" for name in rest)) for figure in rows["greedy"]]
+
+
+def about(ids: Tensor, model: Any, known: set[tuple[int, ...]], comma: int) -> dict[str, str]:
+    """Returns the figures of a set of texts."""
+    x = ids.numpy()
+    there = characters(x, comma)
+    told_twice = [len(set(row[mask])) < mask.sum() for row, mask in zip(x, there, strict=True)]
+    return {
+        f"with a character twice, of {DRAWN}": f"{np.mean(told_twice[:DRAWN]):.1%}",
+        f"different characters in {DRAWN}; in {MANY:,}":
+            f"{len(np.unique(x[:DRAWN][there[:DRAWN]]))}; {len(np.unique(x[there])):,}",
+        "nats a character under the language model": f"{nats(model, ids).mean() / CHARACTERS:.2f}",
+        f"couplets of the training data, of {MANY:,}": str(sum(tuple(row) in known for row in x.tolist())),
+        f"different ones, of {MANY:,}": f"{len({tuple(row) for row in x.tolist()}):,}",
+    }
+
+
+def examples(vae: Any, kind: Any, ids: Tensor, latents: Any) -> list[str]:
+    """Returns couplets that were made up, and held-out ones beside what is decoded from their μ."""
+    z = torch.randn(12, vae.latent_dim, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        made_up = kind.decode(vae, z, torch.ones(12))
+        again = kind.decode(vae, torch.from_numpy(latents.mu[:8]), torch.zeros(8))
+    real = kind.tokenizer.decode(ids[:8].numpy())
+    return ["", "Made up: " + " · ".join(made_up), "", "Held out → decoded from μ: "
+            + " · ".join(f"{a} → {b}" for a, b in zip(real, again, strict=True))]
