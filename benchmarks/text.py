@@ -33,11 +33,13 @@ def main() -> None:
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help=", ".join(PARTS))
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where runs go")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/text.md"))
+    parser.add_argument("--language-seconds", type=float, help="of the language model's training; as the model's")
     parser.add_argument("overrides", nargs="*", help="settings of the fit, as in model.contrast=0")
     options = parser.parse_args()
     for given in options.data:
         name, _, path = given.partition("=")
-        write(options.out, name, PARTS[name](Path(path), options.outputs, options.overrides))
+        write(options.out, name, PARTS[name](
+            Path(path), options.outputs, options.overrides, options.language_seconds))
 
 
 if __name__ == "__main__":

@@ -59,3 +59,28 @@ def test_the_table_has_medians_and_ranges_of_the_largest_set(tmp_path: Path) -> 
     write([line("latentviz", 0, 0.9)], out)
     write(lines, out)
     assert out.with_suffix(".svg").read_bytes() == first
+
+
+def test_a_part_of_the_results_on_texts_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    from text import write
+
+    out = tmp_path / "text.md"
+    write(out, "tang", ["one"])
+    write(out, "english", ["two", "### a heading of its own", "three"])
+    write(out, "tang", ["four"])
+    assert out.read_text(encoding="utf-8").splitlines() == [
+        "# Texts", "", "## tang", "", "four", "", "## english", "", "two", "### a heading of its own", "three", ""]
+
+
+def test_neighbours_of_each_class_count_alike() -> None:
+    import numpy as np
+    from text_baselines import balanced_knn
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["many", "few"], [900, 40])
+    centres = {"many": [5.0, 0.0], "few": [0.0, 5.0]}
+    apart = np.array([centres[label] for label in labels]) + rng.normal(size=(940, 2))
+    assert balanced_knn(apart, labels, apart[::7], labels[::7]) == 1.0
+    alike = rng.normal(size=(940, 2))
+    found = balanced_knn(alike, labels, rng.normal(size=(940, 2)), labels)
+    assert 0.3 < found < 0.7, "told by chance, half is right, however many of one class there are"
