@@ -49,8 +49,8 @@ class Plan:
         origins: what each z came from, m texts; empty where that says nothing.
         facts: more for the JSON file.
         warnings: what the user should not miss.
-        means: numbers of the z that are the μ of one item, with what μ holds below the posterior's noise; a decoder
-            may read them more exactly than a draw.
+        noise: how much of the posterior's noise is in each z, float32 (m,): 0 for the μ of an item, which a decoder may
+            read more exactly than a draw; None: all of it, everywhere.
     """
 
     name: str
@@ -60,14 +60,7 @@ class Plan:
     origins: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
-    means: Sequence[int] = ()
-
-    @property
-    def noise(self) -> np.ndarray:
-        """How much of the posterior's noise is in each z, float32 (m,): 0 for the μ of an item, 1 for all others."""
-        noise = np.ones(len(self.z), np.float32)
-        noise[list(self.means)] = 0
-        return noise
+    noise: np.ndarray | None = None
 
 
 def from_prior(lookup: Lookup, asked: Any, options: Options) -> Plan:
@@ -98,8 +91,8 @@ def between(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
     return Plan(f"between-{a.short}-{b.short}", np.concatenate([line, arc]).astype(np.float32),
                 [("linear", range(steps)), ("spherical", range(steps, 2 * steps))],
                 [(f"{a.name}, {b.name}", [a.given, b.given])], where,
-                means=[i for place, ends in ((a, (0, steps)), (b, (steps - 1, 2 * steps - 1))) if place.is_item
-                       for i in ends])
+                noise=_noise(2 * steps, [i for place, ends in ((a, (0, steps)), (b, (steps - 1, 2 * steps - 1)))
+                                         if place.is_item for i in ends]))
 
 
 def spherical(a: np.ndarray, b: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -172,7 +165,8 @@ def like_item(lookup: Lookup, asked: str, options: Options) -> Plan:
     if options.spread < 0:
         raise ConfigError(f"--spread: must be 0 or more (got {options.spread:g})")
     z = aggregated(item.mu[None], item.logvar[None], np.zeros(options.n, np.int64), options.rng, options.spread)
-    return Plan(f"like-{item.short}", z, _block(len(z)), [(item.name, [item.given])])
+    noise = np.full(len(z), min(1.0, options.spread), np.float32)
+    return Plan(f"like-{item.short}", z, _block(len(z)), [(item.name, [item.given])], noise=noise)
 
 
 def vector(lookup: Lookup, asked: str, options: Options) -> Plan:
@@ -186,7 +180,7 @@ def vector(lookup: Lookup, asked: str, options: Options) -> Plan:
     m = len(places)
     return Plan("vector", z, [("decoded", range(m)), ("= the sum", [m])],
                 [(" ".join(signed).removeprefix("+ "), [place.given for place in places])], [*signed, "sum"],
-                means=[i for i, place in enumerate(places) if place.is_item])
+                noise=_noise(m + 1, [i for i, place in enumerate(places) if place.is_item]))
 
 
 def parse_vector(text: str) -> list[tuple[int, str]]:
@@ -213,7 +207,7 @@ def reconstruct(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
         raise ConfigError("--reconstruct: which items? give ids, row numbers or files")
     return Plan("reconstruct", np.stack([item.mu for item in items]), [("decoded", range(len(items)))],
                 [("given", [item.given for item in items])], [item.name for item in items],
-                means=range(len(items)))
+                noise=_noise(len(items), range(len(items))))
 
 
 def traverse(lookup: Lookup, asked: Any, options: Options) -> Plan:
@@ -258,6 +252,13 @@ def _block(n: int) -> list[tuple[str, Sequence[int]]]:
     """Returns rows that hold n outputs in about a square."""
     wide = min(LARGEST_GRID, math.ceil(math.sqrt(n)))
     return [("", range(start, min(start + wide, n))) for start in range(0, n, wide)]
+
+
+def _noise(m: int, means: Sequence[int]) -> np.ndarray:
+    """Returns the noise in m z of which some are the μ of an item, float32 (m,)."""
+    noise = np.ones(m, np.float32)
+    noise[list(means)] = 0
+    return noise
 
 
 def _span(values: np.ndarray) -> str:

@@ -69,7 +69,7 @@ def test_a_part_of_the_results_on_texts_is_replaced_and_the_others_stay(tmp_path
     write(out, "english", ["two", "### a heading of its own", "three"])
     write(out, "tang", ["four"])
     assert out.read_text(encoding="utf-8").splitlines() == [
-        "# Texts", "", "## tang", "", "four", "", "## english", "", "two", "### a heading of its own", "three", ""]
+        "# Texts", "", "## tang", "", "four", "", "## english", "", "two", "### a heading of its own", "three"]
 
 
 def test_neighbours_of_each_class_count_alike() -> None:

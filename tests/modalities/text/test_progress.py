@@ -76,10 +76,13 @@ def test_plans_know_means_from_draws(run: Run) -> None:
     from latentviz.plans import WAYS, Options
 
     lookup, options = Lookup(run), Options(3, 5, 1.0, "prior", np.random.default_rng(0))
-    noise = {name: WAYS[name](lookup, asked, options).noise.tolist() for name, asked in (
+    noise = {name: WAYS[name](lookup, asked, options).noise for name, asked in (
         ("prior", True), ("reconstruct", ["0", "1"]), ("between", ("0", "1")), ("like", "0"), ("vector", "0 - 1"))}
-    assert noise == {"prior": [1, 1, 1], "reconstruct": [0, 0], "between": [0, 1, 1, 1, 0] * 2, "like": [1, 1, 1],
-                     "vector": [0, 0, 1]}
+    assert noise.pop("prior") is None
+    assert {name: part.tolist() for name, part in noise.items()} == {
+        "reconstruct": [0, 0], "between": [0, 1, 1, 1, 0] * 2, "like": [1, 1, 1], "vector": [0, 0, 1]}
+    near = WAYS["like"](lookup, "0", options._replace(spread=0.25))
+    assert near.noise.tolist() == [0.25] * 3
 
 
 def test_collapse_is_called_by_its_name(verses: Path, capsys: pytest.CaptureFixture[str]) -> None:
