@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help map test lint lint-js types format clean
+.PHONY: help map test soak lint lint-js types format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ map: $(VENV)/installed ## Fit scikit-learn's bundled digits and draw their map
 
 test: $(VENV)/installed-dev ## Run every test
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/installed-dev ## Kill every command many times, and the like; takes minutes
+	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/installed-dev ## Check the style with ruff
 	$(BIN)/ruff check .

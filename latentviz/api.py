@@ -54,31 +54,40 @@ def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outpu
     """Does what `fit` says, with the settings as one nested mapping."""
     config, name = load_config(source, overrides)
     check_name("--run", name if run is None else run)
-    path = Path(outputs) / (run or name)
+    handle = Run(Path(outputs) / (run or name))
     if may_follow():
         from latentviz.fit import follow
 
-        follow(config, Run(path))
-    if resume:
-        earlier = Run.open(path.name, outputs)
-        if earlier.finished:
-            raise RunError(f"{path}: this run has finished; there is nothing to resume. Replace it with --force")
-        stored = read_yaml(earlier.config_file)
-        config, _ = load_config(str(earlier.config_file), merge(stored, overrides))
-        began, _ = load_config(str(earlier.config_file), {})
-        if changed := [key for key in changes(began, config)
-                       if not key.startswith("trainer.") and key != "check_memory"]:
-            raise RunError(f"{earlier.path}: --resume goes on with the settings that the run began with, and "
-                           f"{', '.join(changed)} would be another; leave that out, or begin anew with --force")
+        follow(config, handle)
+    if resume and not handle.begun:
+        handle = Run.open(handle.name, outputs)
+    with handle.held("fit"):
+        handle.recover()
+        if resume and handle.config_file.exists():
+            return _resume(handle, overrides)
+        # A fit that was killed while it read its data left nothing to go on from, and nothing to lose.
+        handle = Run.create(handle.path, force=force or (resume and handle.begun))
         from latentviz.fit import fit as train
+        from latentviz.reduce import compile_in_background
 
-        return train(config, earlier, resume=True)
-    handle = Run.create(path, force=force)
+        compile_in_background()
+        return train(config, handle)
+
+
+def _resume(run: Run, overrides: Mapping[str, Any]) -> Run:
+    """Goes on with an interrupted run."""
+    if run.finished:
+        raise RunError(f"{run.path}: this run has finished; there is nothing to resume. Replace it with --force")
+    stored = read_yaml(run.config_file)
+    config, _ = load_config(str(run.config_file), merge(stored, overrides))
+    began, _ = load_config(str(run.config_file), {})
+    if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key != "check_memory"]:
+        raise RunError(f"{run.path}: --resume goes on with the settings that the run began with, and "
+                       f"{', '.join(changed)} would be another; leave that out, or begin anew with --force")
     from latentviz.fit import fit as train
-    from latentviz.reduce import compile_in_background
 
-    compile_in_background()
-    return train(config, handle)
+    run.sweep()
+    return train(config, run, resume=True)
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,8 @@ def redraw_run(run: Run, overrides: Mapping[str, Any], *, name: str) -> ClusterF
     config = validate(MapSection, merge(folder.config().map.model_dump(), given), "map settings")
     from latentviz.drawing import redraw as draw_again
 
-    draw_again(folder, config)
+    with folder.held("map"):
+        draw_again(folder, config)
     return folder
 
 
@@ -182,7 +192,8 @@ def cluster_run(run: Run, overrides: Mapping[str, Any], *, name: str, force: boo
     config = validate(ClusterConfig, overrides, "cluster settings")
     from latentviz.mapping import make_clustering
 
-    return make_clustering(run, config, name=name, force=force)
+    with run.clustering(name).held("cluster"):
+        return make_clustering(run, config, name=name, force=force)
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ def appraise(run: Run, name: str | None = None, *, seed: int = 0) -> dict[str, A
     seconds: dict[str, float] = {}
     items = run.items()
     with stage("examining the model", seconds):
+        run.verify(all_of_it=True)
         vae, data = load_model(run)
         health = examine(vae, data, run.mu(), run.logvar(), items.val, seed=seed)
     content: dict[str, Any] = {

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 
-from latentviz.errors import TrainingError
+from latentviz.errors import TrainingError, WriteError
 from latentviz.files import atomic_write
 from latentviz.log import beside, say
 from latentviz.vae import VAE
@@ -86,11 +86,10 @@ class EpochTable(Callback):
         self.file = file
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drops the rows of epochs that are trained (again) from here on."""
+        """Drops the rows of epochs that are trained (again) from here on, and what a full disk left of a row."""
         del pl_module
         if trainer.is_global_zero and self.file.exists():
-            with self.file.open(encoding="utf-8", newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["epoch"]) <= trainer.current_epoch]
+            kept = [row for row in read_metrics(self.file) if int(row["epoch"]) <= trainer.current_epoch]
             with atomic_write(self.file) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self.COLUMNS)
                 writer.writeheader()
@@ -104,11 +103,29 @@ class EpochTable(Callback):
         metrics = {k: f"{float(v):.6g}" for k, v in trainer.callback_metrics.items()}
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **metrics}
         new = not self.file.exists()
-        with self.file.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.COLUMNS, restval="", extrasaction="ignore")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with self.file.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, self.COLUMNS, restval="", extrasaction="ignore")
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise WriteError(self.file, error.strerror or str(error)) from None
+
+
+def read_metrics(file: Path) -> list[dict[str, str]]:
+    """Returns the rows of metrics.csv in the order of their epochs, up to the first that is not whole."""
+    rows: list[dict[str, str]] = []
+    last = 0
+    with file.open(encoding="utf-8", errors="replace", newline="") as lines:
+        for row in csv.DictReader(lines):
+            epoch = row.get("epoch") or ""
+            if not set(EpochTable.COLUMNS) <= set(row) or None in row.values() or not epoch.isdecimal() or (
+                    int(epoch) <= last):
+                break
+            last = int(epoch)
+            rows.append(row)
+    return rows
 
 
 class Samples(Callback):

@@ -1,6 +1,7 @@
 """The shell's side: the argparse tree, and one line with exit code 2 for a user's mistake."""
 
 import argparse
+import errno
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,9 @@ from latentviz.errors import LatentvizError
 Parser = argparse.ArgumentParser
 SETTINGS = "settings, such as model.latent_dim=16"
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
+# What the machine refuses, whatever the program does: a full disk, one that may not be written to, a name too long.
+REFUSALS = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG,
+            getattr(errno, "EDQUOT", errno.ENOSPC)}
 SPOT = re.compile(r"-[\d.eE+-]+,[\d.eE+-]+$")  # whose sign argparse would take for an option's
 
 
@@ -189,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         result: int | None = getattr(commands, command.replace("-", "_"))(**options)
+        sys.stdout.flush()
     except LatentvizError as error:
         print(f"latentviz: {error}", file=sys.stderr)
         return 2
@@ -202,6 +207,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"latentviz: {where}cannot be written or read ({error.strerror}); mend that, or choose another folder "
+              "with --outputs DIR", file=sys.stderr)
+        return 2
     return result or 0
 
 

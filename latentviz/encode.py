@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,29 +45,27 @@ def _encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], rows: rang
             batch_size: int) -> None:
     """Writes μ and log σ² of these rows of the data."""
     vae.eval()
-    shape = (len(rows), vae.latent_dim)
-    with atomic_write(files[0]) as mu_temporary, atomic_write(files[1]) as logvar_temporary:
-        mu = np.lib.format.open_memmap(mu_temporary, "w+", np.float32, shape)
-        logvar = np.lib.format.open_memmap(logvar_temporary, "w+", np.float32, shape)
+    # Rows are appended rather than mapped: a full disk is then an error that can be told, not a killed process.
+    with (atomic_write(files[0]) as mu_temporary, atomic_write(files[1]) as logvar_temporary,
+          mu_temporary.open("wb") as mu, logvar_temporary.open("wb") as logvar):
+        for file in (mu, logvar):
+            _write_header(file, (len(rows), vae.latent_dim))
         for start in range(0, len(rows), batch_size):
             batch = prepare(data.__getitems__(rows[start : start + batch_size]).to(vae.device))
-            mu_batch, logvar_batch = vae.encode(batch)
-            mu[start : start + len(batch)] = mu_batch.float().cpu().numpy()
-            logvar[start : start + len(batch)] = logvar_batch.float().cpu().numpy()
-        mu.flush()
-        logvar.flush()
+            for file, values in zip((mu, logvar), vae.encode(batch), strict=True):
+                file.write(values.float().cpu().numpy().astype("<f4", copy=False).tobytes())
+
+
+def _write_header(file: IO[bytes], shape: tuple[int, int]) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
 def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
     """Writes the rows of the parts, one after another, and removes these."""
-    with atomic_write(file) as temporary:
-        whole = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
-        start = 0
+    with atomic_write(file) as temporary, temporary.open("wb") as whole:
+        _write_header(whole, shape)
         for part in parts:
-            some = np.load(part, mmap_mode="r", allow_pickle=False)
-            whole[start : start + len(some)] = some
-            start += len(some)
-        whole.flush()
+            whole.write(np.ascontiguousarray(np.load(part, mmap_mode="r", allow_pickle=False), "<f4").data)
     for part in parts:
         part.unlink()
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,6 +26,20 @@ class RunError(LatentvizError):
 
 class ResourceError(LatentvizError):
     """Work that this machine has not the memory for."""
+
+
+class WriteError(RunError):
+    """A file that cannot be written: the disk is full, or closed to writing.
+
+    Attributes:
+        path: the file.
+        reason: what the system says.
+    """
+
+    def __init__(self, path: "str | PathLike[str]", reason: str) -> None:
+        super().__init__(f"{path}: cannot be written ({reason}); mend that, or choose another folder with "
+                         "--outputs DIR")
+        self.path, self.reason = path, reason
 
 
 class TrainingError(LatentvizError):

@@ -111,12 +111,12 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str
 
 def write_safetensors(vae: nn.Module, run: Run) -> None:
     """Writes the weights, which hold no code, with what is needed to build the network again."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in vae.state_dict().items()}
     metadata = {"config": run.config_file.read_text(encoding="utf-8"), "versions": json.dumps(run.info()["versions"])}
     with atomic_write(run.safetensors) as temporary:
-        save_file(weights, temporary, metadata)
+        temporary.write_bytes(save(weights, metadata))
 
 
 @contextmanager

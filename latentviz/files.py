@@ -2,11 +2,14 @@
 
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,77 +17,164 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from latentviz.errors import RunError
+from latentviz.errors import RunError, WriteError
+from latentviz.seals import seal, sync, verify
+
+AGAIN = "the command that made it makes it again with --force"
+LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names beside it are longer
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: a process number says nothing elsewhere
+TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})[0-9a-f]{6}\.tmp")
+
+
+def temporary_name(path: Path) -> Path:
+    """Returns a hidden name beside `path` that says which process writes there."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{HOST}{secrets.token_hex(3)}.tmp")
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
+    """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step.
+
+    Raises:
+        WriteError: the disk is full, or may not be written to; what was at `path` stays.
+    """
+    temporary = temporary_name(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        raise WriteError(path, error.strerror or str(error)) from None
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file in one step; lists of numbers take one line each."""
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all it holds, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Removes what processes of this machine that have ended left behind in `folder` and below, half-written."""
+    for path in [*folder.rglob(".*.tmp")]:
+        found = TEMPORARY.fullmatch(path.name)
+        if found and found[2] == HOST and not _alive(int(found[1])):
+            remove(path)
+
+
+def _alive(process: int) -> bool:
+    """Returns whether a process of this machine runs; where that cannot be asked without harm, True."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it runs, and is another user's
+        return True
+    return True
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, sealed: bool = False) -> None:
+    """Writes a JSON file in one step; lists of numbers take one line each.
+
+    Args:
+        path: where.
+        content: what; no NaN.
+        sealed: put a checksum of all else in as the last key, which `unsealed` looks at.
+    """
+    if sealed:
+        content = {**content, "crc32": seal(content)}
     text = json.dumps(content, indent=2, ensure_ascii=False)
     text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     with atomic_write(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+        if sealed:
+            sync(temporary)
 
 
 def check_name(option: str, name: str) -> None:
     """Raises a RunError if `name`, given with `option`, cannot be the name of a folder."""
     if not name or name in {".", ".."} or Path(name).name != name or "\0" in name:
         raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise RunError(f"{option} {name[:40]}…: too long for a folder's name ({len(os.fsencode(name))} bytes); "
+                       f"{LONGEST_NAME} at most")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def make_newest(file: Path, others: Iterable[Path]) -> None:
+    """Sees to it that `file`, just written, is newer than the others, also where the clock was set back since."""
+    newest = max((other.stat().st_mtime for other in others if other != file), default=0.0)
+    if newest >= time.time():
+        with suppress(OSError, OverflowError):
+            os.utime(file, (newest + 1, newest + 1))
+
+
+def read_json(path: Path, again: str = AGAIN) -> dict[str, Any]:
     """Returns the mapping in a JSON file.
+
+    Args:
+        path: the file.
+        again: what makes it again, for the message.
 
     Raises:
         RunError: the file is damaged; the message says how to make it again.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); the command that made it makes it again with --force") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
     if not isinstance(content, dict):
-        raise RunError(f"{path}: damaged (it holds no mapping); the command that made it makes it again with --force")
+        raise RunError(f"{path}: damaged (it holds no mapping); {again}")
     return content
 
 
-def read_parquet(path: Path) -> pa.Table:
+def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) -> pa.Table:
     """Returns the table in a Parquet file.
 
+    Args:
+        path: the file.
+        again: what makes it again, for the message.
+        expected: its CRC-32; None: unknown.
+
     Raises:
         RunError: the file is damaged; the message says how to make it again.
     """
+    verify(path, expected, again)
     try:
         return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path}: damaged ({error}); the command that made it makes it again with --force") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
 
 
-def read_npy(path: Path) -> np.ndarray:
+def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.ndarray:
     """Returns the array in an .npy file, memory-mapped; nothing pickled is ever loaded.
+
+    Args:
+        path: the file.
+        again: what makes it again, for the message.
+        expected: its CRC-32; None: unknown.
 
     Raises:
         RunError: the file is damaged; the message says how to make it again.
     """
+    verify(path, expected, again)
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: damaged ({reason}); `latentviz fit` makes it again with --force") from None
+    except (OSError, ValueError, EOFError, MemoryError, RecursionError) as error:
+        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
+    if not isinstance(array, np.ndarray):  # a zip archive under another name
+        raise RunError(f"{path}: damaged (it holds no array); {again}")
     return array
+
+
+def _line(error: BaseException) -> str:
+    """Returns the first line of what an error says."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def unique_ids(candidates: Sequence[str]) -> list[str]:

@@ -2,10 +2,12 @@
 
 import csv
 import importlib.util
+import io
 import platform
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -17,10 +19,11 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.plugins import TorchCheckpointIO
 
 from latentviz import preflight
-from latentviz.callbacks import Bar, EpochMeans, EpochTable, Guard, Repeatable, Samples
-from latentviz.config import FitConfig, validate
+from latentviz.callbacks import Bar, EpochMeans, EpochTable, Guard, Repeatable, Samples, read_metrics
+from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.encode import active_units, encode
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.files import atomic_write
@@ -74,7 +77,7 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
     seconds: dict[str, float] = {}
     kind = part(config.data.kind, "kind").KIND
     if processes.first and (not resume or not run.items_file.exists()):
-        config = _read(kind, config, run, seconds)
+        config = _read(kind, config, run, seconds, resume=resume)
     config, resume = processes.share((config, resume))
     if processes.first:
         run.settle()
@@ -90,7 +93,7 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
         trainer = _trainer(config, run, [Samples(data.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
-            load_weights(vae, checkpoint)  # Lightning loads it again, with the optimiser; this one tells what is wrong
+            load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this one tells what is wrong
         trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -101,7 +104,7 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
     seconds["train"] = round(time.perf_counter() - started, 2)
     say(f"training done in {seconds['train']:.1f} s")
     processes.wait()
-    load_weights(vae, kept_checkpoint(config, run))
+    load_weights(vae, kept_checkpoint(config, run), run.again)
     with stage("encoding", seconds):
         encode(vae.to(trainer.strategy.root_device), data.dataset(), data.to_input, run.mu_file, run.logvar_file,
                processes=processes)
@@ -113,8 +116,11 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
     return run
 
 
-def _read(kind: Any, config: FitConfig, run: Run, seconds: dict[str, float]) -> FitConfig:
-    """Reads the data into the run and returns the resolved config; an error leaves no half-made run behind."""
+def _read(kind: Any, config: FitConfig, run: Run, seconds: dict[str, float], *, resume: bool) -> FitConfig:
+    """Reads the data into the run and returns the resolved config; an error leaves no half-made run behind.
+
+    The config is written last: a run that has one has read its data.
+    """
     try:
         with stage("reading", seconds):
             prepared = kind.prepare(config, run.cache)
@@ -125,11 +131,13 @@ def _read(kind: Any, config: FitConfig, run: Run, seconds: dict[str, float]) -> 
             with atomic_write(run.bad_items_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
                 csv.writer(f).writerows([("source", "reason"), *((b.source, b.reason) for b in prepared.bad)])
             warn(f"{len(prepared.bad)} unreadable items were left out; {run.bad_items_file} lists them")
-        (run.cache / "fingerprint.txt").write_text(prepared.fingerprint + "\n", encoding="utf-8")
+        with atomic_write(run.cache / "fingerprint.txt") as temporary:
+            temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")
         run.write_items(prepared.items)
         run.write_config(config)
     except BaseException:
-        run.abandon()
+        if not resume:  # what was trained already stays
+            run.abandon()
         raise
     return config
 
@@ -163,8 +171,26 @@ def _trainer(config: FitConfig, run: Run, more: list[Callback]) -> pl.Trainer:
         callbacks.append(EarlyStopping("val_loss", patience=config.model.patience, verbose=False))
     logger = pl.loggers.TensorBoardLogger(run.path, name="", version="tensorboard") if (
         importlib.util.find_spec("tensorboard")) else False
-    return pl.Trainer(**{**defaults, **config.trainer}, callbacks=callbacks, logger=logger,
-                      default_root_dir=run.path, enable_progress_bar=False)
+    settings = {**defaults, **config.trainer}
+    plugins = settings.pop("plugins", None) or []
+    return pl.Trainer(**settings, callbacks=callbacks, logger=logger, default_root_dir=run.path,
+                      enable_progress_bar=False,
+                      plugins=[WholeCheckpoints(), *(plugins if isinstance(plugins, list) else [plugins])])
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes each checkpoint beside its place and renames it, so that a killed training leaves the last one whole.
+
+    Lightning's own way is a copy out of the system's temporary folder, which may be cut off.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Writes one."""
+        del storage_options
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with atomic_write(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
 
 def has_bf16() -> bool:
@@ -209,19 +235,22 @@ def kept_checkpoint(config: FitConfig, run: Run) -> Path:
     return checkpoint
 
 
-def load_weights(vae: VAE, checkpoint: Path) -> VAE:
+def load_weights(vae: VAE, checkpoint: Path, again: str = "`latentviz fit` makes it again with --force") -> VAE:
     """Puts a checkpoint's weights into `vae` and returns it; nothing pickled is ever executed.
 
     Raises:
-        RunError: the file is missing, damaged, or holds another model's weights.
+        RunError: the file is missing, damaged, or holds another model's weights; `again` says what makes it again.
     """
     try:
+        with zipfile.ZipFile(checkpoint) as archive:  # torch does not look at the checksums in its own archive
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"damaged: {damaged} is not what was written")
         content = torch.load(checkpoint, map_location=vae.device, weights_only=True)
         vae.load_state_dict(content["state_dict"])
     except Exception as error:  # noqa: BLE001 - torch raises a dozen kinds for a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise RunError(f"{checkpoint}: cannot be loaded ({reason}); `latentviz fit` makes it again with --force"
-                       ) from None
+        raise RunError(f"{checkpoint}: cannot be loaded ({reason}); {again}") from None
     return vae
 
 
@@ -233,25 +262,37 @@ def load_model(run: Run) -> tuple[VAE, Any]:
     """
     config = read_config(run)
     checkpoint = run.require(kept_checkpoint(config, run))
+    run.verify()
     data = part(config.data.kind, "kind").KIND.load(config, run.cache, run.items())
-    return load_weights(data.build(), checkpoint).eval(), data
+    return load_weights(data.build(), checkpoint, run.again).eval(), data
 
 
 def read_config(run: Run) -> FitConfig:
-    """Returns the resolved config of a run."""
-    from latentviz.config import read_yaml
+    """Returns the resolved config of a run.
 
-    values = read_yaml(run.config_file)
-    section: type[FitConfig] = part(values["data"]["kind"], "config").CONFIG
-    return validate(section, values, str(run.config_file))
+    Raises:
+        RunError: it is damaged.
+    """
+    run.verify_config()
+    try:
+        values = read_yaml(run.config_file)
+        data = values.get("data")
+        kind = data.get("kind") if isinstance(data, dict) else None
+        section: type[FitConfig] = part(str(kind), "config").CONFIG
+        return validate(section, values, str(run.config_file))
+    except ConfigError as error:
+        raise RunError(f"{run.config_file}: damaged ({' '.join(str(error).split())}); put it right, or make the run "
+                       f"again with `latentviz fit SOURCE --run {run.name} --outputs {run.path.parent} --force`"
+                       ) from None
 
 
 def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float], about: list[str]) -> dict[str, Any]:
     """Returns the content of run.json."""
     mu = np.load(run.mu_file, mmap_mode="r")
-    with run.metrics_file.open(encoding="utf-8") as file:
-        epochs = list(csv.DictReader(file))
+    epochs = read_metrics(run.metrics_file) if run.metrics_file.exists() else []
     judged = [row for row in epochs if row["val_loss"]]
+    if not judged:
+        raise RunError(f"{run.metrics_file}: missing or damaged; {run.again}")
     kept = min(judged, key=lambda row: float(row["val_loss"])) if config.model.patience else judged[-1]
     bad = sum(1 for _ in run.bad_items_file.open(encoding="utf-8")) - 1 if run.bad_items_file.exists() else 0
     if not np.isfinite(mu).all():

@@ -39,6 +39,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         RunError: the run is unfinished or damaged, or the name is taken.
     """
     seconds: dict[str, float] = {}
+    made = run.info()
     mu = np.asarray(run.mu())
     if config.cluster.on == "mu":
         mu = np.ascontiguousarray(mu[:, : run.info()["summary"]["content_dim"]])
@@ -68,6 +69,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         with stage("keywords", seconds):
             info = with_keywords(info, Keywords(terms, points), found.labels, found.raw_tree, points,
                                  items.column("id"))
+    run.unchanged_since(made)
     folder.reopen()
     folder.write_coordinates(parts["coordinates"])
     folder.write_neighbours(parts["neighbours"][:, :SHOWN_NEIGHBOURS])

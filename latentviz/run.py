@@ -1,7 +1,7 @@
 """A run: the folder that `fit` makes and every other command adds to. The only file that knows artefact names.
 
     outputs/<run>/config.yaml            the resolved config: fitting it again repeats the run
-                  run.json               written last by `fit`: it means done
+                  run.json               written last by `fit`: it means done; holds the checksums of what follows
                   items.parquet          row i: id, split, label, source, and the data's own columns
                   bad_items.csv          what could not be read, and why (only if there was any)
                   cache/                 the decoded data, memory-mapped
@@ -21,27 +21,40 @@
 
 import os
 import re
-import secrets
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from latentviz.config import ClusterConfig, Section, dump, read_yaml, validate
-from latentviz.errors import RunError, did_you_mean
-from latentviz.files import atomic_write, check_name, read_json, read_npy, read_parquet, write_json
+from latentviz.config import Section, dump
+from latentviz.errors import LatentvizError, RunError, WriteError, did_you_mean
+from latentviz.files import (
+    atomic_write,
+    check_name,
+    make_newest,
+    read_json,
+    read_npy,
+    read_parquet,
+    remove,
+    sweep,
+    temporary_name,
+    write_json,
+)
 from latentviz.items import Items
+from latentviz.lock import held
+from latentviz.results import ClusterFolder, ResultFolder
+from latentviz.seals import CHEAP, FORMAT_VERSION, checksums, expected, opened, verify
 
 if TYPE_CHECKING:
     from latentviz.recommend import Recommendation
 
-FORMAT_VERSION = 1
+__all__ = ["FORMAT_VERSION", "ClusterFolder", "ResultFolder", "Run"]
 
 
 @dataclass(frozen=True)
@@ -84,38 +97,70 @@ class Run:
         """
         run = cls(path)
         try:
+            run.recover()
             if path.exists() and any(path.iterdir()):
                 if not force:
+                    began = "a fit was killed here while it read its data" if run.begun else "this run exists already"
                     raise RunError(
-                        f"{path}: this run exists already; continue it with --resume, replace it with --force, "
+                        f"{path}: {began}; continue it with --resume, replace it with --force, "
                         "or give the new one another name with --run NAME"
                     )
-                if not (run.config_file.exists() or run.info_file.exists() or run._begun):
+                if run.begun:
+                    shutil.rmtree(path)
+                elif run.config_file.exists() or run.info_file.exists():
+                    path.rename(run._aside)
+                else:
                     raise RunError(f"{path}: --force replaces runs only, and this folder is none; choose another name "
                                    "with --run NAME")
-                shutil.rmtree(run._aside, ignore_errors=True)
-                path.rename(run._aside)
             path.mkdir(parents=True, exist_ok=True)
             (path / ".writable").touch()
             (path / ".writable").unlink()
         except OSError as error:
-            raise RunError(f"{path}: cannot be written ({error.strerror}); choose another folder with --outputs DIR"
-                           ) from None
+            raise WriteError(path, error.strerror or str(error)) from None
         return run
 
     @property
-    def _begun(self) -> bool:
+    def begun(self) -> bool:
         """Whether this is what a fit leaves that is killed while it reads its data."""
-        early = {self.cache.name, self.bad_items_file.name, self.items_file.name}
-        return {p.name for p in self.path.iterdir() if p.suffix != ".tmp"} <= early
+        early = {self.cache.name, self.bad_items_file.name, self.items_file.name, ".writable"}
+        return self.path.is_dir() and {p.name for p in self.path.iterdir() if p.suffix != ".tmp"} <= early
 
     @property
     def _aside(self) -> Path:
         return self.path.with_name(f".{self.path.name}.replaced")
 
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.lock")
+
+    def held(self, work: str) -> AbstractContextManager[None]:
+        """Holds the run while inside: a second process that wants to train into it is refused.
+
+        Raises:
+            RunError: another process trains into it; the message says which.
+        """
+        return held(self._lock, work, self.path)
+
+    def recover(self) -> None:
+        """Mends what a fit left that was killed: an earlier run that it was to replace comes back, or goes for good.
+
+        It comes back as long as the new one's data had not been read. Only for whoever holds the run.
+        """
+        if not self._aside.exists():
+            return
+        if self.config_file.exists():
+            self.settle()
+        elif self.begun or not self.path.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._aside.rename(self.path)
+
     def settle(self) -> None:
         """Deletes the earlier run that `create(force=True)` set aside; called once the new one's data was read."""
         shutil.rmtree(self._aside, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Deletes what killed processes left half-written in this run."""
+        sweep(self.path)
 
     def abandon(self) -> None:
         """Removes the new, empty run after an error and puts the earlier one back."""
@@ -134,6 +179,7 @@ class Run:
         if isinstance(run, Run):
             return cls(run.path)
         folder = Path(outputs)
+        _recover(folder)
         found = sorted((p.parent for p in folder.glob("*/config.yaml") if p.parent.name[0] != "."),
                        key=lambda p: (p / "config.yaml").stat().st_mtime)
         if run is None:
@@ -151,7 +197,7 @@ class Run:
                                f"{did_you_mean(str(run), names)} `latentviz fit` makes one.")
         handle = cls(path)
         if handle.info_file.exists():
-            handle.check_format(handle.info())
+            handle.info()
         return handle
 
     @classmethod
@@ -170,12 +216,14 @@ class Run:
             raise RunError(f"{first}: a run; name items behind it, by id, row number or file")
         return run, words[1:]
 
-    def check_format(self, info: Mapping[str, Any]) -> None:
-        """Raises a RunError if a newer latentviz wrote this run."""
-        version = info.get("format_version")
-        if not isinstance(version, int) or version > FORMAT_VERSION:
-            raise RunError(f"{self.info_file}: format version {version!r}, and this latentviz reads up to "
-                           f"{FORMAT_VERSION}; upgrade with `pip install -U latentviz`")
+    @property
+    def again(self) -> str:
+        """What makes the run again, for messages."""
+        return f"`{self._fit(self.config_file)} --force` makes it again"
+
+    def _fit(self, source: object) -> str:
+        return (f"latentviz fit {shlex.quote(str(source))} --run {shlex.quote(self.name)} "
+                f"--outputs {shlex.quote(str(self.path.parent))}")
 
     @property
     def finished(self) -> bool:
@@ -189,29 +237,64 @@ class Run:
             RunError: the file is missing; the message names the command that makes it.
         """
         if not self.finished:
-            raise RunError(f"{self.path}: training has not finished; go on with `latentviz fit {self.config_file} "
-                           f"--run {self.name} --outputs {self.path.parent} --resume`")
+            raise RunError(f"{self.path}: training has not finished; go on with `{self._fit(self.config_file)} "
+                           "--resume`")
         if not file.exists():
             raise RunError(f"{self.path} has no {file.relative_to(self.path)}; make the run again with "
-                           f"`latentviz fit {self.config_file} --run {self.name} --outputs {self.path.parent} --force`")
+                           f"`{self._fit(self.config_file)} --force`")
         return file
 
     def info(self) -> dict[str, Any]:
         """Returns what run.json holds: format version, data kind, fingerprint, seed, versions, seconds, summary.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: the file is damaged, or a newer latentviz wrote it.
         """
-        return read_json(self.require(self.info_file))
+        return opened(read_json(self.require(self.info_file), self.again), self.info_file, self.again)
 
     def write_info(self, content: Mapping[str, Any]) -> None:
-        """Writes run.json, `fit`'s last act."""
-        write_json(self.info_file, {"format_version": FORMAT_VERSION, **content})
+        """Writes run.json, `fit`'s last act, with the checksums of all that later commands read."""
+        written = [self.config_file, self.items_file, self.mu_file, self.logvar_file,
+                   *sorted(self.checkpoints.glob("*.ckpt")),
+                   *sorted(file for file in self.cache.rglob("*") if file.is_file())]
+        write_json(self.info_file, {"format_version": FORMAT_VERSION, **content,
+                                    "checksums": checksums(self.path, written)}, sealed=True)
+
+    def verify_config(self) -> None:
+        """Raises a RunError if a finished run's config.yaml is not the one that the run was made with."""
+        if self.finished:
+            verify(self.config_file, self.expected(self.config_file),
+                   f"put it back, or make the run again with `{self._fit('SOURCE')} --force`")
+
+    def unchanged_since(self, info: Mapping[str, Any]) -> None:
+        """Raises a RunError if run.json no longer holds `info`: another fit has replaced the run."""
+        if not self.finished or self.info() != info:
+            raise RunError(f"{self.path}: the run was replaced meanwhile; run the command again when its fit is done")
+
+    def expected(self, file: Path) -> str | None:
+        """Returns the CRC-32 that a file of this run should have; None: the run is unfinished, or older than that."""
+        return expected(self.info(), self.path, file) if self.finished else None
+
+    def verify(self, *, all_of_it: bool = False) -> None:
+        """Compares the files that the model and its data are loaded from with the checksums in run.json.
+
+        Args:
+            all_of_it: also those that are too large for each command to look at.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        info = self.info()
+        for name in info.get("checksums", {}):
+            file = self.path / name
+            if file.exists() and (all_of_it or file.stat().st_size <= CHEAP):  # whoever needs a missing one says so
+                verify(file, expected(info, self.path, file), self.again)
 
     def write_config(self, config: Section) -> None:
         """Writes the resolved config."""
         with atomic_write(self.config_file) as temporary:
             temporary.write_text(f"# latentviz fit {self.config_file}\n{dump(config)}", encoding="utf-8")
+        make_newest(self.config_file, self.path.parent.glob("*/config.yaml"))
 
     def write_items(self, items: Items) -> None:
         """Writes the item table."""
@@ -219,16 +302,29 @@ class Run:
             pq.write_table(items.table, temporary, compression="zstd")
 
     def items(self) -> Items:
-        """Returns the item table."""
-        return Items(read_parquet(self.items_file))
+        """Returns the item table.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        table = read_parquet(self.items_file, self.again, self.expected(self.items_file))
+        if missing := {"id", "split", "label", "source"} - set(table.column_names):
+            raise RunError(f"{self.items_file}: damaged (it has no column {', '.join(sorted(missing))}); {self.again}")
+        return Items(table)
 
     def mu(self) -> np.ndarray:
         """Returns the posterior means μ, float32 (n, d), memory-mapped."""
-        return read_npy(self.require(self.mu_file))
+        return self._latents(self.mu_file)
 
     def logvar(self) -> np.ndarray:
         """Returns the posterior log-variances, float32 (n, d), memory-mapped."""
-        return read_npy(self.require(self.logvar_file))
+        return self._latents(self.logvar_file)
+
+    def _latents(self, file: Path) -> np.ndarray:
+        array = read_npy(self.require(file), self.again, self.expected(file))
+        if array.ndim != 2 or array.dtype != np.float32:
+            raise RunError(f"{file}: damaged (an array of {array.dtype} of shape {array.shape}); {self.again}")
+        return array
 
     @property
     def clusterings(self) -> list[str]:
@@ -236,12 +332,12 @@ class Run:
         done = sorted(self.path.glob("clusters/*/clusters.json"), key=lambda p: p.stat().st_mtime, reverse=True)
         return [file.parent.name for file in done]
 
-    def clustering(self, name: str = "default") -> "ClusterFolder":
+    def clustering(self, name: str = "default") -> ClusterFolder:
         """Returns the handle to `clusters/<name>/`."""
         return ClusterFolder(self, name)
 
     @contextmanager
-    def adding(self, group: str, name: str | None, default: str, *, force: bool = False) -> Iterator["ResultFolder"]:
+    def adding(self, group: str, name: str | None, default: str, *, force: bool = False) -> Iterator[ResultFolder]:
         """Yields a folder to fill, which becomes `<group>/<name>/` in one step when it is left without an error.
 
         Args:
@@ -264,17 +360,21 @@ class Run:
         target = ResultFolder(parent / name)
         if target.path.exists() and not force:
             raise RunError(f"{target.path}: this name is taken; replace it with --force, or choose another --name")
-        temporary = ResultFolder(parent / f".{name}.{os.getpid()}-{secrets.token_hex(3)}.tmp", target.path)
+        temporary, earlier = ResultFolder(temporary_name(target.path), target.path), temporary_name(target.path)
         try:
+            sweep(parent)
             temporary.path.mkdir(parents=True)
             yield temporary
             if target.path.exists():
-                shutil.rmtree(target.path)
+                if not force:  # somebody else was quicker
+                    raise RunError(f"{target.path}: this name was taken meanwhile; choose another --name")
+                target.path.rename(earlier)
             temporary.path.rename(target.path)
         except OSError as error:
-            raise RunError(f"{target.path}: cannot be written ({error.strerror or error})") from None
+            raise WriteError(target.path, error.strerror or str(error)) from None
         finally:
-            shutil.rmtree(temporary.path, ignore_errors=True)
+            remove(temporary.path)
+            remove(earlier)
 
     def recommend(self, items: Sequence[str | int], **options: Any) -> "Recommendation":
         """Returns the items whose μ are most like those of `items`; `latentviz.recommend.recommend` says how."""
@@ -283,159 +383,9 @@ class Run:
         return recommend(self, items, **options)
 
 
-@dataclass(frozen=True)
-class ResultFolder:
-    """A handle to what a command adds under a name: `generated/<name>/`, `recommended/<name>/`, `encoded/<name>/`.
-
-    Attributes:
-        path: the folder; while it is filled, a temporary one.
-        target: where it is going to be, for the time it is being filled.
-    """
-
-    path: Path
-    target: Path | None = None
-
-    generated_file = property(lambda self: self.path / "generated.json")
-    recommended_file = property(lambda self: self.path / "recommended.json")
-    encode_file = property(lambda self: self.path / "encode.json")
-    points_file = property(lambda self: self.path / "points.parquet")
-    mu_file = property(lambda self: self.path / "mu.npy")
-    logvar_file = property(lambda self: self.path / "logvar.npy")
-    map_file = property(lambda self: self.path / "map.html")
-    cache = property(lambda self: self.path / "cache")
-
-    @property
-    def final(self) -> "ResultFolder":
-        """The handle to the folder under its lasting name."""
-        return ResultFolder(self.target or self.path)
-
-
-@dataclass(frozen=True)
-class ClusterFolder:
-    """A handle to one clustering of a run: `outputs/<run>/clusters/<name>/`."""
-
-    run: Run
-    name: str
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        return Path(self.run.path) / "clusters" / self.name
-
-    config_file = property(lambda self: self.path / "config.yaml")
-    points_file = property(lambda self: self.path / "points.parquet")
-    coordinates_file = property(lambda self: self.path / "coordinates.npy")
-    info_file = property(lambda self: self.path / "clusters.json")
-    map_file = property(lambda self: self.path / "map.html")
-    picture_file = property(lambda self: self.path / "map.png")
-    vector_file = property(lambda self: self.path / "map.svg")
-    neighbours_file = property(lambda self: self.path / "neighbours.npy")
-    landmarks_file = property(lambda self: self.path / "landmarks.npy")
-    tree_file = property(lambda self: self.path / "tree.npy")
-    evaluation_file = property(lambda self: self.path / "evaluation.json")
-    evaluation_report = property(lambda self: self.path / "evaluation.html")
-
-    @property
-    def finished(self) -> bool:
-        """Whether `cluster` came to its end."""
-        return bool(self.info_file.exists())
-
-    def require(self) -> "ClusterFolder":
-        """Returns itself.
-
-        Raises:
-            RunError: `cluster` was not run, or did not finish, under this name.
-        """
-        if not self.finished:
-            name = "" if self.name == "default" else f" --name {self.name}"
-            raise RunError(f"{self.run.path} has no clusters/{self.name}; run `latentviz cluster {self.run.path}{name}`"
-                           " first")
-        return self
-
-    def begin(self, *, force: bool) -> None:
-        """Makes the folder ready for a new clustering.
-
-        Raises:
-            RunError: the name holds a finished clustering and `force` is off, or the name is no folder name.
-        """
-        check_name("--name", self.name)
-        if self.finished and not force:
-            raise RunError(f"{self.path}: this clustering exists already; replace it with --force, or give the new "
-                           "one another name with --name NAME")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from None
-
-    def reopen(self) -> None:
-        """Marks the clustering as unfinished; called once there is something to put in the earlier one's place."""
-        for file in (self.info_file, self.evaluation_file, self.evaluation_report):
-            file.unlink(missing_ok=True)
-
-    def write(self, config: ClusterConfig, points: pa.Table, info: Mapping[str, Any]) -> None:
-        """Writes the effective settings, the points, and last clusters.json, which means done."""
-        self.write_config(config)
-        with atomic_write(self.points_file) as temporary:
-            pq.write_table(points, temporary, compression="zstd")
-        write_json(self.info_file, {"format_version": FORMAT_VERSION, **info})
-
-    def write_coordinates(self, coordinates: np.ndarray) -> None:
-        """Writes the coordinates (n, k) that were clustered; the points of the picture are others."""
-        with atomic_write(self.coordinates_file) as temporary, temporary.open("wb") as file:
-            np.save(file, coordinates)
-
-    def write_config(self, config: ClusterConfig) -> None:
-        """Writes the effective settings."""
-        with atomic_write(self.config_file) as temporary:
-            temporary.write_text(dump(config), encoding="utf-8")
-
-    def write_neighbours(self, rows: np.ndarray) -> None:
-        """Writes the rows of each item's nearest neighbours in μ, int32 (n, k), without itself."""
-        with atomic_write(self.neighbours_file) as temporary, temporary.open("wb") as file:
-            np.save(file, rows)
-
-    def neighbours(self) -> np.ndarray | None:
-        """Returns the rows of each item's nearest neighbours in μ, int32 (n, k); None where there are none kept."""
-        return read_npy(self.neighbours_file) if self.neighbours_file.exists() else None
-
-    def write_landmarks(self, rows: np.ndarray | None) -> None:
-        """Writes the rows of the items that were laid out, int64, ascending; None: all were."""
-        if rows is None:
-            self.landmarks_file.unlink(missing_ok=True)
-            return
-        with atomic_write(self.landmarks_file) as temporary, temporary.open("wb") as file:
-            np.save(file, rows)
-
-    def landmarks(self) -> np.ndarray | None:
-        """Returns the rows of the items that were laid out, int64, ascending; None: all were."""
-        return np.asarray(read_npy(self.landmarks_file)) if self.landmarks_file.exists() else None
-
-    def write_tree(self, tree: np.ndarray | None) -> None:
-        """Writes HDBSCAN's condensed tree, records of parent, child, lambda_val, child_size; None: there is none."""
-        if tree is None:
-            self.tree_file.unlink(missing_ok=True)
-            return
-        with atomic_write(self.tree_file) as temporary, temporary.open("wb") as file:
-            np.save(file, tree)
-
-    def tree(self) -> np.ndarray | None:
-        """Returns HDBSCAN's condensed tree with a row an item, or None for methods without one."""
-        return np.asarray(read_npy(self.tree_file)) if self.tree_file.exists() else None
-
-    def coordinates(self) -> np.ndarray | None:
-        """Returns the coordinates that were clustered, float32 (n, k); None in folders that do not keep them."""
-        return read_npy(self.coordinates_file) if self.coordinates_file.exists() else None
-
-    def config(self) -> ClusterConfig:
-        """Returns the settings this clustering was made with."""
-        return validate(ClusterConfig, read_yaml(self.config_file), str(self.config_file))
-
-    def points(self) -> pa.Table:
-        """Returns points.parquet: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source."""
-        return read_parquet(self.require().points_file)
-
-    def info(self) -> dict[str, Any]:
-        """Returns clusters.json."""
-        return read_json(self.require().info_file)
-
-
+def _recover(folder: Path) -> None:
+    """Puts runs back that killed fits were to replace; nothing is done where one still works."""
+    for aside in folder.glob(".*.replaced"):
+        run = Run(aside.with_name(aside.name.removeprefix(".").removesuffix(".replaced")))
+        with suppress(LatentvizError, OSError), run.held("fit"):
+            run.recover()

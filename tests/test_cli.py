@@ -13,7 +13,7 @@ import yaml
 
 from latentviz.cli import COMMANDS, main
 from latentviz.run import Run
-from tests.conftest import SMALL, write_digits
+from tests.conftest import SMALL, reseal, write_digits
 
 
 class TestHelp:
@@ -182,6 +182,7 @@ class TestMistakes:
 
     def test_latents_of_another_run(self, shell, run_folder) -> None:
         np.save(run_folder / "mu.npy", np.zeros((3, 4), np.float32))
+        reseal(run_folder)
         assert "mu.npy: damaged (3 rows" in shell("cluster", "small", "--outputs", run_folder.parent).complaint
 
     def test_a_damaged_cache(self, shell, run_folder) -> None:
@@ -269,6 +270,7 @@ class TestCluster:
     def test_no_cluster_is_a_result_that_is_drawn_and_said(self, clustered, run_folder, shell) -> None:
         random = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
         np.save(run_folder / "mu.npy", random)
+        reseal(run_folder)
         folder = clustered("reduce.method=pca", "cluster.min_cluster_size=90")
         info = json.loads((folder / "clusters.json").read_text())
         assert info["n_clusters"] == 0

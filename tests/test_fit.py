@@ -18,7 +18,7 @@ from latentviz.errors import RunError
 from latentviz.fit import kept_checkpoint, load_model, read_config
 from latentviz.run import Run
 from latentviz.vae import VAE
-from tests.conftest import SMALL, fit_small, write_digits
+from tests.conftest import SMALL, fit_small, reseal, write_digits
 
 EPOCHS = 60  # enough that the signal arrives in time, at some hundredths of a second each
 
@@ -243,6 +243,7 @@ class TestCheckpoints:
 
     def test_a_planted_pickle_is_refused_when_a_model_is_loaded(self, run_folder, tmp_path) -> None:
         planted = self.plant(run_folder, "last.ckpt", tmp_path)
+        reseal(run_folder)
         with pytest.raises(RunError, match=r"last\.ckpt: cannot be loaded") as caught:
             load_model(Run.open(run_folder))
         assert not planted.exists()
@@ -260,7 +261,7 @@ class TestCheckpoints:
     def test_a_damaged_checkpoint_is_one_line(self, run_folder, damage) -> None:
         file = run_folder / "checkpoints" / "last.ckpt"
         file.write_bytes(damage(file.read_bytes()))
-        with pytest.raises(RunError, match=r"last\.ckpt: cannot be loaded .*--force") as caught:
+        with pytest.raises(RunError, match=r"last\.ckpt: damaged .*--force") as caught:
             load_model(Run.open(run_folder))
         assert "\n" not in str(caught.value)
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from tqdm import tqdm
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, WriteError
 from latentviz.files import atomic_write
 from latentviz.items import Items
 from latentviz.modalities.image.config import ImageData
@@ -38,10 +38,11 @@ def load(cache: Path) -> np.ndarray:
     """
     try:
         images: np.ndarray = np.load(cache / IMAGES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(
-            f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz fit` with "
-            "--force makes them again"
+            f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz fit "
+            f"{cache.parent / 'config.yaml'} --run {cache.parent.name} --outputs {cache.parent.parent} --force` makes "
+            "them again"
         ) from None
     return images
 
@@ -116,10 +117,10 @@ def _write(
                 raise DataError(f"{printable(data.path)}: none of its {len(bad):,} images can be read{some}")
             out.seek(0)
             _write_header(out, len(good), shape.chw)
-    except OSError as error:
+    except WriteError as error:
         size = len(source) * int(np.prod(shape.chw)) / 1e6
         raise DataError(
-            f"{file}: cannot be written ({error.strerror or error}); the decoded images need {size:,.1f} MB; "
+            f"{file}: cannot be written ({error.reason}); the decoded images need {size:,.1f} MB; "
             "make room, or choose another folder with --outputs DIR"
         ) from None
     digest.update(repr((len(good), shape.chw)).encode())

@@ -1,11 +1,13 @@
 """Pictures of items, of what the decoder draws, and of what the model does epoch by epoch. Knows no torch."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from latentviz.files import atomic_write
 from latentviz.items import Items
 from latentviz.modalities.image.prepare import load
 
@@ -114,8 +116,9 @@ class Recorder:
 
     def epoch(self, name: str, decoded: np.ndarray, samples: np.ndarray) -> None:
         """Writes one epoch's picture; `decoded` and `samples` are means in [0, 1], (k, c, h, w)."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        sheet([self.initial, to_uint8(decoded), to_uint8(samples)]).save(self.folder / f"{name}.png")
+        picture = sheet([self.initial, to_uint8(decoded), to_uint8(samples)])
+        with atomic_write(self.folder / f"{name}.png") as temporary:
+            picture.save(temporary, "PNG")
 
     def finish(self, strips: int = 10) -> Path | None:
         """Writes `progress.png`: the samples row of up to `strips` epochs, first on top; same z in every row."""
@@ -125,10 +128,13 @@ class Recorder:
         chosen = [pictures[i] for i in np.unique(np.linspace(0, len(pictures) - 1, strips).round().astype(int))]
         rows = []
         for path in chosen:
-            with Image.open(path) as picture:
+            with suppress(OSError, SyntaxError), Image.open(path) as picture:  # a damaged one is left out
                 top = 2 * (picture.height - GAP) // 3
                 rows.append(np.asarray(picture)[top : -GAP or None])
+        if not rows:
+            return None
         strip = np.concatenate([*rows, np.full_like(rows[0][:GAP], 255)])
         target = self.folder / "progress.png"
-        Image.fromarray(strip).save(target)
+        with atomic_write(target) as temporary:
+            Image.fromarray(strip).save(temporary, "PNG")
         return target

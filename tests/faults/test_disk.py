@@ -1,0 +1,106 @@
+"""Full disks and disks that may not be written to: one line, exit code 2, and nothing that was there is lost."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latentviz.files import TEMPORARY
+from latentviz.run import Run
+from tests.conftest import SMALL, fit_small
+from tests.faults.shells import Conditions, shell
+
+FIT = (*SMALL, "trainer.max_epochs=2", "--run", "small")
+QUICK = ("reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """Returns the folder that a small, clustered run lies in, as `outputs/small`."""
+    from latentviz import commands
+
+    work = tmp_path_factory.mktemp("done")
+    folder = fit_small(digits, work / "outputs", settings=FIT[:-2])
+    assert commands.cluster(str(folder), QUICK, outputs=str(folder.parent)) == 0
+    return work
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# What takes more than so many bytes in one file: the images, a checkpoint, the page with the map, μ of many items.
+@pytest.mark.parametrize(("file_size", "what"), [(4_000, "images.npy"), (100_000, ".ckpt")])
+def test_a_fit_on_a_full_disk(work, digits, file_size, what) -> None:
+    complaint = shell(work, "fit", digits, *FIT, conditions=Conditions(file_size=file_size)).complaint
+    assert what in complaint
+    assert "cannot be written (File too large)" in complaint
+    assert not [path for path in work.rglob(".*") if TEMPORARY.fullmatch(path.name)]
+    again = shell(work, "fit", digits, *FIT, *(["--resume"] if (work / "outputs" / "small").exists() else []))
+    assert again.code == 0, again.err
+    undisturbed = shell(work, "fit", digits, *FIT[:-1], "other")
+    assert undisturbed.code == 0
+    mus = [np.asarray(Run(work / "outputs" / name).mu()) for name in ("small", "other")]
+    assert np.array_equal(*mus)
+
+
+@pytest.mark.parametrize(("words", "file_size"), [
+    (("cluster", "small", "--name", "b", *QUICK), 2_000),
+    (("cluster", "small", "--force", *QUICK), 100_000),
+    (("map", "small"), 100_000),
+    (("evaluate", "small"), 5_000),
+    (("generate", "small", "--force", "--name", "x"), 150),
+    (("recommend", "small", "3", "--name", "x"), 1_000),
+    (("encode", "small", "DATA", "--name", "x"), 4_000),
+    (("export", "small", "--safetensors"), 10_000),
+    pytest.param(("export", "small", "--onnx"), 10_000, marks=pytest.mark.soak),
+], ids=lambda value: value[0] if isinstance(value, tuple) else "")
+def test_what_adds_to_a_run_on_a_full_disk(done, digits, work, words, file_size) -> None:
+    if words[0] == "export":
+        pytest.importorskip("onnx" if "--onnx" in words else "safetensors")
+    shutil.copytree(done, work, dirs_exist_ok=True)
+    before = contents(work)
+    complaint = shell(work, *(digits if word == "DATA" else word for word in words),
+                      conditions=Conditions(file_size=file_size)).complaint
+    assert "cannot be written (" in complaint
+    after = contents(work)
+    if words[:3] == ("cluster", "small", "--force"):  # it was asked to be replaced, and is no longer whole
+        assert not (work / "outputs/small/clusters/default/clusters.json").exists()
+    else:
+        assert {name: after.get(name) for name in before} == before
+    assert not [path for path in work.rglob("*") if TEMPORARY.fullmatch(path.name)]
+
+
+def test_a_fit_on_a_disk_that_is_really_full(work, digits) -> None:
+    """A file system of its own, where a page that is mapped and cannot be stored would end the process."""
+    (work / "outputs").mkdir()
+    for size in (60_000, 300_000, 1_500_000):
+        complaint = shell(work, "fit", digits, *FIT, conditions=Conditions(disk=size)).complaint
+        assert "cannot be written (No space left on device)" in complaint
+
+
+@pytest.mark.parametrize("words", [
+    ("fit", "DATA", *FIT[:-1], "new"), ("fit", "DATA", *FIT, "--force"), ("cluster", "small", "--force", *QUICK),
+    ("cluster", "small", "--name", "b"), ("map", "small"), ("evaluate", "small"), ("generate", "small"),
+    ("recommend", "small", "3"), ("encode", "small", "DATA"), ("export", "small", "--safetensors"),
+], ids=lambda words: " ".join(words[:2]))
+def test_outputs_that_may_not_be_written_to(done, digits, words) -> None:
+    before = contents(done)
+    complaint = shell(done, *(digits if word == "DATA" else word for word in words),
+                      conditions=Conditions(read_only=True)).complaint
+    assert "cannot be written (Read-only file system)" in complaint
+    assert contents(done) == before
+
+
+def test_standard_output_that_is_full(work) -> None:
+    """`latentviz schema > /dev/full`."""
+    import subprocess
+    import sys
+
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-m", "latentviz", "schema"], stdout=full, stderr=subprocess.PIPE,
+                               text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("latentviz: ")
+    assert ended.stderr.count("\n") == 1
