@@ -113,6 +113,9 @@ class EpochTable(Callback):
             raise WriteError(self.file, error.strerror or str(error)) from None
 
 
+NEEDED = {"epoch", "step", "val_loss", "val_log_likelihood", "val_kl"}  # what a run's summary is made from
+
+
 def read_metrics(file: Path) -> list[dict[str, str]]:
     """Returns the rows of metrics.csv in the order of their epochs, up to the first that is not whole."""
     rows: list[dict[str, str]] = []
@@ -120,8 +123,7 @@ def read_metrics(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", errors="replace", newline="") as lines:
         for row in csv.DictReader(lines):
             epoch = row.get("epoch") or ""
-            if not set(EpochTable.COLUMNS) <= set(row) or None in row.values() or not epoch.isdecimal() or (
-                    int(epoch) <= last):
+            if not NEEDED <= set(row) or None in row.values() or not epoch.isdecimal() or int(epoch) <= last:
                 break
             last = int(epoch)
             rows.append(row)

@@ -1,7 +1,10 @@
 """NumPy's .npy and .npz files: their heads, and their arrays memory-mapped. Nothing is ever unpickled."""
 
+import io
 import math
+import struct
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,9 +16,13 @@ from typing import IO, Any, Literal, Protocol
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.limits import check_room
 from latentviz.modalities.names import printable
 
 Order = Literal["C", "F"]
+
+LONGEST_HEADER = 2**16  # bytes; NumPy itself writes about a hundred, and would unpack any number that a file claims
+MOST_BYTES = 2**62  # of an array: what its addresses can be counted with
 
 
 class Stream(Protocol):
@@ -40,7 +47,8 @@ def _telling(path: Path) -> Iterator[None]:
     """Turns what a damaged file raises into one line."""
     try:
         yield
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError,
+            OverflowError, struct.error) as error:
         text = " ".join(str(error).split())
         raise DataError(
             f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); make it again "
@@ -71,8 +79,22 @@ def _header(stream: IO[bytes]) -> Header:
     version = np.lib.format.read_magic(stream)
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"version {version} of the format")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return Header(*read(stream))
+    read, code = ((np.lib.format.read_array_header_1_0, "<H") if version == (1, 0) else
+                  (np.lib.format.read_array_header_2_0, "<I"))
+    length = stream.read(struct.calcsize(code))
+    size, = struct.unpack(code, length)
+    if size > LONGEST_HEADER:
+        raise ValueError(f"a header of {size:,} bytes")
+    text = stream.read(size)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers that Python 2 wrote
+            found = Header(*read(io.BytesIO(length + text)))
+    except Exception as error:  # noqa: BLE001 - NumPy reads the header as Python's text, which fails in many ways
+        raise ValueError(str(error) or type(error).__name__) from None
+    if min(found.shape, default=0) < 0 or _size(found.dtype, found.shape) > MOST_BYTES:
+        raise ValueError(f"an array of shape {found.shape}")
+    return found
 
 
 def read_array(path: Path, key: str, header: Header) -> np.ndarray:
@@ -128,6 +150,7 @@ def map_stream(stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], ord
         DataError: the disk is full.
     """
     needed = left = _size(dtype, shape)
+    check_room(needed)
     with tempfile.TemporaryFile(prefix="latentviz-") as file:
         while left and (piece := stream.read(min(left, 2**22))):
             try:

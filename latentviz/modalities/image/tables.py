@@ -17,6 +17,7 @@ from latentviz.modalities.hub import first_line, quiet
 from latentviz.modalities.image.config import METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, formats
 from latentviz.modalities.image.source import Source
+from latentviz.modalities.limits import check_rows
 from latentviz.modalities.names import PART, as_label, find_label, natural, part_of, printable
 
 # What columns of plain bytes are called when they are images.
@@ -80,6 +81,7 @@ def read_parquet(path: Path, data: ImageData) -> Source:
     for file in files:
         _schema(file)
         counts.append(pq.read_metadata(file).num_rows)
+        check_rows(file, counts[-1])
     files, counts = [f for f, n in zip(files, counts, strict=True) if n], [n for n in counts if n]
     if not files:
         raise DataError(f"{printable(str(path))}: holds no images (the tables have no rows); check how it was made")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, WriteError
 from latentviz.files import atomic_write
 from latentviz.items import Items
 from latentviz.modalities.names import printable
@@ -233,8 +233,8 @@ def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
                     digest.update(kept.data)
                     stream.write(kept.data)
             wrong.tell()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be written ({error.strerror or error}); the vectors need "
+    except WriteError as error:
+        raise DataError(f"{file}: cannot be written ({error.reason}); the vectors need "
                         f"{n * d * 4 / 1e6:,.1f} MB; make room, or choose another folder with --outputs DIR") from None
     seen.digest = digest.digest()
     return seen

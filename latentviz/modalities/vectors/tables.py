@@ -10,6 +10,7 @@ import pyarrow.csv
 import pyarrow.dataset
 
 from latentviz.errors import DataError, did_you_mean
+from latentviz.modalities.limits import check_rows
 from latentviz.modalities.names import as_label, find_label, printable
 from latentviz.modalities.vectors.config import SEPARATORS, VectorData, is_number
 from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, Source, by_name, check_shape
@@ -54,6 +55,7 @@ def read_table(path: Path, data: VectorData) -> Source:
     name = _vector_column(path, table.schema, data)
     origin = printable(f"{path}/{name}")
     n = int(table.count_rows())
+    check_rows(path, n)
     if n == 0:
         raise DataError(f"{origin}: the table has no rows; check how it was made")
     d = _first_length(table, name)
