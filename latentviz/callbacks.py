@@ -123,7 +123,7 @@ def read_metrics(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", errors="replace", newline="") as lines:
         for row in csv.DictReader(lines):
             epoch = row.get("epoch") or ""
-            if not NEEDED <= set(row) or None in row.values() or not epoch.isdecimal() or int(epoch) <= last:
+            if not set(row) >= NEEDED or None in row.values() or not epoch.isdecimal() or int(epoch) <= last:
                 break
             last = int(epoch)
             rows.append(row)
