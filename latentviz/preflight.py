@@ -6,6 +6,7 @@ The figures behind it are measured by benchmarks/scale.py: bytes and seconds an 
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,8 +221,11 @@ def _refusal(need: Need, free: float, cure: str) -> str:
 
 def pixels(cache: Path) -> int:
     """Returns the bytes of an item in a run's cache; 0 where it holds no array of all items."""
-    arrays = [np.load(file, mmap_mode="r", allow_pickle=False) for file in cache.glob("*.npy")
-              if file.name != "neighbours.npy"]
+    arrays = []
+    for file in cache.glob("*.npy"):
+        with suppress(OSError, ValueError, EOFError):  # whoever reads a damaged one tells of it
+            if file.name != "neighbours.npy":
+                arrays.append(np.load(file, mmap_mode="r", allow_pickle=False))
     return max((int(array.nbytes // max(1, len(array))) for array in arrays if array.ndim > 1), default=0)
 
 
