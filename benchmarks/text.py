@@ -4,14 +4,19 @@ r"""How good a model of texts is: bounds, what the latent holds, what is decoded
 
 `tang` is a table of couplets with the columns text, author, title, form and era. A tenth of the poems is held out and
 never read by the model; no label reaches it, they score only. A run that is there is measured and not trained again.
+
+    python benchmarks/text.py --data docstrings=docstrings --data wordnet=wordnet.tsv --data debian=debian.tsv
+
+Labelled English sentences: a recipe, or a table with the columns text and label; `text_sets.py` makes two.
 """
 
 import argparse
 from pathlib import Path
 
+from text_english import english
 from text_tang import tang
 
-PARTS = {"tang": tang}
+PARTS = {"tang": tang, "docstrings": english, "wordnet": english, "debian": english}
 
 
 def write(out: Path, name: str, lines: list[str]) -> None:

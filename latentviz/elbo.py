@@ -57,16 +57,17 @@ def kl_per_dimension(posterior: "Independent[Normal]", prior: "Independent[Norma
     return divergence
 
 
-def with_free_bits(kl: Tensor, free_bits: float) -> Tensor:
+def with_free_bits(kl: Tensor, free_bits: float | Tensor) -> Tensor:
     """Returns the KL that the loss sees: no dimension costs less than `free_bits` nats, scalar (mean over the batch).
 
     Kingma et al. 2016 (inverse autoregressive flow), equation 15: Σ_d max(λ, E_batch[KL_d]).
 
     Args:
         kl: nats of each dimension, shape (b, d).
-        free_bits: λ in nats; 0 gives the plain KL.
+        free_bits: λ in nats, or of each dimension, (d,); 0 gives the plain KL.
     """
-    return kl.mean(0).clamp_min(free_bits).sum()
+    least = free_bits.to(kl) if isinstance(free_bits, Tensor) else free_bits
+    return kl.mean(0).clamp_min(least).sum()
 
 
 def distortion(likelihood: Any, x: Tensor) -> Tensor:

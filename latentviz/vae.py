@@ -43,7 +43,7 @@ class VAE(pl.LightningModule):
         latent_dim: d.
         lr: peak learning rate of Adam; it rises over the first 2% of the steps and falls to 0 along a cosine.
         kl_warmup: share of the steps over which the KL's weight β rises from 0 to 1; 0 is the seed's loss throughout.
-        free_bits: nats of KL a latent dimension has for free.
+        free_bits: nats of KL a latent dimension has for free; or of each, (d,).
         contrast: weight of InfoNCE between the μ of two views, where batches have two; 0 is the seed's loss.
         content_dim: the first dimensions of z, which the contrast acts on and which are clustered; the others are
             style. All of them by default.
@@ -54,7 +54,7 @@ class VAE(pl.LightningModule):
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int, *, lr: float = 1e-3,
-                 kl_warmup: float = 0.0, free_bits: float = 0.0, contrast: float = 0.0,
+                 kl_warmup: float = 0.0, free_bits: float | Tensor = 0.0, contrast: float = 0.0,
                  content_dim: int | None = None, temperature: float = 0.2, noise_mix: float = 0.0) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from latentviz.modalities.text.tokens import END, PAD, UNK
+from latentviz.modalities.text.topic import VECTORS, Topics, topics
 
 TOKENS = 3_000_000  # looked at at most, padding included
 DENSE = 64  # tokens of a text that count as seen together, at most: pairs grow with the square
@@ -22,14 +23,16 @@ class Facts(NamedTuple):
         counts: how often each token occurs, int64 (v,); padding does not.
         unrepeated: bool (v,), tokens that texts do not have twice.
         vectors: float32 (v, e), tokens that occur together point the same way; None where not asked for.
+        topics: what the texts are about; None where not asked for.
     """
 
     counts: Tensor
     unrepeated: Tensor
     vectors: Tensor | None
+    topics: Topics | None = None
 
 
-def look(tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int) -> Facts:
+def look(tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int, topic: int = 0) -> Facts:
     """Returns the facts of the texts in `rows`; a sample of them where they are many.
 
     Args:
@@ -38,6 +41,7 @@ def look(tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int)
         size: v.
         width: e of the vectors; 0: none.
         seed: of the sample and the vectors.
+        topic: dimensions of the topics; 0: none.
     """
     most = max(1, TOKENS // tokens.shape[1])
     if len(rows) > most:
@@ -54,7 +58,8 @@ def look(tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int)
     unrepeated = (texts >= SEEN) & (repeating <= ONCE * texts)
     unrepeated[[PAD, UNK, END]] = False
     vectors = ppmi_vectors(ids, size, width, seed) if width else None
-    return Facts(torch.from_numpy(counts), torch.from_numpy(unrepeated), vectors)
+    about = topics(ids, texts, ppmi_vectors(ids, size, VECTORS, seed).numpy(), topic) if topic else None
+    return Facts(torch.from_numpy(counts), torch.from_numpy(unrepeated), vectors, about)
 
 
 def metre(tokens: np.ndarray, rows: np.ndarray) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ from latentviz.vae import VAE
 
 SEEN = 950_000  # texts that are drawn in a training
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
+TOPIC_DIM = 128  # of texts of words; the learnt μ of characters' texts tells as much
 C = 0.67  # of C·distortion + KL
 SHORT = 24  # tokens of texts for which a small net remembers enough
 SMALL_MEMORY, LARGE_MEMORY = 256, 512
@@ -66,6 +68,9 @@ class TextKind:
             found["c"] = C
         if model.memory == "auto":
             found["memory"] = SMALL_MEMORY if tokens.shape[1] <= SHORT else LARGE_MEMORY
+        if model.topic_dim == "auto":
+            words = Tokenizer.load(cache).method == "bpe"
+            found["topic_dim"] = TOPIC_DIM if words and not model.contrast else 0
         if model.lag == "auto":
             found["lag"] = metre(tokens, prepared.items.train)
         return config.model_copy(update={"data": prepared.data, "model": model.model_copy(update=found),
@@ -84,13 +89,23 @@ class TextKind:
         assert model.lag != "auto"
         vectors = nn.Embedding(size, model.width)
         nn.init.normal_(vectors.weight, std=0.5)
-        decoder = TextDecoder(vectors, t, model.latent_dim, memory=model.memory if model.decoder != "position" else 0,
+        topic, d = self.topic_dim, self.topic_dim + model.latent_dim
+        decoder = TextDecoder(vectors, t, d, memory=model.memory if model.decoder != "position" else 0,
                               lag=model.lag, word_dropout=model.word_dropout, dropout=model.dropout,
                               costs=Costs(model.c, model.position_weight, model.bag_weight), negatives=model.negatives)
-        return VAE(TextEncoder(vectors, t, model.latent_dim), decoder, model.latent_dim, lr=model.lr,
-                   kl_warmup=model.kl_warmup, free_bits=model.free_bits, contrast=model.contrast,
+        # The topic is given: no bits need to be free for it to be learnt.
+        free_bits = torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)])
+        return VAE(TextEncoder(vectors, t, model.latent_dim, topic), decoder, d, lr=model.lr,
+                   kl_warmup=model.kl_warmup, free_bits=free_bits, contrast=model.contrast,
                    temperature=model.temperature, noise_mix=model.noise_mix,
-                   content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim)
+                   content_dim=min(model.content_dim, d) if model.contrast else topic or d)
+
+    @property
+    def topic_dim(self) -> int:
+        """Dimensions of the topic: none with contrast, which makes content dimensions of its own."""
+        dimensions = self.config.model.topic_dim
+        assert dimensions != "auto"
+        return 0 if self.config.model.contrast else dimensions
 
     @property
     def threads(self) -> int | None:
@@ -148,7 +163,7 @@ class TextKind:
         """Returns what writes down the decoder's progress."""
         stored = self.dataset().__getitems__(self.items.val[:REBUILT].tolist())
         return EpochTexts(folder, self.decode, self.tokenizer.decode(stored.numpy()), to_ids(stored),
-                          latent_dim=self.config.model.latent_dim, samples=self.config.model.samples,
+                          latent_dim=self.topic_dim + self.config.model.latent_dim, samples=self.config.model.samples,
                           seed=self.config.seed_everything)
 
 

@@ -9,6 +9,7 @@ from latentviz.elbo import diagonal_normal
 from latentviz.modalities.text.likelihood import PLAIN, Costs, TextLikelihood
 from latentviz.modalities.text.softmax import chances
 from latentviz.modalities.text.tokens import END, PAD, UNK
+from latentviz.modalities.text.topic import Topic
 
 PLACES = 32  # positions that have weights of their own; longer texts share them among neighbours
 IMPOSSIBLE = -1e4  # logit of padding, which is no token of a text
@@ -40,10 +41,11 @@ class TextEncoder(nn.Module):
     Args:
         tokens: vectors of the tokens (v, e), the decoder's too.
         t: positions.
-        latent_dim: d.
+        latent_dim: dimensions that are learnt.
+        topic_dim: dimensions before them that say what the text is about; d is the sum of both.
     """
 
-    def __init__(self, tokens: nn.Embedding, t: int, latent_dim: int) -> None:
+    def __init__(self, tokens: nn.Embedding, t: int, latent_dim: int, topic_dim: int = 0) -> None:
         super().__init__()
         width = tokens.embedding_dim
         hidden = 3 * width
@@ -56,6 +58,12 @@ class TextEncoder(nn.Module):
         self.posterior = nn.Linear(hidden, 2 * latent_dim)
         self.mean = nn.Linear(width, latent_dim, bias=False)
         nn.init.zeros_(self.posterior.bias)
+        self.topic = Topic(tokens.num_embeddings, topic_dim) if topic_dim else None
+        # As wide as the prior to begin with, so that the topic costs next to nothing until it is of use.
+        self.topic_width = nn.Linear(hidden, topic_dim) if topic_dim else None
+        if self.topic_width is not None:
+            nn.init.zeros_(self.topic_width.weight)
+            nn.init.zeros_(self.topic_width.bias)
 
     def forward(self, x: Tensor) -> "Independent[Normal]":
         """Returns the posterior q(z|x): batch shape (b,), event shape (d,)."""
@@ -66,8 +74,13 @@ class TextEncoder(nn.Module):
         by_place = F.adaptive_avg_pool1d(h.transpose(1, 2), self.places) if self.places < x.shape[1] else h
         mean = vectors.sum(1) / n
         features = self.by_place(by_place.flatten(1)) + self.by_mean(torch.cat([mean, h.sum(1) / n], dim=-1))
-        mu, logvar = self.posterior(F.gelu(self.norm(features))).float().chunk(2, dim=-1)  # each (b, d)
-        return diagonal_normal(mu + self.mean(mean).float(), logvar.clamp(LOGVAR_LEAST, LOGVAR_MOST))
+        features = F.gelu(self.norm(features))
+        mu, logvar = self.posterior(features).float().chunk(2, dim=-1)
+        mu = mu + self.mean(mean).float()
+        if self.topic is not None and self.topic_width is not None:
+            mu = torch.cat([self.topic(x).float(), mu], dim=-1)
+            logvar = torch.cat([self.topic_width(features).float(), logvar], dim=-1)
+        return diagonal_normal(mu, logvar.clamp(LOGVAR_LEAST, LOGVAR_MOST))  # each (b, d)
 
 
 class TextDecoder(nn.Module):

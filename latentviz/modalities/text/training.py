@@ -12,7 +12,7 @@ from latentviz.health import aggregate
 from latentviz.log import warn
 from latentviz.modalities.text.cooccurrence import look
 from latentviz.modalities.text.data import Tokens, to_ids
-from latentviz.modalities.text.nets import TextDecoder
+from latentviz.modalities.text.nets import TextDecoder, TextEncoder
 from latentviz.vae import VAE
 
 WATCHED = 2_000  # held-out texts that the latent is watched on: information is seen up to log 2,000 = 7.6 nats
@@ -36,11 +36,14 @@ class Beginning(Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Looks at the texts before weights are read from a checkpoint, which go over these."""
         del trainer, stage
-        decoder = pl_module.decoder
+        encoder, decoder = pl_module.encoder, pl_module.decoder
+        assert isinstance(encoder, TextEncoder)
         assert isinstance(decoder, TextDecoder)
         table: nn.Embedding = decoder.tokens
         facts = look(self.tokens, self.rows, table.num_embeddings, table.embedding_dim if self.vectors else 0,
-                     self.seed)
+                     self.seed, topic=0 if encoder.topic is None else encoder.topic.k)
+        if encoder.topic is not None and facts.topics is not None:
+            encoder.topic.know(facts.topics)
         decoder.know(facts.counts.to(pl_module.device), facts.unrepeated.to(pl_module.device))
         if facts.vectors is not None:
             table.weight.data.copy_(facts.vectors)

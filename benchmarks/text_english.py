@@ -1,0 +1,98 @@
+"""English sentences with labels: what is in μ and in the clusters, beside TF-IDF and mean vectors on the same items.
+
+The labels score, and reach nothing else. Every method has latentviz's own neighbours, layouts and automatic cut.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from clustering_methods import APART
+from text_baselines import NEIGHBOURS, mean_vectors
+
+import latentviz as lv
+from latentviz import figures
+from latentviz.config import ClusterConfig, parse_overrides
+from latentviz.mapping import find_clusters, fit_to_size, place
+from latentviz.modalities.text.cooccurrence import ppmi_vectors
+from latentviz.modalities.text.prepare import load
+from latentviz.neighbours import neighbours
+from latentviz.reduce import directions
+from latentviz.run import Run
+
+DIMENSIONS, WIDTH = 100, 128  # of TF-IDF's decomposition, and of the vectors that are averaged
+
+
+def read(path: Path) -> tuple[list[str], list[str]]:
+    """Returns the texts and labels of a table with the columns text and label, tabs between them."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [row["text"] for row in rows], [row["label"] for row in rows]
+
+
+def fitted(path: Path, outputs: Path, overrides: list[str]) -> tuple[Run, list[str], list[str]]:
+    """Returns the run, its texts and their labels; a run that is there is not trained again."""
+    name, labels, source = path.stem, None, str(path)
+    if path.suffix == ".tsv":
+        texts, labels = read(path)
+        outputs.mkdir(parents=True, exist_ok=True)
+        source = str(outputs / f"{name}.txt")
+        Path(source).write_text("\n".join(texts) + "\n", encoding="utf-8")
+    if not (outputs / name / "run.json").exists():
+        lv.fit(source, run=name, outputs=str(outputs), force=True, **parse_overrides(overrides))
+    run = Run.open(str(outputs / name))
+    items = run.items()
+    assert labels is None or len(labels) == len(items), "a line was left out: texts and labels no longer match"
+    return run, items.column("text"), labels or items.column("label")
+
+
+def scores(vectors: np.ndarray, labels: np.ndarray, cluster: np.ndarray, nearest: np.ndarray) -> list[str]:
+    """Returns a row of the table: kNN, clusters, noise, and NMI and ARI over clustered items and over all."""
+    codes, rows = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
+    near = neighbours(directions(vectors, "cosine"), NEIGHBOURS + 1).indices[:, 1:]
+    known = cluster >= 0
+    inside = figures.agreement(labels[known], cluster[known]) if known.any() else {"nmi": np.nan, "ari": np.nan}
+    whole, filled = figures.agreement(labels, cluster), figures.agreement(labels, nearest)
+    knn = figures.knn_accuracy(codes, np.ones(len(codes), bool), rows, near)
+    return [f"{knn:.3f}", str(len(np.unique(cluster[known]))), f"{1 - known.mean():.0%}",
+            *(f"{found['nmi']:.3f} / {found['ari']:.3f}" for found in (inside, whole, filled))]
+
+
+def mapped(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
+    """Returns the row of any vectors, by cosine, with the functions and defaults of `latentviz cluster`."""
+    config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
+    unit = directions(np.asarray(vectors, np.float32), "cosine")
+    graph = neighbours(unit, config.reduce.n_neighbors, seed=config.seed_everything)
+    found, nearest, *_ = find_clusters(place(unit, graph, config), graph, config)
+    return scores(unit, labels, found.labels, nearest)
+
+
+def tfidf(texts: list[str]) -> np.ndarray:
+    """Returns TF-IDF of words, decomposed, (n, 100)."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectors: np.ndarray = TruncatedSVD(DIMENSIONS, random_state=0).fit_transform(TfidfVectorizer().fit_transform(texts))
+    return vectors
+
+
+def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[str]:
+    """Returns the lines of a set of labelled sentences."""
+    run, texts, named = fitted(path, outputs, overrides)
+    labels = np.asarray(named, str)
+    tokens = np.asarray(load(run.cache), np.int64)
+    result = lv.cluster(run, name="benchmark", force=True)
+    content = np.asarray(run.mu())[:, : run.info()["summary"]["content_dim"]]
+    points = result.points
+    own = scores(content, labels, points["cluster"].to_numpy(), points["nearest_cluster"].to_numpy())
+    vectors = ppmi_vectors(tokens, int(tokens.max()) + 1, WIDTH, 0)
+    methods = {"latentviz, μ": own, "TF-IDF → SVD (100) → UMAP → HDBSCAN": mapped(tfidf(texts), labels, 0),
+               "mean PPMI vector → UMAP → HDBSCAN": mapped(mean_vectors(vectors, tokens), labels, 0)}
+    return [
+        (f"{len(labels):,} sentences, {len(np.unique(labels))} labels; "
+        f"{int(run.info()['summary']['epochs'])} epochs, one seed."), "",
+        "| method | kNN | clusters | noise | NMI / ARI, clustered | NMI / ARI, noise as one | NMI / ARI, nearest |",
+        "|---|---|---|---|---|---|---|", *(f"| {' | '.join([name, *row])} |" for name, row in methods.items()), "",
+        (f"kNN: share of the labels that {NEIGHBOURS} neighbours by cosine tell. All three have the same neighbours' "
+        "graph, layouts and automatic cut; which clusters come out depends on how many items each calls noise.")]
