@@ -41,8 +41,8 @@ class TextModel(ModelSection):
 
     latent_dim: int = Field(64, ge=1, le=4096, description="latent dimensions that are learnt")
     topic_dim: Annotated[int, Field(ge=0, le=256)] | Auto = Field(
-        "auto", description="dimensions before them: what a text is about, from co-occurrence; clustered; auto: 128 for "
-        "pieces of words, none for characters or with contrast"
+        "auto", description="dimensions before them: what a text is about, from co-occurrence; clustered; auto: 128 "
+        "for pieces of words, none for characters or with contrast"
     )
     c: Annotated[float, Field(gt=0)] | Auto = Field(
         "auto", description="C of C·distortion + KL; auto: 0.67, below 1 the latent keeps nearer to its prior"
