@@ -14,7 +14,6 @@ principal components of 8,000 images. `score` fits latentviz at its defaults; no
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -124,32 +123,31 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
     config = ClusterConfig.model_validate({"reduce": {"metric": "cosine"}})
     graph = neighbours(vectors, config.reduce.n_neighbors)
     coordinates = place(vectors, graph, config)
-    drawn = None if run is None else draws(run, np.array(run.mu()), config)
+    drawn = None if run is None else draws(run, np.array(run.mu()), None, config)
     found, nearest, *_ = find_clusters(coordinates, graph, config, drawn)
     scores = agreement(labels, nearest)
     return {"knn": accuracy(vectors, labels), "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
             "nmi": scores["nmi"], "ari": scores["ari"], "clusters": found.k}
 
 
-def score(sets: list[str], out: Path) -> None:
-    """Fits each set, and writes the table."""
+def score(sets: list[str], work: Path, out: Path) -> None:
+    """Fits each set, unless `work` has its run already, and writes the table."""
     import latentviz as lv
 
     lines = []
     for text in sets:
         name, _, stem = text.partition("=")
         vectors, labels = np.load(f"{stem}.npy"), np.load(f"{stem}-labels.npy")
-        with tempfile.TemporaryDirectory() as folder:
-            start = time.process_time()
-            run = lv.fit(f"{stem}.npy", outputs=folder)
-            seconds = time.process_time() - start
-            rows = {"vectors": measure(unit(vectors), labels),
-                    "μ": measure(unit(np.array(run.mu())[:, : run.info()["summary"]["content_dim"]]), labels, run)}
-        print(name, {key: {k: round(v, 4) for k, v in row.items()} for key, row in rows.items()}, round(seconds),
-              flush=True)
+        finished = work / Path(stem).name
+        run = lv.Run.open(finished) if (finished / "run.json").exists() else lv.fit(f"{stem}.npy", outputs=work)
+        kept = run.info()["summary"]["content_dim"]
+        rows = {}
+        for what, measured in (("vectors", (vectors, None)), ("μ", (np.array(run.mu())[:, :kept], run))):
+            rows[what] = measure(unit(measured[0]), labels, measured[1])
+            print(name, what, {key: round(value, 4) for key, value in rows[what].items()}, flush=True)
         raw = rows["vectors"]
         for what, row in rows.items():
-            width = vectors.shape[1] if what == "vectors" else run.info()["summary"]["content_dim"]
+            width = vectors.shape[1] if what == "vectors" else kept
             share = "" if what == "vectors" else f" ({row['knn'] / raw['knn']:.1%})"
             lines.append(f"| {name}, {len(labels):,} in {len(np.unique(labels))} classes | {what}, {width} | "
                          f"{row['knn']:.3f}{share} | {row['plane']:.3f} | {row['nmi']:.3f} / {row['ari']:.3f} | "
@@ -172,11 +170,12 @@ def main() -> None:
     scorer = verbs.add_parser("score", help="score sets and write the table")
     scorer.add_argument("sets", nargs="+", metavar="NAME=STEM", help="its name, and what its files' names begin with")
     scorer.add_argument("--results", type=Path, default=RESULTS, help="the table")
+    scorer.add_argument("--work", type=Path, default=Path("outputs/benchmark-vectors"), help="folder of the runs")
     options = parser.parse_args()
     if options.verb == "make":
         make(options)
     else:
-        score(options.sets, options.results)
+        score(options.sets, options.work, options.results)
 
 
 if __name__ == "__main__":
