@@ -12,6 +12,7 @@ from latentviz.errors import DataError
 # Apache Arrow's own file, called Feather too.
 ARROW_SUFFIXES = frozenset({".arrow", ".feather", ".ipc"})
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_NAME_WORDS = 3  # in an id or a label; what has more is a text
 _FEWEST_COLUMNS = 3  # of numbers that make a .csv file vectors and not a table of something else
 
 
@@ -81,7 +82,7 @@ def detect(path: str) -> bool:
 
 
 def _mostly_numbers(file: Path, separator: str) -> bool:
-    """Returns whether the second line of a file is numbers, but for two words at most: an id and a label."""
+    """Returns whether the second line of a file is numbers, but for an id and a label; sentences make it texts."""
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
         rows = csv.reader(lines, delimiter=separator)
         try:
@@ -89,8 +90,10 @@ def _mostly_numbers(file: Path, separator: str) -> bool:
             cells = next(rows)
         except (StopIteration, csv.Error):
             return False
-    numbers = sum(map(is_number, cells))
-    return numbers >= max(_FEWEST_COLUMNS, len(cells) - 2)
+    others = [cell for cell in cells if not is_number(cell)]
+    if len(others) > 2 or any(len(cell.split()) > _NAME_WORDS for cell in others):
+        return False
+    return len(cells) - len(others) >= _FEWEST_COLUMNS
 
 
 def is_number(cell: str) -> bool:

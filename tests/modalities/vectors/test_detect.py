@@ -55,6 +55,7 @@ def test_tables_by_a_column_of_lists(tmp_path: Path) -> None:
     ("id,a,b,c,label\nx,1,2e-3,-3,cat\n", True),
     ("a,b\n1,2\n", False),
     ("text,stars,year\nfine,5,1999\n", False),
+    ("id,text,stars,useful,funny\n7,I liked it very much,5,0,1\n", False),
     ("a,b,c\n", False),
 ])
 def test_csv_by_its_numbers(tmp_path: Path, text: str, vectors: bool) -> None:
