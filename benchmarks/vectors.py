@@ -22,7 +22,7 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results" / "vectors.md"
 NEIGHBOURS = 25  # that vote on an item's label
 ABOUT = """\
-One run of `benchmarks/vectors.py score`, latentviz at its defaults, one training seed. kNN: accuracy of 25 neighbours,
+By `benchmarks/vectors.py score`, both rows of a set in one run, latentviz at its defaults. kNN: accuracy of 25 neighbours,
 by the cosine in the vectors and by Euclidean distance in the UMAP plane (the mean of three layouts). NMI / ARI: of the
 automatic clusters, each item with the nearest one."""
 CLASSES, EACH, IMAGES, COMPONENTS = 15, 500, 8_000, 300
@@ -131,10 +131,13 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
 
 
 def score(sets: list[str], work: Path, out: Path) -> None:
-    """Fits each set, unless `work` has its run already, and writes the table."""
+    """Fits each set, unless `work` has its run already, and writes the table; rows of other sets stay in it."""
     import latentviz as lv
 
-    lines = []
+    names = [text.partition("=")[0] for text in sets]
+    earlier = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+    lines = [line for line in earlier if line.startswith("| ") and not line.startswith("| set |")
+             and not any(line.startswith(f"| {name}, ") for name in names)]
     for text in sets:
         name, _, stem = text.partition("=")
         vectors, labels = np.load(f"{stem}.npy"), np.load(f"{stem}-labels.npy")
