@@ -22,8 +22,8 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results" / "vectors.md"
 NEIGHBOURS = 25  # that vote on an item's label
 ABOUT = """\
-By `benchmarks/vectors.py score`, both rows of a set in one run, latentviz at its defaults. kNN: accuracy of 25 neighbours,
-by the cosine in the vectors and by Euclidean distance in the UMAP plane (the mean of three layouts). NMI / ARI: of the
+By `benchmarks/vectors.py score`, both rows of a set in one run, latentviz at its defaults. kNN: accuracy of 25
+neighbours, by the cosine in the vectors and by distance in the UMAP plane (mean of three layouts). NMI / ARI: of the
 automatic clusters, each item with the nearest one."""
 CLASSES, EACH, IMAGES, COMPONENTS = 15, 500, 8_000, 300
 
