@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from latentviz.errors import DataError, did_you_mean
+
 # The column that says which part of a data set (its own train/test division) an item came from.
 PART = "part"
 
@@ -97,3 +99,55 @@ def as_label(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value) or None
+
+
+def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
+    """Returns the label of each path from its folders, the part (train, test) if there are such, and notes.
+
+    Folders that all paths share and folders for train and test are no classes. Where all items lie equally deep,
+    the class is the folder they lie in, as `datasets` has it; otherwise the topmost one.
+
+    >>> folder_labels(["train/cat/1.png", "train/cat/2.png", "test/dog/3.png", "test/dog/4.png"])[:2]
+    (['cat', 'cat', 'dog', 'dog'], ['train', 'train', 'test', 'test'])
+    >>> folder_labels(["cat/1.png", "cat/young/2.png", "dog/3.png", "4.png"])[0]
+    ['cat', 'cat', 'dog', None]
+    >>> folder_labels(["all/1.png", "all/2.png"])[0]
+    [None, None]
+    """
+    folders = _strip_shared([path.split("/")[:-1] for path in paths])
+    parts: list[str | None] | None = None
+    if folders and all(f and f[0].lower() in PARTS for f in folders):
+        parts = [PARTS[f[0].lower()] for f in folders]
+        folders = _strip_shared([f[1:] for f in folders])
+    deepest = len({len(f) for f in folders}) == 1
+    labels = [printable(f[-1 if deepest else 0]) if f else None for f in folders]
+    classes = len(set(labels) - {None})
+    if classes < 2:
+        return [None] * len(paths), parts, []
+    if classes > len(paths) / 2:
+        return (
+            [None] * len(paths),
+            parts,
+            ["hardly two items share a folder: such names are not taken for labels"],
+        )
+    return labels, parts, [f"labels are the names of {classes:,} folders"]
+
+
+def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
+    """Returns the folders of each path without the leading ones that all share, unless they name a part."""
+    shared: list[str] = []
+    for names in zip(*folders, strict=False):
+        if len(set(names)) > 1:
+            break
+        shared.append(names[0])
+    keep = next((i for i, name in enumerate(shared) if name.lower() in PARTS), len(shared))
+    return [f[keep:] for f in folders]
+
+
+def require(columns: Sequence[str], setting: str, name: str) -> None:
+    """Raises a DataError if the column that a setting of the data names is not there; "auto" and "none" name none."""
+    if name not in columns and name not in {"auto", "none"}:
+        raise DataError(
+            f"data.{setting}: no column {name!r}; there are "
+            f"{', '.join(map(printable, columns))}.{did_you_mean(name, columns)}"
+        )

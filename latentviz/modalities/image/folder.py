@@ -7,7 +7,6 @@ fewer formats; and it would follow links out of the folder.
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,16 @@ from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import formats
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.names import LABEL_NAMES, PART, PARTS, BadItem, as_label, find_label, natural, printable
+from latentviz.modalities.names import (
+    LABEL_NAMES,
+    PART,
+    BadItem,
+    as_label,
+    find_label,
+    folder_labels,
+    natural,
+    printable,
+)
 
 
 @dataclass
@@ -145,49 +153,6 @@ def listing(suffixes: Counter[str]) -> str:
         files = "file" if count == 1 else "files"
         words.append(f"{count:,} {printable(suffix)} {files}" if suffix else f"{count:,} {files} without a suffix")
     return ", ".join(words)
-
-
-def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
-    """Returns the label of each path from its folders, the part (train, test) if there are such, and notes.
-
-    Folders that all paths share and folders for train and test are no classes. Where all images lie equally deep,
-    the class is the folder they lie in, as `datasets` has it; otherwise the topmost one.
-
-    >>> folder_labels(["train/cat/1.png", "train/cat/2.png", "test/dog/3.png", "test/dog/4.png"])[:2]
-    (['cat', 'cat', 'dog', 'dog'], ['train', 'train', 'test', 'test'])
-    >>> folder_labels(["cat/1.png", "cat/young/2.png", "dog/3.png", "4.png"])[0]
-    ['cat', 'cat', 'dog', None]
-    >>> folder_labels(["all/1.png", "all/2.png"])[0]
-    [None, None]
-    """
-    folders = _strip_shared([path.split("/")[:-1] for path in paths])
-    parts: list[str | None] | None = None
-    if folders and all(f and f[0].lower() in PARTS for f in folders):
-        parts = [PARTS[f[0].lower()] for f in folders]
-        folders = _strip_shared([f[1:] for f in folders])
-    deepest = len({len(f) for f in folders}) == 1
-    labels = [printable(f[-1 if deepest else 0]) if f else None for f in folders]
-    classes = len(set(labels) - {None})
-    if classes < 2:
-        return [None] * len(paths), parts, []
-    if classes > len(paths) / 2:
-        return (
-            [None] * len(paths),
-            parts,
-            ["hardly two images share a folder: such names are not taken for labels"],
-        )
-    return labels, parts, [f"labels are the names of {classes:,} folders"]
-
-
-def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
-    """Returns the folders of each path without the leading ones that all share, unless they name a part."""
-    shared: list[str] = []
-    for names in zip(*folders, strict=False):
-        if len(set(names)) > 1:
-            break
-        shared.append(names[0])
-    keep = next((i for i, name in enumerate(shared) if name.lower() in PARTS), len(shared))
-    return [f[keep:] for f in folders]
 
 
 def _label_column(root: Path, columns: dict[str, list[Any]], data: ImageData) -> str | None:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from latentviz.errors import DataError, did_you_mean
+from latentviz.errors import DataError
 from latentviz.modalities.hub import first_line, quiet
 from latentviz.modalities.image.config import METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, formats
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.limits import check_rows
-from latentviz.modalities.names import PART, as_label, find_label, natural, part_of, printable
+from latentviz.modalities.names import PART, as_label, find_label, natural, part_of, printable, require
 
 # What columns of plain bytes are called when they are images.
 _IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "png", "pixel_values")
@@ -152,7 +152,7 @@ def table_source(
     import datasets  # two seconds to import
 
     columns, name = table.column_names, data.image_column
-    _require(columns, "image_column", name)
+    require(columns, "image_column", name)
     if name == "auto":
         images = [c for c, f in table.features.items() if isinstance(f, datasets.Image)]
         found = images[0] if images else find_images(table.features.arrow_schema)
@@ -182,18 +182,10 @@ def table_source(
     )
 
 
-def _require(columns: Sequence[str], setting: str, name: str) -> None:
-    if name not in columns and name not in {"auto", "none"}:
-        raise DataError(
-            f"data.{setting}: no column {name!r}; there are "
-            f"{', '.join(map(printable, columns))}.{did_you_mean(name, columns)}"
-        )
-
-
 def _label_column(table: Any, data: ImageData) -> str | None:
     import datasets  # two seconds to import
 
-    _require(table.column_names, "label_column", data.label_column)
+    require(table.column_names, "label_column", data.label_column)
     if data.label_column != "auto":
         return None if data.label_column == "none" else data.label_column
     classes = [c for c, f in table.features.items() if isinstance(f, datasets.ClassLabel)]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from latentviz.config import AtLeast1, Auto, DataSection, FitConfig, ModelSection
 from latentviz.errors import DataError
@@ -19,13 +19,15 @@ class TextData(DataSection):
     encoding: str = Field("utf-8", description="of text files, unless they begin with a byte order mark")
     text_column: str = Field("auto", description="column with the texts, in tables; auto: by its name, then its values")
     label_column: str = Field("auto", description="column with the labels, in tables; none: no labels")
-    id_column: str = Field("none", description="column with what the items are called; none: file and row")
+    id_column: str = Field(
+        "auto", description="column with what the items are called; auto: id, if all differ; none: file and row"
+    )
     group_column: str = Field(
         "none", description="column, or several with commas between, whose equals are all trained on or all held out"
     )
     split: str = Field("all", description="split of a Hugging Face data set; all: every one, joined")
     tokens: Literal["character", "bpe"] | Auto = Field(
-        "auto", description="character or bpe, pieces of words; auto: characters for short texts and without spaces"
+        "auto", description="character or bpe, pieces of words; auto: characters where words are few or have no spaces"
     )
     vocab_size: int = Field(8192, ge=16, le=2**20, description="different tokens at most")
     min_count: AtLeast1 | Auto = Field(
@@ -34,6 +36,16 @@ class TextData(DataSection):
     max_length: int | Auto = Field(
         "auto", ge=2, le=4096, description="tokens of a text with its end; auto: from the texts, 128 at most"
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except (LookupError, ValueError):
+            raise ValueError(f"unknown encoding {value!r}; some are utf-8, utf-16, gb18030, big5, cp932 and cp1252"
+                             ) from None
+        return value
 
 
 class TextModel(ModelSection):

@@ -14,11 +14,12 @@ BLOCK = 8192  # texts that are tokenised in one go
 _LOOKED_AT = 20_000  # texts that choices are made from
 _RARE = 5  # times a character must occur to be learnt well enough, where there is text enough
 _UNKNOWN = 0.01  # share of the text that may be unknown for that
-_SHORT = 32  # characters: nine of ten texts no longer than this are read letter by letter
+_SHORT = 3  # words: where nine of ten texts have no more, as names and terms have, letters tell more than words
 _UNSPACED = 0.3  # share of letters of scripts without spaces between words, above which characters are the words
 _SPACED = 0.02  # share of spaces below which there are no words to cut into pieces, as in sequences of proteins
 _LONGEST = 128  # tokens that auto allows: what a decoder writes in a tolerable time
 _WITHIN = 0.995  # share of the texts that auto does not cut
+_LITTLE = 1.5  # times as long: if the longest text is no longer, it is not cut either
 
 # Scripts without spaces between words, by the first word of their characters' names.
 _SCRIPTS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "YI", "JAVANESE"})
@@ -46,7 +47,7 @@ def learn(texts: pa.ChunkedArray, data: TextData) -> tuple[Tokenizer, TextData, 
     lengths = tokenizer.split(sample)[1]
     longest = data.max_length
     if longest == "auto":
-        longest = int(min(_LONGEST, max(2, np.quantile(lengths, _WITHIN, method="higher") + 1)))
+        longest = fitting_length(lengths)
     span = f"{lengths.min():,} to {lengths.max():,} tokens, half of the texts up to {int(np.median(lengths)):,}"
     notes = [_described(tokenizer, counts, min_count, why), f"lengths: {span}; max_length {longest:,} with the end"]
     resolved = data.model_copy(update={"tokens": method, "min_count": min_count, "max_length": longest})
@@ -60,8 +61,8 @@ def choose_method(sample: Sequence[str]) -> tuple[Method, str]:
     unspaced = sum(n for c, n in letters.items() if unicodedata.name(c, "").split(" ")[0].split("-")[0] in _SCRIPTS)
     if unspaced > _UNSPACED * max(1, sum(letters.values())):
         return "character", "a script without spaces between words"
-    if np.quantile([len(text) for text in sample], 0.9) <= _SHORT:
-        return "character", "the texts are short"
+    if np.quantile([len(text.split()) for text in sample], 0.9) <= _SHORT:
+        return "character", "the texts are of a few words"
     if sum(n for c, n in counts.items() if c.isspace()) < _SPACED * counts.total():
         return "character", "there are hardly any spaces"
     return "bpe", "words with spaces between them"
@@ -74,6 +75,17 @@ def fitting_count(counts: Counter[str]) -> int:
         if sum(n for n in counts.values() if n < least) <= _UNKNOWN * total:
             return least
     return 1
+
+
+def fitting_length(lengths: np.ndarray) -> int:
+    """Returns how many tokens a text may have, its end included: enough for nearly all, and few for the decoder.
+
+    >>> fitting_length(np.array([5, 6, 7])), fitting_length(np.array([5] * 999 + [40])), fitting_length(np.array([900] * 9))
+    (8, 6, 128)
+    """
+    enough = float(np.quantile(lengths, _WITHIN, method="lower"))
+    longest = int(lengths.max())
+    return max(2, min(_LONGEST, (longest if longest <= _LITTLE * enough else int(enough)) + 1))
 
 
 def _described(tokenizer: Tokenizer, counts: Counter[str], min_count: int, why: str) -> str:
