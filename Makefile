@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help map test soak lint lint-js types format clean
+.PHONY: help map tang test soak lint lint-js types format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 map: $(VENV)/installed ## Fit scikit-learn's bundled digits and draw their map
 	$(BIN)/latentviz fit digits --force
 	$(BIN)/latentviz cluster digits
+
+tang: $(VENV)/installed ## Fetch 155,000 couplets of Tang poems (needs npm), fit them and draw their map
+	npm install --silent --no-save --no-package-lock --no-audit --no-fund chinese-poetry
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tang]'
+	$(BIN)/latentviz fit tang --force
+	$(BIN)/latentviz cluster tang
 
 test: $(VENV)/installed-dev ## Run every test
 	$(BIN)/python -m pytest

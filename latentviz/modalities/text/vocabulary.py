@@ -80,7 +80,7 @@ def fitting_count(counts: Counter[str]) -> int:
 def fitting_length(lengths: np.ndarray) -> int:
     """Returns how many tokens a text may have, its end included: enough for nearly all, and few for the decoder.
 
-    >>> fitting_length(np.array([5, 6, 7])), fitting_length(np.array([5] * 999 + [40])), fitting_length(np.array([900] * 9))
+    >>> fitting_length(np.array([5, 6, 7])), fitting_length(np.array([5] * 999 + [40])), fitting_length(np.array([900]))
     (8, 6, 128)
     """
     enough = float(np.quantile(lengths, _WITHIN, method="lower"))
