@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from latentviz.errors import DataError
+from latentviz.modalities.limits import check_rows
 from latentviz.modalities.names import PART, BadItem, natural, part_of, printable
 from latentviz.modalities.prepared import as_column
 from latentviz.modalities.text.columns import table_source
@@ -282,6 +283,7 @@ def read_parquet(file: Path, data: TextData) -> Read:
         with opened(file) as stream:
             packed = file.name.lower().endswith(".gz")
             whole = pq.ParquetFile(pa.BufferReader(stream.read()) if packed else stream)
+            check_rows(file, whole.metadata.num_rows)
             schema = whole.schema_arrow
             plain = [field.name for field in schema if _is_plain(field.type)]
             table = whole.read(columns=plain)
