@@ -4,8 +4,9 @@
     python benchmarks/clustering.py --table
 
 Each (data set, method, seed) is a line of `--out`, appended as soon as it is there; what is there already is skipped,
-so that an interrupted run goes on. Each stage is a process of its own: seconds and peak memory are the stage's, with
-the imports. `--table` writes the table and the plot beside the results.
+so that an interrupted run goes on. A trained model stays in `--work` and is not trained again, until that folder is
+removed. Each stage is a process of its own: seconds and peak memory are the stage's, with the imports. `--table` writes
+the table and the plot beside the results.
 """
 
 import argparse
@@ -103,9 +104,15 @@ def measure(options: argparse.Namespace, name: str, source: str, method: str, se
         about.write_text(json.dumps(content), encoding="utf-8")
     about_data = json.loads(about.read_text(encoding="utf-8"))
     parameters["epochs"] = about_data["epochs"]
-    used, found = {}, {}
-    for stage in METHODS[method][1]:
-        found = run(stage, parameters)
+    used, found, stages = {}, {}, list(METHODS[method][1])
+    for stage in stages:
+        kept = folder / f"stage-{stage}-{method}-{seed}.json"
+        if stage != stages[-1] and kept.exists():
+            found = json.loads(kept.read_text(encoding="utf-8"))
+        else:
+            found = run(stage, parameters)
+            if stage != stages[-1]:
+                kept.write_text(json.dumps(found), encoding="utf-8")
         used[stage] = found.pop("used")
     return {"data": name, "method": method, "seed": seed, "limit": options.limit, "n": about_data["n"],
             "k": about_data["k"], **found, "used": used, "versions": versions()}

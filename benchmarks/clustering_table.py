@@ -8,7 +8,7 @@ from typing import Any
 from clustering_methods import METHODS
 
 Result = dict[str, Any]
-HEAD = ("method", "ARI", "NMI", "ACC", "ARI, noise as one", "clusters", "noise", "kNN accuracy", "seconds",
+HEAD = ("method", "ARI", "NMI", "ACC", "ARI, noise as one", "clusters", "noise", "kNN accuracy", "CPU seconds",
         "peak GB", "seeds")
 SCORES = {"ari": "ARI", "nmi": "NMI", "acc": "ACC"}
 INK, SOFT, OURS, OTHERS = "#16181d", "#8a909c", "#3b5bdb", "#5d6470"
@@ -30,7 +30,8 @@ def table(results: Sequence[Result]) -> str:
     lines = [("Median of the seeds, their range in brackets. ARI, NMI and ACC are over all items, noise given to "
               "its nearest cluster (`nearest_cluster`); beside them ARI by `cluster`, with noise as one cluster. "
               "kNN accuracy: how often the vote of the 15 nearest gives an item's label, in the vectors that were "
-              "clustered. Seconds and memory are of whole processes, imports and map included, scoring not."), ""]
+              "clustered. CPU seconds and memory are of whole processes, imports and map included, scoring not; the "
+              "seconds do not depend on what else the machine was doing."), ""]
     for name in dict.fromkeys(r["data"] for r in results):
         some = [r for r in results if r["data"] == name]
         lines += [f"### {name}: {some[0]['n']:,} items, {some[0]['k']} labels", "",
@@ -56,7 +57,7 @@ def row(method: str, group: Sequence[Result]) -> list[str]:
             *(cell(lambda r, key=key: r["nearest_cluster"][key]) for key in SCORES),
             cell(lambda r: r["cluster"]["ari"]), cell(lambda r: r["n_clusters"], ".0f"),
             cell(lambda r: r["noise_share"], ".1%"), cell(lambda r: r["knn_accuracy"]),
-            cell(lambda r: sum(stage["seconds"] for stage in r["used"].values()), ".0f"),
+            cell(lambda r: sum(stage["cpu_seconds"] for stage in r["used"].values()), ".0f"),
             cell(lambda r: max(stage["peak_mb"] for stage in r["used"].values()) / 1024, ".1f"), str(len(group))]
 
 

@@ -19,7 +19,8 @@ def line(method: str, seed: int, ari: float, data: str = "digits", n: int = 500)
     scores = {"ari": ari, "nmi": 0.9, "acc": 0.8}
     return {"data": data, "method": method, "seed": seed, "limit": None, "n": n, "k": 10, "nearest_cluster": scores,
             "cluster": scores, "n_clusters": 10 + seed, "noise_share": 0.0, "knn_accuracy": 0.97,
-            "used": {"fit": {"seconds": 40.0, "peak_mb": 1024}, "cluster": {"seconds": 20.0, "peak_mb": 512}}}
+            "used": {"fit": {"seconds": 44.0, "cpu_seconds": 40.0, "peak_mb": 1024},
+                     "cluster": {"seconds": 25.0, "cpu_seconds": 20.0, "peak_mb": 512}}}
 
 
 def test_what_is_done_is_skipped_and_a_torn_line_is_done_again(tmp_path: Path,
