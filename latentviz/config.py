@@ -281,7 +281,7 @@ def _lines(section: type[BaseModel], key: str, details: Sequence[Any]) -> list[s
         return [f"{key}: missing; give it a value"]
     if "value_error" in by_type:
         message = by_type["value_error"]["msg"].removeprefix("Value error, ")
-        return [f"{key}.{line}" for line in message.splitlines()]
+        return [f"{key}.{line}" if re.match(r"\w+: ", line) else f"{key}: {line}" for line in message.splitlines()]
     # A number out of range had the right type, so that the other branches of the union need no mention.
     bounds = [d for d in details if d["type"].startswith(("greater_than", "less_than", "finite_number"))]
     if bounds:

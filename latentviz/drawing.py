@@ -75,18 +75,19 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
         decoder = decoder_data(network, lambda z: decode_batches(vae, z), mu, place, shape)
         for number, picture in zip(known, kind.pictures(vae, centres(mu, cluster, list(known))), strict=True):
             known[number]["decoded"] = picture
-    tree = folder.tree()
+    tree, shown = folder.tree(), kind.shown(run.cache)
     return MapData(
         ids=list(rows), points=place, cluster=cluster, nearest_cluster=column["nearest_cluster"].to_numpy(),
         probability=column["probability"].to_numpy(), outlier_score=column["outlier_score"].to_numpy(),
         labels=labels if any(label is not None for label in labels) else None,
         sources=column["source"].to_pylist(),
-        columns={name: values.to_pylist() for name, values in column.items() if name not in OWN_COLUMNS},
+        columns={name: values.to_pylist() for name, values in column.items()
+                 if name not in OWN_COLUMNS and not (name == "text" and "texts" in shown)},
         cluster_names=named({number: entry["keywords"] for number, entry in known.items()}), cluster_info=known,
         tree=tree_nodes(tree, cluster, place, info) if tree is not None and known else None,
         regions=[{**region, "row": rows[region["item"]]} for region in info.get("regions", [])],
         decoder=decoder, title=config.title or run.name, summary=info["lines"], neighbours=folder.neighbours(),
-        **kind.shown(run.cache),
+        **shown,
     )
 
 

@@ -14,6 +14,7 @@ from latentviz.modalities import part
 from latentviz.run import ClusterFolder, Run
 
 CLUSTER = "cluster:"
+WIDEST = 60  # characters of a word that is said again
 LOOKED_THROUGH = 20_000  # ids that a mistyped one is compared with: comparing takes 10 µs each
 
 
@@ -128,7 +129,7 @@ class Lookup:
 
         if word.startswith(CLUSTER):
             raise RunError(f"{word}: a cluster cannot stand here; give an item")
-        if Path(word).is_dir():
+        if is_folder(word):
             raise DataError(f"{word}: a folder; give one file, or place all it holds with `latentviz encode "
                             f"{self.run.name} {word}`")
         read = part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
@@ -137,7 +138,7 @@ class Lookup:
                            f"{self._nearest(word)}")
         given, stored, notes = read
         for note in notes:
-            say(f"{word}: {note}")
+            say(f"{clipped(word)}: {note}")
         from latentviz.encode import posteriors
 
         vae, data = self.model
@@ -181,6 +182,24 @@ class Lookup:
         mean = mu.mean(axis=0)
         central = rows[np.linalg.norm(mu - mean, axis=1).argmin()]
         return Found(str(word), None, mean, logvar.mean(axis=0), self.given([central])[0])
+
+
+def is_folder(word: str) -> bool:
+    """Returns whether a word is the path of a folder; texts may be too long for a path, or hold what no path does."""
+    try:
+        return Path(word).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def clipped(word: str) -> str:
+    r"""Returns a word in one line that is not too long.
+
+    >>> clipped("a\n text " + "x" * 100)[:10], len(clipped("a\n text " + "x" * 100))
+    ('a text xxx', 60)
+    """
+    line = " ".join(word.split())
+    return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
 
 
 def columns(run: Run, clustering: str = "default") -> Any:

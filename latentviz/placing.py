@@ -244,6 +244,8 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
 
 def joined(old: Any, new: Any, m: int) -> np.ndarray:
     """Returns what is shown of the old items and the m new ones; of new ones that bring nothing, nothing is shown."""
+    if isinstance(old, list):  # of texts: one long one would make an array of characters as wide for all
+        return np.array([*old, *([""] * m if new is None else new)], object)
     first = np.asarray(old)
     if new is None:
         return np.concatenate([first, np.zeros((m, *first.shape[1:]), first.dtype)])

@@ -8,6 +8,11 @@ from typing import Any
 
 from latentviz.errors import DataError, did_you_mean
 
+
+class MissingColumnError(DataError):
+    """A column that a setting names and a table lacks."""
+
+
 # The column that says which part of a data set (its own train/test division) an item came from.
 PART = "part"
 
@@ -145,9 +150,9 @@ def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
 
 
 def require(columns: Sequence[str], setting: str, name: str) -> None:
-    """Raises a DataError if the column that a setting of the data names is not there; "auto" and "none" name none."""
+    """Raises a MissingColumnError if the column that a setting names is not there; "auto" and "none" name none."""
     if name not in columns and name not in {"auto", "none"}:
-        raise DataError(
+        raise MissingColumnError(
             f"data.{setting}: no column {name!r}; there are "
             f"{', '.join(map(printable, columns))}.{did_you_mean(name, columns)}"
         )

@@ -5,37 +5,55 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.names import MissingColumnError
 from latentviz.modalities.prepared import Prepared
-from latentviz.modalities.text.config import TextFitConfig
+from latentviz.modalities.text.config import TextData, TextFitConfig
+from latentviz.modalities.text.encoding import examine, text_of
 from latentviz.modalities.text.prepare import load, prepare
-from latentviz.modalities.text.tokens import Tokenizer
+from latentviz.modalities.text.read import read
+from latentviz.modalities.text.show import one_line
+from latentviz.modalities.text.source import Source
+from latentviz.modalities.text.tokens import UNKNOWN, Tokenizer
 
 
 def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.ndarray, list[str]] | None:
-    """Returns a text as it is shown, as it is stored, int32 (t,), and what was done to it.
+    """Returns a text as it is shown, as it is stored, int32 (t,), and what is to say of it.
 
-    Whatever is neither an id nor a row is a text itself; None for nothing but spaces.
+    Whatever is no item of the run is a text itself, or the file that holds one; None for nothing but spaces.
 
     Args:
         word: what the user wrote.
         config: of the run.
-        trained: cache of the run, where its tokenizer lies.
+        trained: the run's cache.
+
+    Raises:
+        DataError: the file is no text, or the model knows nothing of the text.
     """
-    text = word.strip()
+    file, text = Path(word), word.strip()
+    said = "a new text"
+    if _is_file(file):
+        with text_of(file, examine(file, config.data.encoding)) as stream:
+            text, said = stream.read().strip(), "the text in this file"
     if not text:
         return None
     tokenizer, longest = Tokenizer.load(trained), config.data.max_length
     assert longest != "auto"
     rows, cut, unknown = tokenizer.encode([text], longest)
-    known = int(np.count_nonzero(rows)) - 1 - unknown
-    if not known:
-        raise DataError(f"{text!r}: the model knows none of its characters; give a text like those it was trained on")
-    notes = ["a new text"]
+    if not tokenizer.decode(rows)[0].replace(UNKNOWN, "").strip():
+        raise DataError(f"{one_line(word, 60)}: the model knows nothing of this text; give one like those it was "
+                        "trained on")
     if cut:
-        notes.append(f"longer than the {longest:,} tokens of the run; its end is cut off")
+        said += f", cut to the {longest - 1:,} tokens that the model takes"
     if unknown:
-        notes.append(f"{unknown:,} of its {known + unknown:,} tokens are unknown to the model")
-    return text, rows[0], notes
+        said += f"; {unknown:,} of its {np.count_nonzero(rows) - 1:,} tokens are unknown"
+    return text, rows[0], [said]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a path, or with a character that no path has
+        return False
 
 
 def read_items(path: str, config: TextFitConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
@@ -43,9 +61,23 @@ def read_items(path: str, config: TextFitConfig, cache: Path, trained: Path) -> 
 
     One text will do, and those that cannot be read are left out and listed, however many there are.
 
+    Args:
+        path: whatever `fit` reads.
+        config: of the run.
+        cache: where they are written.
+        trained: the run's cache.
+
     Raises:
         DataError: there is nothing there that can be read.
     """
-    data = config.data.model_copy(update={"path": path, "max_bad": 1.0, "group_column": "none"})
-    prepared = prepare(data, cache, config.seed_everything, tokenizer=Tokenizer.load(trained))
+    data = config.data.model_copy(update={"path": path, "group_column": "none", "split": "all"})
+    prepared = prepare(data, cache, config.seed_everything, source=_read(data), tokenizer=Tokenizer.load(trained))
     return prepared, load(cache)
+
+
+def _read(data: TextData) -> Source:
+    """Returns the texts by the columns of the run; where the new table has them not, they are found anew."""
+    try:
+        return read(data)
+    except MissingColumnError:
+        return read(data.model_copy(update=dict.fromkeys(("text_column", "label_column", "id_column"), "auto")))

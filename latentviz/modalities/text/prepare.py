@@ -71,8 +71,8 @@ def prepare(data: TextData, cache: Path, seed: int, *, source: Source | None = N
     if tokenizer is None:
         _check(source, data)
     out = held_out(len(source), data, seed, _groups(source, data))
-    columns = {"text": source.texts, **source.columns}
-    items = item_table(source.ids, source.labels, source.origins, out, columns)
+    own = {f"data_{name}" if name == "text" else name: values for name, values in source.columns.items()}
+    items = item_table(source.ids, source.labels, source.origins, out, {"text": source.texts, **own})
     if tokenizer is None:
         tokenizer, data, learnt = learn(source.texts.filter(pa.array(~out)), data)
         notes += learnt
@@ -155,7 +155,7 @@ def _write(texts: pa.ChunkedArray, tokenizer: Tokenizer, data: TextData, file: P
     notes = []
     if cut:
         notes.append(f"cut: {cut:,} of {len(texts):,} texts ({cut / len(texts):.1%}) have more than "
-                     f"{data.max_length:,} tokens and lose their end; data.max_length=… keeps more")
+                     f"{data.max_length - 1:,} tokens and lose their end; data.max_length=… keeps more")
     if unknown:
         notes.append(f"unknown: {unknown:,} tokens, {unknown / total:.2%} of the text")
     return digest, notes

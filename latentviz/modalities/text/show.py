@@ -8,6 +8,7 @@ import numpy as np
 from latentviz.items import Items
 
 WIDEST = 200  # characters of a text in a line of the terminal
+SHEET, CAPTION = 2_000, 80  # of a text and of a caption in the sheet
 
 
 def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[str]:
@@ -52,6 +53,7 @@ def draw_sheet(folder: Path, groups: Sequence[tuple[str, Sequence[str]]]) -> lis
     """Writes `sheet.txt`: each group's texts, a line each, under its caption; returns the names of what was written."""
     written = []
     for caption, texts in (group for group in groups if len(group[1])):
-        written += [*([f"{caption}:"] if caption else []), *(f"  {one_line(text, 2000)}" for text in texts), ""]
+        written += [f"{one_line(caption, CAPTION)}:"] if caption else []
+        written += [*(f"  {one_line(text, SHEET)}" for text in texts), ""]
     (folder / "sheet.txt").write_text("\n".join(written), encoding="utf-8", errors="replace")
     return ["sheet.txt"]

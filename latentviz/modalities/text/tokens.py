@@ -21,8 +21,9 @@ from latentviz.files import atomic_write
 
 TOKENIZER = "tokenizer.json"
 PAD, UNK, END = 0, 1, 2
-# What stands for them in the vocabulary. The unknown is Unicode's own sign for it, so that decoding shows it.
-_SPECIAL = ("[PAD]", "\N{REPLACEMENT CHARACTER}", "[END]")
+# What stands for them in the vocabulary; the unknown is Unicode's own sign for it, so that decoding shows it.
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+_SPECIAL = ("[PAD]", UNKNOWN, "[END]")
 _LONGEST = 24  # characters of a piece of a word
 _LEARNT_FROM = 20_000  # characters of one text: a book of a line is not to decide the vocabulary
 
