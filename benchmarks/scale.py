@@ -117,7 +117,8 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
     """Returns seconds and peak bytes of each stage of fit, cluster, evaluate, recommend and encode on n items."""
     from latentviz import log
 
-    watch, stages = Watch(), {}
+    watch, kept = Watch(), work / f"{n}-stages.json"
+    stages: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     watch.start()
     prefix = ""
 
@@ -128,6 +129,7 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         end, used = time.perf_counter(), _busy() - busy
         seconds[name] = round(end - start, 2)
         stages[prefix + name] = {"seconds": used, "clock": end - start, "bytes": watch.peak(start, end)}
+        kept.write_text(json.dumps(stages))
         print(f"{prefix}{name}: {used:.1f} s ({end - start:.1f} s of the clock), "
               f"{stages[prefix + name]['bytes'] / 1e9:.2f} GB", file=sys.stderr, flush=True)
 
@@ -152,8 +154,6 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
     prefix, start = "cluster: ", _busy()
     folder = api.cluster_run(run, commands._nested(["reduce.metric=euclidean", *settings]), name="default", force=True)
     whole = _busy() - start
-    prefix = "evaluate: "
-    commands.evaluate(run.name, outputs=str(work), json=False)
     prefix = ""
     with stage("recommend", {}):
         run.recommend([5], k=10)
@@ -161,6 +161,8 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         api.generate(run, at=_first(folder), name=f"at-{time.time()}")
     prefix = "encode: "
     api.encode(run, str(new), name="new", force=True)
+    prefix = "evaluate: "
+    commands.evaluate(run.name, outputs=str(work), json=False)
     _, group = mixture(n)
     from sklearn.metrics import adjusted_rand_score
 

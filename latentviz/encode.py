@@ -13,8 +13,13 @@ from latentviz.ranks import ALONE, Team
 from latentviz.vae import VAE
 
 
+def at_a_time(vae: VAE) -> int:
+    """Returns how many items to encode at a time: on a processor, as many as its cache holds between two layers."""
+    return 256 if vae.device.type == "cpu" else 4096
+
+
 def encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu_file: Path, logvar_file: Path, *,
-           batch_size: int = 1024, processes: Team = ALONE) -> None:
+           batch_size: int | None = None, processes: Team = ALONE) -> None:
     """Writes μ and log σ², float32 (n, d) each, row i for item i.
 
     Args:
@@ -23,10 +28,10 @@ def encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu_file: Pa
         prepare: what turns such a batch into the encoder's input.
         mu_file: where μ goes.
         logvar_file: where log σ² goes.
-        batch_size: items encoded at a time; memory grows with it and not with n.
+        batch_size: items encoded at a time, `at_a_time` by default; memory grows with it and not with n.
         processes: who share the work: each writes its rows to files of its own, and the first joins them.
     """
-    rows = processes.part(len(data))
+    rows, batch_size = processes.part(len(data)), batch_size or at_a_time(vae)
     if processes.size == 1:
         _encode(vae, data, prepare, rows, (mu_file, logvar_file), batch_size)
         return
@@ -117,8 +122,9 @@ def active_units(mu: np.ndarray, threshold: float = 0.01) -> int:
 
 
 @torch.inference_mode()
-def decode_batches(vae: VAE, z: np.ndarray, *, batch_size: int = 1024) -> np.ndarray:
+def decode_batches(vae: VAE, z: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
     """Returns the mean of p(x|z) for each row of z (m, d), float32 (m, …)."""
+    batch_size = batch_size or at_a_time(vae)
     parts = [vae.decode(torch.from_numpy(np.array(z[start : start + batch_size], np.float32)).to(vae.device))
              for start in range(0, len(z), batch_size)]
     means: np.ndarray = torch.cat(parts).float().cpu().numpy()
@@ -127,7 +133,7 @@ def decode_batches(vae: VAE, z: np.ndarray, *, batch_size: int = 1024) -> np.nda
 
 @torch.inference_mode()
 def log_likelihoods(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu: np.ndarray, *,
-                    batch_size: int = 1024) -> np.ndarray:
+                    batch_size: int | None = None) -> np.ndarray:
     """Returns log p(x|z = μ) of each item in nats, float32 (n,): how well the decoder can say what it is.
 
     Args:
@@ -135,9 +141,10 @@ def log_likelihoods(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu
         data: a Dataset whose `__getitems__` takes row numbers.
         prepare: what turns such a batch into the encoder's input.
         mu: float32 (n, d), the posterior means in item order.
-        batch_size: items decoded at a time.
+        batch_size: items decoded at a time, `at_a_time` by default.
     """
     vae.eval()
+    batch_size = batch_size or at_a_time(vae)
     found = np.empty(len(mu), np.float32)
     for start in range(0, len(mu), batch_size):
         rows = range(start, min(start + batch_size, len(mu)))

@@ -12,6 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import mode
 from sklearn import metrics
 
+from latentviz.neighbours import nearest as exact
+
 BLOCK_BYTES = 64 * 2**20  # of distances held at a time
 
 
@@ -69,12 +71,11 @@ def faithfulness(vectors: np.ndarray, points: np.ndarray, k: int, rows: np.ndarr
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, own: np.ndarray) -> np.ndarray:
     """Returns the k rows of `vectors` (n, d) nearest to each query (m, d), row `own[i]` left out, int64 (m, k)."""
-    found = []
-    for block in _blocks(np.arange(len(queries)), len(vectors)):
-        distance = squared(queries[block], vectors)
-        distance[np.arange(len(block)), own[block]] = np.inf
-        found.append(_least(distance, k))
-    return np.concatenate(found)
+    found = exact(queries, vectors, k + 1).indices.astype(np.int64)
+    others = found != own[:, None]
+    others[others.all(axis=1), -1] = False  # it was not among them: the last is one too many
+    near: np.ndarray = found[others].reshape(len(queries), k)
+    return near
 
 
 def squared(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -78,7 +78,8 @@ def choose(n: int, landmarks: int, seed: int) -> np.ndarray | None:
     """
     if not landmarks or landmarks >= n:
         return None
-    return np.sort(np.random.default_rng(seed).permutation(n)[:landmarks])
+    # A stream of its own: with the split's, the landmarks would be the items that were held out.
+    return np.sort(np.random.default_rng([seed, 1]).permutation(n)[:landmarks])
 
 
 def spread(rows: np.ndarray, vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, points: np.ndarray,

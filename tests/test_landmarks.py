@@ -46,6 +46,8 @@ def test_the_sample_is_seeded_and_none_where_all_are_laid_out() -> None:
     rows = landmarks.choose(100, 40, 3)
     assert len(set(rows.tolist())) == 40
     assert (np.diff(rows) > 0).all()
+    held_out = np.random.default_rng(3).permutation(100)[:40]  # as the data kinds split
+    assert len(np.intersect1d(rows, held_out)) < 30
     assert rows.tolist() == landmarks.choose(100, 40, 3).tolist() != landmarks.choose(100, 40, 4).tolist()
 
 

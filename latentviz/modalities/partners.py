@@ -10,13 +10,13 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from latentviz.encode import at_a_time
 from latentviz.files import atomic_write
 from latentviz.modalities.pairs import Kin, Rows
 from latentviz.neighbours import neighbours
 from latentviz.vae import VAE
 
 RENEW_AT = 0.6  # share of the epochs after which μ knows better than the data what is near
-ENCODED_AT_A_TIME = 1024
 
 
 class Partners(Callback):
@@ -69,8 +69,9 @@ class Partners(Callback):
     def _encode(self, vae: VAE) -> np.ndarray:
         parts = []
         vae.eval()
-        for start in range(0, len(self.rows), ENCODED_AT_A_TIME):
-            batch = self.data.__getitems__(self.rows[start : start + ENCODED_AT_A_TIME].tolist())
+        step = at_a_time(vae)
+        for start in range(0, len(self.rows), step):
+            batch = self.data.__getitems__(self.rows[start : start + step].tolist())
             parts.append(vae.encode(self.to_input(batch.to(vae.device)))[0].float().cpu().numpy())
         vae.train()
         return np.concatenate(parts)

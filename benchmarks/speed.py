@@ -1,0 +1,249 @@
+"""Measures what latentviz's training costs beside a plain PyTorch loop, and how quickly it encodes.
+
+    python benchmarks/speed.py                       # a minute on one core
+    PYTHONPATH=path/to/pythae python benchmarks/speed.py
+
+All in one process on one thread, in seconds of the processor, each way several times in turn, so that ratios mean more
+than the figures. Images are noise, 28×28: speed does not look at them. pythae's trainer is measured where it is
+installed. Writes benchmarks/results/speed.md.
+"""
+
+import argparse
+import contextlib
+import io
+import logging
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from latentviz.config import validate
+from latentviz.encode import encode
+from latentviz.fit import GRADIENT_CLIP, _trainer, has_bf16
+from latentviz.items import Items
+from latentviz.log import quiet
+from latentviz.modalities.image.config import ImageFitConfig
+from latentviz.modalities.image.kind import ImageKind
+from latentviz.run import Run
+
+RESULTS = Path(__file__).parent / "results" / "speed.md"
+N, SIDE = 12_800, 28  # 100 steps of 128
+ROUNDS = 3
+
+
+class Terminal(io.StringIO):
+    """A terminal that nobody looks at, so that the progress bar is drawn."""
+
+    def isatty(self) -> bool:
+        """Returns True."""
+        return True
+
+
+def made(work: Path, batch: int, *, contrast: bool) -> ImageKind:
+    """Returns a kind over noise images, with the default network."""
+    import pyarrow as pa
+
+    images = work / "images.npy"
+    if not images.exists():
+        np.save(images, np.random.default_rng(0).integers(0, 256, (N + 256, 1, SIDE, SIDE), np.uint8))
+    n = N + 256
+    items = Items(pa.table({"id": [str(row) for row in range(n)], "split": ["train"] * N + ["val"] * 256,
+                            "label": pa.nulls(n, pa.string()), "source": ["noise"] * n}))
+    config = validate(ImageFitConfig, {
+        "data": {"path": str(images), "batch_size": batch},
+        "model": {"c": 100.0, "flip": False, "contrast": 1000.0 if contrast else 0.0, "neighbors": 0},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu", "limit_val_batches": 1}}, "benchmark")
+    return ImageKind(config, np.load(images, mmap_mode="r"), items)
+
+
+def ours(kind: ImageKind, work: Path) -> float:
+    """Returns the seconds of an epoch by `fit`'s own Trainer, its tables, checkpoints and bar included."""
+    run = Run(Path(tempfile.mkdtemp(dir=work)))
+    vae = kind.build()
+    batches, callbacks = kind.training(run.path)
+    with contextlib.redirect_stderr(Terminal()), quiet():
+        trainer = _trainer(kind.config, run, callbacks)
+        start = time.process_time()
+        trainer.fit(vae, batches)
+        return time.process_time() - start
+
+
+def plain(kind: ImageKind, work: Path) -> float:
+    """Returns the seconds of the epoch in a plain loop: the same batches, loss, optimiser, clipping and precision."""
+    del work
+    vae = kind.build()
+    batches, _ = kind.training(Path())
+    loader = batches.train_dataloader()
+    optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3)
+    vae._trainer = Steps(len(loader))
+    vae.train()
+    start = time.process_time()
+    for number, stored in enumerate(loader):
+        batch = batches.on_after_batch_transfer(stored, 0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16()):
+            loss = vae.training_step(batch, number)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), GRADIENT_CLIP)
+        optimizer.step()
+    vae.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_bf16()):
+        vae.validation_step(batches.on_after_batch_transfer(next(iter(batches.val_dataloader())), 0), 0)
+    return time.process_time() - start
+
+
+class Steps:
+    """As much of a Trainer as a training step asks for."""
+
+    def __init__(self, steps: int) -> None:
+        self.estimated_stepping_batches, self.global_step, self.world_size = steps, 1, 1
+
+
+def loading(kind: ImageKind, work: Path) -> float:
+    """Returns the seconds that reading an epoch's batches takes."""
+    del work
+    loader = kind.training(Path())[0].train_dataloader()
+    start = time.process_time()
+    for _ in loader:
+        pass
+    return time.process_time() - start
+
+
+def encoding(kind: ImageKind, work: Path) -> float:
+    """Returns the seconds that encoding all images to disk takes."""
+    vae = kind.build()
+    start = time.process_time()
+    encode(vae, kind.dataset(), kind.to_input, work / "mu.npy", work / "logvar.npy")
+    return time.process_time() - start
+
+
+def pythae(kind: ImageKind, work: Path) -> float | None:
+    """Returns the seconds of an epoch of pythae's trainer with the same networks, None where it is not installed."""
+    try:
+        from pythae.data.datasets import BaseDataset
+        from pythae.models import VAE, VAEConfig
+        from pythae.models.base.base_utils import ModelOutput
+        from pythae.models.nn import BaseDecoder, BaseEncoder
+        from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    except ImportError:
+        return None
+    own = kind.build()
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = own.encoder
+
+        def forward(self, x: torch.Tensor) -> Any:
+            posterior = self.net(x)
+            return ModelOutput(embedding=posterior.base_dist.loc,
+                               log_covariance=2 * posterior.base_dist.scale.log())
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = own.decoder
+
+        def forward(self, z: torch.Tensor) -> Any:
+            return ModelOutput(reconstruction=self.net(z).mean)
+
+    model = VAE(VAEConfig(input_dim=(1, SIDE, SIDE), latent_dim=own.latent_dim, reconstruction_loss="mse"), Encoder(),
+                Decoder())
+    images = torch.from_numpy(np.array(kind.images[:N])).float() / 255
+    config = BaseTrainerConfig(output_dir=tempfile.mkdtemp(dir=work), num_epochs=1, no_cuda=True,
+                               per_device_train_batch_size=kind.config.data.batch_size, amp=has_bf16())
+    logging.disable(logging.CRITICAL)
+    with contextlib.redirect_stderr(Terminal()), contextlib.redirect_stdout(io.StringIO()):
+        trainer = BaseTrainer(model, BaseDataset(images, torch.zeros(N)), training_config=config)
+        trainer.prepare_training()
+        start = time.process_time()
+        trainer.train_step(1)
+        took = time.process_time() - start
+    logging.disable(logging.NOTSET)
+    return took
+
+
+def compiled(kind: ImageKind) -> tuple[float, float, float]:
+    """Returns the seconds of a step with torch.compile, without, and of the compiling itself."""
+    vae = kind.build()
+    x = torch.rand(kind.config.data.batch_size, 1, SIDE, SIDE)
+
+    def step(model: Callable[[torch.Tensor], Any]) -> float:
+        start = time.process_time()
+        elbo = model(x)
+        (-(elbo.log_likelihood - elbo.kl).mean()).backward()
+        return time.process_time() - start
+
+    fast = torch.compile(vae.elbo)
+    began = time.perf_counter()
+    step(fast)
+    compiling = time.perf_counter() - began
+    return (statistics.median(step(fast) for _ in range(20)), statistics.median(step(vae.elbo) for _ in range(20)),
+            compiling)
+
+
+def main() -> None:
+    """Measures and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes minutes")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    rows, steps = [], N // 128
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for name, contrast in (("plain VAE", False), ("with contrast, the default", True)):
+            kind = made(work, 128, contrast=contrast)
+            ways: dict[str, Callable[[ImageKind, Path], float | None]] = {
+                "plain loop": plain, "latentviz": ours, "loading": loading}
+            if not contrast:
+                ways["pythae"] = pythae
+            plain(kind, work)  # the first one warms the allocator and the kernels
+            times = {way: [call(kind, work) for _ in range(1)] for way, call in ways.items()}
+            for _ in range(ROUNDS - 1):
+                for way, call in ways.items():
+                    times[way].append(call(kind, work))
+            print(name, times, file=sys.stderr)
+            middle = {way: statistics.median(t for t in taken if t is not None) for way, taken in times.items()
+                      if taken[0] is not None}
+            ratio = statistics.median(a / b for a, b in zip(times["plain loop"], times["latentviz"], strict=True))
+            rows += [(f"steps a second of latentviz over those of a plain loop, {name}", f"{ratio:.2f}", "≥ 0.95"),
+                     (f"milliseconds of a step, {name}: latentviz, plain loop",
+                      f"{1e3 * middle['latentviz'] / steps:.1f}, {1e3 * middle['plain loop'] / steps:.1f}", ""),
+                     (f"share of loading in a step, {name}", f"{middle['loading'] / middle['latentviz']:.1%}", "≤ 3%")]
+            if "pythae" in middle:
+                rows.append(("steps a second of latentviz over those of pythae, the same networks",
+                             f"{middle['pythae'] / middle['latentviz']:.2f}", "≥ 1"))
+        encoding(kind, work)
+        speed = (N + 256) / statistics.median(encoding(kind, work) for _ in range(ROUNDS))
+        rows.append(("images encoded a second on one core, with μ and log σ² on disk", f"{speed:,.0f}", "≥ 60,000"))
+        if options.compile:
+            fast, slow, compiling = compiled(made(work, 128, contrast=False))
+            rows.append(("a step with torch.compile over one without; seconds of the compiling",
+                         f"{fast / slow:.2f}; {compiling:.0f}", "< 1"))
+    table = "\n".join(f"| {what} | {value} | {aim} |" for what, value, aim in rows)
+    text = f"""# Speed
+
+{platform.processor() or platform.machine()}, one thread of {os.cpu_count()} cores, torch {torch.__version__}, bf16
+{'on' if has_bf16() else 'off'}; 28×28 images, batches of 128, the default network, medians of {ROUNDS} rounds
+of {steps} steps, from `python benchmarks/speed.py`.
+
+| | measured | aim |
+|---|--:|--:|
+{table}
+"""
+    RESULTS.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
