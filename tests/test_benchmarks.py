@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -85,3 +86,25 @@ def test_neighbours_of_each_class_count_alike() -> None:
     alike = rng.normal(size=(940, 2))
     found = balanced_knn(alike, labels, rng.normal(size=(940, 2)), labels)
     assert 0.3 < found < 0.7, "told by chance, half is right, however many of one class there are"
+
+
+def test_labelled_sentences_are_read_from_what_package_managers_hold() -> None:
+    from text_sets import debian, wordnet
+
+    lines = ["  1 a licence\n", '00001740 03 n 01 entity 0 000 | that which is; "an example" \n']
+    assert list(wordnet(lines)) == [(" that which is", "file 03")]
+    packages = ["Package: a\n", "Description: reads the news (client)\n", "Section: contrib/net\n", "\n",
+                "Package: b\n", "Description: transitional package\n", "Section: net\n", "\n"]
+    assert list(debian(packages)) == [("reads the news", "net")]
+
+
+def test_scores_of_a_perfect_clustering_of_sentences() -> None:
+    from text_english import scores
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], 60)
+    vectors = np.repeat([[9.0, 0], [0, 9.0]], 60, axis=0) + rng.normal(0, 0.1, (120, 2))
+    found = np.repeat([0, 1], 60)
+    knn, count, noise, *rest = scores(vectors, labels, np.where(np.arange(120) % 30 == 0, -1, found), found)
+    assert (knn, count, noise) == ("1.000", "2", "3%")
+    assert rest[0] == rest[2] == "1.000 / 1.000" != rest[1]
