@@ -42,6 +42,7 @@ class Space(NamedTuple):
         points: what is looked at, (n, 2).
         labels: int (n,), −1 for noise.
         nearest: int (n,), noise given to the nearest cluster.
+        given: μ is not learnt, so that its posterior's width says nothing of the clusters.
     """
 
     folder: ClusterFolder
@@ -52,6 +53,7 @@ class Space(NamedTuple):
     points: np.ndarray
     labels: np.ndarray
     nearest: np.ndarray
+    given: bool = False
 
     @property
     def vectors(self) -> np.ndarray:
@@ -147,7 +149,8 @@ def read_space(run: Run, folder: ClusterFolder) -> Space:
     picture = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
     clustered = folder.coordinates()
     return Space(folder, mu, logvar, config.reduce.metric, picture if clustered is None else clustered, picture,
-                 points.column("cluster").to_numpy(), points.column("nearest_cluster").to_numpy())
+                 points.column("cluster").to_numpy(), points.column("nearest_cluster").to_numpy(),
+                 config.cluster.on == "mu" and bool(run.info()["summary"].get("given_dim")))
 
 
 def cluster_figures(space: Space, k: int, seed: int) -> dict[str, Any]:
@@ -167,10 +170,11 @@ def cluster_figures(space: Space, k: int, seed: int) -> dict[str, Any]:
     }
     if found["n_clusters"] >= 2:
         found["agreement_of_layouts"] = info.get("agreement")
-        asked = figures.sample(n, STABILITY_ITEMS, seed)
-        drawn = posterior_draws(space.mu, space.logvar, asked, k=k, draws=STABILITY_DRAWS, seed=seed,
-                                to_vectors=lambda z: directions(z, space.metric))
-        found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **stability(drawn, space.nearest)}
+        if not space.given:
+            asked = figures.sample(n, STABILITY_ITEMS, seed)
+            drawn = posterior_draws(space.mu, space.logvar, asked, k=k, draws=STABILITY_DRAWS, seed=seed,
+                                    to_vectors=lambda z: directions(z, space.metric))
+            found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **stability(drawn, space.nearest)}
         if found["agreement_of_layouts"] is None and n <= RESEED_BELOW:
             found["agreement_of_layouts"] = reseeded(space)
     return found

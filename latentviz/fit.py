@@ -311,6 +311,7 @@ def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float], abou
             "epochs": len(epochs),
             "latent_dim": vae.latent_dim,
             "content_dim": vae.content_dim,
+            "given_dim": vae.given_dim,
             "contrast": vae.contrast,
             "active_units": active_units(mu),
             "log_likelihood": float(kept["val_log_likelihood"]),

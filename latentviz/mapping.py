@@ -171,7 +171,9 @@ def searched(config: ClusterConfig) -> bool:
 
 
 def draws(run: Run, mu: np.ndarray, laid: np.ndarray | None, config: ClusterConfig) -> Draws | None:
-    """Returns posterior draws of a sample of the items, which the cuts are held against; None where none is chosen.
+    """Returns posterior draws of a sample of the items, which the cuts are held against.
+
+    None where no cut is chosen, or where μ is not learnt.
 
     Args:
         run: for the posterior's widths.
@@ -179,7 +181,7 @@ def draws(run: Run, mu: np.ndarray, laid: np.ndarray | None, config: ClusterConf
         laid: int64, the items that were laid out, which alone are drawn for and drawn among; None: all.
         config: of the clustering.
     """
-    if not searched(config):
+    if not searched(config) or (config.cluster.on == "mu" and run.info()["summary"].get("given_dim")):
         return None
     logvar = run.logvar()[:, : mu.shape[1]]
     if laid is not None:

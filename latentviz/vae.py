@@ -51,6 +51,11 @@ class VAE(pl.LightningModule):
         noise_mix: share of the training items at which z = μ + τσ·ε is drawn with τ < 1, half of them with τ = 0. The
             decoder is then given τ beside z, so that it can also read what μ holds below the posterior's noise; 0 is
             the seed's loss.
+
+    Attributes:
+        given_dim: the first dimensions of μ that are not learnt, 0 unless the data kind sets it. The posterior's width
+            there says how much of them the decoder uses, and not how sure the encoder is, so that clusters are not held
+            against draws of them.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int, *, lr: float = 1e-3,
@@ -60,7 +65,7 @@ class VAE(pl.LightningModule):
         self.encoder, self.decoder = encoder, decoder
         self.latent_dim, self.lr, self.kl_warmup, self.free_bits = latent_dim, lr, kl_warmup, free_bits
         self.contrast, self.temperature, self.noise_mix = contrast, temperature, noise_mix
-        self.content_dim = content_dim or latent_dim
+        self.content_dim, self.given_dim = content_dim or latent_dim, 0
         self.totals: dict[str, Tensor] = {}
         self.latest: dict[str, Tensor] = {}
 

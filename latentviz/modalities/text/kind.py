@@ -95,10 +95,12 @@ class TextKind:
                               costs=Costs(model.c, model.position_weight, model.bag_weight), negatives=model.negatives)
         # The topic is given: no bits need to be free for it to be learnt.
         free_bits = torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)])
-        return VAE(TextEncoder(vectors, t, model.latent_dim, topic), decoder, d, lr=model.lr,
+        vae = VAE(TextEncoder(vectors, t, model.latent_dim, topic), decoder, d, lr=model.lr,
                    kl_warmup=model.kl_warmup, free_bits=free_bits, contrast=model.contrast,
                    temperature=model.temperature, noise_mix=model.noise_mix,
                    content_dim=min(model.content_dim, d) if model.contrast else topic or d)
+        vae.given_dim = topic
+        return vae
 
     @property
     def topic_dim(self) -> int:

@@ -74,3 +74,25 @@ def test_the_posterior_begins_as_wide_as_the_prior_in_the_topic(ids, topic) -> N
     torch.testing.assert_close(posterior.stddev[:, :4], torch.ones(5, 4))
     posterior.mean.sum().backward()
     assert encoder.topic_width.weight.grad is None or not encoder.topic_width.weight.grad.any()
+
+
+def test_clusters_of_a_given_mu_are_not_held_against_posterior_draws(monkeypatch) -> None:
+    from latentviz import mapping
+    from latentviz.config import ClusterConfig
+
+    class Fitted:
+        def __init__(self, given_dim: int) -> None:
+            self.given_dim = given_dim
+
+        def info(self) -> dict:
+            return {"summary": {"given_dim": self.given_dim}}
+
+        def logvar(self) -> np.ndarray:
+            return np.zeros((50, 6), np.float32)
+
+    mu = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    everything = ClusterConfig(cluster={"on": "all"}, reduce={"metric": "euclidean"})
+    config = ClusterConfig(reduce={"metric": "euclidean"})
+    assert mapping.draws(Fitted(4), mu, None, config) is None
+    assert mapping.draws(Fitted(0), mu, None, config) is not None
+    assert mapping.draws(Fitted(4), mu, None, everything) is not None
