@@ -151,6 +151,7 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         mu = np.array(run.mu())
         mu[:, :DIMS] = vectors
         np.save(run.mu_file, mu)
+        run.write_info({key: value for key, value in run.info().items() if key not in {"format_version", "checksums"}})
     prefix, start = "cluster: ", _busy()
     folder = api.cluster_run(run, commands._nested(["reduce.metric=euclidean", *settings]), name="default", force=True)
     whole = _busy() - start

@@ -37,7 +37,7 @@ from latentviz.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "speed.md"
 N, SIDE = 12_800, 28  # 100 steps of 128
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Terminal(io.StringIO):

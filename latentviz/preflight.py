@@ -113,13 +113,14 @@ def cluster_needs(n: int, d: int, laid: int, layouts: int, pixels: int) -> list[
     lower = "reduce.landmarks"
     needs = [
         Need("neighbours", own + blocks + laid * (12 * d + 240), pairs * 2.6e-9 / cores, lower),
-        Need("reducing", own + jobs * (WORKER + laid * A_LAYOUT), layouts * laid * 1.0e-3 / jobs, lower),
-        Need("clustering", own + laid * A_CUT * layouts, layouts * laid * 3.0e-4, lower),
-        Need("drawing", own + laid * A_LAYOUT, laid * 1.2e-3, lower),
+        Need("reducing", own + jobs * (WORKER + laid * A_LAYOUT), layouts * laid * 5.0e-4 / jobs, lower),
+        Need("clustering", own + laid * A_CUT * layouts, layouts * laid * 2.3e-4, lower),
+        Need("drawing", own + laid * A_LAYOUT, laid * 3.0e-4, lower),
     ]
     if laid < n:
-        needs.append(Need("placing the others", own + blocks + n * PLACED + laid * 400, (n - laid) * 1.6e-4, "data"))
-    needs.append(Need("writing the map", own + n * (A_POINT + min(pixels, 64)), n * 1.2e-4, "data"))
+        needs.append(Need("placing the others", own + blocks + n * PLACED + laid * 400, (n - laid) * 7.0e-5, "data"))
+    needs += [Need("measuring the items", own + n * 300, n * pixels * 6.0e-8, "data"),
+              Need("writing the map", own + n * A_POINT, n * 3.2e-5, "data")]
     return needs
 
 
@@ -229,14 +230,14 @@ def pixels(cache: Path) -> int:
     return max((int(array.nbytes // max(1, len(array))) for array in arrays if array.ndim > 1), default=0)
 
 
-# Bytes at the peak of a stage, from benchmarks/results/scale.md, rounded up.
-BASE = 900 * MIB  # Python with torch, UMAP, HDBSCAN and Plotly
-ITEM = 700  # an item in its table: id, label, source as Python text
+# Bytes at the peak of a stage, rounded up from benchmarks/results/scale.md.
+BASE = 650 * MIB  # Python with torch, UMAP, HDBSCAN and Plotly
+ITEM = 150  # an item in its table
 WORKER = 450 * MIB  # a process that lays out
 A_LAYOUT = 4_000  # an item in UMAP: its graph, its edges, its spectrum
 A_CUT = 1_500  # an item in a sweep of the cut: trees, labels
 PLACED = 300  # an item placed: its columns and neighbours
-A_POINT = 1_500  # an item on the map: texts, columns, blocks
-TRAINER = 1_200 * MIB  # Python with torch and Lightning
-A_ROW = 600  # an item in the table while it is trained on
+A_POINT = 1_200  # an item on the map: texts, columns, blocks
+TRAINER = 800 * MIB  # Python with torch and Lightning
+A_ROW = 300  # an item in the table while it is trained on
 A_STEP = 3_000  # bytes for each byte of a batch: activations and their gradients
