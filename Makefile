@@ -33,6 +33,7 @@ test: $(VENV)/installed-dev ## Run every test
 
 soak: $(VENV)/installed-dev ## Kill every command many times, and the like; takes minutes
 	$(BIN)/python -m pytest -m soak
+	LATENTVIZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/hostile/test_properties.py
 
 lint: $(VENV)/installed-dev ## Check the style with ruff
 	$(BIN)/ruff check .

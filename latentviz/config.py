@@ -171,6 +171,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a date that there is not
+        raise ConfigError(f"{path}: not valid YAML ({str(error)[:80]})") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}:" if where else ""
@@ -201,6 +203,8 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
             level[last] = yaml.load(value, _Loader)  # noqa: S506 - a subclass of SafeLoader
         except yaml.YAMLError:
             level[last] = value
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{key}: cannot be read ({str(error)[:80]})") from None
     return nested
 
 

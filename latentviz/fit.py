@@ -294,7 +294,7 @@ def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float], abou
     if not judged:
         raise RunError(f"{run.metrics_file}: missing or damaged; {run.again}")
     kept = min(judged, key=lambda row: float(row["val_loss"])) if config.model.patience else judged[-1]
-    bad = sum(1 for _ in run.bad_items_file.open(encoding="utf-8")) - 1 if run.bad_items_file.exists() else 0
+    bad = len(run.bad_items_file.read_text(encoding="utf-8").splitlines()) - 1 if run.bad_items_file.exists() else 0
     if not np.isfinite(mu).all():
         raise DataError(f"{run.mu_file}: the encoder gives values that are no numbers; train again with a smaller lr")
     return {

@@ -15,6 +15,7 @@ from latentviz.run import ClusterFolder, Run
 
 CLUSTER = "cluster:"
 WIDEST = 60  # characters of a word that is said again
+LONGEST_NUMBER = 18  # digits of a row or a cluster
 LOOKED_THROUGH = 20_000  # ids that a mistyped one is compared with: comparing takes 10 µs each
 
 
@@ -119,8 +120,8 @@ class Lookup:
         digits = str(word).removeprefix("-")
         if not (digits.isascii() and digits.isdigit()):
             return None
-        if not 0 <= int(word) < len(self):
-            raise RunError(f"row {word}: the rows of {self.run.name} go from 0 to {len(self) - 1:,}")
+        if len(digits) > LONGEST_NUMBER or not 0 <= int(word) < len(self):
+            raise RunError(f"row {str(word)[:40]}: the rows of {self.run.name} go from 0 to {len(self) - 1:,}")
         return int(word)
 
     def _new(self, word: str) -> Found:
@@ -175,8 +176,8 @@ class Lookup:
         if not str(word).startswith(CLUSTER):
             return self.item(word)
         number = str(word).removeprefix(CLUSTER)
-        if not number.removeprefix("-").isdecimal():
-            raise RunError(f"{word}: not a cluster; write {CLUSTER} and a number, as in {CLUSTER}3")
+        if not number.removeprefix("-").isdecimal() or len(number) > LONGEST_NUMBER:
+            raise RunError(f"{str(word)[:40]}: not a cluster; write {CLUSTER} and a number, as in {CLUSTER}3")
         rows = self.cluster(int(number))
         mu, logvar = np.asarray(self.mu[rows]), np.asarray(self.logvar[rows])
         mean = mu.mean(axis=0)

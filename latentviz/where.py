@@ -40,7 +40,11 @@ def select(condition: str, table: pa.Table) -> np.ndarray:
         tree = ast.parse(condition.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ConfigError(f"--where {condition!r}: not understood; write comparisons, as in {EXAMPLE!r}") from None
-    return _Condition(condition, table).rows(tree.body)
+    try:
+        return _Condition(condition, table).rows(tree.body)
+    except OverflowError:
+        raise ConfigError(f"--where {condition[:80]!r}: a number is larger than any column's; write a smaller one"
+                          ) from None
 
 
 class _Condition:

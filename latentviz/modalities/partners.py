@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from latentviz.encode import at_a_time
-from latentviz.files import atomic_write
+from latentviz.files import atomic_write, read_npy
 from latentviz.modalities.pairs import Kin, Rows
 from latentviz.neighbours import neighbours
 from latentviz.vae import VAE
@@ -63,7 +63,7 @@ class Partners(Callback):
     def _take(self, trainer: pl.Trainer) -> None:
         """Takes up what the first process has found and written."""
         trainer.strategy.barrier()
-        self.kin.neighbours = np.load(self.file, allow_pickle=False)
+        self.kin.neighbours = np.asarray(read_npy(self.file, "delete it and go on with --resume"))
 
     @torch.no_grad()
     def _encode(self, vae: VAE) -> np.ndarray:

@@ -68,7 +68,7 @@ def scan(root: Path) -> Scan:
                         folders.append(path)
                     elif entry.is_symlink() and not _inside(real_root, entry):
                         found.links += 1
-                    elif entry.is_file():  # after the line above, a link is followed only to a file inside
+                    elif Path(entry).is_file():  # after the line above, a link is followed only to a file inside
                         _sort_in(found, path)
         except OSError as error:
             if not folder:

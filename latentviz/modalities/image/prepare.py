@@ -38,6 +38,8 @@ def load(cache: Path) -> np.ndarray:
     """
     try:
         images: np.ndarray = np.load(cache / IMAGES, mmap_mode="r", allow_pickle=False)
+        if not isinstance(images, np.ndarray):
+            raise ValueError("it holds no array")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(
             f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz fit "

@@ -1,0 +1,66 @@
+"""What pyproject.toml says the package needs is what it imports; an upper bound gives its reason."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "latentviz"
+DISTRIBUTIONS = packages_distributions()
+# Distributions that are needed and not imported by name, each with the reason.
+UNIMPORTED = dict.fromkeys(("onnx", "onnxscript"), "what torch.onnx.export writes with")
+# Imported without being declared: they come with what is, and are its own interface.
+BESIDE = {"lightning_fabric": "pytorch-lightning", "scipy": "scikit-learn", "numba": "umap-learn",
+          "threadpoolctl": "scikit-learn", "joblib": "scikit-learn", "pynndescent": "umap-learn",
+          "huggingface_hub": "datasets"}
+
+
+def declared() -> dict[str, str]:
+    """Returns the line of each requirement by its distribution, extras included, those of development not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"],
+             *(line for extra, lines in project["optional-dependencies"].items() if extra != "dev" for line in lines)]
+    return {re.split(r"[<>=!~\[; ]", line)[0].lower(): line for line in lines}
+
+
+def imported() -> set[str]:
+    """Returns the top-level packages that the code imports, wherever it does."""
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "find_spec":
+                found |= {str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)}
+    return found - set(sys.stdlib_module_names) - {"latentviz"}
+
+
+def distributions(package: str) -> set[str]:
+    return {name.lower().replace("_", "-") for name in DISTRIBUTIONS.get(package, [package])}
+
+
+def test_what_is_imported_is_declared() -> None:
+    known = set(declared())
+    optional = {"tensorboard", "msvcrt"}  # used where they are found
+    missing = {package for package in imported() - optional
+               if not (distributions(package) & known or BESIDE.get(package) in known)}
+    assert missing == set()
+
+
+def test_what_is_declared_is_imported() -> None:
+    used = {name for package in imported() for name in distributions(package)}
+    assert set(declared()) - used - set(UNIMPORTED) == set()
+
+
+def test_an_upper_bound_gives_its_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for line in declared().values():
+        assert ">=" in line, f"{line}: no lower bound"
+        if re.search(r"<|==|~=|!=", line):
+            written = next(row for row in text.splitlines() if line in row)
+            assert re.search(r"#\s*\S+ \S+", written.split(line)[1]), f"{line}: an upper bound without a reason"
