@@ -18,8 +18,9 @@ def spoilt(value: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("array", [
-    spoilt(np.nan), spoilt(np.inf), np.zeros((40, 6), np.float32), np.full((40, 6), 1e300), np.zeros((0, 6), np.float32),
-    np.zeros((40, 0), np.float32), np.array([["a"] * 6] * 40), np.zeros((40, 6), np.complex64),
+    spoilt(np.nan), spoilt(np.inf), np.zeros((40, 6), np.float32), np.full((40, 6), 1e300),
+    np.zeros((0, 6), np.float32), np.zeros((40, 0), np.float32), np.array([["a"] * 6] * 40),
+    np.zeros((40, 6), np.complex64),
 ], ids=["NaN", "infinite", "all alike", "beyond float32", "no rows", "no columns", "texts", "complex"])
 def test_arrays(shell: Callable[..., Outcome], tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "x.npy", array)
