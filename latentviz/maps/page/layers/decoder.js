@@ -126,7 +126,7 @@ function textPane(map) {
     button.setAttribute("aria-pressed", String(decoding));
     if (!decoding || !spot) return;
     const { text: written, far } = map.decoder.textAt(spot.x, spot.y);
-    text.textContent = written;
+    text.textContent = written || "(an empty text)";
     body.classList.toggle("far", far);
     note.textContent = far ? "No data near: invented" : "Between real items";
   });
