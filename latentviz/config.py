@@ -103,6 +103,7 @@ class ReduceSection(Section):
     )
     layouts: int = Field(3, ge=1, le=20, description="layouts from different seeds, among which the cut is chosen")
     min_dist: float = Field(0.3, ge=0, lt=1, description="least distance in the picture; clustering uses 0")
+    backend: Literal["auto", "cpu", "cuml"] = Field("auto", description="of UMAP; auto: cuml where a GPU is")
     repeatable: bool = Field(True, description="same seed, same coordinates; false: UMAP on all cores, faster")
 
 

@@ -23,7 +23,7 @@ from latentviz.log import say, stage, warn
 from latentviz.modalities import optional_part
 from latentviz.neighbours import Neighbours, neighbours
 from latentviz.posterior import Draws, posterior_draws
-from latentviz.reduce import REDUCERS, directions, fuzzy_graph, layouts, reduce
+from latentviz.reduce import REDUCERS, choose_backend, directions, fuzzy_graph, layouts, reduce
 from latentviz.run import ClusterFolder, Run
 from latentviz.vae import VAE
 
@@ -162,7 +162,7 @@ def place(vectors: np.ndarray, graph: Neighbours, config: ClusterConfig) -> list
     reduction, seed = config.reduce, config.seed_everything
     count = reduction.layouts if reduction.method == "umap" and searched(config) else 1
     return layouts(reduction.method, vectors, graph, reduction.n_components, range(seed, seed + count),
-                   repeatable=reduction.repeatable)
+                   repeatable=reduction.repeatable, backend=choose_backend(reduction.backend))
 
 
 def searched(config: ClusterConfig) -> bool:
@@ -211,7 +211,8 @@ def picture(vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, con
     if flat and (reduction.method != "umap" or reduction.min_dist == 0):
         return coordinates
     return reduce(reduction.method, vectors, graph, 2, min_dist=reduction.min_dist, seed=config.seed_everything,
-                  repeatable=reduction.repeatable, start=coordinates if flat else None)
+                  repeatable=reduction.repeatable, start=coordinates if flat else None,
+                  backend=choose_backend(reduction.backend))
 
 
 def points_table(items: Items, points: np.ndarray, found: Clustering, nearest: np.ndarray,

@@ -1,12 +1,13 @@
 """From μ (n, d) to coordinates (n, k): one nearest-neighbour graph, then UMAP or PCA as often as needed."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from latentviz.errors import choose
+from latentviz.errors import ConfigError, choose
 from latentviz.neighbours import Neighbours
 
 # Items; below, starting another process costs more than it saves.
@@ -70,7 +71,7 @@ def directions(mu: np.ndarray, metric: str) -> np.ndarray:
 
 
 def umap_reduce(vectors: np.ndarray, graph: Neighbours, n_components: int, *, min_dist: float = 0.0, seed: int = 0,
-                repeatable: bool = True, start: np.ndarray | None = None) -> np.ndarray:
+                repeatable: bool = True, start: np.ndarray | None = None, backend: str = "cpu") -> np.ndarray:
     """Returns UMAP coordinates, float32 (n, k) (McInnes, Healy & Melville 2018).
 
     Args:
@@ -81,12 +82,20 @@ def umap_reduce(vectors: np.ndarray, graph: Neighbours, n_components: int, *, mi
         seed: of the layout's random draws.
         repeatable: the same seed gives the same coordinates, on one core; else all cores.
         start: float32 (n, k), coordinates to begin from; None: the graph's spectrum.
+        backend: "cpu" for umap-learn, or "cuml".
     """
     import warnings
 
-    umap = import_umap()
     n, k = graph.indices.shape
     init: Any = "spectral" if n > n_components + 2 else "random"
+    if backend == "cuml":
+        from cuml.manifold import UMAP
+
+        reducer = UMAP(n_neighbors=k, n_components=n_components, min_dist=min_dist, output_type="numpy",
+                       random_state=seed if repeatable else None, init=init if start is None else start,
+                       precomputed_knn=(graph.indices, graph.distances))
+        return np.asarray(reducer.fit_transform(vectors), np.float32)
+    umap = import_umap()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reducer = umap.UMAP(n_neighbors=k, n_components=n_components, min_dist=min_dist,
@@ -120,6 +129,24 @@ def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: Any) -
     return coordinates
 
 
+def choose_backend(asked: str) -> str:
+    """Returns "cuml" or "cpu"; for "auto", the GPU's where there are both the package and a GPU.
+
+    Raises:
+        ConfigError: cuml was asked for, and it or a GPU is missing.
+    """
+    if asked == "cpu":
+        return "cpu"
+    missing = None if importlib.util.find_spec("cuml") else "the package cuml, see docs.rapids.ai/install"
+    if missing is None:
+        import torch
+
+        missing = None if torch.cuda.is_available() else "a GPU that torch can use"
+    if missing and asked == "cuml":
+        raise ConfigError(f"reduce.backend: cuml needs {missing}; leave it at auto, or set cpu")
+    return "cpu" if missing else "cuml"
+
+
 REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {"umap": umap_reduce, "pca": pca_reduce}
 
 
@@ -131,7 +158,8 @@ def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: in
 def layouts(method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int],
             **settings: Any) -> list[np.ndarray]:
     """Returns coordinates, float32 (n, k), for each seed; of many items several at a time, one core each."""
-    parallel = len(seeds) > 1 and len(vectors) > PARALLEL_ABOVE and settings.get("repeatable", True)
+    parallel = (len(seeds) > 1 and len(vectors) > PARALLEL_ABOVE and settings.get("repeatable", True)
+                and settings.get("backend") != "cuml")
     if not parallel:
         return [reduce(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds]
     from joblib import Parallel, delayed

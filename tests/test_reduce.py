@@ -1,11 +1,16 @@
 """Coordinates: structure kept, seeds obeyed, small and degenerate data survived."""
 
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, ClassVar
+
 import numpy as np
 import pytest
 
 from latentviz.errors import ConfigError
 from latentviz.neighbours import neighbours
-from latentviz.reduce import directions, pca_reduce, reduce, umap_reduce
+from latentviz.reduce import choose_backend, directions, layouts, pca_reduce, reduce, umap_reduce
 
 
 def blobs(n: int = 120, d: int = 6, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -94,3 +99,45 @@ def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
     vectors, _ = blobs(20)
     with pytest.raises(ConfigError, match=r"reduce\.method: unknown value 'umpa'.* Did you mean 'umap'\?"):
         reduce("umpa", vectors, neighbours(vectors, 5), 2)
+
+
+class FakeUMAP:
+    """cuml's UMAP as far as it is called; there is no GPU to test on."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def __init__(self, **settings: Any) -> None:
+        self.asked.append(settings)
+
+    def fit_transform(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors[:, :2].astype(np.float64)
+
+
+def test_cuml_is_given_the_same_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, manifold = ModuleType("cuml"), ModuleType("cuml.manifold")
+    manifold.UMAP = FakeUMAP
+    package.__spec__ = ModuleSpec("cuml", None)
+    monkeypatch.setitem(sys.modules, "cuml", package)
+    monkeypatch.setitem(sys.modules, "cuml.manifold", manifold)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert choose_backend("auto") == choose_backend("cuml") == "cuml"
+    assert choose_backend("cpu") == "cpu"
+    vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    graph = neighbours(vectors, 5)
+    found = layouts("umap", vectors, graph, 2, [3, 4], backend="cuml", min_dist=0.1)
+    assert [coordinates.dtype for coordinates in found] == [np.float32, np.float32]
+    assert [settings["random_state"] for settings in FakeUMAP.asked] == [3, 4]
+    indices, distances = FakeUMAP.asked[0]["precomputed_knn"]
+    assert indices is graph.indices
+    assert distances is graph.distances
+    assert FakeUMAP.asked[0]["n_neighbors"] == 5
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert choose_backend("auto") == "cpu"
+    with pytest.raises(ConfigError, match=r"reduce\.backend: cuml needs a GPU"):
+        choose_backend("cuml")
+
+
+def test_without_cuml_the_processor_does_it() -> None:
+    assert choose_backend("auto") == "cpu"
+    with pytest.raises(ConfigError, match=r"reduce\.backend: cuml needs the package cuml"):
+        choose_backend("cuml")
