@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -11,8 +12,19 @@ from contextlib import contextmanager
 # How launchers number the processes of one training; Lightning looks at the same names.
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _beside: list[Callable[[str], None]] = []
 _silent: list[bool] = []
+
+
+def one_line(text: str, widest: int = 200) -> str:
+    r"""Returns a text in one line of so many characters at most, and without what a terminal obeys.
+
+    >>> one_line("a\n b"), one_line("abcdef", 4), one_line("\x1b[2J") == "\ufffd[2J"
+    ('a b', 'abc…', True)
+    """
+    line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    return line if len(line) <= widest else f"{line[: widest - 1]}…"
 
 
 def say(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentviz.errors import DataError, RunError, did_you_mean
-from latentviz.log import say
+from latentviz.log import one_line, say
 from latentviz.modalities import part
 from latentviz.run import ClusterFolder, Run
 
@@ -139,7 +139,7 @@ class Lookup:
                            f"{self._nearest(word)}")
         given, stored, notes = read
         for note in notes:
-            say(f"{clipped(word)}: {note}")
+            say(f"{one_line(word, WIDEST)}: {note}")
         from latentviz.encode import posteriors
 
         vae, data = self.model
@@ -191,16 +191,6 @@ def is_folder(word: str) -> bool:
         return Path(word).is_dir()
     except (OSError, ValueError):
         return False
-
-
-def clipped(word: str) -> str:
-    r"""Returns a word in one line that is not too long.
-
-    >>> clipped("a\n text " + "x" * 100)[:10], len(clipped("a\n text " + "x" * 100))
-    ('a text xxx', 60)
-    """
-    line = " ".join(word.split())
-    return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
 
 
 def columns(run: Run, clustering: str = "default") -> Any:

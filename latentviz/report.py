@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from latentviz.log import one_line
 from latentviz.run import ClusterFolder, Run
 
 LISTED = 12  # clusters of which the table tells the keywords
@@ -125,5 +126,4 @@ def recommendation_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
-    text = f"{value:.3f}" if name == "score" else " ".join(str(value).split())
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+    return f"{value:.3f}" if name == "score" else one_line(str(value), WIDEST)

@@ -84,9 +84,19 @@ def item_table(ids: Sequence[str], labels: Sequence[str | None], sources: Sequen
     return Items(pa.table(table))
 
 
+def _whole(value: Any) -> Any:
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
+
+
 def as_column(values: list[Any]) -> pa.Array:
-    """Returns a column of one type; mixed types become text."""
+    r"""Returns a column of one type; mixed types become text, and halves of characters Unicode's sign for what is lost.
+
+    >>> as_column(["a\ud83d"]).to_pylist() == ["a\ufffd"], as_column([1, "b"]).to_pylist()
+    (True, ['1', 'b'])
+    """
     try:
         return pa.array(values)
+    except UnicodeEncodeError:  # JSON can spell them
+        return as_column([_whole(value) for value in values])
     except (pa.ArrowException, OverflowError):
         return pa.array([None if value is None else printable(str(value)) for value in values], pa.string())

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.log import one_line
 from latentviz.modalities.names import MissingColumnError
 from latentviz.modalities.prepared import Prepared
 from latentviz.modalities.text.config import TextData, TextFitConfig
 from latentviz.modalities.text.encoding import examine, text_of
 from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read
-from latentviz.modalities.text.show import one_line
 from latentviz.modalities.text.source import Source
 from latentviz.modalities.text.tokens import UNKNOWN, Tokenizer
 

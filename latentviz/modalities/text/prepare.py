@@ -22,6 +22,7 @@ from latentviz.modalities.text.vocabulary import BLOCK, learn
 
 TOKENS = "tokens.npy"
 TEXTS = "texts.parquet"
+_MANY = 0.01  # share of repeated texts that is told
 
 
 def load(cache: Path) -> np.ndarray:
@@ -69,7 +70,7 @@ def prepare(data: TextData, cache: Path, seed: int, *, source: Source | None = N
     source = source or read(data)
     notes = list(source.notes)
     if tokenizer is None:
-        _check(source, data)
+        notes += _check(source, data)
     out = held_out(len(source), data, seed, _groups(source, data))
     own = {f"data_{name}" if name == "text" else name: values for name, values in source.columns.items()}
     items = item_table(source.ids, source.labels, source.origins, out, {"text": source.texts, **own})
@@ -90,8 +91,12 @@ def prepare(data: TextData, cache: Path, seed: int, *, source: Source | None = N
     return Prepared(items, data, list(source.bad), digest.hexdigest()[:32], [*notes, *counted])
 
 
-def _check(source: Source, data: TextData) -> None:
-    """Raises a DataError if nothing can be learnt from the texts."""
+def _check(source: Source, data: TextData) -> list[str]:
+    """Returns a note if many texts stand more than once.
+
+    Raises:
+        DataError: nothing can be learnt from the texts.
+    """
     name, n, bad = printable(data.path), len(source), source.bad
     if len(bad) > data.max_bad * (n + len(bad)):
         some = "; ".join(f"{item.source}: {item.reason}" for item in bad[:3])
@@ -102,9 +107,12 @@ def _check(source: Source, data: TextData) -> None:
     if n < FEWEST:
         raise DataError(f"{name}: holds {n} text{'s' * (n != 1)}; a VAE learns what many texts have in common, so at "
                         f"least {FEWEST} are needed; add more")
-    if len(pc.unique(source.texts)) == 1:
+    distinct = len(pc.unique(source.texts))
+    if distinct == 1:
         raise DataError(f"{name}: all {n:,} texts are identical; a VAE learns from differences; check that this is the "
                         "right data")
+    again = n - distinct
+    return [f"repeated: {again:,} of {n:,} texts stand there before"] if again > _MANY * n else []
 
 
 def _groups(source: Source, data: TextData) -> np.ndarray | None:
@@ -121,8 +129,10 @@ def _groups(source: Source, data: TextData) -> np.ndarray | None:
             raise DataError(f"data.group_column: no column {name!r}; there are {', '.join(source.columns) or 'none'}."
                             f"{did_you_mean(name, source.columns)}")
     keys = pa.table({name: pa.array(source.columns[name]).cast(pa.string()) for name in names}).to_pylist()
-    numbers: dict[tuple[str | None, ...], int] = {}
-    groups = np.array([numbers.setdefault(tuple(key.values()), len(numbers)) for key in keys], np.int64)
+    numbers: dict[Any, int] = {}
+    # Without a group, a text is one on its own.
+    own = [tuple(key.values()) if any(key.values()) else row for row, key in enumerate(keys)]
+    groups = np.array([numbers.setdefault(key, len(numbers)) for key in own], np.int64)
     if len(numbers) == 1:
         raise DataError(f"data.group_column: all {len(groups):,} texts are of one group, so that none could be held "
                         "out; name another column, or none")

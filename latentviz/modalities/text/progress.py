@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentviz.log import say
-from latentviz.modalities.text.show import one_line
+from latentviz.log import one_line, say
 from latentviz.vae import VAE
 
 REBUILT = 10  # held-out texts that are shown beside what the decoder makes of their μ

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.items import Items
+from latentviz.log import one_line
 
-WIDEST = 200  # characters of a text in a line of the terminal
 SHEET, CAPTION = 2_000, 80  # of a text and of a caption in the sheet
 
 
@@ -21,16 +21,6 @@ def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[s
 def lines(outputs: Sequence[str]) -> list[str]:
     """Returns what a terminal shows of items or decoded outputs, a line each."""
     return [one_line(text) for text in outputs]
-
-
-def one_line(text: str, widest: int = WIDEST) -> str:
-    r"""Returns a text in one line, its spaces and line ends as single spaces, long ones cut.
-
-    >>> one_line("a\n b"), one_line("abcdef", 4)
-    ('a b', 'abc…')
-    """
-    line = " ".join(text.split())
-    return line if len(line) <= widest else f"{line[: widest - 1]}…"
 
 
 def draw(folder: Path, outputs: Sequence[str], groups: Sequence[tuple[str, Sequence[str]]]

@@ -71,8 +71,11 @@ class Tokenizer:
             pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Metaspace(prepend_scheme="first"),
             pre_tokenizers.Punctuation("isolated")])
         backend.decoder = decoders.Metaspace(prepend_scheme="first")
+        # Given beforehand, since the trainer leaves out rare characters as the order in memory has it.
+        alphabet = sorted({"▁" if character.isspace() and character != "\n" else character for character in known})
         trainer = BpeTrainer(vocab_size=vocab_size, min_frequency=max(2, min_count), special_tokens=list(_SPECIAL),
-                             limit_alphabet=len(known) + 1, max_token_length=_LONGEST, show_progress=False)
+                             initial_alphabet=alphabet, limit_alphabet=len(alphabet), max_token_length=_LONGEST,
+                             show_progress=False)
         backend.train_from_iterator(([text[:_LEARNT_FROM] for text in block] for block in texts), trainer)
         # As added tokens they would be found in texts that spell them; the vocabulary alone is enough.
         content = json.loads(backend.to_str())

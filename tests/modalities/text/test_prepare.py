@@ -89,6 +89,11 @@ class TestGroups:
         assert not out[:60].any()
         assert out.sum() == 20
 
+    def test_without_a_group_a_text_is_one_on_its_own(self, tmp_path: Path) -> None:
+        out = self.split(tmp_path, {"g": [None] * 60 + ["", "", *"a" * 38]}, "g")
+        assert out.sum() == 10
+        assert not out[62:].any()
+
     def test_what_cannot_be(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"group_column: no column 'pome'; there are poem. Did you mean 'poem'"):
             self.split(tmp_path, {"poem": ["a"] * 100}, "pome")
@@ -110,6 +115,10 @@ def test_the_vocabulary_is_learnt_from_the_training_split(tmp_path: Path) -> Non
 def test_what_is_lost_is_counted(tmp_path: Path) -> None:
     found = prepared(tmp_path, source(), max_length=5, tokens="bpe")
     assert "cut: 100 of 100 texts (100.0%) have more than 4 tokens and lose their end" in found.notes[-1]
+
+
+def test_repeated_texts_are_told(tmp_path: Path) -> None:
+    assert "repeated: 9 of 100 texts stand there before" in prepared(tmp_path, source(TEXTS[:91] + TEXTS[:9])).notes
 
 
 def test_damage(tmp_path: Path) -> None:

@@ -171,6 +171,10 @@ class TestTables:
         assert source.notes == ["columns without plain values left out: k",
                                 "texts: column text; labels: none found; 1 rows without a text passed over"]
 
+    def test_halves_of_characters_which_json_can_spell(self, tmp_path: Path) -> None:
+        source = read_path(write(tmp_path / "x.jsonl", '{"text": "a \\ud83d"}\n{"text": "\\ud83d\\udc08"}\n'))
+        assert source.texts.to_pylist() == ["a \N{REPLACEMENT CHARACTER}", "🐈"]
+
     @pytest.mark.parametrize(("content", "match"), [
         ('[{"text": "a"},', "no JSON"), ("[1, 2]", "no list of texts"), ("3", "no list of texts"),
         ("[" * 100_000, "nested too deeply")])

@@ -76,6 +76,12 @@ class TestBoth:
         assert trained(method).vocabulary == trained(method).vocabulary
 
 
+def test_rare_characters_are_left_out_in_an_order_of_their_own() -> None:
+    texts = ["".join(chr(0x4E00 + i) for i in range(200)) + " ab" * 9]
+    vocabulary = trained("bpe", texts, vocab_size=40, min_count=1).vocabulary
+    assert vocabulary[3:] == ["a", "b", "▁", *(chr(0x4E00 + i) for i in range(34))]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
 def test_any_characters_come_back(texts: list[str]) -> None:
