@@ -23,7 +23,7 @@ map: $(VENV)/installed ## Fit scikit-learn's bundled digits and draw their map
 	$(BIN)/latentviz cluster digits
 
 tang: $(VENV)/installed ## Fetch 155,000 couplets of Tang poems (needs npm), fit them and draw their map
-	npm install --silent --no-save --no-package-lock --no-audit --no-fund chinese-poetry
+	npm install --prefix . --silent --no-save --no-package-lock --no-audit --no-fund chinese-poetry
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tang]'
 	$(BIN)/latentviz fit tang --force
 	$(BIN)/latentviz cluster tang

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +296,10 @@ class TestDetect:
         assert detect("python:docstrings") == "text"
         with pytest.raises(DataError, match="python:docstrings is what there is"):
             read_path("python:nothing")
+
+    def test_what_is_imported_is_light(self) -> None:
+        code = ("import sys, latentviz.modalities.text.config\n"
+                "print({'numpy', 'pyarrow', 'tokenizers'} & set(sys.modules))\n"
+                "import latentviz.modalities.text.new, latentviz.modalities.text.show\n"
+                "print({'torch', 'datasets', 'pandas'} & set(sys.modules))")
+        assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\nset()\n"
