@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import write_digits
+from tests.conftest import SMALL, fit_small, write_digits
 
 if sys.platform != "linux":
     collect_ignore_glob = ["test_*.py"]
@@ -28,6 +28,17 @@ def work(tmp_path: Path) -> Path:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns an .npy file with 120 digits."""
     return write_digits(tmp_path_factory.mktemp("digits"), 120)
+
+
+@pytest.fixture(scope="session")
+def treed(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
+    """Returns a run with a clustering that has a tree."""
+    from latentviz import commands
+
+    folder = fit_small(digits, tmp_path_factory.mktemp("done"), settings=[*SMALL, "trainer.max_epochs=4"])
+    assert commands.cluster(str(folder), ["reduce.method=pca", "cluster.min_cluster_size=10"],
+                            outputs=str(folder.parent)) == 0
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -11,24 +11,13 @@ import pytest
 from latentviz.files import write_json
 from latentviz.run import Run
 from latentviz.seals import FORMAT_VERSION
-from tests.conftest import SMALL, Outcome, fit_small, write_digits
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
-    """Returns a run with a clustering that has a tree."""
-    from latentviz import commands
-
-    folder = fit_small(digits, tmp_path_factory.mktemp("done"), settings=[*SMALL, "trainer.max_epochs=4"])
-    assert commands.cluster(str(folder), ["reduce.method=pca", "cluster.min_cluster_size=10"],
-                            outputs=str(folder.parent)) == 0
-    return folder
+from tests.conftest import Outcome, fit_small, write_digits
 
 
 @pytest.fixture
-def copied(done: Path, tmp_path: Path) -> Path:
+def copied(treed: Path, tmp_path: Path) -> Path:
     """Returns a copy of it to damage."""
-    return Path(shutil.copytree(done, tmp_path / "outputs" / "small"))
+    return Path(shutil.copytree(treed, tmp_path / "outputs" / "small"))
 
 
 def cut_off(content: bytes) -> bytes:
@@ -147,8 +136,8 @@ class TestFormats:
 
 
 class TestMoved:
-    @pytest.mark.parametrize("how", [shutil.move, shutil.copytree])
-    def test_a_run_works_elsewhere(self, shell, done, tmp_path, how) -> None:
+    @pytest.mark.parametrize("how", [shutil.move, pytest.param(shutil.copytree, marks=pytest.mark.soak)])
+    def test_a_run_works_elsewhere(self, shell, tmp_path, how) -> None:
         """Its data and the folder that it was made in are gone."""
         data = write_digits(tmp_path / "data", 60)
         made = fit_small(data, tmp_path / "made")

@@ -123,7 +123,7 @@ def moments(steps: int, count: int) -> Sequence[int]:
 
 
 @pytest.mark.parametrize(("command", "share"), [
-    ("fit", 0.08), ("fit", 0.2), ("fit", 0.6), ("fit", 0.97), ("fit --force", 0.1), ("cluster", 0.5),
+    ("fit", 0.08), ("fit", 0.6), ("fit", 0.97), ("fit --force", 0.1), ("cluster", 0.5),
     ("cluster --force", 0.85), ("generate --force", 0.99), ("encode", 0.7),
 ])
 def test_a_killed_command_is_run_again(states, digits, work, command, share) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from latentviz.run import Run
-from tests.conftest import SMALL, Outcome, fit_small, reseal
+from tests.conftest import Outcome, reseal
 
 
 class Planted:
@@ -49,17 +49,6 @@ def old_checkpoint(planted: Planted) -> bytes:
     return out.getvalue()
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
-    """Returns a run with a clustering that has a tree."""
-    from latentviz import commands
-
-    folder = fit_small(digits, tmp_path_factory.mktemp("done"), settings=[*SMALL, "trainer.max_epochs=2"])
-    assert commands.cluster(str(folder), ["reduce.method=pca", "cluster.min_cluster_size=10"],
-                            outputs=str(folder.parent)) == 0
-    return folder
-
-
 ARTEFACTS: dict[str, tuple[str, ...]] = {
     "mu.npy": ("recommend", "small", "3"),
     "logvar.npy": ("generate", "small", "--like", "3"),
@@ -91,15 +80,15 @@ def test_the_planted_pickles_would_have_worked(tmp_path, plant) -> None:
 
 @pytest.mark.parametrize("plant", [object_array, bare, checkpoint, old_checkpoint])
 @pytest.mark.parametrize("name", ARTEFACTS)
-def test_a_pickle_in_an_artefact_is_refused(shell: Callable[..., Outcome], done, digits, tmp_path, name, plant) -> None:
-    run = Path(shutil.copytree(done, tmp_path / "outputs" / "small"))
+def test_a_pickle_in_an_artefact_is_refused(shell, treed, digits, tmp_path, name, plant) -> None:
+    run = Path(shutil.copytree(treed, tmp_path / "outputs" / "small"))
     (run / name).write_bytes(plant(Planted(tmp_path / "planted")))
     if name.startswith("clusters/") and not name.endswith((".json", ".yaml")):
         folder = Run(run).clustering()
         info = {key: value for key, value in folder.info().items() if key not in {"checksums", "config"}}
         import pyarrow.parquet as pq
 
-        config, points = folder.config(), pq.read_table(done / "clusters/default/points.parquet")
+        config, points = folder.config(), pq.read_table(treed / "clusters/default/points.parquet")
         folder.write(config, points, info)  # with the checksums of what was planted
         (run / name).write_bytes(plant(Planted(tmp_path / "planted")))
     elif name != "run.json" and not name.startswith("clusters/"):
@@ -111,20 +100,20 @@ def test_a_pickle_in_an_artefact_is_refused(shell: Callable[..., Outcome], done,
 
 
 @pytest.mark.parametrize("name", ["checkpoints/last.ckpt", "cache/neighbours.npy", "cache/images.npy"])
-def test_a_pickle_is_refused_when_a_training_goes_on(shell, done, tmp_path, name) -> None:
-    run = Path(shutil.copytree(done, tmp_path / "outputs" / "small"))
+def test_a_pickle_is_refused_when_a_training_goes_on(shell, treed, tmp_path, name) -> None:
+    run = Path(shutil.copytree(treed, tmp_path / "outputs" / "small"))
     for finished in ("run.json", "mu.npy", "logvar.npy"):
         (run / finished).unlink()
     plant = checkpoint if name.endswith(".ckpt") else object_array
     (run / name).write_bytes(plant(Planted(tmp_path / "planted")))
     complaint = shell("fit", run / "config.yaml", "--run", "small", "--outputs", run.parent, "--resume",
-                      "trainer.max_epochs=3").complaint
+                      "trainer.max_epochs=5").complaint
     assert Path(name).name in complaint
     assert not (tmp_path / "planted").exists()
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz"])
-def test_a_pickle_in_the_data_is_refused(shell, tmp_path, name) -> None:
+def test_a_pickle_in_the_data_is_refused(shell: Callable[..., Outcome], tmp_path, name) -> None:
     content = object_array(Planted(tmp_path / "planted"))
     if name == "x.npz":
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
