@@ -83,7 +83,7 @@ class TextModel(ModelSection):
     negatives: int = Field(
         512, ge=0, description="tokens that stand for the vocabulary in a training step; 0: all of them"
     )
-    all_tokens: float = Field(0.1, ge=0, le=1, description="last share of the training without such a sample")
+    all_tokens: float = Field(0.05, ge=0, le=1, description="last share of the training without such a sample")
     contrast: float = Field(0.0, ge=0, description="weight of InfoNCE between the two halves of a text; 0: none")
     content_dim: int = Field(32, ge=1, description="first latent dimensions: contrasted and clustered; others: style")
     temperature: float = Field(0.2, gt=0, description="of the contrast")

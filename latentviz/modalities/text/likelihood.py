@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentviz.modalities.text.softmax import Negatives, token_nats
+from latentviz.modalities.text.softmax import Negatives, bag_nats, token_nats
 from latentviz.modalities.text.tokens import PAD
 
 if TYPE_CHECKING:
@@ -90,11 +90,9 @@ class TextLikelihood:
         decoder = self.decoder
         assert decoder.by_bag is not None
         assert decoder.bag_bias is not None
-        there = x != PAD
         bias = decoder.bag_bias + decoder.impossible
-        row = there.nonzero()[:, 0]
-        nats = token_nats(decoder.by_bag(self.start)[row], x[there], decoder.tokens.weight, bias, negatives)
-        return nats.new_zeros(x.shape).masked_scatter(there, nats).sum(-1)
+        nats = bag_nats(decoder.by_bag(self.start), x, decoder.tokens.weight, bias, negatives)
+        return nats.masked_fill(x == PAD, 0).sum(-1)
 
     def logits(self, features: Tensor) -> Tensor:
         """Returns the logits over the vocabulary for features (…, e), float32 (…, v)."""

@@ -35,6 +35,16 @@ class GatedConv(nn.Module):
         return h + F.glu(self.windows(windows), dim=-1)
 
 
+class Dropout(nn.Dropout):
+    """Hides the same numbers at all places of a text (Gal & Ghahramani 2016): 1/t of the random numbers to draw."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Returns h (b, t, e) with some of e hidden."""
+        if not (self.training and self.p):
+            return h
+        return h * super().forward(h.new_ones(len(h), 1, h.shape[-1]))
+
+
 class TextEncoder(nn.Module):
     """Token ids (b, t) → q(z|x): gated convolutions, read place by place, beside the mean of the tokens' vectors.
 
@@ -93,7 +103,7 @@ class TextDecoder(nn.Module):
         memory: units of the recurrent net; 0: every position on its own.
         lag: a second token that it sees, so many back; 0: the last one alone.
         word_dropout: share of the seen tokens that are hidden in training (Bowman et al. 2016).
-        dropout: share of the numbers that are, inside the recurrent part.
+        dropout: share of the numbers that are, inside the recurrent part, the same ones at all places of a text.
         costs: what training asks for.
         negatives: tokens that stand for the vocabulary in a training step; 0: all of it.
     """
@@ -108,7 +118,7 @@ class TextDecoder(nn.Module):
         size, width = tokens.weight.shape
         hidden, joined = 4 * width, 2 * width
         self.tokens, self.t, self.places, self.lag = tokens, t, min(t, PLACES), lag
-        self.word_dropout, self.dropout, self.costs = word_dropout, nn.Dropout(dropout), costs
+        self.word_dropout, self.dropout, self.costs = word_dropout, Dropout(dropout), costs
         self.negatives = negatives if negatives < size else 0
         self.start = nn.Sequential(nn.Linear(latent_dim + 1, hidden), nn.GELU())
         self.spread = nn.Linear(hidden, self.places * width)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 CHUNK = 1 << 17  # logits at a time on a CPU: half a megabyte stays in its cache, and the whole is never written out
 CHUNK_ELSEWHERE = 1 << 26
+LEAST_LEFT = 1e-3  # share of a sum that is taken to be left without one of its terms, at least: rounding
 
 
 class LogNormaliser(torch.autograd.Function):
@@ -108,6 +109,28 @@ def token_nats(f: Tensor, y: Tensor, weight: Tensor, bias: Tensor, negatives: Ne
         return log_normaliser(f, weight, bias) - right
     others = log_normaliser(f, weight[negatives.ids], bias[negatives.ids] - negatives.correction, negatives.place[y])
     return torch.logaddexp(others, right) - right
+
+
+def bag_nats(f: Tensor, y: Tensor, weight: Tensor, bias: Tensor, negatives: Negatives | None = None) -> Tensor:
+    """Returns −log softmax(f·Wᵀ + b)[y] in nats, float32 (b, t), for several tokens y of each row f.
+
+    The same as `token_nats` of each, for the price of one sum over the vocabulary a row.
+
+    Args:
+        f: features, (b, e).
+        y: int64 (b, t).
+        weight: (v, e), the vectors of all tokens.
+        bias: (v,).
+        negatives: the sample; None: the whole vocabulary.
+    """
+    right = torch.einsum("be,bte->bt", f.float(), F.embedding(y, weight).float()) + bias[y].float()
+    if negatives is None:
+        return log_normaliser(f, weight, bias)[:, None] - right
+    total = log_normaliser(f, weight[negatives.ids], bias[negatives.ids] - negatives.correction)[:, None]
+    # The right token counts as itself, and no longer as one of the sample, where it stands for 1/π tokens.
+    place = negatives.place[y]
+    instead = 1 - (place >= 0) * (-negatives.correction[place.clamp_min(0)]).exp()
+    return total + torch.log1p((instead * (right - total).exp()).clamp_min(LEAST_LEFT - 1)) - right
 
 
 def chances(counts: Tensor, size: int, power: float = 0.75) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentviz.elbo import distortion_and_log_likelihood, kl_per_dimension
 from latentviz.modalities.text.likelihood import Costs
-from latentviz.modalities.text.nets import PLACES, TextDecoder, TextEncoder
+from latentviz.modalities.text.nets import PLACES, Dropout, TextDecoder, TextEncoder
 from latentviz.modalities.text.tokens import END, PAD
 from latentviz.vae import VAE, Batch
 
@@ -135,3 +135,15 @@ def test_every_weight_learns_at_any_length(t: int, memory: int) -> None:
         assert weight.grad is not None, f"{name} has no gradient"
         assert torch.isfinite(weight.grad).all(), name
         assert weight.grad.abs().sum() > 0 or name == "encoder.position", f"{name} is not reached"
+
+
+def test_the_same_numbers_are_hidden_at_all_places_of_a_text() -> None:
+    torch.manual_seed(0)
+    dropout, h = Dropout(0.5), torch.randn(4, 6, 50)
+    hidden = dropout(h) == 0
+    assert torch.equal(hidden, hidden[:, :1].expand(4, 6, 50))
+    assert 0.3 < hidden.float().mean() < 0.7
+    assert not torch.equal(hidden[0], hidden[1])
+    kept = dropout(h)
+    torch.testing.assert_close(kept[kept != 0], 2 * h[kept != 0])
+    assert torch.equal(dropout.eval()(h), h)

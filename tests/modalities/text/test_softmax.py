@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentviz.modalities.text import softmax
-from latentviz.modalities.text.softmax import Negatives, chances, log_normaliser, systematic, token_nats
+from latentviz.modalities.text.softmax import Negatives, bag_nats, chances, log_normaliser, systematic, token_nats
 
 M, E, V = 37, 8, 50
 
@@ -75,3 +75,26 @@ def test_a_sample_of_everything_is_exact() -> None:
     f, weight, bias, y = parts()
     whole = Negatives(torch.ones(V), V)
     torch.testing.assert_close(token_nats(f, y, weight, bias, whole), token_nats(f, y, weight, bias))
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_several_tokens_of_a_row_cost_what_each_costs_alone(sampled: bool) -> None:
+    torch.manual_seed(0)
+    f, weight, bias, _ = parts()
+    y = torch.randint(V, (M, 6))
+    negatives = Negatives(chances(torch.arange(1.0, V + 1), 25), 25) if sampled else None
+    own = bag_nats(f, y, weight, bias, negatives)
+    rows = torch.arange(M).repeat_interleave(6)
+    alone = token_nats(f[rows], y.flatten(), weight, bias, negatives).view(M, 6)
+    torch.testing.assert_close(own, alone, rtol=1e-4, atol=1e-4)
+    share = torch.rand(M, 6)
+    found = torch.autograd.grad((own * share).sum(), (f, weight, bias))
+    expected = torch.autograd.grad((alone * share).sum(), (f, weight, bias))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_a_token_that_is_all_there_is_costs_nothing_and_no_nan() -> None:
+    f, weight = torch.ones(1, 1), torch.cat([torch.full((1, 1), 80.0), torch.zeros(V - 1, 1)])
+    nats = bag_nats(f, torch.zeros(1, 1, dtype=torch.int64), weight, torch.zeros(V), Negatives(torch.ones(V), V))
+    assert nats.item() == pytest.approx(0.0, abs=1e-5)
