@@ -24,7 +24,7 @@ from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.text.training import Beginning, LastStretch, Watch
 from latentviz.vae import VAE
 
-SEEN = 950_000  # texts that are drawn in a training
+SEEN = 11_400_000  # tokens that are drawn in a training, padding included: about ten minutes of a core
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
 TOPIC_DIM = 128  # of texts of words; the learnt μ of characters' texts tells as much
 C = 0.67  # of C·distortion + KL
@@ -60,7 +60,7 @@ class TextKind:
         """Returns the config with every "auto" replaced by what follows from the data."""
         tokens, model, trainer = load(cache), config.model, dict(config.trainer)
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            epochs = round(SEEN / len(prepared.items.train))
+            epochs = round(SEEN / (len(prepared.items.train) * tokens.shape[1]))
             trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
         trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
         found: dict[str, Any] = {}
