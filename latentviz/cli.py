@@ -136,6 +136,7 @@ COMMANDS: dict[str, Command] = {
     "fit": Command("train a VAE on a pile of items and export their latents", _fit, """\
   latentviz fit digits                              a recipe; `latentviz recipes` lists them
   latentviz fit photos/                             a folder of images
+  latentviz fit reviews.csv data.text_column=body   texts: a table, or a file with one a line
   latentviz fit photos/ --run cats model.latent_dim=16 trainer.max_epochs=5
   latentviz fit outputs/cats/config.yaml --run cats --resume"""),
     "cluster": Command("reduce and cluster a run's latents, and draw its map", _cluster, """\
