@@ -9,7 +9,7 @@ import pyarrow as pa
 from latentviz import preflight
 from latentviz.cluster import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.config import ClusterConfig
-from latentviz.cut import STABLE, Choice, choose_cut, fill
+from latentviz.cut import PARTED, STABLE, Choice, choose_cut, fill
 from latentviz.drawing import SHOWN_NEIGHBOURS, draw
 from latentviz.encode import kl_of_posteriors, log_likelihoods
 from latentviz.errors import RunError, choose
@@ -199,7 +199,7 @@ def find_clusters(coordinates: list[np.ndarray], graph: Neighbours, config: Clus
         settings = config.cluster.model_dump(exclude={"method", "on"})
         found = cluster(config.cluster.method, coordinates[0], seed=config.seed_everything, **settings)
         return found, fill(found.labels, others), None, 0
-    choice = choose_cut(coordinates, fuzzy_graph(graph), others, drawn)
+    choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, -1], drawn)
     found = from_cut(coordinates[choice.cut.layout], choice.cut)
     return found, fill(found.labels, others), choice, choice.cut.layout
 
@@ -253,6 +253,8 @@ def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[s
     elif choice and choice.cut.stability is not None and choice.cut.stability < STABLE:
         lines.append(f"No reliable clusters (posterior draws agree with them at {choice.cut.stability:.2f} of 1): read "
                      "the map as a landscape")
+    elif choice and choice.cut.separation < PARTED:
+        lines.append("No reliable clusters (items lie as densely between them as in them): read the map as a landscape")
     elif choice and not choice.reliable:
         lines.append(f"No reliable clusters (graph modularity {choice.cut.normalised:.2f} of 1): read the map as a "
                      "landscape")
@@ -269,6 +271,7 @@ def describe(found: Clustering, nearest: np.ndarray, items: Items, notes: list[s
         "settings": dict(found.settings),
         "modularity": choice.cut.normalised if choice else None,
         "agreement": choice.agreement if choice else None,
+        "separation": choice.cut.separation if choice else None,
         "stability": choice.cut.stability if choice else None,
         "sweep": choice.sweep if choice else [],
         "clusters": [{

@@ -53,7 +53,7 @@ def compile_in_background() -> None:
             "from latentviz.reduce import fuzzy_graph, umap_reduce; "
             "x = np.random.default_rng(0).normal(size=(256, 4)).astype('float32'); x[:128] += 9; "
             "graph = neighbours(x, 15); points = umap_reduce(x, graph, 2); "
-            "choose_cut([points], fuzzy_graph(graph), graph.indices[:, 1:])")
+            "choose_cut([points], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1])")
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     _COMPILING.append(subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **quiet))  # noqa: S603
 

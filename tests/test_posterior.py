@@ -36,7 +36,7 @@ def test_clusters_apart_are_stable_and_blurred_ones_are_not(clouds: tuple[np.nda
 def test_the_choice_of_the_cut_hears_the_posterior(clouds: tuple[np.ndarray, np.ndarray]) -> None:
     points, _ = clouds
     graph = neighbours(points, 15)
-    asked = [points + np.float32(0.01)], fuzzy_graph(graph), graph.indices[:, 1:]
+    asked = [points + np.float32(0.01)], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1]
     sure = choose_cut(*asked, drawn(points, 0.1))
     assert sure.cut.k == choose_cut(*asked).cut.k == 4
     assert sure.cut.stability is not None

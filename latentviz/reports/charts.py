@@ -11,7 +11,7 @@ COUNTED_BELOW = 16  # columns up to which each cell of the confusion picture sho
 OPACITY = 0.55  # of a sweep's points, many of which coincide
 # What of a sweep is drawn, if its rows hold it, and how it is called.
 SERIES = {"clusters": "clusters", "noise": "noise", "normalised": "modularity", "validity": "validity",
-          "stability": "stability"}
+          "separation": "separation", "stability": "stability"}
 
 
 def _figure(caption: str, height: float, body: Sequence[str], label: str) -> str:
