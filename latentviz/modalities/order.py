@@ -1,10 +1,11 @@
 """The batches of a training: which items, in which order, and whose on more than one process."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 
 class Batches(Sampler[list[int]]):
@@ -41,3 +42,21 @@ class Batches(Sampler[list[int]]):
             if self.shuffled:  # as many for each, since what they find is averaged
                 batch = batch[: max(self.ranks, len(batch) // self.ranks * self.ranks)]
             yield batch[self.rank :: self.ranks] or batch[-1:]
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def loader(data: Any, size: int, *, shuffled: bool, module: pl.LightningDataModule) -> DataLoader[Any]:
+    """Returns batches of a data set whose `__getitems__` gives a whole batch.
+
+    Args:
+        data: of n items.
+        size: of a batch, all processes together.
+        shuffled: whether for training.
+        module: whose trainer knows the processes.
+    """
+    batches = Batches(len(data), size, shuffled=shuffled, module=module)
+    return DataLoader(data, batch_sampler=batches, collate_fn=_as_is,
+                      generator=torch.Generator() if shuffled else None)

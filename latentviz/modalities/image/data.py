@@ -1,7 +1,6 @@
 """The DataModule for images: batches straight out of the memory-mapped cache."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from latentviz.modalities.image.augment import views
-from latentviz.modalities.order import Batches
+from latentviz.modalities.order import loader
 from latentviz.modalities.pairs import Kin, Pairs, Rows
 from latentviz.vae import Batch
 
@@ -18,10 +17,6 @@ from latentviz.vae import Batch
 def to_float(images: Tensor) -> Tensor:
     """Returns uint8 pixels as float32 in [0, 1]."""
     return images.float().div_(255)
-
-
-def _as_is(batch: Any) -> Any:
-    return batch
 
 
 @dataclass
@@ -56,14 +51,12 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
         data = Rows(self.images, self.train) if self.views is None else Pairs(self.images, self.train, self.views)
-        batches = Batches(len(data), self.batch_size, shuffled=True, module=self)
-        return DataLoader(data, batch_sampler=batches, collate_fn=_as_is, generator=torch.Generator())
+        return loader(data, self.batch_size, shuffled=True, module=self)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
         data = Rows(self.images, self.val)
-        return DataLoader(data, batch_sampler=Batches(len(data), 4 * self.batch_size, shuffled=False, module=self),
-                          collate_fn=_as_is)
+        return loader(data, 4 * self.batch_size, shuffled=False, module=self)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Turns pixels into floats on the device, and pairs (2, b, …) into two views and the first's clean image."""

@@ -1,7 +1,6 @@
 """The DataModule for texts: batches straight out of the memory-mapped tokens."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from latentviz.modalities.order import Batches
+from latentviz.modalities.order import loader
 from latentviz.modalities.text.views import halves
 from latentviz.vae import Batch
 
@@ -43,10 +42,6 @@ def to_ids(tokens: Tensor) -> Tensor:
     return tokens.long()
 
 
-def _as_is(batch: Any) -> Any:
-    return batch
-
-
 class TextDataModule(pl.LightningDataModule):
     """Training and validation batches of texts.
 
@@ -66,14 +61,12 @@ class TextDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
         data = Tokens(self.tokens, self.train)
-        batches = Batches(len(data), self.batch_size, shuffled=True, module=self)
-        return DataLoader(data, batch_sampler=batches, collate_fn=_as_is, generator=torch.Generator())
+        return loader(data, self.batch_size, shuffled=True, module=self)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
         data = Tokens(self.tokens, self.val)
-        return DataLoader(data, batch_sampler=Batches(len(data), 4 * self.batch_size, shuffled=False, module=self),
-                          collate_fn=_as_is)
+        return loader(data, 4 * self.batch_size, shuffled=False, module=self)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Turns stored tokens into ids, shape (b, t), and in training makes the views."""

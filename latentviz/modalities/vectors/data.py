@@ -1,6 +1,5 @@
 """The DataModule for vectors: batches out of the cache, standardised by the encoder itself."""
 
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -8,17 +7,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from latentviz.modalities.order import Batches
+from latentviz.modalities.order import loader
 from latentviz.modalities.pairs import Kin, Pairs, Rows
 from latentviz.modalities.vectors.nearest import unit
 from latentviz.modalities.vectors.prepare import blocks_of
 from latentviz.vae import Batch
 
 COMPONENTS, SAMPLE = 64, 20_000  # principal components that neighbours are searched in, and vectors they are found on
-
-
-def _as_is(batch: Any) -> Any:
-    return batch
 
 
 class VectorDataModule(pl.LightningDataModule):
@@ -42,14 +37,12 @@ class VectorDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
         data = Rows(self.vectors, self.train) if self.kin is None else Pairs(self.vectors, self.train, self.kin)
-        batches = Batches(len(data), self.batch_size, shuffled=True, module=self)
-        return DataLoader(data, batch_sampler=batches, collate_fn=_as_is, generator=torch.Generator())
+        return loader(data, self.batch_size, shuffled=True, module=self)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Returns the held-out batches in order."""
         data = Rows(self.vectors, self.val)
-        return DataLoader(data, batch_sampler=Batches(len(data), 4 * self.batch_size, shuffled=False, module=self),
-                          collate_fn=_as_is)
+        return loader(data, 4 * self.batch_size, shuffled=False, module=self)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Turns vectors into floats, and pairs (2, b, m) into two noisy views and the first as it is."""
