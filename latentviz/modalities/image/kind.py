@@ -17,6 +17,7 @@ from latentviz.modalities.image.nets import ImageDecoder, build
 from latentviz.modalities.image.prepare import load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
+from latentviz.modalities.image.statistics import CleanStatistics
 from latentviz.modalities.pairs import Rows
 from latentviz.modalities.partners import Partners
 from latentviz.modalities.prepared import Prepared
@@ -95,8 +96,9 @@ class ImageKind:
             assert model.flip != "auto"
             views = Views(strength=model.augment, flip=model.flip,
                           neighbours=np.empty((len(self.images), 0), np.int32))
+            seed = self.config.seed_everything
+            callbacks.append(CleanStatistics(self.images, train, seed))
             if model.neighbors:
-                seed = self.config.seed_everything
                 callbacks.append(Partners(self.dataset(), self.to_input,
                                           lambda: principal_components(self.images, seed), train, views,
                                           k=model.neighbors, seed=seed, cache=cache))

@@ -1,0 +1,48 @@
+"""Statistics of batch normalisation for images as they are, where the training sees moved ones."""
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import nn
+
+from latentviz.modalities.image.data import to_float
+
+MEASURED = 1_024  # images; each has some hundred places in a convolution
+BATCH = 256
+
+
+class CleanStatistics(Callback):
+    """Measures the encoder's batch statistics anew on images as they are before each validation.
+
+    Views are blurred and of other contrast, so that the running statistics of a training on them fit no image that is
+    encoded later (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 5). The training itself does not use
+    them, and checkpoints are written after the validation.
+
+    Args:
+        images: uint8 (n, c, h, w), memory-mapped.
+        train: int64 rows to measure on.
+        seed: of the sample.
+    """
+
+    def __init__(self, images: np.ndarray, train: np.ndarray, seed: int) -> None:
+        self.images = images
+        self.rows = np.sort(np.random.default_rng(seed).permutation(train)[:MEASURED])
+
+    @torch.no_grad()
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measures: the plain mean over the batches."""
+        del trainer
+        encoder = pl_module.encoder
+        assert isinstance(encoder, nn.Module)
+        layers = [layer for layer in encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
+        momenta = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None
+            layer.train()
+        for rows in np.array_split(self.rows, -(-len(self.rows) // BATCH)):
+            encoder(to_float(torch.from_numpy(np.array(self.images[rows])).to(pl_module.device)))
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+            layer.eval()
