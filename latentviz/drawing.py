@@ -1,6 +1,6 @@
 """From a clustering on disk to its map: everything `map.html` shows is read from the run, so that it can be redrawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from latentviz.vae import VAE
 AT_A_TIME = 256  # z decoded to texts
 SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what a map can be coloured by besides its columns
+MEASURED = ("log_likelihood", "kl")  # columns that a clustering adds to those of the items
 OWN_COLUMNS = {"id", "x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "label", "source"}
 
 
@@ -37,11 +38,23 @@ def draw(folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapp
     Raises:
         ConfigError: a layer or a column that there is not.
     """
+    check(config, points.column_names)
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
-    choose(dict.fromkeys([*COLOURS, *points.column_names]), config.colour_by, "map.colour_by")
     data = map_data(folder, config, points, info, model or load_model(folder.run))
     write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
     write_static(folder.picture_file, folder.vector_file, data)
+
+
+def check(config: MapSection, columns: Iterable[str]) -> None:
+    """Looks whether a map of items with these columns can be drawn as it is asked for.
+
+    Raises:
+        ConfigError: a layer that there is not, or a column that there is not or that has no colours.
+    """
+    coloured = [name for name in columns if name not in {*OWN_COLUMNS, "split", "text"}]
+    choose(dict.fromkeys([*COLOURS, *coloured, *MEASURED]), config.colour_by, "map.colour_by")
+    for name in () if config.layers == "all" else config.layers:
+        choose(LAYERS, name, "map.layers")
 
 
 def redraw(folder: ClusterFolder, config: MapSection) -> None:

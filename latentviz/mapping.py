@@ -11,6 +11,7 @@ from latentviz.cluster import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.config import ClusterConfig
 from latentviz.cut import PARTED, STABLE, Choice, choose_cut, fill
 from latentviz.drawing import SHOWN_NEIGHBOURS, draw
+from latentviz.drawing import check as check_map
 from latentviz.encode import kl_of_posteriors, log_likelihoods
 from latentviz.errors import RunError, choose
 from latentviz.figures import sample
@@ -49,6 +50,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
                        "`latentviz fit` makes the run again with --force")
     choose(REDUCERS, config.reduce.method, "reduce.method")
     choose(CLUSTERERS, config.cluster.method, "cluster.method")
+    check_map(config.map, items.table.column_names)
     folder = run.clustering(name)
     folder.begin(force=force)
     config, notes = fit_to_size(config, len(mu))

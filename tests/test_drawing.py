@@ -77,6 +77,7 @@ def test_redrawing_changes_the_map_and_nothing_else(clustered, tmp_path, shell) 
 
 @pytest.mark.parametrize(("word", "said"), [
     ("colour_by=labl", "map.colour_by: unknown value 'labl'"),
+    ("colour_by=nearest_cluster", "map.colour_by: unknown value 'nearest_cluster'"),
     ("layers=[labls]", "map.layers: unknown value 'labls'"),
     ("theme=drak", "theme"),
     ("titel=x", "titel: unknown key"),
@@ -87,6 +88,13 @@ def test_a_wrong_setting_of_the_map_is_told_in_a_line(clustered, shell, word: st
     assert outcome.code == 2
     assert said in outcome.err
     assert clustered.map.read_bytes() == page
+
+
+def test_a_wrong_setting_of_the_map_is_told_before_anything_is_clustered(clustered, shell) -> None:
+    outcome = shell("cluster", clustered.run.path, "--name", "other", "map.colour_by=labl")
+    assert outcome.code == 2
+    assert "map.colour_by: unknown value 'labl'" in outcome.complaint
+    assert not (clustered.run.path / "clusters" / "other").exists()
 
 
 def test_a_map_needs_a_clustering(run_folder, shell) -> None:

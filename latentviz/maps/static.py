@@ -86,11 +86,18 @@ def _label(picture: Figure, axes: Any, clusters: list[dict[str, Any]]) -> None:
             ha="center", va="center", zorder=5, color=_INK, weight="bold",
             size=7.5 + 4 * np.sqrt(cluster["size"] / largest),
             path_effects=[patheffects.withStroke(linewidth=2.6, foreground="white")])
-        for shift in [(0, 0), (0, 14), (0, -14), (26, 9), (-26, 9), (26, -9), (-26, -9), (0, 26), (0, -26)]:
-            text.set_position(shift)
+        inward = _inward(text.get_window_extent(renderer), picture)
+        for x, y in [(0, 0), (0, 14), (0, -14), (26, 9), (-26, 9), (26, -9), (-26, -9), (0, 26), (0, -26)]:
+            text.set_position((x + inward, y))
             box = text.get_window_extent(renderer).padded(3)
             if not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
         else:
             text.remove()
+
+
+def _inward(box: Any, picture: Figure) -> float:
+    """Returns by how many points a text has to move to the side to lie in the picture, and not be cut off."""
+    left, right = -box.x0, box.x1 - picture.bbox.width
+    return float(max(left, 0) - max(right, 0)) * 72 / picture.dpi

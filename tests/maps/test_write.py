@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from latentviz.errors import ConfigError
 from latentviz.maps import LAYERS, figure, write_map, write_static
+from latentviz.maps.static import draw
 from latentviz.maps.bundle import PAGE, bundle
 from latentviz.maps.contents import order_of
 from latentviz.maps.html import render
@@ -129,6 +130,14 @@ def test_static_pictures(data, tmp_path, make_data):
         assert picture.size == (2400, 1800)
         assert len(picture.convert("RGB").getcolors(1 << 22)) > 500
     ET.parse(tmp_path / "map.svg")
+
+
+def test_a_long_name_at_the_edge_is_written_inside_the_picture(make_data):
+    picture = draw(make_data(cluster_names=dict.fromkeys(range(4), "a name as long as they are allowed " * 2)))
+    picture.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in picture.axes[0].texts]
+    assert boxes
+    assert all(box.x0 >= -1 and box.x1 <= picture.bbox.width + 1 for box in boxes)
 
 
 def test_figure_has_one_trace_a_cluster_noise_first(data):
