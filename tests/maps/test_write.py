@@ -14,10 +14,10 @@ from plotly.offline import get_plotlyjs
 
 from latentviz.errors import ConfigError
 from latentviz.maps import LAYERS, figure, write_map, write_static
-from latentviz.maps.static import draw
 from latentviz.maps.bundle import PAGE, bundle
 from latentviz.maps.contents import order_of
 from latentviz.maps.html import render
+from latentviz.maps.static import draw
 
 
 def block(page: str, name: str) -> bytes:
