@@ -3,7 +3,7 @@
 For each layout (n, 2) of the same neighbour graph the tree is built once for each `min_samples` and cut many times.
 The persistence of PLSCAN's layers (Bot et al. 2025), times the squared modularity (Newman & Girvan 2004), times the
 separation names a scale: the coarsest number of clusters k₀ that is believed, and the size m of its smallest. Among the
-cuts near that scale the one with the largest modularity of its *filled* labels wins, times their separation, and times
+cuts near that scale the one with the largest −log(1 − modularity of its *filled* labels · their separation) wins, times
 their stability under the posterior where there is one: the agreement of the labels with those of draws z ~ q(z|x). Of
 the layouts' winners, the one that the others agree with most. docs/experiments.md has what this was measured against.
 """
@@ -215,8 +215,10 @@ def choose_cut(layouts: Sequence[np.ndarray], graph: csr_matrix, neighbours: np.
 def _value(cut: Cut, k0: int) -> float:
     if not cut.allowed:
         return -1.0
-    modularity = cut.modularity_filled + (cut.modularity if k0 >= MANY else 0.0)
-    return modularity * cut.separation * (1.0 if cut.stability is None else cut.stability)
+    modularity = (cut.modularity_filled + cut.modularity) / 2 if k0 >= MANY else cut.modularity_filled
+    # What is left to 1 counts by its logarithm: among many clusters that little is what tells one cut from another.
+    clear = -np.log1p(-modularity * cut.separation)
+    return float(clear * (1.0 if cut.stability is None else cut.stability))
 
 
 def _cuts(layout: int, points: np.ndarray, quality: Modularity, separation: Separation) -> tuple[list[Cut], int]:
