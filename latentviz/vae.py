@@ -1,5 +1,6 @@
 """The variational autoencoder as a LightningModule; it knows neither images nor text."""
 
+import math
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -158,12 +159,23 @@ class VAE(pl.LightningModule):
         # Lightning does not clip beside an optimiser that may undo a scaling itself; on a processor nothing is scaled.
         optimizer._step_supports_amp_scaling = False
         total = max(1, int(self.trainer.estimated_stepping_batches))
-        rise = max(1, total // 50)
-        schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [
-            torch.optim.lr_scheduler.LinearLR(optimizer, 1 / rise, total_iters=rise),
-            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, total - rise)),
-        ], milestones=[rise])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_lr(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def share_of_lr(step: int, total: int) -> float:
+    """Returns the learning rate at a step over its peak: a linear rise over the first 2%, then half a cosine to 0.
+
+    It follows from the step alone, so that a training that is resumed with more or fewer epochs goes on along the
+    cosine of its new length.
+
+    >>> [round(share_of_lr(step, 100), 2) for step in (0, 1, 2, 51, 100)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    rise = max(1, total // 50)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
 
 
 def can_fuse(device: torch.device) -> bool:

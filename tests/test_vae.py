@@ -239,3 +239,19 @@ def test_the_learning_rate_rises_and_falls_within_any_number_of_steps(steps: int
     assert max(rates) == pytest.approx(0.1, rel=0.1)
     if steps >= 49:
         assert rates[-1] < 0.01
+
+
+def test_a_training_that_is_resumed_with_fewer_epochs_goes_on_along_the_cosine_of_its_new_length() -> None:
+    first = model(steps=1000, lr=0.1).configure_optimizers()
+    for _ in range(300):
+        first["optimizer"].step()
+        first["lr_scheduler"]["scheduler"].step()
+    kept = {"optimizer": first["optimizer"].state_dict(), "schedule": first["lr_scheduler"]["scheduler"].state_dict()}
+    shorter = model(steps=400, lr=0.1).configure_optimizers()
+    optimizer, schedule = shorter["optimizer"], shorter["lr_scheduler"]["scheduler"]
+    optimizer.load_state_dict(kept["optimizer"])
+    schedule.load_state_dict(kept["schedule"])
+    for _ in range(100):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-6)
