@@ -1,10 +1,10 @@
 """Whether new items land where they would have been: a tenth is held back from `fit` and placed by `encode`.
 
-    python benchmarks/placement.py --data mnist/ --out benchmarks/results/placement.json
+    python benchmarks/placement.py --data mnist/ --limit 20000 --out benchmarks/results/placement.json
 
 Compares the clusters of the held-back items with their labels (adjusted Rand index, noise left out and counted) to
 those of the fitted ones, the time of placing to that of clustering, and one item placed alone to the same in the batch.
-`--work` keeps the run, so that an interrupted benchmark goes on where it was.
+`--work` keeps the run, so that an interrupted benchmark goes on where it was. Beside `--out` stands a table, `.md`.
 """
 
 import argparse
@@ -29,18 +29,19 @@ from latentviz.sources import load_config
 
 HELD_BACK = 0.1
 ALONE = 20  # items placed one by one
+MANY = 30_000  # items placed at once for the time, the held-back ones over and over
 
 
-def split(data: str, overrides: dict[str, Any], work: Path) -> tuple[Path, Path]:
-    """Returns two files with nine tenths and one tenth of the images and labels, chosen at random."""
+def split(data: str, overrides: dict[str, Any], work: Path, limit: int | None) -> tuple[Path, Path]:
+    """Returns two files with nine tenths and one tenth of the images and labels, or of `limit` at random."""
     fitted, held = work / "fitted.npz", work / "held.npz"
     if not held.exists():
         config, _ = load_config(data, overrides)
         with tempfile.TemporaryDirectory(dir=work) as cache:
             prepared = part("image", "kind").KIND.prepare(config, Path(cache))
             images, labels = load(Path(cache)), np.array([str(label) for label in prepared.items.column("label")])
-            order = np.random.default_rng(0).permutation(len(images))
-            cut = round(HELD_BACK * len(images))
+            order = np.random.default_rng(0).permutation(len(images))[:limit]
+            cut = round(HELD_BACK * len(order))
             for file, rows in ((fitted, np.sort(order[cut:])), (held, np.sort(order[:cut]))):
                 np.savez(file, images=images[rows].transpose(0, 2, 3, 1), labels=labels[rows])
     return fitted, held
@@ -68,12 +69,34 @@ def placed_alone(run: Run, held: Path, together: Any, work: Path) -> bool:
     return True
 
 
+def report(done: dict[str, Any]) -> str:
+    """Returns what was measured as a Markdown table."""
+    lines = ["# Placement: a tenth held back from `fit` and placed by `encode`", "",
+             ("By `benchmarks/placement.py`. ARI: adjusted Rand index of clusters and labels, noise given to the "
+              "nearest cluster / left out. Seconds are those of one run on one core."), "",
+             "| set | items | ARI | noise |", "|---|---|---|---|"]
+    for name, table in done.items():
+        for which in ("fitted", "held back"):
+            found = table[which]
+            lines.append(f"| {name}, {which} | {found['items']:,} | {found['ari, noise to the nearest']:.3f} / "
+                         f"{found['ari']:.3f} | {found['noise']:.1%} |")
+    for name, table in done.items():
+        few, many = table["held back"]["items"], table["placing many"]
+        alone = "exactly where they land together" if table["same alone"] else "elsewhere than together"
+        took = sum(table["clustering (s)"].values())
+        lines += ["", (f"{name}: {few:,} items placed in {table['placing (s)']:.2f} s, {many['items']:,} in "
+                       f"{many['placing (s)']:.1f} s; map and clusters took {took:.0f} s. Items placed one by one land "
+                       f"{alone}; {table['flagged unlike']:.2%} are flagged as unlike the training data.")]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Fits, clusters, places, compares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="images with labels, or a recipe")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="folder for the run (default: beside --out)")
+    parser.add_argument("--limit", type=int, help="items in all, chosen at random (default: every one)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the fit")
     options = parser.parse_args()
     overrides = parse_overrides(options.overrides)
@@ -81,7 +104,7 @@ def main() -> None:
     work = options.work or options.out.with_suffix("") / name
     work.mkdir(parents=True, exist_ok=True)
     done = json.loads(options.out.read_text()) if options.out.exists() else {}
-    fitted, held = split(options.data, overrides, work)
+    fitted, held = split(options.data, overrides, work, options.limit)
     overrides.get("data", {}).pop("path", None)
     run = Run(work / "run")
     if not run.finished:
@@ -93,13 +116,21 @@ def main() -> None:
     placed = lv.encode(run, held, name="held", force=True)
     seconds = placed.info["seconds"]
     took = {name: run.clustering().info()["seconds"][name] for name in ("reducing", "clustering")}
+    many = work / "many.npz"
+    if not many.exists():
+        with np.load(held) as arrays:
+            rows = np.arange(MANY) % len(arrays["images"])
+            np.savez(many, images=arrays["images"][rows], labels=arrays["labels"][rows])
+    crowd = lv.encode(run, many, name="many", force=True)
     done[name] = {
+        "placing many": {"items": MANY, "placing (s)": crowd.info["seconds"]["placing"]},
         "fitted": agreement(run.clustering().points().to_pandas()), "held back": agreement(placed.points),
         "clustering (s)": took, "placing (s)": seconds["placing"], "encode in all (s)": round(
             time.perf_counter() - start, 2),
         "flagged unlike": round(placed.info["unlike"] / placed.info["items"], 4),
         "same alone": placed_alone(run, held, placed.points, work)}
     write_json(options.out, done)
+    options.out.with_suffix(".md").write_text(report(done), encoding="utf-8")
     print(json.dumps(done, indent=2))
 
 

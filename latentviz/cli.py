@@ -5,17 +5,24 @@ import errno
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from latentviz.errors import LatentvizError
 
-Parser = argparse.ArgumentParser
 SETTINGS = "settings, such as model.latent_dim=16"
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
 # What the machine refuses, whatever the program does: a full disk, one that may not be written to, a name too long.
 REFUSALS = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG,
             getattr(errno, "EDQUOT", errno.ENOSPC)}
 SPOT = re.compile(r"-[\d.eE+-]+,[\d.eE+-]+$")  # whose sign argparse would take for an option's
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, but that a mistake is told in one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tells a mistake and ends with exit code 2."""
+        self.exit(2, f"{self.prog.replace(' ', ': ', 1)}: {message}; `{self.prog} --help` lists the options\n")
 
 
 class Command(NamedTuple):
@@ -91,7 +98,8 @@ def _generate(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
     parser.add_argument("--steps", type=int, default=9, help="of --between and --traverse (default: 9)")
     parser.add_argument("--spread", type=float, default=1.0, help="of --like, in posterior deviations (default: 1)")
-    parser.add_argument("--sampler", default="prior", help="of fresh draws: prior, gmm or kde (default: prior)")
+    parser.add_argument("--sampler", default="auto", help="of fresh draws: prior, gmm (a mixture over μ), kde (around "
+                        "the items), or auto: prior, and gmm after training with contrast")
     _named(parser, "generated")
     parser.add_argument("--force", action="store_true", help="replace an earlier result of this name")
     parser.add_argument("--json", action="store_true", help="print what generated.json holds")
@@ -108,7 +116,8 @@ def _recommend(parser: Parser) -> None:
     parser.add_argument("--diverse", type=float, default=0.0, metavar="λ",
                         help="0 to 1: how much results should differ (default: 0)")
     parser.add_argument("--where", metavar="CONDITION", help="only items that fulfil it, as in \"cluster == 3\"")
-    parser.add_argument("--on", default="content", help="content: the contrasted part of μ; all: every dimension")
+    parser.add_argument("--on", default="auto", help="dimensions of μ: all, content (what is clustered), or auto: all, "
+                        "and of sentences the topic")
     _named(parser, "recommended")
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of the table")
 

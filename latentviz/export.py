@@ -16,6 +16,7 @@ from torch.distributions import Distribution, Independent
 from latentviz.errors import ConfigError, RunError
 from latentviz.files import atomic_write, write_json
 from latentviz.fit import load_model
+from latentviz.log import say
 from latentviz.run import Run
 
 # Format → the packages it needs, which the extra of that name installs.
@@ -61,7 +62,7 @@ def export(run: Run, *, onnx: bool = False, safetensors: bool = False, force: bo
 
     Args:
         run: a finished run.
-        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), both for any number of items.
+        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), both for any number of items; of texts the former.
         safetensors: model.safetensors, the weights under PyTorch's names, with the run's config in its metadata.
         force: replace earlier exports.
 
@@ -83,22 +84,35 @@ def export(run: Run, *, onnx: bool = False, safetensors: bool = False, force: bo
         raise RunError(f"{taken[0]}: exists already; replace it with --force")
     vae, data = load_model(run)
     vae = vae.cpu()
+    if onnx and not has_mean(vae):
+        files.remove(run.decoder_onnx)
+        run.decoder_onnx.unlink(missing_ok=True)
+        say("no decoder.onnx: this decoder writes each token by those before it, which is no one function of z; "
+            "--safetensors has its weights")
     x = data.to_input(data.dataset().__getitems__(range(EXAMPLES)))
     described: dict[str, Any] = {}
     if onnx:
         z = torch.zeros(EXAMPLES, vae.latent_dim)
         write_onnx(Encoder(vae.encoder), x, run.encoder_onnx, ["x"], ["mu", "logvar"])
-        write_onnx(Decoder(vae.decoder), z, run.decoder_onnx, ["z"], ["x"])
         described["onnx"] = {
             "opset": OPSET,
             "encoder": {"x": ["batch", *x.shape[1:]], "mu": ["batch", vae.latent_dim],
-                        "logvar": ["batch", vae.latent_dim], "dtype": str(x.dtype).removeprefix("torch.")},
-            "decoder": {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}}
+                        "logvar": ["batch", vae.latent_dim], "dtype": str(x.dtype).removeprefix("torch.")}}
+        if run.decoder_onnx in files:
+            write_onnx(Decoder(vae.decoder), z, run.decoder_onnx, ["z"], ["x"])
+            described["onnx"]["decoder"] = {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}
     if safetensors:
         write_safetensors(vae, run)
         described["safetensors"] = {"tensors": len(vae.state_dict())}
     write_json(run.export_file, {"kind": run.info()["kind"], "files": [file.name for file in files], **described})
     return files
+
+
+@torch.no_grad()
+def has_mean(vae: Any) -> bool:
+    """Returns whether the likelihood has an expected x, as that of a text has not."""
+    likelihood = vae.decoder(torch.zeros(1, vae.latent_dim))
+    return any(hasattr(likelihood, name) for name in ("mean", "base_dist", "probs"))
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentviz.errors import ConfigError
+from latentviz.errors import ConfigError, choose
 from latentviz.files import write_json
-from latentviz.log import warn
+from latentviz.log import say, warn
 from latentviz.lookup import Lookup
 from latentviz.modalities import part
 from latentviz.plans import WAYS, Options, Plan
 from latentviz.run import ResultFolder, Run
+from latentviz.samplers import SAMPLERS
 
 BATCH = 256  # z decoded at a time
 MOST = 100_000  # outputs of one call: each becomes a file
@@ -41,7 +42,7 @@ class Generated:
         return sheet.read_bytes() if sheet.suffix == ".png" else None
 
 
-def generate(run: Run, *, n: int = 64, seed: int = 0, steps: int = 9, spread: float = 1.0, sampler: str = "prior",
+def generate(run: Run, *, n: int = 64, seed: int = 0, steps: int = 9, spread: float = 1.0, sampler: str = "auto",
              clustering: str = "default", name: str | None = None, force: bool = False, **way: Any) -> Generated:
     """Decodes z chosen by one way, and writes `generated/<name>/`.
 
@@ -51,7 +52,8 @@ def generate(run: Run, *, n: int = 64, seed: int = 0, steps: int = 9, spread: fl
         seed: of every draw; the same seed gives the same z.
         steps: of paths and walks.
         spread: for `like`: factor on the posterior's standard deviation.
-        sampler: without a way: prior, gmm (a mixture over μ) or kde (the aggregated posterior).
+        sampler: without a way: prior, gmm (a mixture over μ), kde (the aggregated posterior), or auto: gmm where the
+            run was trained with contrast, else prior.
         clustering: whose clusters and map are meant.
         name: of the folder; None: from the way. An earlier result is never overwritten without `force`.
         force: replace an earlier result of this name.
@@ -98,11 +100,22 @@ def choose_plan(lookup: Lookup, way: dict[str, Any], *, n: int, seed: int, steps
     if seed < 0:
         raise ConfigError(f"--seed: must be 0 or more (got {seed})")
     name, value = next(iter(wanted.items()), ("prior", True))
-    if sampler != "prior" and name != "prior":
+    if sampler not in {"auto", "prior"} and name != "prior":
         raise ConfigError(f"--sampler {sampler}: is for fresh draws; it cannot go with --{name}")
+    choose({"auto": None, **SAMPLERS}, sampler, "--sampler")
+    sampler = fitting_sampler(lookup) if sampler == "auto" and name == "prior" else sampler
     options = Options(n, steps, spread, sampler, np.random.default_rng(seed))
     asked = {"way": name, "asked": _plain(value), **({"sampler": sampler} if name == "prior" else {})}
     return WAYS[name](lookup, value, options), asked
+
+
+def fitting_sampler(lookup: Lookup) -> str:
+    """Returns the sampler for a run: contrast draws the μ apart into groups, and the prior knows nothing of these."""
+    if not lookup.run.info()["summary"].get("contrast"):
+        return "prior"
+    say("drawn from a mixture over μ: trained with contrast, this run's latents lie in groups that the prior misses "
+        "(--sampler prior draws from it all the same)")
+    return "gmm"
 
 
 def _plain(value: Any) -> Any:

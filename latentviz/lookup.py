@@ -103,6 +103,8 @@ class Lookup:
             RunError: there is no such item; the message suggests the nearest ids.
             DataError: it is a file that cannot be read.
         """
+        if not str(word).strip():
+            raise RunError(f"{word!r}: no item; give an id, a row number or a file")
         row = self.row(word)
         if row is not None:
             return Found(self.ids[row], row, np.array(self.mu[row]), np.array(self.logvar[row]),
@@ -201,6 +203,6 @@ def columns(run: Run, clustering: str = "default") -> Any:
         return table.append_column("split", run.items().table.column("split"))
     if clustering != "default":
         names = [path.parent.name for path in folder.path.parent.glob("*/clusters.json")]
-        raise RunError(f"--clustering {clustering}: {run.name} has no clustering of this name."
-                       f"{did_you_mean(clustering, names)}")
+        raise RunError(f"--clustering {clustering}: {run.name} has no clustering of this name; `latentviz cluster "
+                       f"{run.path} --name {clustering}` makes it.{did_you_mean(clustering, names)}")
     return run.items().table

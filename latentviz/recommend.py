@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latentviz.errors import ConfigError, choose
+from latentviz.errors import ConfigError, RunError, choose
 from latentviz.files import write_json
 from latentviz.log import warn
 from latentviz.lookup import Found, Lookup, columns
@@ -190,22 +190,42 @@ def _listed(items: Sequence[str | int] | str | int) -> Sequence[str | int]:
     return [items] if isinstance(items, (str, int)) else items
 
 
+def compared(run: Run, on: str) -> int:
+    """Returns how many of the first dimensions of μ items are compared by.
+
+    "auto" are all of them: what is style to a clustering still says which item of a group is the most like (see
+    docs/experiments.md). Where the content dimensions are given and not learnt, as the topic of sentences, these alone:
+    the others hold the wording.
+
+    Args:
+        run: a finished run.
+        on: auto, content or all.
+
+    Raises:
+        ConfigError: `on` is none of these.
+    """
+    summary, every = run.info()["summary"], run.mu().shape[1]
+    content = int(summary.get("content_dim", every))
+    auto = content if summary.get("given_dim") else every
+    dims: int = choose({"auto": auto, "content": content, "all": every}, on, "--on")
+    return dims
+
+
 class Recommender:
     """Recommends items of one run; made once, it answers many queries.
 
     Args:
         run: a finished run.
-        on: "content" for the content dimensions of μ, "all" for every dimension.
+        on: "content" for the content dimensions of μ, "all" for every dimension, "auto" for what is better: see
+            `compared`.
         metric: a name in `METRICS`.
         clustering: whose clusters the tables show and conditions may name.
     """
 
-    def __init__(self, run: Run, *, on: str = "content", metric: str = "cosine", clustering: str = "default") -> None:
+    def __init__(self, run: Run, *, on: str = "auto", metric: str = "cosine", clustering: str = "default") -> None:
         self.lookup = Lookup(run, clustering)
-        content = int(run.info()["summary"].get("content_dim", self.lookup.mu.shape[1]))
-        dims = choose({"content": content, "all": self.lookup.mu.shape[1]}, on, "--on")
-        self.run, self.on, self.dims = run, on, dims
-        self.search = Search(self.lookup.mu[:, :dims], metric)
+        self.run, self.on, self.dims = run, on, compared(run, on)
+        self.search = Search(self.lookup.mu[:, : self.dims], metric)
         self.table = columns(run, clustering)
 
     def __call__(self, items: Sequence[str | int], *, k: int = 10, disliked: Sequence[str | int] = (),
@@ -228,6 +248,9 @@ class Recommender:
         if not 1 <= k <= n - len(asked):
             raise ConfigError(f"-k {k}: must lie between 1 and {n - len(asked):,}, the items of {self.run.name} that "
                               "were not asked with")
+        if where is not None and "cluster" in where and "cluster" not in self.table.column_names:
+            raise RunError(f"--where {where!r}: {self.run.name} has no clusters yet; run `latentviz cluster "
+                           f"{self.run.path}` first")
         allowed = np.ones(n, bool) if where is None else select(where, self.table)
         allowed[list(asked)] = False
         vectors, metric = self.search.vectors, self.search.metric
@@ -251,7 +274,7 @@ class Recommender:
 
 
 def recommend(run: Run, items: Sequence[str | int], *, k: int = 10, disliked: Sequence[str | int] = (),
-              metric: str = "cosine", diverse: float = 0.0, where: str | None = None, on: str = "content",
+              metric: str = "cosine", diverse: float = 0.0, where: str | None = None, on: str = "auto",
               clustering: str = "default") -> Recommendation:
     """Returns the items of a run that are most like the given ones, best first.
 
@@ -263,7 +286,7 @@ def recommend(run: Run, items: Sequence[str | int], *, k: int = 10, disliked: Se
         metric: cosine or euclidean.
         diverse: λ in [0, 1] of maximal marginal relevance; 0: the nearest.
         where: a condition on the columns of the points, such as "cluster == 3".
-        on: "content" for the content dimensions of μ, "all" for every one.
+        on: "content" for the content dimensions of μ, "all" for every one, "auto" as `compared` says.
         clustering: whose clusters are meant.
 
     Raises:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -298,3 +299,15 @@ class TestCluster:
         table = pq.read_table(tmp_path / "few" / "clusters" / "default" / "points.parquet")
         assert table.num_rows == 16
         assert np.isfinite(table.column("x").to_numpy()).all()
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["generate", "--n", "x"], "generate: argument --n: invalid int value: 'x'; `latentviz generate --help`"),
+    (["generate", "--between", "1"], "generate: argument --between: expected 2 arguments"),
+    (["encode", "digits"], "encode: the following arguments are required: DATA"),
+    (["cluster", "one", "two"], "cluster: one RUN at a time"),
+])
+def test_a_mistake_in_the_options_is_one_line(shell: Callable, words: list[str], said: str) -> None:
+    outcome = shell(*words)
+    assert outcome.complaint.startswith(said)
+    assert len(outcome.err.splitlines()) == 1

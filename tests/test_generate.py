@@ -27,7 +27,7 @@ def written(folder: Path) -> dict:
 
 
 def test_fresh_draws_are_written_with_their_exact_z(mapped: Path) -> None:
-    made = lv.generate(mapped, n=5, seed=3, name="five")
+    made = lv.generate(mapped, n=5, seed=3, name="five", sampler="prior")
     info = written(made.folder.path)
     z = np.array([output["z"] for output in info["outputs"]], np.float32)
     assert np.array_equal(z, made.z)
@@ -48,6 +48,18 @@ def test_the_same_seed_draws_the_same(mapped: Path) -> None:
         assert np.array_equal(first.outputs, again.outputs)
         assert not np.array_equal(first.z, other.z)
         assert first.folder != again.folder, "an earlier result is kept"
+
+
+@pytest.mark.parametrize(("contrast", "sampler"), [(0.0, "prior"), (1000.0, "gmm")])
+def test_without_a_word_the_sampler_fits_the_training(mapped: Path, monkeypatch: pytest.MonkeyPatch, contrast: float,
+                                                      sampler: str, capsys: pytest.CaptureFixture[str]) -> None:
+    info = Run.open(mapped).info()
+    monkeypatch.setattr(Run, "info", lambda _: {**info, "summary": {**info["summary"], "contrast": contrast}})
+    made = lv.generate(mapped, n=3)
+    assert made.info["sampler"] == sampler
+    assert made.folder.path.name.startswith(sampler)
+    assert ("drawn from a mixture" in capsys.readouterr().err) == (sampler == "gmm")
+    assert np.array_equal(made.z, lv.generate(mapped, n=3, sampler=sampler).z)
 
 
 def test_samplers_follow_the_latents(mapped: Path) -> None:

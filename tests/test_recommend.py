@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentviz.recommend import BLOCK, METRICS, Recommender, Search, diversify, profile
+from latentviz.recommend import BLOCK, METRICS, Recommender, Search, compared, diversify, profile
 from latentviz.run import Run
 
 RNG = np.random.default_rng(0)
@@ -61,16 +61,28 @@ def test_diversity_of_nothing_keeps_the_order_and_of_one_spreads() -> None:
     assert diversify(vectors, scores, 2, 0.7, "cosine").tolist() == [0, 3]
 
 
-def test_the_run_recommends_on_the_content_part(mapped: Path) -> None:
+@pytest.mark.parametrize("on", ["auto", "all", "content"])
+def test_the_run_recommends_on_the_dimensions_that_are_asked_for(mapped: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                 on: str) -> None:
     run = Run.open(mapped)
-    content = run.info()["summary"]["content_dim"]
-    mu = np.asarray(run.mu())[:, :content]
+    info = run.info()
+    monkeypatch.setattr(Run, "info", lambda _: {**info, "summary": {**info["summary"], "content_dim": 2}})
+    mu = np.asarray(run.mu())[:, : 2 if on == "content" else 4]
     expected = [row for row in full_sort(mu, mu[5], "cosine") if row != 5][:7]
-    found = run.recommend([5], k=7)
+    found = run.recommend([5], k=7, on=on)
     assert [row["row"] for row in found.rows] == expected
     assert found.ids == [run.items().column("id")[row] for row in expected]
     assert found.to_pandas().shape[0] == 7
     assert "<table" in found._repr_html_()
+
+
+def test_of_given_dimensions_those_alone_are_compared(mapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.open(mapped)
+    info = run.info()
+    given = {**info, "summary": {**info["summary"], "given_dim": 3, "content_dim": 3}}
+    monkeypatch.setattr(Run, "info", lambda _: given)
+    assert compared(run, "auto") == 3
+    assert compared(run, "all") == run.mu().shape[1]
 
 
 def test_the_items_asked_with_are_never_recommended(mapped: Path) -> None:
@@ -128,12 +140,14 @@ def test_without_a_clustering_there_are_no_clusters(shell: Callable, run_folder:
     outcome = shell("recommend", run_folder, 3, "-k", 2)
     assert outcome.code == 0
     assert "cluster" not in outcome.out.splitlines()[0]
-    assert "no column 'cluster'" in shell("recommend", run_folder, 3, "--where", "cluster == 1").complaint
+    complaint = shell("recommend", run_folder, 3, "--where", "cluster == 1").complaint
+    assert "has no clusters yet; run `latentviz cluster" in complaint
 
 
 @pytest.mark.parametrize(("words", "said"), [
     (["few/1x"], "no item of small has this id, and there is no such file. Nearest ids: few/1"),
     (["something quite else"], "Its ids look like"),
+    ([""], "give an id, a row number or a file"),
     (["500"], "rows of small go from 0 to 199"),
     (["-k", "200", "3"], "must lie between 1 and 199"),
     (["-k", "0", "3"], "must lie between 1 and 199"),
@@ -141,7 +155,7 @@ def test_without_a_clustering_there_are_no_clusters(shell: Callable, run_folder:
     (["3", "--metric", "cosin"], "Did you mean 'cosine'?"),
     (["3", "--on", "mu"], "--on: unknown value 'mu'"),
     (["3", "--where", "clutser == 3"], "Did you mean 'cluster'?"),
-    (["3", "--clustering", "fine"], "no clustering of this name"),
+    (["3", "--clustering", "fine"], "no clustering of this name; `latentviz cluster"),
     (["cluster:1"], "a cluster cannot stand here"),
     (["3", "--name", "a/b"], "not a folder name"),
 ])

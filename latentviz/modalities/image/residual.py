@@ -55,5 +55,7 @@ def residual_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> t
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, 2 * latent_dim))
     decoder = nn.Sequential(nn.Linear(latent_dim, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, flat), nn.ELU(),
                             nn.Unflatten(1, (channels[-1], *sizes[-1])), *up)
-    # On a processor a step takes a tenth less with the channels of a pixel side by side in memory.
-    return encoder.to(memory_format=torch.channels_last), decoder.to(memory_format=torch.channels_last)
+    for weight in (*encoder.parameters(), *decoder.parameters()):
+        if weight.ndim == 4:  # on a processor a step takes a tenth less with a pixel's channels side by side in memory
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return encoder, decoder

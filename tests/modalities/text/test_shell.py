@@ -1,5 +1,6 @@
 """Texts from the user's side: one short run and what every command makes of it, and one line for each bad input."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 import latentviz as lv
 from latentviz import commands
+from latentviz.fit import load_model
 
 SETTINGS = ("model.latent_dim=4", "model.width=16", "model.memory=16", "model.samples=2", "trainer.max_epochs=2")
 LINES = [f"{who} {what} {where} {i}" for i, (who, what, where) in enumerate(
@@ -131,3 +133,18 @@ def test_ids_that_stand_twice_are_told_apart(tmp_path: Path) -> None:
 
     prepared = prepare(config.data, tmp_path / "cache", 0)
     assert prepared.items.column("id")[:4] == ["0", "0 (2)", "1", "1 (2)"]
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("onnxscript"), reason="needs the extra onnx")
+def test_the_encoder_is_exported_and_a_decoder_that_needs_what_it_wrote_is_not(shell: Callable, animals: Path) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    outcome = shell("export", animals, "--onnx")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"{animals}/exported/encoder.onnx\n"
+    assert "no decoder.onnx" in outcome.err
+    vae, data = load_model(lv.Run.open(animals))
+    x = data.to_input(data.dataset().__getitems__(range(5)))
+    found = ReferenceEvaluator(str(animals / "exported" / "encoder.onnx")).run(None, {"x": x.numpy()})
+    for ours, theirs in zip(vae.encode(x), found, strict=True):
+        assert theirs == pytest.approx(ours.numpy(), abs=1e-4)
