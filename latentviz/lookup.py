@@ -1,6 +1,7 @@
 """What a user's words stand for: an item by its id, its row, a file or a text; a cluster by its number."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,9 @@ CLUSTER = "cluster:"
 WIDEST = 60  # characters of a word that is said again
 LONGEST_NUMBER = 18  # digits of a row or a cluster
 LOOKED_THROUGH = 20_000  # ids that a mistyped one is compared with: comparing takes 10 µs each
+ALIKE = 0.8  # of the characters of an id: a word without spaces that has so many of them is a mistyped one
+_NUMBER = re.compile(r"[0-9]+")
+_PLACE = re.compile(r".\.(txt|text|md|csv|tsv|jsonl?|ndjson|parquet|npy|npz)(\.gz)?([:#/][0-9]+)?$", re.IGNORECASE)
 
 
 class Found(NamedTuple):
@@ -135,10 +139,11 @@ class Lookup:
         if is_folder(word):
             raise DataError(f"{word}: a folder; give one file, or place all it holds with `latentviz encode "
                             f"{self.run.name} {word}`")
-        read = part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
+        meant = None if is_file(word) else self._meant(word)
+        read = None if meant else part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
         if read is None:
-            raise RunError(f"{word}: no item of {self.run.name} has this id, and there is no such file."
-                           f"{self._nearest(word)}")
+            raise RunError(f"{one_line(word, WIDEST)}: no item of {self.run.name} has this id, and there is no such "
+                           f"file.{meant or self._nearest(word)}")
         given, stored, notes = read
         for note in notes:
             say(f"{one_line(word, WIDEST)}: {note}")
@@ -147,6 +152,20 @@ class Lookup:
         vae, data = self.model
         latents = posteriors(vae, [stored], data.to_input)
         return Found(word, None, latents.mu[0], latents.logvar[0], given)
+
+    def _meant(self, word: str) -> str:
+        """Returns a sentence with the ids that a word is meant for that is none; nothing where it is spelt like none.
+
+        Where any word is an item, as with texts, a mistyped id would pass for one.
+        """
+        if not word or any(character.isspace() for character in word):
+            return ""
+        looked_at = self.ids[:LOOKED_THROUGH]
+        pattern = _NUMBER.sub("0", word)
+        numbered = pattern != word and pattern in {_NUMBER.sub("0", name) for name in looked_at}
+        if not (numbered or _PLACE.search(word) or difflib.get_close_matches(word, looked_at, n=1, cutoff=ALIKE)):
+            return ""
+        return f"{self._nearest(word)}. A text that is to be taken at its word may stand in a file"
 
     def _nearest(self, word: str) -> str:
         """Returns a sentence with the ids that are spelt like `word`."""
@@ -191,6 +210,14 @@ def is_folder(word: str) -> bool:
     """Returns whether a word is the path of a folder; texts may be too long for a path, or hold what no path does."""
     try:
         return Path(word).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(word: str) -> bool:
+    """Returns whether a word is the path of a file."""
+    try:
+        return Path(word).is_file()
     except (OSError, ValueError):
         return False
 

@@ -85,7 +85,7 @@ def find_text(table: pa.Table, taken: Sequence[str], data: TextData) -> str:
     scores: Mapping[str, float] = {name: _wordy(table.column(name)) for name in strings if name not in taken} or {
         name: _wordy(table.column(name)) for name in strings}
     if not scores or not max(scores.values()):
-        there = ", ".join(f"{printable(field.name)} ({field.type})" for field in table.schema)
+        there = ", ".join(f"{printable(field.name)} ({field.type})" for field in table.schema) or "no columns at all"
         raise DataError(f"{printable(data.path)}: no column of text; it has {there}. Name one with data.text_column=…")
     return max(scores, key=lambda name: scores[name])
 

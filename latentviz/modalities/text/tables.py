@@ -223,6 +223,9 @@ def read_json_lines(file: Path, data: TextData) -> Read:
                 continue
             rows.append(row)
             places.append(f":{number}")
+    if bad and not rows:
+        raise DataError(f"{printable(str(file))}: holds no texts: line {bad[0][0][1:]} is {bad[0][1]}; give a line "
+                        "of JSON for each, a text or an object with a text")
     table, notes = _of_rows(rows)
     return Read(table, places, bad, notes)
 

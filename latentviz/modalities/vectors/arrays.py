@@ -16,15 +16,6 @@ from latentviz.modalities.vectors.source import BLOCK_BYTES, ID_NAMES, TEXT_NAME
 _VECTOR_NAMES = ("vectors", "embeddings", "embedding", "emb", "features", "x", "data", "arr_0")
 
 
-def holds_vectors(path: Path) -> bool:
-    """Returns whether a .npy or .npz file holds an array of numbers in two dimensions.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    return any(_fits(header) for header in read_headers(path).values())
-
-
 def _fits(header: Header) -> bool:
     return header.dtype.kind in "buif" and len(header.shape) == 2
 

@@ -58,7 +58,9 @@ CONFIG = VectorFitConfig
 
 
 def detect(path: str) -> bool:
-    """Returns whether bare data at `path` is vectors: a 2-d array, a table with a column of lists, a .csv of numbers.
+    """Returns whether bare data at `path` is vectors: an array, a table with a column of lists, a .csv of numbers.
+
+    Images were asked for before: of an array that is neither, the reader of vectors says what is wrong.
 
     Raises:
         DataError: the file is damaged or may not be read.
@@ -69,9 +71,7 @@ def detect(path: str) -> bool:
         if not file.is_file():
             return False
         if suffix in {".npy", ".npz"}:
-            from latentviz.modalities.vectors.arrays import holds_vectors  # needs numpy
-
-            return holds_vectors(file)
+            return True
         if suffix == ".parquet" or suffix in ARROW_SUFFIXES:
             from latentviz.modalities.vectors.tables import has_vectors  # needs pyarrow
 

@@ -56,6 +56,18 @@ def test_long_odd_and_unknown_texts(shell: Callable, animals: Path, tmp_path: Pa
     assert "no item of animals has this id" in shell("recommend", animals, "  ").complaint
 
 
+@pytest.mark.parametrize(("word", "hint"), [
+    ("animals/99", "Nearest ids: animals/"), ("animal/12", "Nearest ids: animals/12"),
+    ("animals.csv:12", "animals/12"), ("notes.txt", "Its ids look like 'animals/2'"),
+    ("99999", "the rows of animals go from 0 to 71"),
+])
+def test_a_mistyped_id_is_no_new_text(shell: Callable, animals: Path, word: str, hint: str) -> None:
+    complaint = shell("recommend", animals, word, "-k", 1).complaint
+    assert word in complaint
+    assert hint in complaint
+    assert shell("recommend", animals, "horse", "-k", 1).code == 0, "a text of one word is none"
+
+
 def test_generate_writes_a_file_an_output(shell: Callable, animals: Path) -> None:
     info = json.loads(shell("generate", animals, "--reconstruct", "animals/5", "my horse runs at night", "--json").out)
     folder = Path(info["folder"])
@@ -90,6 +102,7 @@ BAD = {
     "picture.txt": (b"\x89PNG\r\n\x1a\n", "holds no text but is a PNG image"),
     "ragged.csv": (b"text,label\n" + b"a b,c\nd e,f,g\n" * 20, "20 of 40 texts cannot be read"),
     "broken.json": (b"[{", "no JSON"),
+    "lists.jsonl": (b"[1, 2]\n[3, 4]\n" * 10, "holds no texts: line 1 is neither an object nor a text"),
     "cut.txt.gz": (b"\x1f\x8b\x08\0\0\0\0\0", "not a whole gzip file"),
 }
 

@@ -12,7 +12,8 @@ from pyarrow import feather
 
 from latentviz.errors import DataError
 from latentviz.modalities import detect as detect_kind
-from latentviz.modalities.vectors.config import detect
+from latentviz.modalities.vectors.config import VectorData, detect
+from latentviz.modalities.vectors.read import read
 
 
 def test_import_is_light():
@@ -35,10 +36,15 @@ def test_arrays_by_their_dimensions(tmp_path: Path, array: np.ndarray, kind: str
     assert detect_kind(str(tmp_path / "x.npz")) == kind
 
 
-@pytest.mark.parametrize("array", [np.zeros(20), np.array([["a"]]), np.zeros((2, 2), complex)])
-def test_other_arrays_are_no_vectors(tmp_path: Path, array: np.ndarray) -> None:
+@pytest.mark.parametrize(("array", "wrong"), [
+    (np.zeros(20), r"an array of shape \(20,\)"), (np.array([["a"]]), "an array of <U1"),
+    (np.zeros((2, 2), complex), "an array of complex128"), (np.array([[1], [1, 2]], object), "different lengths"),
+])
+def test_of_other_arrays_the_reader_says_what_is_wrong(tmp_path: Path, array: np.ndarray, wrong: str) -> None:
     np.save(tmp_path / "x.npy", array)
-    assert not detect(str(tmp_path / "x.npy"))
+    assert detect_kind(str(tmp_path / "x.npy")) == "vectors"
+    with pytest.raises(DataError, match=wrong):
+        read(VectorData(path=str(tmp_path / "x.npy")))
 
 
 def test_tables_by_a_column_of_lists(tmp_path: Path) -> None:
