@@ -114,19 +114,21 @@ def accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
 
 
 def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[str, float]:
-    """Returns the scores of vectors of unit length, mapped and cut by the defaults of `latentviz cluster`."""
+    """Returns the scores of vectors, mapped and cut by the defaults of `latentviz cluster`; by cosine without a run."""
     from latentviz.config import ClusterConfig
     from latentviz.figures import agreement
-    from latentviz.mapping import draws, find_clusters, place
+    from latentviz.mapping import draws, find_clusters, place, with_metric
     from latentviz.neighbours import neighbours
 
-    config = ClusterConfig.model_validate({"reduce": {"metric": "cosine"}})
-    graph = neighbours(vectors, config.reduce.n_neighbors)
-    coordinates = place(vectors, graph, config)
+    config = (ClusterConfig.model_validate({"reduce": {"metric": "cosine"}}) if run is None else
+              with_metric(ClusterConfig(), run))
+    mapped = unit(vectors) if config.reduce.metric == "cosine" else vectors
+    graph = neighbours(mapped, config.reduce.n_neighbors)
+    coordinates = place(mapped, graph, config)
     drawn = None if run is None else draws(run, np.array(run.mu()), None, config)
     found, nearest, *_ = find_clusters(coordinates, graph, config, drawn)
     scores = agreement(labels, nearest)
-    return {"knn": accuracy(vectors, labels), "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
+    return {"knn": accuracy(unit(vectors), labels), "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
             "nmi": scores["nmi"], "ari": scores["ari"], "clusters": found.k}
 
 
@@ -146,7 +148,7 @@ def score(sets: list[str], work: Path, out: Path) -> None:
         kept = run.info()["summary"]["content_dim"]
         rows = {}
         for what, measured in (("vectors", (vectors, None)), ("μ", (np.array(run.mu())[:, :kept], run))):
-            rows[what] = measure(unit(measured[0]), labels, measured[1])
+            rows[what] = measure(measured[0], labels, measured[1])
             print(name, what, {key: round(value, 4) for key, value in rows[what].items()}, flush=True)
         raw = rows["vectors"]
         for what, row in rows.items():

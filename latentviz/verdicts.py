@@ -102,7 +102,7 @@ def collapse_advice(health: Mapping[str, Any], model: Mapping[str, Any]) -> list
     if model.get("free_bits", 1) == 0:
         advice.append("model.free_bits=0.25: no dimension gains by falling silent")
     if model.get("contrast") == 0:
-        advice.append("model.contrast at its default (it is 0): it tells items apart in μ itself")
+        advice.append("model.contrast=1000 (it is 0): it tells items apart in μ itself")
     return advice if paid else [*advice, "more trainer.max_epochs, if the training was short"]
 
 

@@ -69,7 +69,7 @@ def test_a_collapsed_model_is_called_collapsed_with_what_to_change(shell: Any, f
     assert "COLLAPSED" in outcome.out
     assert "Posterior collapse" in outcome.out
     assert "model.c=auto" in outcome.out
-    assert "model.contrast at its default" in outcome.out
+    assert "model.contrast=1000" in outcome.out
     assert "Posterior collapse" in (run / "evaluation.html").read_text(encoding="utf-8")
 
 

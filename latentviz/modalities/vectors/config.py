@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -38,8 +38,9 @@ class VectorModel(ModelSection):
     latent_dim: int = Field(16, ge=1, le=4096, description="latent dimensions d")
     width: int = Field(512, ge=8, le=8192, description="units of the larger hidden layer; the other has half as many")
     lr: float = Field(2e-3, gt=0, description="peak learning rate of Adam")
-    contrast: float = Field(
-        10_000.0, ge=0, description="weight of InfoNCE between a vector and a neighbour of it; 0: the plain VAE"
+    contrast: Annotated[float, Field(ge=0)] | Auto = Field(
+        "auto", description="weight of InfoNCE between a vector and a neighbour of it; 0: the plain VAE; auto: 10000, "
+        "or 0 where as many principal components as there are latents hold half of the variance"
     )
     content_dim: int = Field(16, ge=1, description="first latent dimensions: contrasted and clustered; others: style")
     temperature: float = Field(0.05, gt=0, description="of the contrast; lower looks harder at the nearest")

@@ -1,5 +1,6 @@
 """The DataModule for vectors: batches out of the cache, standardised by the encoder itself."""
 
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -63,18 +64,47 @@ def principal_components(vectors: np.ndarray, seed: int, metric: str) -> np.ndar
         seed: of the sample that the components are found on.
         metric: with the cosine, of the vectors at unit length.
     """
-    scaled = unit if metric == "cosine" else np.asarray
+    found = components(vectors, seed, metric)
+    axes = found.axes[:, :COMPONENTS]
+    scores = np.empty((len(vectors), axes.shape[1]), np.float32)
+    for start, block in blocks_of(vectors):
+        scores[start : start + len(block)] = (_scaled(block, metric) - found.mean) @ axes
+    return scores
+
+
+def variance_held(vectors: np.ndarray, seed: int, metric: str, count: int) -> float:
+    """Returns the share of the vectors' variance that their first `count` principal components hold."""
+    variances = components(vectors, seed, metric).variances
+    return float(variances[:count].sum() / max(variances.sum(), 1e-300))
+
+
+class Components(NamedTuple):
+    """The principal components of a sample of vectors, the largest first.
+
+    Attributes:
+        mean: float64 (m,).
+        axes: float64 (m, c).
+        variances: float64 (c,), up to one factor.
+    """
+
+    mean: np.ndarray
+    axes: np.ndarray
+    variances: np.ndarray
+
+
+def components(vectors: np.ndarray, seed: int, metric: str) -> Components:
+    """Returns all principal components of a sample of the vectors; the arguments are those of the scores."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE])
-    sample = scaled(vectors[rows].astype(np.float32)).astype(np.float64)
+    sample = _scaled(vectors[rows].astype(np.float32), metric).astype(np.float64)
     mean = sample.mean(axis=0)
-    count = min(COMPONENTS, len(mean), len(sample) - 1)
     # Of the two products that have the same spectrum, the smaller one.
     if len(mean) <= len(sample):
         values, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
-        axes = axes[:, np.argsort(-values)[:count]]
-    else:
-        axes = np.linalg.svd(sample - mean, full_matrices=False)[2][:count].T
-    scores = np.empty((len(vectors), axes.shape[1]), np.float32)
-    for start, block in blocks_of(vectors):
-        scores[start : start + len(block)] = (scaled(block) - mean) @ axes
-    return scores
+        order = np.argsort(-values)[: len(sample) - 1]
+        return Components(mean, axes[:, order], values[order].clip(0))
+    _, singular, axes = np.linalg.svd(sample - mean, full_matrices=False)
+    return Components(mean, axes[: len(sample) - 1].T, np.square(singular[: len(sample) - 1]))
+
+
+def _scaled(block: np.ndarray, metric: str) -> np.ndarray:
+    return unit(block) if metric == "cosine" else np.asarray(block)

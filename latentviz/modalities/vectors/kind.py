@@ -15,7 +15,7 @@ from latentviz.modalities.pairs import Kin, Rows
 from latentviz.modalities.partners import Partners
 from latentviz.modalities.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorFitConfig
-from latentviz.modalities.vectors.data import VectorDataModule, principal_components
+from latentviz.modalities.vectors.data import VectorDataModule, principal_components, variance_held
 from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.nets import build
 from latentviz.modalities.vectors.prepare import load, load_standard, load_texts
@@ -25,6 +25,8 @@ from latentviz.vae import VAE
 
 # What losing all the variance of the data costs, in nats.
 SHARE = 10_000.0
+# Where the latents can hold most of the variance, reconstruction alone keeps neighbours; see docs/experiments.md.
+CONTRAST, MOST_HELD = 10_000.0, 0.5
 # Vectors that are drawn in a training: so often each, within bounds. See docs/experiments.md.
 SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 400_000, 2_000_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
@@ -61,6 +63,9 @@ class VectorKind:
         model, trainer = config.model, dict(config.trainer)
         if model.c == "auto":  # the variances of the standardised columns sum to the number of columns
             model = model.model_copy(update={"c": float(f"{SHARE / load(cache).shape[1]:.4g}")})
+        if model.contrast == "auto":
+            held = variance_held(load(cache), config.seed_everything, prepared.data.metric, model.latent_dim)
+            model = model.model_copy(update={"contrast": 0.0 if held >= MOST_HELD else CONTRAST})
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
             n = len(prepared.items.train)
             epochs = round(min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n)
@@ -76,6 +81,7 @@ class VectorKind:
         """Returns the untrained model."""
         model, standard = self.config.model, load_standard(self.cache)
         assert model.c != "auto"
+        assert model.contrast != "auto"
         encoder, decoder = build(standard.centre, standard.deviation, latent_dim=model.latent_dim, width=model.width,
                                  c=model.c)
         return VAE(encoder, decoder, model.latent_dim, lr=model.lr, kl_warmup=model.kl_warmup,
