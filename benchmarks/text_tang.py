@@ -20,7 +20,7 @@ from latentviz.fit import has_bf16, load_model
 from latentviz.health import aggregate, log_weights
 from latentviz.log import say
 from latentviz.modalities.text.cooccurrence import look
-from latentviz.modalities.text.decoding import decode
+from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.tokens import END
 from latentviz.run import Run
 
@@ -209,7 +209,7 @@ def samples(vae: Any, kind: Any, ids: Tensor, model: Any, comma: int) -> list[tu
     known = {tuple(row) for row in np.asarray(kind.tokens[:], np.int64).tolist()}
     torch.manual_seed(0)
     real = ids[torch.randperm(len(ids))[:MANY]]
-    drawn = {"as generate does": {"temperature": own.sampling, "top_p": own.top_p, "repeats": own.repeats,
+    drawn = {"as generate does": {"temperature": own.sampling, "top_p": own.top_p, "repeats": 0.0 if own.repeats else NO_REPEATS,
                                   "candidates": own.candidates},
              "greedy": {}, "drawn from p(x|z)": {"temperature": 1.0}}
     sets = {"held-out couplets": real, **{name: told(vae, z, 1.0, **how) for name, how in drawn.items()}}

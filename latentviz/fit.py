@@ -85,7 +85,8 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     vae = data.build()
     if processes.first:
-        preflight.fit(config, len(data.items), preflight.pixels(run.cache), sum(p.numel() for p in vae.parameters()))
+        preflight.fit(config, len(data.items), preflight.pixels(run.cache), sum(p.numel() for p in vae.parameters()),
+                      getattr(data, "seconds", None))
     started = time.perf_counter()
     say(f"training on {len(data.items.train):,} items …")
     with quiet(), _interruptible(), _threads(data.threads):

@@ -158,7 +158,8 @@ def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int) -> int:
     return chosen
 
 
-def fit_needs(n: int, item: int, batch: int, parameters: int, draws: float) -> list[Need]:
+def fit_needs(n: int, item: int, batch: int, parameters: int, draws: float,
+              seconds: tuple[float, float] | None = None) -> list[Need]:
     """Returns what the stages of `fit` need.
 
     Args:
@@ -167,16 +168,18 @@ def fit_needs(n: int, item: int, batch: int, parameters: int, draws: float) -> l
         batch: items in a batch.
         parameters: of the model.
         draws: items that the training sees in all.
+        seconds: of a core, for an item to be seen once and to be encoded; None: by its bytes, as of images.
     """
+    learning, encoding = seconds or (item * 4.0e-7, item * 2.5e-8)
     own = TRAINER + n * A_ROW + 16 * parameters
     step = batch * item * A_STEP
     return [
-        Need("training", own + step + n * 400, draws * item * 4.0e-7, "data.batch_size"),
-        Need("encoding", own + 1024 * item * A_STEP / 3, n * item * 2.5e-8, "data"),
+        Need("training", own + step + n * 400, draws * learning, "data.batch_size"),
+        Need("encoding", own + 1024 * item * A_STEP / 3, n * encoding, "data"),
     ]
 
 
-def fit(config: FitConfig, n: int, item: int, parameters: int) -> None:
+def fit(config: FitConfig, n: int, item: int, parameters: int, seconds: tuple[float, float] | None = None) -> None:
     """Says what a training will take where the items are many.
 
     Args:
@@ -184,6 +187,7 @@ def fit(config: FitConfig, n: int, item: int, parameters: int) -> None:
         n: items.
         item: bytes of an item in the cache.
         parameters: of the model.
+        seconds: as `fit_needs` takes them.
 
     Raises:
         ResourceError: there is not the memory; the message names the setting that would fit.
@@ -191,7 +195,7 @@ def fit(config: FitConfig, n: int, item: int, parameters: int) -> None:
     free, batch = available() * SPARE, config.data.batch_size
     steps = config.trainer.get("max_steps", -1)
     draws = float(steps * batch if steps and steps > 0 else n * float(config.trainer.get("max_epochs") or 1))
-    needs = fit_needs(n, item, batch, parameters, draws)
+    needs = fit_needs(n, item, batch, parameters, draws, seconds)
     _tell("fit", n, needs)
     worst = max(needs, key=lambda need: need.memory)
     if config.check_memory and worst.memory > free:

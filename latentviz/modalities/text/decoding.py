@@ -4,6 +4,7 @@ Chance is part of z here: what is drawn at a z follows from its numbers, so that
 company.
 """
 
+import math
 import zlib
 
 import torch
@@ -13,10 +14,11 @@ from latentviz.modalities.text.likelihood import TextLikelihood
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
 NEVER = float("-inf")
+NO_REPEATS = 2.0  # a probability that none reaches
 
 
 def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, top_p: float = 1.0,
-           repeats: bool = True, candidates: int = 1) -> Tensor:
+           repeats: float = 0.0, candidates: int = 1) -> Tensor:
     """Returns one text for each z, ids (b, t): after its end a text is padded.
 
     Args:
@@ -24,7 +26,7 @@ def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, t
         z: (b, d), which all chance comes from.
         temperature: of the draw; 0: the likeliest token each time.
         top_p: share of the probability that is drawn from, the likeliest tokens first (Holtzman et al. 2020).
-        repeats: False: tokens that the data does not have twice in a text are not told twice.
+        repeats: probability that a token needs to be told twice, where the data does not have it twice in a text.
         candidates: texts drawn at each z, of which the one whose tokens are likeliest on average is kept.
     """
     if likelihood.decoder.recurrent is None and temperature == 0:
@@ -40,7 +42,7 @@ def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, t
     return best
 
 
-def left_to_right(likelihood: TextLikelihood, draws: Tensor, *, temperature: float, top_p: float, repeats: bool
+def left_to_right(likelihood: TextLikelihood, draws: Tensor, *, temperature: float, top_p: float, repeats: float
                   ) -> Tensor:
     """Returns one text a row, ids (b, t), each token chosen after those before it.
 
@@ -62,8 +64,8 @@ def left_to_right(likelihood: TextLikelihood, draws: Tensor, *, temperature: flo
         logits[:, [PAD, UNK]] = NEVER
         if i == decoder.t - 1:
             logits[:, END + 1 :] = NEVER  # the last place is the end's
-        if not repeats:
-            logits.masked_fill_(said & decoder.unrepeated, NEVER)
+        if repeats > 0:
+            logits.masked_fill_(said & decoder.unrepeated & (logits.softmax(-1) < repeats), NEVER)
         token = logits.argmax(-1) if temperature == 0 else _draw(logits / temperature, draws[:, i], top_p)
         token = token.masked_fill(ended, PAD)
         said.scatter_(1, token[:, None], True)
@@ -74,7 +76,7 @@ def left_to_right(likelihood: TextLikelihood, draws: Tensor, *, temperature: flo
     return torch.nn.functional.pad(text, (0, decoder.t - text.shape[1]), value=PAD)
 
 
-def surest_first(likelihood: TextLikelihood, *, repeats: bool) -> Tensor:
+def surest_first(likelihood: TextLikelihood, *, repeats: float) -> Tensor:
     """Returns one text for each z, ids (b, t), for positions told on their own: the surest place is filled first.
 
     Greedy telling says a likely token at every place where it is likely; here whoever is surest of it gets it.
@@ -92,9 +94,10 @@ def surest_first(likelihood: TextLikelihood, *, repeats: bool) -> Tensor:
         chosen = token[everyone, place]
         text[everyone, place] = chosen
         sure[everyone, place] = NEVER
-        if not repeats:
+        if repeats > 0:
             once = decoder.unrepeated[chosen]
-            sure[everyone[once], :, chosen[once]] = NEVER
+            again = sure[everyone[once], :, chosen[once]]
+            sure[everyone[once], :, chosen[once]] = again.masked_fill(again < math.log(repeats), NEVER)
     past = (text == END).cumsum(-1) - (text == END).long() > 0
     return text.masked_fill(past, PAD)
 

@@ -14,7 +14,7 @@ from latentviz.modalities.prepared import Prepared
 from latentviz.modalities.text.config import TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
-from latentviz.modalities.text.decoding import decode
+from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.likelihood import Costs
 from latentviz.modalities.text.nets import TextDecoder, TextEncoder
 from latentviz.modalities.text.prepare import load, load_texts
@@ -25,11 +25,13 @@ from latentviz.modalities.text.training import Beginning, LastStretch, Watch
 from latentviz.vae import VAE
 
 SEEN = 11_400_000  # tokens that are drawn in a training, padding included: about ten minutes of a core
+LEARNING, ENCODING = 5.6e-5, 5e-6  # seconds of a core a token
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
 TOPIC_DIM = 128  # of texts of words; the learnt μ of characters' texts tells as much
 C = 0.67  # of C·distortion + KL
 SHORT = 24  # tokens of texts for which a small net remembers enough
 SMALL_MEMORY, LARGE_MEMORY = 256, 512
+SURE = 0.95  # probability from which a token is told a second time at a μ, as repeats are in few texts
 GRADIENT_CLIP = 5.0  # of a loss in nats a text
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
@@ -114,6 +116,11 @@ class TextKind:
         """How many threads a step is worth; None: as many as there are."""
         return None
 
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """How long a core takes to learn from a text once, and to encode it."""
+        return self.tokens.shape[1] * LEARNING, self.tokens.shape[1] * ENCODING
+
     def training(self, cache: Path) -> tuple[TextDataModule, list[Callback]]:
         """Returns the batches, and what goes on beside the training."""
         del cache
@@ -139,6 +146,8 @@ class TextKind:
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[str]:
         """Returns a text for each z (b, d): the likeliest at the μ of an item, one drawn from p(x|z) elsewhere.
 
+        At a μ a token that texts do not have twice is told again where the decoder is nearly certain of it.
+
         Args:
             vae: the model.
             z: (b, d).
@@ -146,9 +155,9 @@ class TextKind:
         """
         model, texts = self.config.model, [""] * len(z)
         drawn: dict[str, Any] = {
-            "temperature": model.sampling, "top_p": model.top_p, "repeats": model.repeats,
+            "temperature": model.sampling, "top_p": model.top_p, "repeats": 0.0 if model.repeats else NO_REPEATS,
             "candidates": model.candidates}
-        for rows, how in ((noise <= 0, {}), (noise > 0, drawn)):
+        for rows, how in ((noise <= 0, {"repeats": SURE}), (noise > 0, drawn)):
             if rows.any():
                 ids = decode(vae.decoder(z[rows], noise[rows]), z[rows], **how)
                 for row, text in zip(rows.nonzero()[:, 0].tolist(), self.tokenizer.decode(ids.cpu().numpy()),

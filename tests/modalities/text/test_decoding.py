@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latentviz.modalities.text.decoding import _draw, decode
+from latentviz.modalities.text.decoding import NO_REPEATS, _draw, decode
 from latentviz.modalities.text.nets import TextDecoder
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
@@ -27,8 +27,8 @@ def z(m: int = 40) -> Tensor:
 
 @pytest.mark.parametrize("memory", [0, 6])
 @pytest.mark.parametrize("how", [{}, {"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.8, "candidates": 3}])
-@pytest.mark.parametrize("repeats", [True, False])
-def test_what_comes_out_is_a_text(memory: int, how: dict[str, float], repeats: bool) -> None:
+@pytest.mark.parametrize("repeats", [0.0, NO_REPEATS])
+def test_what_comes_out_is_a_text(memory: int, how: dict[str, float], repeats: float) -> None:
     net = decoder(memory)
     net.unrepeated[3:] = True
     with torch.no_grad():
@@ -38,7 +38,7 @@ def test_what_comes_out_is_a_text(memory: int, how: dict[str, float], repeats: b
         end = row.index(END)
         assert not {PAD, UNK} & set(row[:end])
         assert set(row[end + 1 :]) <= {PAD}
-        if not repeats:
+        if repeats:
             assert len(set(row[:end])) == end, "no token twice"
 
 
@@ -109,5 +109,25 @@ def test_the_surest_place_is_filled_first() -> None:
         def logits(self, _: Tensor) -> Tensor:
             return wanted.clone()
 
-    assert decode(Told(), z(1), repeats=False).tolist() == [[5, 4, END, PAD, PAD]]
-    assert decode(Told(), z(1), repeats=True).tolist() == [[4, 4, END, PAD, PAD]]
+    assert decode(Told(), z(1), repeats=NO_REPEATS).tolist() == [[5, 4, END, PAD, PAD]]
+    assert decode(Told(), z(1), repeats=0.0).tolist() == [[4, 4, END, PAD, PAD]]
+    assert decode(Told(), z(1), repeats=0.5).tolist() == [[4, 4, END, PAD, PAD]], "of which it is sure enough"
+    assert decode(Told(), z(1), repeats=0.95).tolist() == [[5, 4, END, PAD, PAD]]
+
+
+def test_a_token_is_told_twice_where_the_decoder_is_sure_of_it() -> None:
+    net, points = decoder(), z(200)
+    net.unrepeated[3:] = True
+    with torch.no_grad():
+        likelihood = net(points)
+        never, sure, always = (decode(likelihood, points, repeats=p) for p in (NO_REPEATS, 0.6, 0.0))
+        logits = likelihood.logits(net.features(likelihood.trunk, sure))
+    logits[..., [PAD, UNK]] = float("-inf")
+    certain = logits.softmax(-1).gather(2, sure[..., None])[..., 0]
+
+    def again(ids: Tensor) -> Tensor:
+        return torch.stack([((ids[:, :i] == ids[:, i : i + 1]).any(1) & (ids[:, i] > END)) for i in range(T)], dim=1)
+
+    assert not again(never).any()
+    assert 0 < again(sure).sum() < again(always).sum()
+    assert (certain[again(sure)] >= 0.6).all()
