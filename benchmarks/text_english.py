@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[list[str], list[str]]:
 
 
 def fitted(path: Path, outputs: Path, overrides: list[str]) -> tuple[Run, list[str], list[str]]:
-    """Returns the run, its texts and their labels; a run that is there is not trained again."""
+    """Returns the run, its texts and their labels; a run, or a clustering, that is there is taken as it is."""
     name, labels, source = path.stem, None, str(path)
     if path.suffix == ".tsv":
         texts, labels = read(path)
@@ -82,10 +82,11 @@ def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[st
     run, texts, named = fitted(path, outputs, overrides)
     labels = np.asarray(named, str)
     tokens = np.asarray(load(run.cache), np.int64)
-    result = lv.cluster(run, name="benchmark", force=True)
+    if not run.clustering().finished:
+        lv.cluster(run)
     content = np.asarray(run.mu())[:, : run.info()["summary"]["content_dim"]]
-    points = result.points
-    own = scores(content, labels, points["cluster"].to_numpy(), points["nearest_cluster"].to_numpy())
+    points = run.clustering().points()
+    own = scores(content, labels, points.column("cluster").to_numpy(), points.column("nearest_cluster").to_numpy())
     vectors = ppmi_vectors(tokens, int(tokens.max()) + 1, WIDTH, 0)
     methods = {"latentviz, μ": own, "TF-IDF → SVD (100) → UMAP → HDBSCAN": mapped(tfidf(texts), labels, 0),
                "mean PPMI vector → UMAP → HDBSCAN": mapped(mean_vectors(vectors, tokens), labels, 0)}

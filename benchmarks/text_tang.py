@@ -21,6 +21,7 @@ from latentviz.health import aggregate, log_weights
 from latentviz.log import say
 from latentviz.modalities.text.cooccurrence import look
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
+from latentviz.modalities.text.kind import SURE
 from latentviz.modalities.text.tokens import END
 from latentviz.run import Run
 
@@ -155,7 +156,7 @@ def decoded(vae: Any, ids: Tensor, latents: Any, comma: int) -> list[tuple[str, 
     sigma = torch.from_numpy(latents.logvar)[rows].mul(0.5).exp()
     there = characters(x, comma)
     z = mu + sigma * torch.randn_like(mu)
-    right = {name: told(vae, at, noise).numpy() == x for name, at, noise in (("mu", mu, 0.0), ("z", z, 1.0))}
+    right = {"mu": told(vae, mu, 0.0, repeats=SURE).numpy() == x, "z": told(vae, z, 1.0).numpy() == x}
     with torch.inference_mode():
         alone = torch.cat([alone_at(vae, part) for part in z.split(256)]).numpy() == x
     likeliest = np.bincount(ids.numpy()[characters(ids.numpy(), comma)]).max() / characters(ids.numpy(), comma).sum()
@@ -209,8 +210,8 @@ def samples(vae: Any, kind: Any, ids: Tensor, model: Any, comma: int) -> list[tu
     known = {tuple(row) for row in np.asarray(kind.tokens[:], np.int64).tolist()}
     torch.manual_seed(0)
     real = ids[torch.randperm(len(ids))[:MANY]]
-    drawn = {"as generate does": {"temperature": own.sampling, "top_p": own.top_p, "repeats": 0.0 if own.repeats else NO_REPEATS,
-                                  "candidates": own.candidates},
+    drawn = {"as generate does": {"temperature": own.sampling, "top_p": own.top_p, "candidates": own.candidates,
+                                  "repeats": 0.0 if own.repeats else NO_REPEATS},
              "greedy": {}, "drawn from p(x|z)": {"temperature": 1.0}}
     sets = {"held-out couplets": real, **{name: told(vae, z, 1.0, **how) for name, how in drawn.items()}}
     rows = {name: about(part, model, known, comma) for name, part in sets.items()}

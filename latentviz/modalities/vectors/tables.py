@@ -17,6 +17,8 @@ from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, Source, by
 
 # What columns of lists are called when they are vectors, the likeliest first.
 _VECTOR_NAMES = ("vector", "vectors", "embedding", "embeddings", "emb", "features", "feature")
+_SLIPS = 0.1  # share of a column's cells that are no numbers by mistake, at most
+_SHARED = 2  # items that a label of numbers with a fraction must have on average
 _BATCH_ROWS = 8_192
 
 
@@ -136,7 +138,12 @@ def read_numbers(path: Path, data: VectorData) -> Source:
         text = " ".join(str(error).split())
         raise DataError(f"{shown}: cannot be read as a table ({text[:200]}); give every row as many cells") from None
     kinds = {field.name: field.type for field in table.schema}
-    own = {find_label(list(kinds)), by_name(list(kinds), ID_NAMES), data.label_column, data.text_column}
+    own = {by_name(list(kinds), ID_NAMES), data.label_column, data.text_column}
+    if data.label_column == "auto":
+        own.add(_label_by_name(table))
+    for name, kind in kinds.items():
+        if name not in own and pa.types.is_string(kind):
+            _check_cells(table.column(name), f"{shown}: column {printable(name)}", lines_before=1 if headless else 2)
     numbers = [name for name, kind in kinds.items()
                if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and name not in own]
     if not numbers or table.num_rows == 0:
@@ -147,6 +154,27 @@ def read_numbers(path: Path, data: VectorData) -> Source:
                                for name in numbers])
     source = Source(shown, check_shape(vectors.shape, shown), lambda: iter([vectors]))
     return _named(path, source, columns, data, f"vectors: {len(numbers)} columns of numbers")
+
+
+def _label_by_name(table: Any) -> str | None:
+    """Returns the column that is called like labels; one whose values hardly ever repeat may hold coordinates."""
+    name = find_label(table.column_names)
+    if name is None or pa.types.is_integer(table.schema.field(name).type):
+        return name
+    return name if _SHARED * len(table.column(name).unique()) <= table.num_rows else None
+
+
+def _check_cells(column: Any, where: str, lines_before: int) -> None:
+    """Refuses a column of numbers in which a few cells are none, which would not count as numbers as a whole.
+
+    Raises:
+        DataError: it is one; the message says where the first such cell is.
+    """
+    wrong = [(row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None and not is_number(cell)]
+    if 0 < len(wrong) <= _SLIPS * len(column):
+        row, cell = wrong[0]
+        raise DataError(f"{where}: {len(wrong):,} of {len(column):,} cells are no numbers; the first is "
+                        f"{printable(cell)[:40]!r} in line {row + lines_before:,}; mend them, or take the column out")
 
 
 def _named(path: Path, source: Source, columns: dict[str, list[Any]], data: VectorData, note: str) -> Source:

@@ -152,6 +152,17 @@ def test_values_that_are_no_use_are_counted(tmp_path: Path, value: float, what: 
     assert "the first is row 7" in said
 
 
+def test_a_cell_that_is_no_number_is_told_and_a_coordinate_is_no_label(tmp_path: Path) -> None:
+    rows = ["x,y,z", *(f"{i},{i * 0.37:.2f},{-i}" for i in range(N))]
+    (tmp_path / "v.csv").write_text("\n".join(rows))
+    assert read(tmp_path / "v.csv", tmp_path / "cache").items.labels is None
+    assert np.load(tmp_path / "cache" / "vectors.npy").shape == (N, 3)
+    rows[7] = "6,nope,-6"
+    (tmp_path / "v.csv").write_text("\n".join(rows))
+    assert "column y: 1 of 24 cells are no numbers; the first is 'nope' in line 8" in complaint(
+        tmp_path / "v.csv", label_column="none")
+
+
 @pytest.mark.parametrize(("array", "what"), [
     (np.zeros(N), "an array of shape (24,)"),
     (np.zeros((N, 0)), "no numbers"),
