@@ -11,12 +11,15 @@ from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
 import latentviz as lv
-from latentviz.modalities.vectors.config import VectorFitConfig
+from latentviz.modalities.vectors.config import VectorData, VectorFitConfig, VectorModel
+from latentviz.modalities.vectors.data import variance_held
+from latentviz.modalities.vectors.kind import VectorKind
 from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.new import read_item
+from latentviz.modalities.vectors.prepare import load
 
 N, M = 150, 24
-SETTINGS = {"trainer": {"max_epochs": 8}, "model": {"latent_dim": 4, "width": 32, "lr": 0.01},
+SETTINGS = {"trainer": {"max_epochs": 8}, "model": {"latent_dim": 4, "width": 32, "lr": 0.01, "contrast": 10_000},
             "data": {"batch_size": 32}}
 
 
@@ -59,6 +62,20 @@ def test_the_plain_vae_is_one_setting_away(fitted: Path, tmp_path: Path) -> None
     run = lv.fit(fitted.parent.parent / "vectors.npy", outputs=tmp_path, **settings)
     assert run.info()["summary"]["contrast"] == 0
     assert not (run.cache / "neighbours.npy").exists()
+
+
+@pytest.mark.parametrize(("flat", "contrast"), [(0.01, 0), (3.0, 10_000)])
+def test_contrast_is_for_vectors_that_the_latents_cannot_hold(tmp_path: Path, flat: float, contrast: float) -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(N, 4)) @ random.normal(size=(4, M)) + flat * random.normal(size=(N, M))
+    np.save(tmp_path / "v.npy", vectors)
+    model = VectorModel(latent_dim=4)
+    prepared = VectorKind.prepare(VectorFitConfig(data=VectorData(path=str(tmp_path / "v.npy"))), tmp_path)
+    config = VectorKind.resolve(VectorFitConfig(data=prepared.data, model=model), prepared, tmp_path)
+    assert config.model.contrast == contrast
+    held = variance_held(load(tmp_path), 0, "euclidean", 4)
+    variances = np.linalg.svd(vectors - vectors.mean(0), compute_uv=False) ** 2
+    assert held == pytest.approx(variances[:4].sum() / variances.sum(), rel=1e-4)
 
 
 def test_samples_tell_what_is_nearest(fitted: Path) -> None:
