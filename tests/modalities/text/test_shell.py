@@ -53,7 +53,7 @@ def test_long_odd_and_unknown_texts(shell: Callable, animals: Path, tmp_path: Pa
     outcome = shell("recommend", animals, tmp_path / "new.txt", "-k", 1)
     assert "the text in this file; 1 of its" in outcome.err
     assert shell("recommend", animals, "☃☃☃").complaint.startswith("☃☃☃: the model knows nothing of this text")
-    assert "no item of animals has this id" in shell("recommend", animals, "  ").complaint
+    assert "no item; give an id" in shell("recommend", animals, "  ").complaint
 
 
 @pytest.mark.parametrize(("word", "hint"), [
