@@ -90,8 +90,7 @@ class VAE(pl.LightningModule):
     @torch.no_grad()
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (μ, log σ²) of q(z|x), each (b, d): the mean and never a draw, so that two calls agree."""
-        posterior = self.encoder(x)
-        return posterior.base_dist.loc, 2 * posterior.base_dist.scale.log()
+        return moments(self.encoder(x))
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
@@ -176,6 +175,11 @@ def share_of_lr(step: int, total: int) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
+
+
+def moments(posterior: "Independent[Normal]") -> tuple[Tensor, Tensor]:
+    """Returns (μ, log σ²) of a posterior, each (b, d)."""
+    return posterior.base_dist.loc, 2 * posterior.base_dist.scale.log()
 
 
 def can_fuse(device: torch.device) -> bool:

@@ -1,10 +1,13 @@
 """Encoder and decoder for images: strided convolutions sized by the image, or an MLP."""
 
+import copy
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from latentviz.elbo import diagonal_normal
 from latentviz.modalities.image.residual import residual_nets
@@ -14,6 +17,7 @@ LOGVAR_LIMIT = 10.0
 SMALL = 12  # pixels: images that get a convolution at full size first
 MOST_CHANNELS = 128
 HIDDEN = 256  # units between the convolutions and the latent
+RESTING = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear)  # layers that work in oneDNN's layout
 
 
 class ImageEncoder(nn.Module):
@@ -27,6 +31,46 @@ class ImageEncoder(nn.Module):
         """Returns the posterior."""
         mu, logvar = self.net(x).float().chunk(2, dim=-1)  # each (b, d)
         return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
+
+    def at_rest(self) -> "ImageEncoder":
+        """Returns the trained encoder as it is quickest on a processor, its own weights untouched."""
+        return ImageEncoder(AtRest(self.net)).eval() if can_rest(self.net) else self
+
+
+class AtRest(nn.Module):
+    """A trained network whose layers hand each other what they compute in oneDNN's own layout.
+
+    Plain layers turn it into rows and back, which takes longer than the convolutions. What batch normalisation
+    multiplies and adds is taken into the weights before it (Jacob et al. 2018, section 3.2).
+
+    Args:
+        net: (b, …) → (b, k), of layers that `can_rest` knows.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for layer in copy.deepcopy(net).eval().children():
+            if isinstance(layer, nn.BatchNorm2d):
+                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+            else:
+                layers.append(layer)
+        self.net = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns what the network makes of x."""
+        found: Tensor = self.net(x.to_mkldnn()).to_dense()
+        return found
+
+
+def can_rest(net: nn.Module) -> bool:
+    """Returns whether oneDNN is there and knows each layer of a network."""
+    layers = list(net.children())
+    folded = all(isinstance(before, nn.Conv2d) for before, layer in pairwise([net, *layers])
+                 if isinstance(layer, nn.BatchNorm2d))
+    return (torch.backends.mkldnn.is_available() and isinstance(net, nn.Sequential) and folded
+            and all(isinstance(layer, RESTING) for layer in layers)
+            and all(weights.dtype == torch.float32 for weights in net.parameters()))
 
 
 class ImageDecoder(nn.Module):

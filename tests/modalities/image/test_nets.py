@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Independent
 
 from latentviz.elbo import distortion
-from latentviz.modalities.image.nets import NETS, build
+from latentviz.modalities.image.nets import NETS, build, can_rest
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 9, 13), (3, 17, 8), (1, 31, 64), (3, 64, 48), (1, 8, 96)]
 
@@ -93,3 +94,32 @@ def test_the_same_seed_gives_the_same_weights(net: str) -> None:
     for one, other in zip(first, second, strict=True):
         for name, weight in one.state_dict().items():
             assert torch.equal(weight, other.state_dict()[name])
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13)])
+def test_at_rest_an_encoder_says_the_same(net: str, shape: tuple[int, int, int]) -> None:
+    encoder, _ = nets(net, shape)
+    x = torch.rand(8, *shape)
+    for _ in range(3):
+        encoder.train()(x)  # batch normalisation then has something to take in
+    resting = encoder.eval().at_rest()
+    with torch.inference_mode():
+        plain, quick = encoder(x).base_dist, resting(x).base_dist
+    assert plain.loc.std() > 0.01
+    torch.testing.assert_close(quick.loc, plain.loc, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(quick.scale, plain.scale, rtol=1e-4, atol=1e-6)
+
+
+def test_what_cannot_rest_stays_as_it_is() -> None:
+    encoder, _ = nets("conv", (1, 8, 8))
+    weights = {name: value.clone() for name, value in encoder.state_dict().items()}
+    can = torch.backends.mkldnn.is_available()
+    assert can_rest(encoder.net) is can
+    assert (encoder.at_rest() is encoder) is not can
+    assert all(torch.equal(value, weights[name]) for name, value in encoder.state_dict().items())
+    residual, _ = nets("residual", (1, 8, 8))
+    assert residual.at_rest() is residual
+    assert not can_rest(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
+    assert not can_rest(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))), "nothing before it to take it in"
+    assert not can_rest(encoder.net.double())
