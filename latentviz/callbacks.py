@@ -130,6 +130,30 @@ def read_metrics(file: Path) -> list[dict[str, str]]:
     return rows
 
 
+class Clock(Callback):
+    """Counts the seconds of a training, those before it was interrupted and resumed among them.
+
+    Attributes:
+        earlier: seconds up to the checkpoint that the training goes on from.
+    """
+
+    def __init__(self) -> None:
+        self.earlier, self.started = 0.0, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long so far."""
+        return self.earlier + time.perf_counter() - self.started
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a checkpoint keeps."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up what a checkpoint kept."""
+        self.earlier = float(state_dict["seconds"])
+
+
 class Samples(Callback):
     """Lets the decoder show after each epoch what it can do by now."""
 

@@ -4,8 +4,10 @@ With the weight 0 the loss is the seed's, C·‖x − f(z)‖² + KL, exactly.
 """
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional as F
+
+from latentviz.ranks import several
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float, related: Tensor | None = None) -> Tensor:
@@ -41,7 +43,7 @@ def from_all(views: Tensor) -> Tensor:
     Args:
         views: (b, k), b the same in each process.
     """
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+    if not several():
         return views
     from torch.distributed.nn.functional import all_gather
 

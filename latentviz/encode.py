@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentviz.files import atomic_write
+from latentviz.files import atomic_write, share_of
 from latentviz.ranks import ALONE, Team
 from latentviz.vae import VAE, moments
 
@@ -48,14 +48,18 @@ def encode(vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu_file: Pa
     if processes.size == 1:
         _encode(vae, data, prepare, rows, (mu_file, logvar_file), batch_size)
         return
-    parts = [tuple(file.with_name(f".{file.stem}.part-{rank}.npy") for file in (mu_file, logvar_file))
+    parts = [tuple(share_of(file, rank) for file in (mu_file, logvar_file))
              for rank in range(processes.size)]
-    _encode(vae, data, prepare, rows, parts[processes.rank], batch_size)
-    processes.wait()
-    if processes.first:
-        for number, file in enumerate((mu_file, logvar_file)):
-            _join([part[number] for part in parts], file, (len(data), vae.latent_dim))
-    processes.wait()
+    try:
+        _encode(vae, data, prepare, rows, parts[processes.rank], batch_size)
+        processes.wait()
+        if processes.first:
+            for number, file in enumerate((mu_file, logvar_file)):
+                _join([part[number] for part in parts], file, (len(data), vae.latent_dim))
+        processes.wait()
+    finally:  # what a killed process leaves, `Run.sweep` removes
+        for file in parts[processes.rank]:
+            file.unlink(missing_ok=True)
 
 
 @torch.inference_mode()
@@ -80,13 +84,11 @@ def _write_header(file: IO[bytes], shape: tuple[int, int]) -> None:
 
 
 def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
-    """Writes the rows of the parts, one after another, and removes these."""
+    """Writes the rows of the parts, one after another."""
     with atomic_write(file) as temporary, temporary.open("wb") as whole:
         _write_header(whole, shape)
         for part in parts:
             whole.write(np.ascontiguousarray(np.load(part, mmap_mode="r", allow_pickle=False), "<f4").data)
-    for part in parts:
-        part.unlink()
 
 
 class Latents(NamedTuple):

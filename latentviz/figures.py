@@ -52,21 +52,12 @@ def faithfulness(vectors: np.ndarray, points: np.ndarray, k: int, rows: np.ndarr
         rows: int64 (m,), the items asked.
     """
     n = len(vectors)
-    intruders = missing = kept = 0.0
-    near: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for block in _blocks(rows, n):
-        truth, picture = squared(vectors[block], vectors), squared(points[block], points)
-        own = (np.arange(len(block)), block)
-        truth[own] = picture[own] = np.inf
-        near_truth, near_picture = _least(truth, k), _least(picture, k)
-        intruders += _excess_rank(truth, near_picture, k)
-        missing += _excess_rank(picture, near_truth, k)
-        kept += float((near_truth[:, :, None] == near_picture[:, None, :]).sum())
-        near[0].append(near_truth)
-        near[1].append(near_picture)
+    near_vectors, near_points = (nearest(places[rows], places, k, rows) for places in (vectors, points))
     worst = len(rows) * k * (2 * n - 3 * k - 1) / 2
-    return Faithfulness(1 - intruders / worst, 1 - missing / worst, kept / (k * len(rows)),
-                        np.concatenate(near[0]), np.concatenate(near[1]))
+    kept = float((near_vectors[:, :, None] == near_points[:, None, :]).sum())
+    return Faithfulness(1 - _excess_ranks(vectors, rows, near_points, k) / worst,
+                        1 - _excess_ranks(points, rows, near_vectors, k) / worst,
+                        kept / (k * len(rows)), near_vectors, near_points)
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, own: np.ndarray) -> np.ndarray:
@@ -91,19 +82,28 @@ def _blocks(rows: np.ndarray, n: int) -> list[np.ndarray]:
     return [rows[start : start + height] for start in range(0, len(rows), height)]
 
 
-def _least(distances: np.ndarray, k: int) -> np.ndarray:
-    chosen = np.argpartition(distances, k - 1, axis=1)[:, :k]
-    order = np.argsort(np.take_along_axis(distances, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1)
+def _excess_ranks(places: np.ndarray, rows: np.ndarray, chosen: np.ndarray, k: int) -> float:
+    """Returns Σ max(0, rank − k) of the items `chosen` (m, k), ranked from 1 by how far they are from the items `rows`.
 
+    One matrix product gives ‖y‖² − 2·x·y of a block, which orders like the distance; only what lies nearer than the
+    farthest chosen one is sorted.
 
-def _excess_rank(distances: np.ndarray, chosen: np.ndarray, k: int) -> float:
-    """Returns Σ max(0, rank − k) of the columns `chosen` (m, k), ranked from 1 by `distances` (m, n)."""
-    total = 0
-    for column in chosen.T:
-        limit = distances[np.arange(len(distances)), column]
-        total += int(np.maximum((distances < limit[:, None]).sum(1) + 1 - k, 0).sum())
-    return float(total)
+    Args:
+        places: (n, d).
+        rows: int64 (m,).
+        chosen: int64 (m, k).
+        k: neighbours.
+    """
+    centred = places - places.mean(axis=0, dtype=np.float64)
+    columns = np.vstack([-2 * centred.T, np.square(centred).sum(1)])  # (d + 1, n)
+    total = 0.0
+    for block in _blocks(np.arange(len(rows)), len(places)):
+        d = np.column_stack([centred[rows[block]], np.ones(len(block))]) @ columns  # (m', n)
+        d[np.arange(len(block)), rows[block]] = np.inf
+        for distances, limits in zip(d, np.take_along_axis(d, chosen[block], axis=1), strict=True):
+            nearer = np.sort(distances[distances < limits.max()])
+            total += float(np.maximum(np.searchsorted(nearer, limits) + 1 - k, 0).sum())
+    return total
 
 
 def vote(labels: np.ndarray, near: np.ndarray) -> np.ndarray:

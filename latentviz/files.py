@@ -31,6 +31,11 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{HOST}{secrets.token_hex(3)}.tmp")
 
 
+def share_of(path: Path, rank: int) -> Path:
+    """Returns a hidden name beside `path` for what one of several processes contributes to it."""
+    return path.with_name(f".{path.stem}.part-{rank}{path.suffix}")
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step.
@@ -145,10 +150,8 @@ def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) ->
         RunError: the file is damaged; the message says how to make it again.
     """
     verify(path, expected, again)
-    try:
+    with damage(path, again):
         return pq.read_table(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
 
 
 def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.ndarray:
@@ -163,13 +166,20 @@ def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.
         RunError: the file is damaged; the message says how to make it again.
     """
     verify(path, expected, again)
-    try:
+    with damage(path, again):
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, RecursionError) as error:
-        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
-    if not isinstance(array, np.ndarray):  # a zip archive under another name
-        raise RunError(f"{path}: damaged (it holds no array); {again}")
+        if not isinstance(array, np.ndarray):  # a zip archive under another name
+            raise ValueError("it holds no array")
     return array
+
+
+@contextmanager
+def damage(path: Path, again: str) -> Iterator[None]:
+    """Turns whatever a library says of a damaged file into a RunError; `again` says what makes it again."""
+    try:
+        yield
+    except (OSError, ValueError, EOFError, MemoryError, RecursionError, pa.ArrowException) as error:
+        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
 
 
 def _line(error: BaseException) -> str:

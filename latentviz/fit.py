@@ -6,7 +6,6 @@ import io
 import platform
 import signal
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +21,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins import TorchCheckpointIO
 
 from latentviz import preflight
-from latentviz.callbacks import Bar, EpochMeans, EpochTable, Guard, Repeatable, Samples, read_metrics
+from latentviz.callbacks import Bar, Clock, EpochMeans, EpochTable, Guard, Repeatable, Samples, read_metrics
 from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.encode import active_units, encode
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
@@ -87,11 +86,11 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
     if processes.first:
         preflight.fit(config, len(data.items), preflight.pixels(run.cache), sum(p.numel() for p in vae.parameters()),
                       getattr(data, "seconds", None))
-    started = time.perf_counter()
+    clock = Clock()
     say(f"training on {len(data.items.train):,} items …")
     with quiet(), _interruptible(), _threads(data.threads):
         batches, callbacks = data.training(run.cache)
-        trainer = _trainer(config, run, [Samples(data.recorder(run.samples)), *callbacks])
+        trainer = _trainer(config, run, [clock, Samples(data.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
             load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this one tells what is wrong
@@ -102,8 +101,8 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
         raise TrainingError(f"{run.path}: the training ended before its first validation, so that no checkpoint was "
                             "kept; raise trainer.max_steps, and leave trainer.fast_dev_run and "
                             "trainer.limit_val_batches alone")
-    seconds["train"] = round(time.perf_counter() - started, 2)
-    say(f"training done in {seconds['train']:.1f} s")
+    seconds["train"] = round(clock.seconds, 2)
+    say(f"training done in {clock.seconds:.1f} s")
     processes.wait()
     load_weights(vae, kept_checkpoint(config, run), run.again)
     with stage("encoding", seconds):

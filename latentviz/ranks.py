@@ -15,14 +15,17 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+from torch import Tensor, nn
 
-from latentviz.errors import ConfigError
+from latentviz.errors import ConfigError, TrainingError
 from latentviz.log import quiet, silence
 
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=10)  # that the others wait while the first reads the data
 STARTED = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # what starting processes sets
+
+GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Application timeout")  # what gloo says
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,47 @@ class Team:
 ALONE = Team()
 
 
+def several() -> bool:
+    """Returns whether this process trains beside others."""
+    there = torch.distributed
+    return there.is_available() and there.is_initialized() and there.get_world_size() > 1
+
+
+def summed(values: Tensor) -> Tensor:
+    """Returns the sums over all processes of values that each has, with gradients."""
+    from torch.distributed.nn.functional import all_reduce
+
+    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return total
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation by the whole batch, also where several processes share it out (Ioffe & Szegedy 2015).
+
+    PyTorch's own for several processes needs a GPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns x (b, c, h, w) with each channel's mean taken off and its standard deviation divided by."""
+        if not (self.training and several()):
+            return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        values = x.float()
+        sums = summed(torch.cat([values.sum((0, 2, 3)), values.new_tensor([values[:, 0].numel()])]))
+        n = float(sums[-1])
+        centred = values - (sums[:-1] / n)[:, None, None]
+        variance = summed(centred.square().sum((0, 2, 3))) / n
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(sums[:-1] / n, share)
+            self.running_var.lerp_(variance * n / (n - 1), share)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
 @contextmanager
 def team(trainer: pl.Trainer) -> Iterator[Team]:
     """Yields the processes that a Trainer of these settings asks for, all of them started.
@@ -78,6 +122,7 @@ def team(trainer: pl.Trainer) -> Iterator[Team]:
 
     Raises:
         ConfigError: the strategy has no processes of this kind.
+        TrainingError: another process has ended while this one waited for it.
     """
     strategy, launcher = trainer.strategy, trainer.strategy.launcher
     if launcher is None:
@@ -94,8 +139,11 @@ def team(trainer: pl.Trainer) -> Iterator[Team]:
         if rank:
             silence()
         yield Team(rank, size, torch.distributed.new_group(backend="gloo", timeout=PATIENCE))
-    except BaseException:
+    except BaseException as error:
         launcher.kill(signal.SIGTERM)
+        if lost(error):
+            raise TrainingError("one of the processes has ended, and the others cannot go on without it; go on from "
+                                "the last epoch with --resume") from error
         raise
     finally:
         if torch.distributed.is_initialized():
@@ -105,3 +153,9 @@ def team(trainer: pl.Trainer) -> Iterator[Team]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def lost(error: BaseException) -> bool:
+    """Returns whether an error says that another process is there no more."""
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in GONE))

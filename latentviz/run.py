@@ -159,8 +159,10 @@ class Run:
         shutil.rmtree(self._aside, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Deletes what killed processes left half-written in this run."""
+        """Deletes what killed processes left half-written in this run. Only for whoever holds it."""
         sweep(self.path)
+        for share in self.path.glob(".*.part-*.npy"):  # of μ and log σ², by one of several processes
+            remove(share)
 
     def abandon(self) -> None:
         """Removes the new, empty run after an error and puts the earlier one back."""
@@ -264,7 +266,8 @@ class Run:
         """Raises a RunError if a finished run's config.yaml is not the one that the run was made with."""
         if self.finished:
             verify(self.config_file, self.expected(self.config_file),
-                   f"put it back, or make the run again with `{self._fit('SOURCE')} --force`")
+                   f"put it back, or make the run again with `{self._fit('SOURCE')} --force`; other settings make "
+                   f"another run: `latentviz fit {shlex.quote(str(self.config_file))} --run NAME`")
 
     def unchanged_since(self, info: Mapping[str, Any]) -> None:
         """Raises a RunError if run.json no longer holds `info`: another fit has replaced the run."""

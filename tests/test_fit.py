@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from latentviz.callbacks import Clock
 from latentviz.encode import active_units
 from latentviz.errors import RunError
 from latentviz.fit import kept_checkpoint, load_model, read_config
@@ -62,15 +63,25 @@ def test_ctrl_c_keeps_the_checkpoint_and_resume_ends_where_an_undisturbed_traini
 
     done = len(rows(run))
     assert 1 < done < EPOCHS
+    earlier = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Clock"]["seconds"]
     resumed = shell("fit", run / "config.yaml", "--run", "small", "--outputs", tmp_path, "--resume")
     assert resumed.code == 0, resumed.err
     told = [int(number) for number in re.findall(r"epoch (\d+)/", resumed.err)]
     assert min(told) >= done, "the finished epochs are not trained again"
     assert [int(row["epoch"]) for row in rows(run)] == list(range(1, EPOCHS + 1))
+    assert Run.open(run).info()["seconds"]["train"] > earlier > 0
 
     undisturbed = fit_small(few, tmp_path / "other", settings=[*SMALL, f"trainer.max_epochs={EPOCHS}"])
     assert (run / "mu.npy").read_bytes() == (undisturbed / "mu.npy").read_bytes()
     assert rows(run) == rows(undisturbed)
+
+
+def test_the_seconds_of_a_training_are_those_of_all_its_legs() -> None:
+    clock = Clock()
+    assert clock.seconds < 60
+    clock.load_state_dict({"seconds": 1000.0})
+    assert 1000 <= clock.seconds < 1060
+    assert clock.state_dict()["seconds"] >= 1000
 
 
 class Planted:

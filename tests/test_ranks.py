@@ -20,11 +20,13 @@ from latentviz.ranks import ALONE, Team
 from latentviz.run import Run
 
 PLAIN = ("trainer.max_epochs=3", "trainer.accelerator=cpu", "trainer.precision=32-true", "model.latent_dim=4",
-         "model.net=mlp", "model.width=4", "model.contrast=0", "data.batch_size=32")
-# Two processes compute the gradient of InfoNCE over all their views; one checks it against its own of all of them.
+         "model.width=4", "data.batch_size=32")
+# Two processes compute InfoNCE over all their views, and batch norm over all their images; each checks the gradients
+# against those of one process with all of them.
 GRADIENT = """
 import torch, torch.distributed as dist
 from latentviz.contrast import from_all, info_nce
+from latentviz.ranks import BatchNorm
 dist.init_process_group("gloo")
 rank = dist.get_rank()
 views = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0))
@@ -34,6 +36,22 @@ part = views[:, 6 * rank : 6 * rank + 6].clone().requires_grad_()
 loss = info_nce(from_all(part[0]), from_all(part[1]), 0.2)
 loss.backward()
 assert torch.allclose(part.grad / 2, whole.grad[:, 6 * rank : 6 * rank + 6], atol=1e-6), (part.grad, whole.grad)
+
+images = 3 + torch.randn(8, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+pull = torch.randn(8, 3, 4, 5, generator=torch.Generator().manual_seed(2))
+plain, own, share = torch.nn.BatchNorm2d(3), BatchNorm(3), slice(rank, None, 2)
+for norm in (plain, own):
+    norm.weight.data.copy_(torch.tensor([1.0, 2.0, 0.5]))
+whole, part = images.clone().requires_grad_(), images[share].clone().requires_grad_()
+expected, found = plain(whole), own(part)
+(expected * pull).sum().backward()
+(found * pull[share]).sum().backward()
+assert torch.allclose(found, expected[share], atol=1e-5)
+assert torch.allclose(part.grad, whole.grad[share], atol=1e-5), (part.grad, whole.grad[share])
+for mine, theirs in zip(own.buffers(), plain.buffers(), strict=True):
+    assert torch.allclose(mine.float(), theirs.float(), atol=1e-5), (mine, theirs)
+dist.all_reduce(own.weight.grad)
+assert torch.allclose(own.weight.grad, plain.weight.grad, atol=1e-4)
 """
 
 
@@ -99,16 +117,57 @@ def test_processes_that_would_copy_the_data_are_refused(shell: Callable, few: Pa
     assert not list(tmp_path.iterdir()), "nothing half made is left"
 
 
-def fit(few: Path, outputs: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "latentviz", "fit", str(few), "--outputs", str(outputs), "--run", name, *PLAIN]
+# The shell, where each item's draw of z follows from its own posterior, so that it is the same in any batch.
+SAME_DRAWS = """
+import sys, torch
+from torch.distributions import Normal
+def rsample(self, sample_shape=torch.Size()):
+    unit = torch.arange(self.loc.shape[-1], dtype=self.loc.dtype)
+    return self.loc + self.scale * (2 ** 0.5 * torch.sin(5 * self.loc.detach() + unit))
+Normal.rsample = rsample
+from latentviz.cli import main
+sys.exit(main())
+"""
+# The shell, where the process of a number kills itself: `RANK MOMENT WORDS…`.
+KILLED = """
+import os, signal, sys
+import latentviz.encode, latentviz.fit
+from latentviz.vae import VAE
+rank, moment = int(sys.argv[1]), sys.argv[2]
+encoding = sys.modules["latentviz.encode"]
+def deadly(function, when):
+    def call(*arguments, **settings):
+        if int(os.environ.get("LOCAL_RANK", 0)) == rank and when(*arguments):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **settings)
+    return call
+if moment == "training":
+    VAE.training_step = deadly(VAE.training_step, lambda vae, *_: vae.global_step == 8)
+else:
+    encoding._encode = deadly(encoding._encode, lambda *_: True)
+from latentviz.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
+BOTH = ("trainer.devices=2", "trainer.strategy=ddp")
+
+
+def fit(few: Path, outputs: Path, name: str, *words: str, script: str = SAME_DRAWS,
+        first: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    file = outputs.parent / f"{outputs.name}.py"
+    file.write_text(script, encoding="utf-8")
+    command = [sys.executable, str(file), *first, "fit", str(few), "--outputs", str(outputs), "--run", name]
     return subprocess.run([*command, *words], capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_trains(few: Path, tmp_path: Path) -> None:
-    alone = fit(few, tmp_path, "one")
+@pytest.mark.parametrize("model", [
+    ("model.net=mlp", "model.contrast=0"),
+    ("model.net=conv", "model.contrast=1000", "model.neighbors=0", "model.augment=0", "model.flip=false"),
+])
+def test_two_processes_train_what_one_trains(few: Path, tmp_path: Path, model: tuple[str, ...]) -> None:
+    alone = fit(few, tmp_path, "one", *PLAIN, *model)
     assert alone.returncode == 0, alone.stderr
-    both = fit(few, tmp_path, "two", "trainer.devices=2", "trainer.strategy=ddp")
+    both = fit(few, tmp_path, "two", *PLAIN, *model, *BOTH)
     assert both.returncode == 0, both.stderr
     assert both.stdout.count("its map: latentviz cluster two") == 1
     assert both.stderr.count("epoch 1/3") == both.stderr.count("reading done") == 1
@@ -118,9 +177,10 @@ def test_two_processes_train_what_one_trains(few: Path, tmp_path: Path) -> None:
         with (tmp_path / name / "metrics.csv").open(encoding="utf-8") as file:
             losses.append([(float(row["train_loss"]), float(row["val_loss"])) for row in csv.DictReader(file)])
     assert len(losses[0]) == len(losses[1]) == 3
-    np.testing.assert_allclose(losses[0], losses[1], rtol=0.1)  # the draws of z differ, and nothing else
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
     runs = [Run(tmp_path / name) for name in ("one", "two")]
+    np.testing.assert_allclose(runs[0].mu(), runs[1].mu(), atol=1e-3)
     assert runs[0].items().table.equals(runs[1].items().table)
     vae, data = load_model(runs[1])
     encode(vae, data.dataset(), data.to_input, tmp_path / "mu.npy", tmp_path / "logvar.npy")
@@ -130,7 +190,23 @@ def test_two_processes_train_what_one_trains(few: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_contrast_of_two_processes_has_the_gradient_of_one() -> None:
+@pytest.mark.parametrize(("rank", "moment"), [("1", "training"), ("0", "encoding")])
+def test_one_of_two_processes_killed_ends_the_other(few: Path, tmp_path: Path, rank: str, moment: str) -> None:
+    words = (*PLAIN, "model.contrast=0", *BOTH)
+    killed = fit(few, tmp_path, "two", *words, script=KILLED, first=(rank, moment))  # and does not hang
+    assert killed.returncode != 0
+    assert not Run(tmp_path / "two").finished
+    assert "the others cannot go on without it" in killed.stderr
+    assert "Traceback" not in killed.stderr
+    (tmp_path / "two" / ".mu.part-3.npy").write_bytes(b"what a machine that failed leaves")
+    again = fit(few, tmp_path, "two", *words, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert np.isfinite(Run(tmp_path / "two").mu()).all()
+    assert not list((tmp_path / "two").glob(".*part*"))
+
+
+@pytest.mark.slow
+def test_the_contrast_and_the_batch_norm_of_two_processes_have_the_gradients_of_one() -> None:
     started = [subprocess.Popen([sys.executable, "-c", GRADIENT], stderr=subprocess.PIPE, text=True, env={
         **os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29617"})
         for rank in range(2)]

@@ -12,15 +12,32 @@ from latentviz.maps.data import MapData
 from latentviz.maps.palette import NOISE, cluster_colours
 from latentviz.maps.thumbnails import PER_SHEET, make_sheets
 
-# The budget of one file: 2 MB, 10 B a point and 210 B a thumbnail as base64, 25 MB in all.
-FILE_LIMIT, BASE, A_POINT, A_THUMBNAIL = 25_000_000, 2_000_000, 10, 210
+# The budget of one file: 2 MB, 10 B a point, 25 B for its latents and 210 B for its thumbnail as base64, 25 MB in all.
+FILE_LIMIT, BASE, A_POINT, A_LATENT, A_THUMBNAIL = 25_000_000, 2_000_000, 10, 25, 210
 # Small maps may spend this much on sharper thumbnails.
 SMALL_SHEETS = 3_000_000
+# And this much on the decoder and finer latents.
+SMALL_LATENTS = 1_200_000
 # Above this many points numbers travel as 8 instead of 16 bits, and neighbours are found in the page.
 MANY = 20_000
 TEXT_LIMIT = 20_000
 # Categories beyond this many share the grey: no eye tells more colours apart.
 COLOURED = 80
+
+
+def room(count: int, *, beside: int = 0) -> int:
+    """Returns the bytes of base64 that the file's limit leaves for pictures and latents of so many points.
+
+    Args:
+        count: points.
+        beside: bytes that other parts take.
+    """
+    return max(0, FILE_LIMIT - BASE - A_POINT * count - beside)
+
+
+def for_latents(count: int) -> int:
+    """Returns the bytes of base64 that the decoder and the latents of so many points may take."""
+    return max(SMALL_LATENTS, min(A_LATENT * count, room(count, beside=SMALL_SHEETS * 4 // 3)))
 
 
 @dataclass(frozen=True)
@@ -168,7 +185,8 @@ def pack_thumbnails(data: MapData, order: np.ndarray) -> Part:
     if data.images is None or not len(order):
         return Part()
     allowed = max(SMALL_SHEETS, A_THUMBNAIL * 3 // 4 * len(order))
-    budget = min(allowed, max(SMALL_SHEETS, (FILE_LIMIT - BASE - A_POINT * len(order)) * 3 // 4))
+    latents = for_latents(len(order)) if data.decoder is not None and data.decoder.texts is None else 0
+    budget = min(allowed, max(SMALL_SHEETS, room(len(order), beside=latents) * 3 // 4))
     sheets = make_sheets(data.images, order, budget)
     packed = {f"sheet-{i}": blocks.encode(webp) for i, webp in enumerate(sheets.webp)}
     notes = []

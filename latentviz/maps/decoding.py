@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 
 from latentviz.maps import blocks
-from latentviz.maps.contents import Part
+from latentviz.maps.contents import Part, for_latents
 from latentviz.maps.data import MapData
 from latentviz.maps.decoder import BLENDED, DecoderData, Layer, reach, softness
 from latentviz.maps.thumbnails import webp
 
-# Decoder and latents together, as base64, for each point; small maps may take a million bytes.
-A_POINT, SMALL = 25, 1_200_000
 # WebP holds no wider picture.
 WIDEST = 16_383
 # Weights up to this many travel as float16, more of them as int8 with a scale a channel.
@@ -35,7 +33,7 @@ def pack_decoder(data: MapData, order: np.ndarray) -> Part:
         packed["weights"], meta["layers"] = pack_layers(decoder.layers)
     else:
         _pack_grid(decoder, packed, meta)
-    budget = max(A_POINT * len(order), SMALL) - sum(map(len, packed.values()))
+    budget = for_latents(len(order)) - sum(map(len, packed.values()))
     packed["latents"], meta["latents"] = pack_latents(np.asarray(decoder.mu)[order], budget)
     return Part(packed, meta)
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from latentviz.config import DataSection
+from latentviz.errors import DataError
 from latentviz.files import unique_ids
 from latentviz.items import Items
 from latentviz.modalities.names import BadItem, printable
@@ -33,6 +35,27 @@ class Prepared:
     bad: list[BadItem]
     fingerprint: str
     notes: list[str]
+
+
+def load_array(file: Path, what: str) -> np.ndarray:
+    """Returns an array of a run's cache, memory-mapped and read-only; nothing pickled is ever loaded.
+
+    Args:
+        file: in `<run>/cache/`.
+        what: what it holds, for the message.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it holds no array")
+    except (OSError, ValueError, EOFError) as error:
+        run = file.parent.parent
+        raise DataError(f"{file}: the {what} are missing or damaged ({error}); `latentviz fit {run / 'config.yaml'} "
+                        f"--run {run.name} --outputs {run.parent} --force` makes them again") from None
+    return array
 
 
 def held_out(n: int, data: DataSection, seed: int, groups: np.ndarray | None = None) -> np.ndarray:

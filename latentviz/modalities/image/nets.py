@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from latentviz.elbo import diagonal_normal
 from latentviz.modalities.image.residual import residual_nets
+from latentviz.ranks import BatchNorm
 
 # exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
 LOGVAR_LIMIT = 10.0
@@ -51,8 +52,9 @@ class AtRest(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for layer in copy.deepcopy(net).eval().children():
-            if isinstance(layer, nn.BatchNorm2d):
-                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+            before = layers[-1] if layers else None
+            if isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+                layers[-1] = fuse_conv_bn_eval(before, layer)
             else:
                 layers.append(layer)
         self.net = nn.Sequential(*layers)
@@ -68,7 +70,8 @@ def can_rest(net: nn.Module) -> bool:
     layers = list(net.children())
     folded = all(isinstance(before, nn.Conv2d) for before, layer in pairwise([net, *layers])
                  if isinstance(layer, nn.BatchNorm2d))
-    return (torch.backends.mkldnn.is_available() and isinstance(net, nn.Sequential) and folded
+    known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return (known and isinstance(net, nn.Sequential) and folded
             and all(isinstance(layer, RESTING) for layer in layers)
             and all(weights.dtype == torch.float32 for weights in net.parameters()))
 
@@ -123,7 +126,7 @@ def conv_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple
     up: list[nn.Module] = []
     for i, (stride, size) in enumerate(steps):
         # Batch normalisation makes the contrast learn faster: see docs/experiments.md.
-        down += [nn.Conv2d(channels[i], channels[i + 1], 3, stride, 1, bias=False), nn.BatchNorm2d(channels[i + 1]),
+        down += [nn.Conv2d(channels[i], channels[i + 1], 3, stride, 1, bias=False), BatchNorm(channels[i + 1]),
                  nn.ReLU()]
         extra = [whole - (stride * (part - 1) + 1) for whole, part in zip(sizes[i], size, strict=True)]
         up = [nn.ConvTranspose2d(channels[i + 1], channels[i], 3, stride, 1, (extra[0], extra[1])), nn.ReLU(), *up]

@@ -21,7 +21,7 @@ from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import Shape, survey
 from latentviz.modalities.names import BadItem, printable
-from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table
+from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table, load_array
 
 IMAGES = "images.npy"
 
@@ -36,17 +36,7 @@ def load(cache: Path) -> np.ndarray:
     Raises:
         DataError: the cache is missing or damaged.
     """
-    try:
-        images: np.ndarray = np.load(cache / IMAGES, mmap_mode="r", allow_pickle=False)
-        if not isinstance(images, np.ndarray):
-            raise ValueError("it holds no array")
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{cache / IMAGES}: the decoded images are missing or damaged ({error}); `latentviz fit "
-            f"{cache.parent / 'config.yaml'} --run {cache.parent.name} --outputs {cache.parent.parent} --force` makes "
-            "them again"
-        ) from None
-    return images
+    return load_array(cache / IMAGES, "decoded images")
 
 
 def prepare(

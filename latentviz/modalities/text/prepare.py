@@ -13,7 +13,7 @@ from tqdm import tqdm
 from latentviz.errors import DataError, did_you_mean
 from latentviz.files import atomic_write
 from latentviz.modalities.names import printable
-from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table
+from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table, load_array
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.source import Source
@@ -31,12 +31,7 @@ def load(cache: Path) -> np.ndarray:
     Raises:
         DataError: the cache is missing or damaged.
     """
-    try:
-        tokens: np.ndarray = np.load(cache / TOKENS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{cache / TOKENS}: the tokens are missing or damaged ({error}); `latentviz fit` with --force "
-                        "makes them again") from None
-    return tokens
+    return load_array(cache / TOKENS, "tokens")
 
 
 def load_texts(cache: Path) -> list[str]:

@@ -14,7 +14,7 @@ from latentviz.errors import DataError, WriteError
 from latentviz.files import atomic_write
 from latentviz.items import Items
 from latentviz.modalities.names import printable
-from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table
+from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table, load_array
 from latentviz.modalities.vectors.beside import Beside, read_beside
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.read import read
@@ -45,12 +45,7 @@ def load(cache: Path) -> np.ndarray:
     Raises:
         DataError: the cache is missing or damaged.
     """
-    try:
-        vectors: np.ndarray = np.load(cache / VECTORS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{cache / VECTORS}: the vectors are missing or damaged ({error}); `latentviz fit` with "
-                        "--force makes them again") from None
-    return vectors
+    return load_array(cache / VECTORS, "vectors")
 
 
 def load_standard(cache: Path) -> Standard:
