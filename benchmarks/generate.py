@@ -195,9 +195,10 @@ class Benchmark:
         if kept.exists():
             model = Classifier(self.data.images.shape[1], len(names)).to(self.device)
             model.load_state_dict(torch.load(kept, weights_only=True, map_location=self.device))
-            return model.eval()
-        model = train_classifier(self.data.images, labels, self.options.epochs, self.device)
-        torch.save(model.state_dict(), kept)
+            model.eval()
+        else:
+            model = train_classifier(self.data.images, labels, self.options.epochs, self.device)
+            torch.save(model.state_dict(), kept)
         right = model.last(torch.from_numpy(features(model, self.test, self.device)).to(self.device)).argmax(1).cpu()
         truth = np.array([names.get(str(label), -1) for label in self.test_labels])
         self.keep("classifier, test accuracy", round(float((right.numpy() == truth).mean()), 4))

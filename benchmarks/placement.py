@@ -28,7 +28,7 @@ from latentviz.run import Run
 from latentviz.sources import load_config
 
 HELD_BACK = 0.1
-ALONE = 20  # items placed one by one
+ALONE = 5  # items placed one by one: each draws a map
 MANY = 30_000  # items placed at once for the time, the held-back ones over and over
 
 
@@ -73,7 +73,7 @@ def report(done: dict[str, Any]) -> str:
     """Returns what was measured as a Markdown table."""
     lines = ["# Placement: a tenth held back from `fit` and placed by `encode`", "",
              ("By `benchmarks/placement.py`. ARI: adjusted Rand index of clusters and labels, noise given to the "
-              "nearest cluster / left out. Seconds are those of one run on one core."), "",
+              "nearest cluster / left out. Seconds are those of one run on a busy core."), "",
              "| set | items | ARI | noise |", "|---|---|---|---|"]
     for name, table in done.items():
         for which in ("fitted", "held back"):
