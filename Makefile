@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help map tang test soak lint lint-js types format clean
+.PHONY: help map tang test soak audit lint lint-js types format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test: $(VENV)/installed-dev ## Run every test
 soak: $(VENV)/installed-dev ## Kill every command many times, and the like; takes minutes
 	$(BIN)/python -m pytest -m soak
 	LATENTVIZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/hostile/test_properties.py
+
+audit: $(VENV)/installed-dev ## Look the pinned dependencies up among known vulnerabilities (needs a network)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --disable-pip --no-deps --requirement constraints.txt
 
 lint: $(VENV)/installed-dev ## Check the style with ruff
 	$(BIN)/ruff check .

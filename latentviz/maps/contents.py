@@ -12,7 +12,8 @@ from latentviz.maps.data import MapData
 from latentviz.maps.palette import NOISE, cluster_colours
 from latentviz.maps.thumbnails import PER_SHEET, make_sheets
 
-# The budget of one file: 2 MB, 10 B a point, 25 B for its latents and 210 B for its thumbnail as base64, 25 MB in all.
+# The budget of one file: 2 MB, 10 B a point, 25 B for its latents and 210 B for its thumbnail as base64. Thumbnails
+# give way beyond 25 MB in all; latents do not, since coarser ones make the decoder draw something else.
 FILE_LIMIT, BASE, A_POINT, A_LATENT, A_THUMBNAIL = 25_000_000, 2_000_000, 10, 25, 210
 # Small maps may spend this much on sharper thumbnails.
 SMALL_SHEETS = 3_000_000
@@ -25,19 +26,20 @@ TEXT_LIMIT = 20_000
 COLOURED = 80
 
 
-def room(count: int, *, beside: int = 0) -> int:
-    """Returns the bytes of base64 that the file's limit leaves for pictures and latents of so many points.
+def for_thumbnails(count: int, beside: int) -> int:
+    """Returns the bytes of base64 that the file's limit leaves for thumbnails of so many points.
 
     Args:
         count: points.
-        beside: bytes that other parts take.
+        beside: bytes that the latents take.
     """
-    return max(0, FILE_LIMIT - BASE - A_POINT * count - beside)
+    left = FILE_LIMIT - BASE - A_POINT * count - beside
+    return max(SMALL_SHEETS * 4 // 3, min(A_THUMBNAIL * count, left))
 
 
 def for_latents(count: int) -> int:
     """Returns the bytes of base64 that the decoder and the latents of so many points may take."""
-    return max(SMALL_LATENTS, min(A_LATENT * count, room(count, beside=SMALL_SHEETS * 4 // 3)))
+    return max(SMALL_LATENTS, A_LATENT * count)
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,8 @@ def pack_thumbnails(data: MapData, order: np.ndarray) -> Part:
     """Returns the WebP sheets, as sharp as the file's budget allows."""
     if data.images is None or not len(order):
         return Part()
-    allowed = max(SMALL_SHEETS, A_THUMBNAIL * 3 // 4 * len(order))
     latents = for_latents(len(order)) if data.decoder is not None and data.decoder.texts is None else 0
-    budget = min(allowed, max(SMALL_SHEETS, room(len(order), beside=latents) * 3 // 4))
+    budget = for_thumbnails(len(order), latents) * 3 // 4
     sheets = make_sheets(data.images, order, budget)
     packed = {f"sheet-{i}": blocks.encode(webp) for i, webp in enumerate(sheets.webp)}
     notes = []

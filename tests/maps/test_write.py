@@ -16,7 +16,6 @@ from latentviz.errors import ConfigError
 from latentviz.maps import LAYERS, contents, figure, write_map, write_static
 from latentviz.maps.bundle import PAGE, bundle
 from latentviz.maps.contents import order_of
-from latentviz.maps.decoding import pack_decoder
 from latentviz.maps.html import render
 from latentviz.maps.static import draw
 
@@ -160,20 +159,13 @@ def test_a_large_map_stays_within_its_budget(tmp_path: Path, make_data):
     assert (tmp_path / "large.html").stat().st_size <= 2_000_000 + 220 * n
 
 
-def test_pictures_and_latents_share_what_the_points_leave(full, monkeypatch):
-    """All that is optional stays within the limit, and each of the two gets something."""
-    assert contents.for_latents(70_000) == contents.A_LATENT * 70_000, "there is room for the finest"
-    for count in (300_000, 600_000, 1_000_000):
-        least = contents.SMALL_SHEETS * 4 // 3
-        latents = contents.for_latents(count)
-        whole = contents.BASE + contents.A_POINT * count + latents
-        assert contents.SMALL_LATENTS <= latents <= contents.A_LATENT * count
-        assert whole + max(least, contents.room(count, beside=latents)) <= contents.FILE_LIMIT
-    order = order_of(full)
-    sizes = []
-    for limit in (contents.FILE_LIMIT, contents.BASE + 12_000):
-        monkeypatch.setattr(contents, "FILE_LIMIT", limit)
-        monkeypatch.setattr(contents, "SMALL_LATENTS", 0)
-        monkeypatch.setattr(contents, "SMALL_SHEETS", 3_000)
-        sizes.append(len(pack_decoder(full, order).blocks["latents"]))
-    assert sizes[1] < sizes[0], "coarser where there is less room"
+def test_thumbnails_give_way_to_latents():
+    """All that is optional stays within the limit as long as the latents alone do."""
+    least = contents.SMALL_SHEETS * 4 // 3
+    for count, beside in ((70_000, 0), (100_000, 0), (100_000, 2_500_000), (500_000, 12_500_000)):
+        thumbnails = contents.for_thumbnails(count, beside)
+        assert least < thumbnails <= contents.A_THUMBNAIL * count
+        assert contents.BASE + contents.A_POINT * count + beside + thumbnails <= contents.FILE_LIMIT
+    assert contents.for_thumbnails(1_000_000, contents.for_latents(1_000_000)) == least
+    assert contents.for_thumbnails(100, 0) == least, "small maps have sharper ones"
+    assert contents.for_latents(1_000_000) == 25_000_000
