@@ -26,7 +26,8 @@ def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, t
         z: (b, d), which all chance comes from.
         temperature: of the draw; 0: the likeliest token each time.
         top_p: share of the probability that is drawn from, the likeliest tokens first (Holtzman et al. 2020).
-        repeats: probability that a token needs to be told twice, where the data does not have it twice in a text.
+        repeats: probability that a token needs to be told twice, where the data does not have it twice in a text; from
+            left to right it is never told a third time then.
         candidates: texts drawn at each z, of which the one whose tokens are likeliest on average is kept.
     """
     if likelihood.decoder.recurrent is None and temperature == 0:
@@ -54,7 +55,7 @@ def left_to_right(likelihood: TextLikelihood, draws: Tensor, *, temperature: flo
         repeats: see `decode`.
     """
     decoder, b = likelihood.decoder, len(draws)
-    said = torch.zeros(b, decoder.tokens.num_embeddings, dtype=torch.bool, device=draws.device)
+    said = torch.zeros(b, decoder.tokens.num_embeddings, dtype=torch.uint8, device=draws.device)  # 0, 1 or 2 times
     text = torch.empty(b, 0, dtype=torch.int64, device=draws.device)
     ended = torch.zeros(b, dtype=torch.bool, device=draws.device)
     state: Tensor | None = None
@@ -65,10 +66,11 @@ def left_to_right(likelihood: TextLikelihood, draws: Tensor, *, temperature: flo
         if i == decoder.t - 1:
             logits[:, END + 1 :] = NEVER  # the last place is the end's
         if repeats > 0:
-            logits.masked_fill_(said & decoder.unrepeated & (logits.softmax(-1) < repeats), NEVER)
+            unsure = (said > 1) | ((said > 0) & (logits.softmax(-1) < repeats))
+            logits.masked_fill_(unsure & decoder.unrepeated, NEVER)
         token = logits.argmax(-1) if temperature == 0 else _draw(logits / temperature, draws[:, i], top_p)
         token = token.masked_fill(ended, PAD)
-        said.scatter_(1, token[:, None], True)
+        said.scatter_(1, token[:, None], said.gather(1, token[:, None]).clamp_max(1) + 1)
         text = torch.cat([text, token[:, None]], dim=1)
         ended = ended | (token == END)
         if bool(ended.all()):

@@ -130,4 +130,6 @@ def test_a_token_is_told_twice_where_the_decoder_is_sure_of_it() -> None:
 
     assert not again(never).any()
     assert 0 < again(sure).sum() < again(always).sum()
+    assert max(torch.bincount(row[row > END], minlength=SIZE).max() for row in sure) <= 2, "never a third time"
+    assert max(torch.bincount(row[row > END], minlength=SIZE).max() for row in always) > 2
     assert (certain[again(sure)] >= 0.6).all()
