@@ -29,7 +29,7 @@ def write(out: Path, name: str, lines: list[str]) -> None:
     parts[""] = ["# Texts", ""]
     parts[name] = [f"## {name}", "", *lines, ""]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join(line for part in parts.values() for line in part), encoding="utf-8")
+    out.write_text("\n\n".join("\n".join(part).strip() for part in parts.values()) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -55,20 +55,25 @@ def told(vectors: np.ndarray, labels: np.ndarray) -> str:
     return f"{figures.knn_accuracy(codes, np.ones(len(codes), bool), rows, near):.3f}"
 
 
-def mapped(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
-    """Returns a row of the table: kNN, clusters, noise, and NMI and ARI over clustered items and over all.
+def scores(vectors: np.ndarray, labels: np.ndarray, cluster: np.ndarray, nearest: np.ndarray) -> list[str]:
+    """Returns a row of the table: kNN, clusters, noise, and NMI and ARI over clustered items and over all."""
+    known = cluster >= 0
+    inside = figures.agreement(labels[known], cluster[known]) if known.any() else {"nmi": np.nan, "ari": np.nan}
+    return [told(vectors, labels), str(len(np.unique(cluster[known]))), f"{1 - known.mean():.0%}",
+            *(f"{found['nmi']:.3f} / {found['ari']:.3f}" for found in (
+                inside, figures.agreement(labels, cluster), figures.agreement(labels, nearest)))]
 
-    By cosine, with the functions and defaults of `latentviz cluster`, which holds no draws against a topic's clusters.
+
+def mapped(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
+    """Returns the row of any vectors, by cosine, with the functions and defaults of `latentviz cluster`.
+
+    Without draws, which the clusters of a topic are not held against either.
     """
     config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
     unit = directions(np.asarray(vectors, np.float32), "cosine")
     graph = neighbours(unit, config.reduce.n_neighbors, seed=config.seed_everything)
     found, nearest, *_ = find_clusters(place(unit, graph, config), graph, config)
-    known = found.labels >= 0
-    inside = figures.agreement(labels[known], found.labels[known]) if known.any() else {"nmi": np.nan, "ari": np.nan}
-    row = [told(unit, labels), str(len(np.unique(found.labels[known]))), f"{1 - known.mean():.0%}",
-           *(f"{score['nmi']:.3f} / {score['ari']:.3f}" for score in (
-               inside, figures.agreement(labels, found.labels), figures.agreement(labels, nearest)))]
+    row = scores(unit, labels, found.labels, nearest)
     say(" | ".join(row))
     return row
 
