@@ -245,7 +245,7 @@ def report(table: dict[str, Any]) -> str:
         rows = {label: one for label, one in found.items() if isinstance(one, dict) and "fid" in one}
         if rows:
             n, right = next(iter(rows.values()))["images"], found["classifier, test accuracy"]
-            lines += [f"{n:,} images of each kind and the first {n:,} test images, in the features of a small classifier:", "",
+            lines += [f"{n:,} images of each kind, the first {n:,} test images, in a small classifier's features:", "",
                       "| drawn from | Fréchet distance | precision | recall |", "|---|---|---|---|"]
             lines += [f"| {label} | {one['fid']:.2f} | {one['precision']:.2f} | {one['recall']:.2f} |"
                       for label, one in rows.items()]
