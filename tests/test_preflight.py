@@ -100,3 +100,11 @@ def test_the_shell_refuses_in_one_line(monkeypatch: pytest.MonkeyPatch, shell: C
     complaint = shell("fit", few, "--outputs", tmp_path / "new", "trainer.max_epochs=1").complaint
     assert "GB can be had" in complaint
     assert "--force" not in complaint
+
+
+def test_a_kind_may_say_itself_how_long_its_items_take() -> None:
+    by_bytes = preflight.fit_needs(1000, 24, 128, 10_000, 5000.0)
+    told = preflight.fit_needs(1000, 24, 128, 10_000, 5000.0, (0.001, 0.0002))
+    assert [need.seconds for need in told] == pytest.approx([5.0, 0.2])
+    assert [need.memory for need in told] == [need.memory for need in by_bytes]
+    assert told[0].seconds > by_bytes[0].seconds
