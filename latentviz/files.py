@@ -36,6 +36,22 @@ def share_of(path: Path, rank: int) -> Path:
     return path.with_name(f".{path.stem}.part-{rank}{path.suffix}")
 
 
+def is_file(word: str) -> bool:
+    """Returns whether a word is the path of a file; texts may be too long for a path, or hold what no path does."""
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(word: str) -> bool:
+    """Returns whether a word is the path of a folder."""
+    try:
+        return Path(word).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentviz.errors import DataError, RunError, did_you_mean
+from latentviz.files import is_file, is_folder
 from latentviz.log import one_line, say
 from latentviz.modalities import part
 from latentviz.run import ClusterFolder, Run
@@ -204,22 +205,6 @@ class Lookup:
         mean = mu.mean(axis=0)
         central = rows[np.linalg.norm(mu - mean, axis=1).argmin()]
         return Found(str(word), None, mean, logvar.mean(axis=0), self.given([central])[0])
-
-
-def is_folder(word: str) -> bool:
-    """Returns whether a word is the path of a folder; texts may be too long for a path, or hold what no path does."""
-    try:
-        return Path(word).is_dir()
-    except (OSError, ValueError):
-        return False
-
-
-def is_file(word: str) -> bool:
-    """Returns whether a word is the path of a file."""
-    try:
-        return Path(word).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def columns(run: Run, clustering: str = "default") -> Any:

@@ -43,7 +43,7 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
     made = run.info()
     mu = np.asarray(run.mu())
     if config.cluster.on == "mu":
-        mu = np.ascontiguousarray(mu[:, : run.info()["summary"]["content_dim"]])
+        mu = np.ascontiguousarray(mu[:, : made["summary"]["content_dim"]])
     items = run.items()
     if len(items) != len(mu):
         raise RunError(f"{run.mu_file}: damaged ({len(mu)} rows, and {run.items_file} has {len(items)}); "
@@ -65,8 +65,8 @@ def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) 
         measured = likelihoods(run, model)
     points, found = parts["points"], parts["found"]
     table = points_table(items, points, found, parts["nearest"], measured)
-    info = describe(found, parts["nearest"], items, [*run.info()["summary"].get("about", []), *notes], choice, rows)
-    worded = optional_part(str(run.info()["kind"]), "keywords")
+    info = describe(found, parts["nearest"], items, [*made["summary"].get("about", []), *notes], choice, rows)
+    worded = optional_part(str(made["kind"]), "keywords")
     if worded and (terms := worded.terms(items)) is not None:
         with stage("keywords", seconds):
             info = with_keywords(info, Keywords(terms, points), found.labels, found.raw_tree, points,

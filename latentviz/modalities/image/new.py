@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from latentviz.errors import DataError
+from latentviz.files import is_file
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ImageFitConfig
 from latentviz.modalities.image.pixels import (
     GREY_MODES,
@@ -40,12 +41,9 @@ def read_item(word: str, config: ImageFitConfig, trained: Path | None = None
         DataError: the file is no image.
     """
     del trained
-    path = Path(word)
-    try:
-        if not path.is_file():
-            return None
-    except (OSError, ValueError):  # too long for a path, or with a character that no path has
+    if not is_file(word):
         return None
+    path = Path(word)
     data = config.data
     try:
         with strict(), Image.open(path, formats=formats()) as image:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.files import is_file
 from latentviz.log import one_line
 from latentviz.modalities.names import MissingColumnError
 from latentviz.modalities.prepared import Prepared
@@ -31,7 +32,7 @@ def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.
     """
     file, text = Path(word), word.strip()
     said = "a new text"
-    if _is_file(file):
+    if is_file(word):
         with text_of(file, examine(file, config.data.encoding)) as stream:
             text, said = stream.read().strip(), "the text in this file"
     if not text:
@@ -47,13 +48,6 @@ def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.
     if unknown:
         said += f"; {unknown:,} of its {np.count_nonzero(rows) - 1:,} tokens are unknown"
     return text, rows[0], [said]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long for a path, or with a character that no path has
-        return False
 
 
 def read_items(path: str, config: TextFitConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:

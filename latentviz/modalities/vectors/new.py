@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.files import is_file
 from latentviz.modalities.names import printable
 from latentviz.modalities.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorFitConfig
@@ -24,11 +25,7 @@ def read_item(word: str, config: VectorFitConfig, trained: Path) -> tuple[Shown,
     Raises:
         DataError: the file holds no vector of the run's kind, or more than one.
     """
-    path = Path(word)
-    try:
-        if not path.is_file():
-            return None
-    except (OSError, ValueError):  # too long for a path, or with a character that no path has
+    if not is_file(word):
         return None
     with tempfile.TemporaryDirectory(prefix="latentviz-") as folder:
         prepared, vectors = read_items(word, config, Path(folder), trained)
@@ -36,7 +33,7 @@ def read_item(word: str, config: VectorFitConfig, trained: Path) -> tuple[Shown,
             raise DataError(f"{printable(word)}: holds {len(vectors):,} vectors; give a file with one, as of the shape "
                             f"(1, {vectors.shape[1]}), or place them all with `latentviz encode`")
         text = (load_texts(Path(folder)) or [""])[0]
-        return Shown(text or printable(path.name)), np.array(vectors[0], np.float32), prepared.notes
+        return Shown(text or printable(Path(word).name)), np.array(vectors[0], np.float32), prepared.notes
 
 
 def read_items(path: str, config: VectorFitConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
