@@ -50,7 +50,7 @@ def test_a_fit_on_a_full_disk(work, digits, file_size, what) -> None:
     (("cluster", "small", "--force", *QUICK), 100_000),
     (("map", "small"), 100_000),
     (("evaluate", "small"), 5_000),
-    (("generate", "small", "--force", "--name", "x"), 150),
+    (("generate", "small", "--force", "--name", "x"), 1_000),
     (("recommend", "small", "3", "--name", "x"), 1_000),
     (("encode", "small", "DATA", "--name", "x"), 4_000),
     (("export", "small", "--safetensors"), 10_000),

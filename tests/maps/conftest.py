@@ -111,6 +111,10 @@ class Page:
         """Returns what an expression is worth in the page; the map is `map`."""
         return self.page.evaluate(f"async (arg) => {{ const map = latentviz.map; return {code}; }}", argument)
 
+    def until(self, code: str) -> None:
+        """Waits until an expression holds in the page; the map is `map`."""
+        self.page.wait_for_function(f"() => {{ const map = latentviz.map; return {code}; }}")
+
     def place(self, row: int) -> tuple[float, float]:
         """Returns where an item is on the screen."""
         x, y = self.js("(() => { const i = map.store.row.indexOf(arg); return [map.view.toScreenX(map.store.x[i]), "

@@ -169,8 +169,7 @@ def test_finer_labels_appear_as_one_zooms_in(whole):
 
     assert "a part" not in shown()
     page.js("map.view.set(map.store.x[arg], map.store.y[arg], map.view.home * 9)", page.point_of(4))
-    page.settle()
-    assert "a part" in shown()
+    page.until("map.visibleLabels().some((m) => m.text.textContent === 'a part')")
 
 
 def test_labels_never_overlap(whole):
@@ -188,17 +187,17 @@ def test_labels_never_overlap(whole):
 def test_pictures_on_the_map_when_there_is_room(whole):
     page = whole
     page.js("map.view.set(map.store.x[300], map.store.y[300], map.view.home * 8)")
-    page.js("map.redraw()")  # asks for the sheets
-    page.page.wait_for_timeout(900)
-    count = """(() => {
+    painted = """(() => {
       map.redraw();
       const c = document.getElementById("overlay");
       const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
       return data.filter((v, i) => i % 4 === 3 && v > 0).length;
     })()"""
-    with_pictures = page.js(count)
     page.js("map.state.set({ images: false })")
-    assert with_pictures > page.js(count) + 5000
+    without = page.js(painted)
+    page.js("map.state.set({ images: true })")
+    page.until(f"{painted} > {without + 5000}")  # the sheets arrive when they are decoded
+    page.js("map.state.set({ images: false })")
     page.page.keyboard.press("p")
     assert page.js("map.state.values.images") is True
 
