@@ -84,6 +84,18 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+# Resolves when the view stayed where it is from one frame to another; a busy machine takes its time for a move.
+STILL = """async () => {
+  const place = () => ["x", "y", "scale"].map((key) => globalThis.latentviz?.map?.view?.[key]).join();
+  let before;
+  do {
+    before = place();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise(requestAnimationFrame);
+  } while (place() !== before);
+}"""
+
+
 class Page:
     """A map opened from file://, with what it said and what it asked the network for."""
 
@@ -105,7 +117,8 @@ class Page:
 
     def settle(self) -> None:
         """Waits until nothing moves any more."""
-        self.page.wait_for_timeout(250)
+        self.page.wait_for_timeout(200)
+        self.page.evaluate(STILL)
 
     def js(self, code: str, argument: Any = None) -> Any:
         """Returns what an expression is worth in the page; the map is `map`."""

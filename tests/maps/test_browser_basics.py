@@ -75,9 +75,8 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     page.settle()
     assert page.js("map.view.scale") > 1.5 * before
     assert np.allclose(page.place(30), (x, y), atol=1)
-    page.page.wait_for_timeout(800)  # Plotly's axes follow once the map rests
-    ranges = page.js("document.getElementById('plot').layout.xaxis.range")
-    assert np.isclose(ranges[1] - ranges[0], 1400 / page.js("map.view.scale"))
+    page.until("(([a, b]) => Math.abs((b - a) * map.view.scale - 1400) < 1)"
+               "(document.getElementById('plot').layout.xaxis.range)")  # Plotly's axes follow once the map rests
     page.page.mouse.move(700, 450)
     page.page.mouse.down()
     page.page.mouse.move(640, 500, steps=4)
@@ -85,8 +84,7 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     page.settle()
     assert np.allclose(page.place(30), (x - 60, y + 50), atol=1)
     page.page.click('[title^="Show everything"]')
-    page.page.wait_for_timeout(900)
-    assert np.isclose(page.js("map.view.scale"), before)
+    page.until(f"Math.abs(map.view.scale / {before} - 1) < 1e-6")
 
 
 def test_plotly_relayout_from_outside_moves_the_map(page):
