@@ -126,7 +126,7 @@ class Page:
 
     def until(self, code: str) -> None:
         """Waits until an expression holds in the page; the map is `map`."""
-        self.page.wait_for_function(f"() => {{ const map = latentviz.map; return {code}; }}")
+        self.page.wait_for_function(f"() => {{ const map = latentviz.map; return {code}; }}", polling=100)
 
     def place(self, row: int) -> tuple[float, float]:
         """Returns where an item is on the screen."""

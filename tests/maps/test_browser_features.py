@@ -187,16 +187,17 @@ def test_labels_never_overlap(whole):
 def test_pictures_on_the_map_when_there_is_room(whole):
     page = whole
     page.js("map.view.set(map.store.x[300], map.store.y[300], map.view.home * 8)")
-    painted = """(() => {
+    page.js("map.state.set({ images: false })")
+    page.settle()
+    drawn = """(() => {
       map.redraw();
       const c = document.getElementById("overlay");
-      const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
-      return data.filter((v, i) => i % 4 === 3 && v > 0).length;
+      return c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
     })()"""
-    page.js("map.state.set({ images: false })")
-    without = page.js(painted)
+    page.js(f"(globalThis.without = {drawn}, null)")
     page.js("map.state.set({ images: true })")
-    page.until(f"{painted} > {without + 5000}")  # the sheets arrive when they are decoded
+    # The sheets arrive when they are decoded.
+    page.until(f"((now) => now.filter((v, i) => v !== globalThis.without[i]).length > 20000)({drawn})")
     page.js("map.state.set({ images: false })")
     page.page.keyboard.press("p")
     assert page.js("map.state.values.images") is True
