@@ -73,7 +73,7 @@ def report(done: dict[str, Any]) -> str:
     """Returns what was measured as a Markdown table."""
     lines = ["# Placement: a tenth held back from `fit` and placed by `encode`", "",
              ("By `benchmarks/placement.py`. ARI: adjusted Rand index of clusters and labels, noise given to the "
-              "nearest cluster / left out. Seconds are those of one run on a busy core."), "",
+              "nearest cluster / left out. Seconds are the clock's, of one run."), "",
              "| set | items | ARI | noise |", "|---|---|---|---|"]
     for name, table in done.items():
         for which in ("fitted", "held back"):
