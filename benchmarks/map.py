@@ -238,7 +238,7 @@ def sizes(data: MapData, folder: Path) -> dict[str, float]:
     def share(*starts: str) -> float:
         return sum(size for name, size in found.items() if name.startswith(starts)) / n
     return {"points": share("points", "ids", "field"), "thumbnails": share("sheet"),
-            "decoder": share("weights", "latents"), "total": path.stat().st_size}
+            "decoder": share("weights", "latent"), "total": path.stat().st_size}
 
 
 def table(results: dict[str, Any], version: str) -> str:

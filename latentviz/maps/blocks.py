@@ -50,6 +50,11 @@ def planes(values: np.ndarray) -> bytes:
     return little.view(np.uint8).reshape(-1, little.itemsize).T.tobytes()
 
 
+def pack_places(places: np.ndarray) -> str:
+    """Returns which of the points something is there for, ascending, as base64 text of the uint16 gaps between them."""
+    return pack(planes(np.diff(places, prepend=0).astype(np.uint16)))
+
+
 def quantise(values: np.ndarray, low: float, high: float, bits: int = 16) -> np.ndarray:
     """Returns numbers in [low, high] as uint8 or uint16 steps of that range; what is not finite becomes 0."""
     top = 2**bits - 1

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from latentviz.maps import blocks
-from latentviz.maps.data import MapData
+from latentviz.maps.data import FILE_LIMIT, MapData
 from latentviz.maps.palette import NOISE, cluster_colours
 from latentviz.maps.thumbnails import PER_SHEET, make_sheets
 
-# The budget of one file: 2 MB, 10 B a point, 25 B for its latents and 210 B for its thumbnail as base64. Thumbnails
-# give way beyond 25 MB in all; latents do not, since coarser ones make the decoder draw something else.
-FILE_LIMIT, BASE, A_POINT, A_LATENT, A_THUMBNAIL = 25_000_000, 2_000_000, 10, 25, 210
+# The budget of one file: 2 MB, 10 B a point, 25 B for its latents and 210 B for its thumbnail as base64. Beyond the
+# file's limit thumbnails give way first, then the latents of some of the points: coarser ones of all points would make
+# the decoder draw something else.
+BASE, A_POINT, A_LATENT, A_THUMBNAIL = 2_000_000, 10, 25, 210
 # Small maps may spend this much on sharper thumbnails.
 SMALL_SHEETS = 3_000_000
 # And this much on the decoder and finer latents.
@@ -26,20 +27,32 @@ TEXT_LIMIT = 20_000
 COLOURED = 80
 
 
-def for_thumbnails(count: int, beside: int) -> int:
+def for_thumbnails(count: int, beside: int, limit: int = FILE_LIMIT) -> int:
     """Returns the bytes of base64 that the file's limit leaves for thumbnails of so many points.
 
     Args:
         count: points.
         beside: bytes that the latents take.
+        limit: bytes that the file may take.
     """
-    left = FILE_LIMIT - BASE - A_POINT * count - beside
+    left = limit - BASE - A_POINT * count - beside
     return max(SMALL_SHEETS * 4 // 3, min(A_THUMBNAIL * count, left))
 
 
 def for_latents(count: int) -> int:
-    """Returns the bytes of base64 that the decoder and the latents of so many points may take."""
+    """Returns the bytes of base64 that the decoder and the latents of so many points would best take."""
     return max(SMALL_LATENTS, A_LATENT * count)
+
+
+def left_for_latents(count: int, limit: int = FILE_LIMIT, *, pictured: bool = True) -> int:
+    """Returns the bytes of base64 that the file's limit leaves for the decoder and latents, thumbnails at their least.
+
+    Args:
+        count: points.
+        limit: bytes that the file may take.
+        pictured: whether there are thumbnails.
+    """
+    return limit - BASE - A_POINT * count - (SMALL_SHEETS * 4 // 3 if pictured else 0)
 
 
 @dataclass(frozen=True)
@@ -186,13 +199,14 @@ def pack_thumbnails(data: MapData, order: np.ndarray) -> Part:
     """Returns the WebP sheets, as sharp as the file's budget allows."""
     if data.images is None or not len(order):
         return Part()
-    latents = for_latents(len(order)) if data.decoder is not None and data.decoder.texts is None else 0
-    budget = for_thumbnails(len(order), latents) * 3 // 4
+    decodes = data.decoder is not None and data.decoder.texts is None
+    latents = min(for_latents(len(order)), left_for_latents(len(order), data.file_limit)) if decodes else 0
+    budget = for_thumbnails(len(order), latents, data.file_limit) * 3 // 4
     sheets = make_sheets(data.images, order, budget)
     packed = {f"sheet-{i}": blocks.encode(webp) for i, webp in enumerate(sheets.webp)}
     notes = []
     if len(sheets.places) < len(order):
-        packed["pictured"] = blocks.pack(blocks.planes(np.diff(sheets.places, prepend=0).astype(np.uint16)))
+        packed["pictured"] = blocks.pack_places(sheets.places)
         notes.append(f"Thumbnails of {len(sheets.places):,} of {len(order):,} items, to keep the file small.")
     pixels = data.images.shape[2:]
     if (sheets.height, sheets.width) != pixels:

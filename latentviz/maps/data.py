@@ -8,6 +8,8 @@ import numpy as np
 
 from latentviz.maps.decoder import DecoderData
 
+FILE_LIMIT = 25_000_000
+
 
 @dataclass(frozen=True)
 class MapData:
@@ -37,6 +39,7 @@ class MapData:
         title: the map's heading.
         summary: lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings in plain words.
         neighbours: int32 (n, k), rows of the k items whose μ are nearest, nearest first, without itself.
+        file_limit: bytes that the file may take; thumbnails, then the latents of some items are left out for it.
     """
 
     ids: Sequence[str]
@@ -58,6 +61,7 @@ class MapData:
     title: str = "Map"
     summary: Sequence[str] = ()
     neighbours: np.ndarray | None = None
+    file_limit: int = FILE_LIMIT
 
     def __post_init__(self) -> None:
         """Raises a ValueError if a part has not exactly one entry an item."""

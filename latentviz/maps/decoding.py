@@ -1,12 +1,13 @@
 """Packs the decoder and the latents for the page, as small as they may be without a difference to see."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from latentviz.maps import blocks
-from latentviz.maps.contents import Part, for_latents
+from latentviz.maps.contents import Part, for_latents, left_for_latents
 from latentviz.maps.data import MapData
 from latentviz.maps.decoder import BLENDED, DecoderData, Layer, reach, softness
 from latentviz.maps.thumbnails import webp
@@ -16,10 +17,11 @@ WIDEST = 16_383
 # Weights up to this many travel as float16, more of them as int8 with a scale a channel.
 HALF_LIMIT = 150_000
 LONGEST = 400  # characters of a decoded text
+FEWEST = 20  # one item in so many keeps its latents, however little room there is
 
 
 def pack_decoder(data: MapData, order: np.ndarray) -> Part:
-    """Returns the decoder's weights, or the pre-decoded grid, and every item's μ in few bits."""
+    """Returns the decoder's weights, or the pre-decoded grid, and μ in few bits, of every item or as many as fit."""
     decoder = data.decoder
     if decoder is None or not len(order):
         return Part()
@@ -33,9 +35,12 @@ def pack_decoder(data: MapData, order: np.ndarray) -> Part:
         packed["weights"], meta["layers"] = pack_layers(decoder.layers)
     else:
         _pack_grid(decoder, packed, meta)
-    budget = for_latents(len(order)) - sum(map(len, packed.values()))
-    packed["latents"], meta["latents"] = pack_latents(np.asarray(decoder.mu)[order], budget)
-    return Part(packed, meta)
+    n, beside = len(order), sum(map(len, packed.values()))
+    room = left_for_latents(n, data.file_limit, pictured=data.images is not None) - beside
+    latents, meta["latents"] = pack_latents(np.asarray(decoder.mu)[order], for_latents(n) - beside, room)
+    held = meta["latents"].get("count", n)
+    note = f"Latents of {held:,} of {n:,} items, to keep the file small; the others are decoded from their place."
+    return Part(packed | latents, meta, [note] if held < n else [])
 
 
 def pack_texts(data: MapData, decoder: DecoderData, order: np.ndarray) -> Part:
@@ -78,11 +83,17 @@ def _bytes(weights: np.ndarray, kind: str) -> bytes:
     return bytes(scale.astype("<f4").tobytes() + steps.tobytes())
 
 
-def pack_latents(mu: np.ndarray, budget: int) -> tuple[str, dict[str, Any]]:
+def pack_latents(mu: np.ndarray, budget: int, room: float = math.inf) -> tuple[dict[str, str], dict[str, Any]]:
     """Returns μ (m, d) as uint8 steps of one width in all dimensions, and how to read them.
 
     One width keeps distances: what differs less than a step costs nothing, so that collapsed dimensions are free.
-    The width is the 255th of the widest dimension, or what the budget of base64 bytes asks for.
+    The width is the 255th of the widest dimension, or what the budget asks for.
+
+    Args:
+        mu: float32 (m, d), in the order of the points.
+        budget: bytes of base64 that they would best take.
+        room: bytes of base64 that there are; where they do not do, only items spread evenly over the points have
+            latents, as finely as all would.
     """
     low, high = mu.min(axis=0), mu.max(axis=0)
     finest = float((high - low).max()) / 255 or 1.0
@@ -92,8 +103,14 @@ def pack_latents(mu: np.ndarray, budget: int) -> tuple[str, dict[str, Any]]:
         tried = len(blocks.pack(np.rint((sample - low) / step).astype(np.uint8).T.tobytes()))
         if tried * len(mu) / len(sample) <= budget:
             break
+    meta: dict[str, Any] = {"dims": mu.shape[1], "low": low, "step": step}
+    packed: dict[str, str] = {}
+    share = max(room * len(sample) / (tried * len(mu)), 1 / FEWEST)
+    if share < 1:
+        places = np.linspace(0, len(mu) - 1, math.ceil(share * len(mu))).astype(int)
+        packed["latent-places"], meta["count"], mu = blocks.pack_places(places), len(places), mu[places]
     steps = np.rint((mu - low) / step).astype(np.uint8)
-    return blocks.pack(steps.T.tobytes()), {"dims": mu.shape[1], "low": low, "step": step}
+    return packed | {"latents": blocks.pack(steps.T.tobytes())}, meta
 
 
 def pack_centres(data: MapData, order: np.ndarray) -> Part:

@@ -2,12 +2,15 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from latentviz.maps import DecoderData, Layer, decoder_data
+from latentviz.maps import DecoderData, Layer, contents, decoder_data
+from latentviz.maps.contents import order_of
 from latentviz.maps.decoder import blend, text_spots
+from latentviz.maps.decoding import pack_decoder
 
 pytestmark = pytest.mark.browser
 
@@ -17,6 +20,14 @@ def grey(page, selector):
     return np.array(page.js("(() => { const c = document.querySelector(arg); const d = c.getContext('2d')"
                             ".getImageData(0, 0, c.width, c.height).data; "
                             "return Array.from(d).filter((_, k) => k % 4 === 0); })()", selector)) / 255
+
+
+def drawn(page):
+    """Waits until each picture of the strip is drawn."""
+    page.page.wait_for_selector(".strip[data-done]")
+    page.page.wait_for_timeout(500)
+    page.until("[...document.querySelectorAll('.strip canvas')].every((c) => c.getContext('2d')"
+               ".getImageData(0, 0, 1, 1).data[3] === 255)")
 
 
 def test_decoder_pane_equals_the_python_decoder(whole, full, network):
@@ -125,6 +136,110 @@ def test_neighbours_come_from_the_latents_where_there_are_many(open_map, full, m
     assert 77 not in near
 
 
+@pytest.fixture(scope="module")
+def partial(make_data, network, smooth, open_map):
+    """A map too large for its file's limit, and its data: two items in five have latents."""
+    net, decode = network
+    plain = make_data(3_000, images=np.zeros((3_000, 1, 12, 12), np.uint8))
+    mu = smooth(plain.points)
+    data = replace(plain, decoder=decoder_data(net, decode, mu, plain.points, (1, 12, 12)))
+    packed = pack_decoder(data, order_of(data)).blocks
+    room = len(packed["weights"]) + len(packed["latents"]) * 2 // 5
+    limit = contents.BASE + contents.A_POINT * 3_000 + contents.SMALL_SHEETS * 4 // 3 + room
+    data = replace(data, file_limit=limit)
+    page = open_map(data)
+    held = np.zeros(3_000, bool)
+    held[page.js("Array.from(map.store.row).filter((_, i) => map.decoder.holds(i))")] = True
+    yield page, data, held
+    assert page.errors == []
+
+
+def of_held(data, held, spots):
+    """Returns what stands for spots where only some items have latents."""
+    return blend(data.points[held], data.decoder.mu[held], np.atleast_2d(spots))
+
+
+def test_a_map_says_that_some_items_only_have_latents(partial):
+    page, _, held = partial
+    assert 0.37 * 3_000 < held.sum() < 0.43 * 3_000
+    assert page.js("map.decoder.count") == held.sum()
+    assert f"Latents of {held.sum():,} of 3,000 items" in page.page.text_content(".header .notes")
+
+
+def test_spots_are_decoded_from_the_items_that_have_latents(partial, network):
+    page, data, held = partial
+    page.js("map.state.set({ pinned: -1, decoding: true })")
+    for row in (np.flatnonzero(held)[100], np.flatnonzero(~held)[100]):
+        page.page.mouse.move(*page.place(int(row)))
+        page.page.wait_for_timeout(300)
+        real = page.js("document.querySelector('.decoder-pane canvas').dataset.spot.split(',').map(Number)")
+        expected = network[1](of_held(data, held, real))[0, 0].ravel()
+        assert np.abs(grey(page, ".decoder-pane canvas") - expected).max() < 0.02
+        assert page.page.inner_text(".decoder-pane .note") == "Between real items"
+    page.js("map.state.set({ spot: { x: 4.5, y: 60 } })")
+    page.page.wait_for_timeout(300)
+    assert page.page.inner_text(".decoder-pane .note") == "No latents near: invented"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_card_says_when_it_is_approximate(partial, network, own):
+    page, data, held = partial
+    row = int(np.flatnonzero(held == own)[500])
+    page.js("map.pin(map.store.row.indexOf(arg))", row)
+    page.settle()
+    z = data.decoder.mu[[row]] if own else of_held(data, held, data.points[row])
+    drawn = grey(page, ".item-card figure:last-child canvas")
+    assert np.abs(drawn - network[1](z)[0, 0].ravel()).max() < 0.03
+    figure = page.page.locator(".item-card figure").last
+    assert figure.inner_text().strip() == ("decoded" if own else "approximate")
+    said = page.page.inner_text(".item-card .part .note")
+    assert said.lower().endswith(f"among {held.sum():,} of 3,000 items; latentviz recommend looks through all")
+    assert ("Approximate" in said) is not own
+    near = page.js("map.neighboursOf(map.store.row.indexOf(arg)).map((i) => map.store.row[i])", row)
+    distance = np.where(held, np.linalg.norm(data.decoder.mu - z, axis=1), np.inf)
+    distance[row] = np.inf
+    assert held[near].all()
+    assert row not in near
+    assert len(set(near)) == 8
+    assert distance[near].max() <= np.sort(distance)[7] + 2 * np.sqrt(6) * (1 / 127)
+    assert page.page.locator(".item-card .tile").count() == 8
+
+
+def test_a_path_from_an_item_without_latents(partial, network):
+    page, data, held = partial
+    page.js("map.state.set({ pinned: -1, decoding: false })")
+    page.settle()
+    free = np.array(page.js("""Array.from(map.store.row).filter((_, i) => {
+      const [px, py] = [map.view.toScreenX(map.store.x[i]), map.view.toScreenY(map.store.y[i])];
+      return px > 400 && px < 1000 && py > 150 && py < 700 && map.pointAt({ px, py }) === i;
+    })"""))
+    a, b = int(free[~held[free]][0]), int(free[held[free]][-1])
+    page.page.keyboard.press("i")
+    page.page.mouse.move(*page.place(a))
+    page.page.mouse.down()
+    page.page.mouse.move(*page.place(b), steps=4)
+    page.page.mouse.up()
+    drawn(page)
+    assert page.page.inner_text(".strip .note") == f"item-{a:04d} (approximate) → item-{b:04d}"
+    ends = of_held(data, held, data.points[a]), data.decoder.mu[[b]]
+    for place, t in ((1, 0.0), (6, 0.5), (11, 1.0)):
+        expected = network[1](ends[0] * (1 - t) + ends[1] * t)[0].ravel()
+        assert np.abs(grey(page, f".strip canvas:nth-child({place})") - expected).max() < 0.03
+    page.js("map.clearLine()")
+
+
+def test_a_cluster_is_drawn_from_those_of_its_items_that_have_latents(partial, network):
+    page, data, held = partial
+    page.js("map.openCluster(2)")
+    page.settle()
+    inside = held & (data.cluster == 2)
+    expected = network[1](data.decoder.mu[inside].mean(0)[None])[0, 0].ravel()
+    assert np.abs(grey(page, ".cluster-card canvas[data-centre]") - expected).max() < 0.02
+    title = page.page.get_attribute(".cluster-card canvas[data-centre]", "title")
+    assert f"{inside.sum()} of its {(data.cluster == 2).sum()} items" in title
+    page.js("map.openCluster(null)")
+
+
 def test_cluster_card_shows_the_decoded_centre(whole, full, network):
     page = whole
     page.js("map.openCluster(2)")
@@ -145,8 +260,7 @@ def test_interpolation_strip(whole, full, network):
     page.page.mouse.down()
     page.page.mouse.move(*b, steps=4)
     page.page.mouse.up()
-    page.page.wait_for_selector(".strip[data-done]")
-    page.page.wait_for_timeout(500)
+    drawn(page)
     canvases = page.page.locator(".strip canvas")
     assert canvases.count() == 11
     ends = [int(re.search(r"item-(\d+)", part).group(1)) for part in page.page.inner_text(".strip .note").split("→")]

@@ -1,5 +1,8 @@
 """Networks as plain layers: NumPy's, PyTorch's and what is exported agree."""
 
+import base64
+import gzip
+
 import numpy as np
 import pytest
 
@@ -57,5 +60,36 @@ def test_latents_keep_to_their_budget():
     mu[:, 20:] *= 1e-3  # collapsed dimensions cost next to nothing
     fine, meta = pack_latents(mu, 100 * len(mu))
     coarse, rough = pack_latents(mu, 14 * len(mu))
-    assert len(coarse) <= 14 * len(mu) < len(fine) < 30 * len(mu)
+    assert len(coarse["latents"]) <= 14 * len(mu) < len(fine["latents"]) < 30 * len(mu)
     assert meta["step"] < rough["step"] < 1
+    assert fine.keys() == coarse.keys() == {"latents"}
+    assert "count" not in meta
+
+
+def test_where_there_is_no_room_for_all_latents_some_have_theirs_as_fine_as_before():
+    mu = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
+    whole, meta = pack_latents(mu, 25 * len(mu))
+    assert pack_latents(mu, 25 * len(mu), 2 * len(whole["latents"]))[0] == whole
+    room = len(whole["latents"]) * 2 // 5
+    part, some = pack_latents(mu, 25 * len(mu), room)
+    assert 0.97 * room < sum(map(len, part.values())) < 1.03 * room
+    assert some["step"] == meta["step"]
+    assert some["count"] == pytest.approx(8_000, rel=0.02)
+    places = np.cumsum(unpacked(part["latent-places"]).reshape(2, -1).astype(int).T @ [1, 256])
+    steps = unpacked(part["latents"]).reshape(32, -1).T
+    assert len(steps) == len(places) == some["count"]
+    assert np.abs(some["low"] + steps * some["step"] - mu[places]).max() <= some["step"] * 0.501
+    assert places[0] == 0
+    assert places[-1] == len(mu) - 1
+    assert set(np.diff(places)) <= {2, 3}, "spread evenly"
+
+
+@pytest.mark.parametrize("room", [0, -5_000_000])
+def test_one_item_in_twenty_has_latents_however_little_room_there_is(room):
+    mu = np.random.default_rng(0).normal(size=(1_000, 4)).astype(np.float32)
+    assert pack_latents(mu, 100_000, room)[1]["count"] == 50
+
+
+def unpacked(block):
+    """Returns the bytes of a block."""
+    return np.frombuffer(gzip.decompress(base64.b64decode(block)), np.uint8)

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from latentviz.errors import ConfigError
-from latentviz.maps import LAYERS, contents, figure, write_map, write_static
+from latentviz.maps import LAYERS, DecoderData, Layer, contents, figure, write_map, write_static
 from latentviz.maps.bundle import PAGE, bundle
 from latentviz.maps.contents import order_of
+from latentviz.maps.data import FILE_LIMIT
 from latentviz.maps.html import render
 from latentviz.maps.static import draw
 
@@ -165,7 +167,46 @@ def test_thumbnails_give_way_to_latents():
     for count, beside in ((70_000, 0), (100_000, 0), (100_000, 2_500_000), (500_000, 12_500_000)):
         thumbnails = contents.for_thumbnails(count, beside)
         assert least < thumbnails <= contents.A_THUMBNAIL * count
-        assert contents.BASE + contents.A_POINT * count + beside + thumbnails <= contents.FILE_LIMIT
+        assert contents.BASE + contents.A_POINT * count + beside + thumbnails <= FILE_LIMIT
     assert contents.for_thumbnails(1_000_000, contents.for_latents(1_000_000)) == least
     assert contents.for_thumbnails(100, 0) == least, "small maps have sharper ones"
     assert contents.for_latents(1_000_000) == 25_000_000
+
+
+@pytest.mark.parametrize("count", [10_000, 500_000, 600_000, 1_000_000, 1_500_000])
+def test_beside_the_least_thumbnails_latents_have_what_is_left(count):
+    latents = min(contents.for_latents(count), contents.left_for_latents(count))
+    thumbnails = contents.for_thumbnails(count, latents)
+    assert latents > contents.A_LATENT * count / 20
+    assert contents.BASE + contents.A_POINT * count + latents + thumbnails <= FILE_LIMIT
+    assert contents.left_for_latents(count, pictured=False) > contents.left_for_latents(count)
+
+
+def test_a_small_map_has_all_its_latents(full):
+    page = render(full)
+    meta = json.loads(block(page, "meta"))
+    assert "count" not in meta["decoder"]["latents"]
+    assert 'id="lv-latent-places"' not in page
+    assert len(block(page, "latents")) == 600 * 6
+    assert not [note for note in meta["notes"] if "Latents" in note]
+
+
+def test_a_map_that_would_grow_too_large_keeps_some_latents(make_data):
+    n, room = 30_000, 300_000
+    rng = np.random.default_rng(0)
+    decoder = DecoderData(rng.normal(size=(n, 32)).astype(np.float32), (1, 12, 12),
+                          [Layer("linear", {}, rng.normal(size=(144, 32)))])
+    plain = make_data(n)
+    data = make_data(n, decoder=decoder)
+    limit = contents.BASE + contents.A_POINT * n + contents.SMALL_SHEETS * 4 // 3 + room
+    page, whole = render(replace(data, file_limit=limit)), render(data)
+    meta = json.loads(block(page, "meta"))
+    held = meta["decoder"]["latents"]["count"]
+    assert n // 20 < held < n
+    assert len(block(page, "latents")) == held * 32
+    assert len(block(whole, "latents")) == n * 32
+    taken = sum(len(found) for found in re.findall(r'id="lv-(?:weights|latent\S*)">([^<]*)<', page))
+    assert 0.97 * room < taken < 1.03 * room
+    assert len(page) < len(whole) - 300_000
+    assert f"Latents of {held:,} of 30,000 items" in " ".join(meta["notes"])
+    assert render(plain) == render(replace(plain, file_limit=limit)), "nothing to leave out"

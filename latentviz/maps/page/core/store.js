@@ -20,6 +20,21 @@ export function unplane(bytes, offset, count, width) {
   return values;
 }
 
+/**
+ * Returns which `count` of the n points something is there for: `place(i)` of a point among them, −1 where it is not, and
+ * `point(k)`, the other way round. Where it is not all of them a block says which.
+ */
+export async function readPlaces(name, count, n) {
+  if (count === n) return { place: (i) => i, point: (k) => k };
+  const points = Uint32Array.from(unplane(await block(name), 0, count, 2));
+  const places = new Int32Array(n).fill(-1);
+  for (let k = 0; k < count; k++) {
+    if (k) points[k] += points[k - 1];
+    places[points[k]] = k;
+  }
+  return { place: (i) => places[i], point: (k) => points[k] };
+}
+
 /** Returns a function from row to text, whichever way the texts were packed. */
 export function textReader(packed) {
   if (packed.list) return (row) => packed.list[row];

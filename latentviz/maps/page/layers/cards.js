@@ -46,6 +46,14 @@ export async function cards(map) {
     return list;
   }
 
+  /** Returns what must be said of neighbours that were looked for among some of the items only. */
+  function among(i) {
+    if (table || !map.decoder || map.decoder.count === store.n) return null;
+    const [held, all] = [map.decoder.count, store.n].map((count) => count.toLocaleString("en"));
+    const own = map.decoder.holds(i) ? "" : "Approximate, from its place on the map; ";
+    return el("p", { className: "note" }, `${own}among ${held} of ${all} items; `, el("code", {}, "latentviz recommend"), " looks through all");
+  }
+
   function neighbours(i) {
     const near = map.neighboursOf(i);
     if (!near.length) return null;
@@ -59,7 +67,7 @@ export async function cards(map) {
       button.addEventListener("pointerleave", () => state.set({ hovered: -1 }));
       list.append(button);
     }
-    return el("div", { className: "part" }, el("h3", {}, where), list);
+    return el("div", { className: "part" }, el("h3", {}, where), among(i), list);
   }
 
   function picture(i) {
@@ -68,7 +76,9 @@ export async function cards(map) {
     if (map.decoder?.runs && map.thumbs) {
       const canvas = map.decoder.canvas(84);
       map.decoder.decode(map.decoder.latentOf(i)).then((pixels) => map.decoder.put(canvas, pixels));
-      pictures.append(el("figure", {}, canvas, el("figcaption", {}, "decoded")));
+      const held = map.decoder.holds(i);
+      if (!held) canvas.title = "Its latents are not in this file: decoded from its place on the map";
+      pictures.append(el("figure", {}, canvas, el("figcaption", {}, held ? "decoded" : "approximate")));
     }
     return pictures.childElementCount ? pictures : null;
   }

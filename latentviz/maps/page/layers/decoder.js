@@ -3,7 +3,7 @@
 import { panel } from "../core/app.js";
 import { el, iconButton } from "../core/dom.js";
 import { startNetwork } from "../core/network.js";
-import { blockJson, unplane } from "../core/store.js";
+import { blockJson, readPlaces, unplane } from "../core/store.js";
 
 /** Adds the pane, and `map.decoder` with `latentAt`, `latentOf`, `decode` and `canvas` for other layers. */
 export async function decoder(map) {
@@ -21,45 +21,52 @@ export async function decoder(map) {
   pane(map, info, grid);
 }
 
-/** Returns readers of the latents: of a point, of a spot, and the points whose μ are nearest to a point's. */
+/**
+ * Returns readers of the latents: of a point, of a spot, and the points whose μ are nearest to a point's. Of a large map
+ * only `count` points, evenly spread, have their own; for the others stands what their place on the map gives.
+ */
 async function readLatents(map, { latents, blended, softness }) {
   const { store, grid } = map;
   const steps = await globalThis.latentviz.inflate("latents");
-  const { dims, low, step } = latents;
-  const { n } = store;
-  const latentOf = (i) => Float32Array.from({ length: dims }, (_, d) => low[d] + steps[d * n + i] * step);
+  const { dims, low, step, count = store.n } = latents;
+  const { place: at, point } = await readPlaces("latent-places", count, store.n);
+  const holds = (i) => at(i) >= 0;
+  const all = count === store.n;
+  const own = (i) => Float32Array.from({ length: dims }, (_, d) => low[d] + steps[d * count + at(i)] * step);
   const width = Math.max(store.bounds.x1 - store.bounds.x0, store.bounds.y1 - store.bounds.y0);
+  /** The blend of the nearest points' μ, weighted by 1/distance², and how far the nearest one is. */
+  function latentAt(x, y) {
+    const near = grid.nearest(x, y, 4 * width, blended, all ? undefined : holds);
+    const z = new Float32Array(dims);
+    let total = 0;
+    for (const [i, distance] of near) {
+      const weight = 1 / (distance ** 2 + softness ** 2);
+      total += weight;
+      const k = at(i);
+      for (let d = 0; d < dims; d++) z[d] += weight * (low[d] + steps[d * count + k] * step);
+    }
+    return { z: z.map((value) => value / total), distance: near.length ? near[0][1] : Infinity, near };
+  }
+  const latentOf = (i) => (holds(i) ? own(i) : latentAt(store.x[i], store.y[i]).z);
   return {
-    dims,
-    latentOf,
-    /** The blend of the nearest points' μ, weighted by 1/distance², and how far the nearest one is. */
-    latentAt(x, y) {
-      const near = grid.nearest(x, y, 4 * width, blended);
-      const z = new Float32Array(dims);
-      let total = 0;
-      for (const [i, distance] of near) {
-        const weight = 1 / (distance ** 2 + softness ** 2);
-        total += weight;
-        for (let d = 0; d < dims; d++) z[d] += weight * (low[d] + steps[d * n + i] * step);
-      }
-      return { z: z.map((value) => value / total), distance: near.length ? near[0][1] : Infinity, near };
-    },
-    /** The `k` points whose μ lie nearest to point i's, nearest first. */
+    dims, count, holds, latentOf, latentAt,
+    /** The `k` points, of those with latents, whose μ lie nearest to point i's, nearest first. */
     nearestInMu(i, k) {
-      const squared = new Uint32Array(n);
+      const z = latentOf(i);
+      const squared = new Float64Array(count);
       for (let d = 0; d < dims; d++) {
-        const own = steps[d * n + i];
-        for (let j = 0, at = d * n; j < n; j++, at++) squared[j] += (steps[at] - own) ** 2;
+        const mine = holds(i) ? steps[d * count + at(i)] : (z[d] - low[d]) / step;
+        for (let j = 0, from = d * count; j < count; j++, from++) squared[j] += (steps[from] - mine) ** 2;
       }
       const best = [];
-      for (let j = 0; j < n; j++) {
-        if (j === i || (best.length === k && squared[j] >= squared[best[k - 1]])) continue;
-        let at = best.length;
-        while (at > 0 && squared[best[at - 1]] > squared[j]) at--;
-        best.splice(at, 0, j);
+      for (let j = 0; j < count; j++) {
+        if (j === at(i) || (best.length === k && squared[j] >= squared[best[k - 1]])) continue;
+        let rank = best.length;
+        while (rank > 0 && squared[best[rank - 1]] > squared[j]) rank--;
+        best.splice(rank, 0, j);
         if (best.length > k) best.pop();
       }
-      return best;
+      return best.map(point);
     },
   };
 }
@@ -143,6 +150,8 @@ function pane(map, info, grid) {
   const body = panel(map.left, "decoder-pane", el("header", {}, title, close), canvas, note);
   body.setAttribute("aria-label", "What the decoder draws under the pointer");
   const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
+  // Where only some items have latents, those without any may be near.
+  const nothing = map.decoder.count === map.store.n ? "No data near: invented" : "No latents near: invented";
   let busy = false;
   let next = null;
 
@@ -158,7 +167,7 @@ function pane(map, info, grid) {
       if (grid) grid.draw(canvas, x, y);
       else putPixels(info, canvas, await map.decoder.decode(z));
       body.classList.toggle("far", far);
-      note.textContent = far ? "No data near: invented" : "Between real items";
+      note.textContent = far ? nothing : "Between real items";
       canvas.dataset.spot = `${x},${y}`;
     }
     busy = false;

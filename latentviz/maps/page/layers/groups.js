@@ -27,7 +27,9 @@ export async function groups(map) {
     if (map.decoder?.runs && cluster.id >= 0) {
       const canvas = map.decoder.canvas(112);
       canvas.dataset.centre = String(cluster.id);
-      map.decoder.decode(centre(map, cluster)).then((pixels) => map.decoder.put(canvas, pixels));
+      const { z, held } = centre(map, cluster);
+      map.decoder.decode(z).then((pixels) => map.decoder.put(canvas, pixels));
+      if (held < cluster.size) canvas.title = `The mean of the ${held.toLocaleString("en")} of its ${cluster.size.toLocaleString("en")} items that have latents here`;
       row.append(picture("decoded centre", canvas));
     } else if (drawn.has(cluster.id)) row.append(picture("decoded centre", drawn.get(cluster.id)(112)));
     if (map.thumbs) row.append(picture("medoid", tile(cluster.medoid, 112)));
@@ -114,11 +116,13 @@ async function readCentres(info) {
   }]));
 }
 
-/** Returns the mean μ of a cluster's items. */
-function centre(map, cluster) {
-  const z = new Float32Array(map.decoder.dims);
-  for (let i = cluster.start; i < cluster.start + cluster.size; i++) map.decoder.latentOf(i).forEach((value, d) => (z[d] += value / cluster.size));
-  return z;
+/** Returns the mean μ of a cluster's items, and how many of them have latents; if none, the medoid's place stands for it. */
+function centre({ decoder }, { start, size, medoid }) {
+  const held = Array.from({ length: size }, (_, k) => start + k).filter(decoder.holds);
+  if (!held.length) return { z: decoder.latentOf(medoid), held: 0 };
+  const z = new Float32Array(decoder.dims);
+  for (const i of held) decoder.latentOf(i).forEach((value, d) => (z[d] += value / held.length));
+  return { z, held: held.length };
 }
 
 /** Keeps the reader's names for clusters in the browser, as far as it lets a file. */

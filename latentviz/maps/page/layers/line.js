@@ -25,6 +25,7 @@ export function line(map) {
   }
   const latent = ({ x, y, i }) => (i >= 0 ? decoder.latentOf(i) : decoder.latentAt(x, y).z);
   const named = ({ i }) => (i >= 0 ? map.idOf(i) : "a spot between items");
+  const approximate = ({ i }) => (i >= 0 && decoder.holds && !decoder.holds(i) ? " (approximate)" : "");
 
   /** Writes what was decoded along the line; a text that holds for several steps stands once. */
   function write() {
@@ -45,7 +46,7 @@ export function line(map) {
     const turn = ++running;
     const [from, to] = ends.map(latent);
     body.hidden = false;
-    caption.textContent = ends.map(named).map((name) => name.slice(0, 40)).join(" → ");
+    caption.textContent = ends.map((end) => named(end).slice(0, 40) + approximate(end)).join(" → ");
     const side = Math.min(76, Math.max(34, (Math.min(view.width - 60, 900) - 40) / STEPS - 6));
     const canvases = Array.from({ length: STEPS }, () => decoder.canvas(side));
     strip.replaceChildren(...canvases);

@@ -1,5 +1,7 @@
 // Thumbnails from WebP sheets of 256 tiles. A sheet is decoded when one of its tiles is asked for, and a few are kept.
 
+import { readPlaces } from "../core/store.js";
+
 const KEPT = 64;
 
 /** Adds `map.thumbs`, where the data are images. */
@@ -10,7 +12,7 @@ export async function thumbnails(map) {
 async function makeThumbs(store) {
   const info = store.meta.thumbnails;
   const sheets = new Map();
-  const at = await pictured(store, info.count);
+  const { place: at } = await readPlaces("pictured", info.count, store.n);
 
   /** Returns a promise of a decoded sheet. */
   function sheet(number) {
@@ -80,17 +82,4 @@ async function makeThumbs(store) {
       return canvas;
     },
   };
-}
-
-/** Returns a function from point to tile: the same number, or looked up where only some points have a thumbnail. */
-async function pictured(store, count) {
-  if (count === store.n) return (i) => i;
-  const bytes = await globalThis.latentviz.inflate("pictured");
-  const tile = new Int32Array(store.n).fill(-1);
-  let i = 0;
-  for (let t = 0; t < count; t++) {
-    i += bytes[t] | (bytes[count + t] << 8);
-    tile[i] = t;
-  }
-  return (point) => tile[point];
 }
