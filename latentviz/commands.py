@@ -92,11 +92,14 @@ def generate(run: str | None = None, *, outputs: str = "outputs", json: bool = F
 def recommend(items: Sequence[str], *, name: str | None = None, outputs: str = "outputs", json: bool = False,
               **options: Any) -> int:
     """Prints the items most like the given ones as a table or as JSON, and writes their sheet."""
+    from latentviz.lookup import check_first
     from latentviz.recommend import recommend as find
     from latentviz.report import recommendation_table
     from latentviz.run import Run
 
     run, words = Run.open_first(items, outputs)
+    if len(words) == len(items):
+        check_first(run, words)
     found = find(run, words, **options)
     folder, files = found.save(name)
     if json:

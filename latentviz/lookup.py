@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -131,6 +132,12 @@ class Lookup:
             raise RunError(f"row {str(word)[:40]}: the rows of {self.run.name} go from 0 to {len(self) - 1:,}")
         return int(word)
 
+    def reads(self, word: str) -> bool:
+        """Returns whether a word that is no item of the run can be read as a new one: a file can, and any text."""
+        from latentviz.fit import read_config
+
+        return part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache) is not None
+
     def _new(self, word: str) -> Found:
         """Returns an item that is not in the run, encoded."""
         from latentviz.fit import read_config
@@ -144,7 +151,7 @@ class Lookup:
         read = None if meant else part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
         if read is None:
             raise RunError(f"{one_line(word, WIDEST)}: no item of {self.run.name} has this id, and there is no such "
-                           f"file.{meant or self._nearest(word)}")
+                           f"file.{meant or self.nearest(word)}")
         given, stored, notes = read
         for note in notes:
             say(f"{one_line(word, WIDEST)}: {note}")
@@ -166,9 +173,9 @@ class Lookup:
         numbered = pattern != word and pattern in {_NUMBER.sub("0", name) for name in looked_at}
         if not (numbered or _PLACE.search(word) or difflib.get_close_matches(word, looked_at, n=1, cutoff=ALIKE)):
             return ""
-        return f"{self._nearest(word)}. A text that is to be taken at its word may stand in a file"
+        return f"{self.nearest(word)}. A text that is to be taken at its word may stand in a file"
 
-    def _nearest(self, word: str) -> str:
+    def nearest(self, word: str) -> str:
         """Returns a sentence with the ids that are spelt like `word`."""
         ids = self.ids
         if len(ids) > LOOKED_THROUGH:
@@ -205,6 +212,27 @@ class Lookup:
         mean = mu.mean(axis=0)
         central = rows[np.linalg.norm(mu - mean, axis=1).argmin()]
         return Found(str(word), None, mean, logvar.mean(axis=0), self.given([central])[0])
+
+
+def check_first(run: Run, words: Sequence[str]) -> None:
+    """Looks whether the first word, which is no run's name, stands for an item of the newest run.
+
+    Raises:
+        RunError: it does not; or any word might, as with texts, but this one is spelt like a run and others follow it.
+    """
+    lookup, first = Lookup(run), words[0]
+    if not first.strip() or first.startswith(CLUSTER) or is_file(first) or is_folder(first):
+        return
+    if lookup.row(first) is not None:
+        return
+    runs, taken = run.siblings, ""
+    if lookup.reads(first):
+        if len(words) == 1 or not difflib.get_close_matches(first, runs, n=1, cutoff=ALIKE):
+            return
+        taken = f"; to take it for a new item, name the run: `latentviz recommend {run.name} {shlex.quote(first)}`"
+    word = one_line(first, WIDEST)
+    raise RunError(f"{word}: no run in {run.path.parent} has this name, and no item of {run.name}, the newest one, this "
+                   f"id; runs there: {', '.join(runs)}.{did_you_mean(first, runs)}{lookup.nearest(first)}{taken}")
 
 
 def columns(run: Run, clustering: str = "default") -> Any:

@@ -182,8 +182,7 @@ class Run:
             return cls(run.path)
         folder = Path(outputs)
         _recover(folder)
-        found = sorted((p.parent for p in folder.glob("*/config.yaml") if p.parent.name[0] != "."),
-                       key=lambda p: (p / "config.yaml").stat().st_mtime)
+        found = cls._all(folder)
         if run is None:
             if not found:
                 raise RunError(f"{folder}: holds no run; make one with `latentviz fit SOURCE`, such as "
@@ -201,6 +200,17 @@ class Run:
         if handle.info_file.exists():
             handle.info()
         return handle
+
+    @staticmethod
+    def _all(folder: Path) -> list[Path]:
+        """Returns the folders of all runs in `folder`, oldest first."""
+        return sorted((p.parent for p in folder.glob("*/config.yaml") if p.parent.name[0] != "."),
+                      key=lambda p: (p / "config.yaml").stat().st_mtime)
+
+    @property
+    def siblings(self) -> list[str]:
+        """The names of the runs in the folder that this one is in, its own among them, oldest first."""
+        return [path.name for path in self._all(self.path.parent)]
 
     @classmethod
     def open_first(cls, words: Sequence[str], outputs: str | os.PathLike[str] = "outputs"

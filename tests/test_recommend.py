@@ -1,6 +1,7 @@
 """Recommendations: the search against a full sort, profiles, diversity, the command and its mistakes."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,22 @@ def test_without_a_clustering_there_are_no_clusters(shell: Callable, run_folder:
 ])
 def test_mistakes(shell: Callable, mapped: Path, words: list[str], said: str) -> None:
     assert said in shell("recommend", mapped, *words).complaint
+
+
+def test_a_misspelt_run_is_no_item_of_the_newest_one(shell: Callable, run_folder: Path) -> None:
+    """The first word is a run or an item; where it is neither, both are told, and nothing is written."""
+    outputs = run_folder.parent
+    shutil.copytree(run_folder, outputs / "other")
+    for words in (["smal", 3], ["smal"], ["few/1x", 3]):
+        complaint = shell("recommend", *words, "--outputs", outputs).complaint
+        assert complaint.startswith(f"{words[0]}: no run in {outputs} has this name, and no item of ")
+        assert "this id; runs there: " in complaint
+        assert {"small", "other"} <= set(complaint.split("runs there: ")[1].split(".")[0].split(", "))
+    assert "Did you mean 'small'?" in shell("recommend", "smal", 3, "--outputs", outputs).complaint
+    assert "Nearest ids: few/1" in shell("recommend", "few/1x", 3, "--outputs", outputs).complaint
+    assert not list(outputs.glob("*/recommended"))
+    assert shell("recommend", "few/1", 3, "-k", 2, "--outputs", outputs).code == 0
+    assert "rows of" in shell("recommend", 500, 3, "--outputs", outputs).complaint
 
 
 def test_a_folder_and_a_file_that_is_no_image(shell: Callable, mapped: Path, tmp_path: Path) -> None:

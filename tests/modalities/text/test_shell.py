@@ -45,6 +45,16 @@ def test_a_new_text_is_recommended_to(shell: Callable, animals: Path) -> None:
     assert known[0]["text"] == LINES[0], "the other of the two equal lines"
 
 
+def test_a_misspelt_run_is_no_new_text(shell: Callable, animals: Path) -> None:
+    """Any word is a text; one that is spelt like a run, with others behind it, is taken for that run."""
+    complaint = shell("recommend", "anmals", "a dog runs", "--outputs", animals.parent).complaint
+    assert complaint.startswith(f"anmals: no run in {animals.parent} has this name, and no item of animals")
+    assert "runs there: animals. Did you mean 'animals'?" in complaint
+    assert "to take it for a new item, name the run: `latentviz recommend animals anmals`" in complaint
+    for words in (["sleeps", "a dog runs"], ["a dog runs at night", "sleeps"], ["animals", "dog", "runs"]):
+        assert shell("recommend", *words, "-k", 1, "--outputs", animals.parent).code == 0
+
+
 def test_long_odd_and_unknown_texts(shell: Callable, animals: Path, tmp_path: Path) -> None:
     outcome = shell("recommend", animals, "the cat " * 2_000 + "\n∆ ", "-k", 1)
     assert outcome.code == 0
