@@ -231,8 +231,8 @@ def check_first(run: Run, words: Sequence[str]) -> None:
             return
         taken = f"; to take it for a new item, name the run: `latentviz recommend {run.name} {shlex.quote(first)}`"
     word = one_line(first, WIDEST)
-    raise RunError(f"{word}: no run in {run.path.parent} has this name, and no item of {run.name}, the newest one, this "
-                   f"id; runs there: {', '.join(runs)}.{did_you_mean(first, runs)}{lookup.nearest(first)}{taken}")
+    raise RunError(f"{word}: no run in {run.path.parent} has this name, and no item of {run.name}, the newest one, "
+                   f"this id; runs there: {', '.join(runs)}.{did_you_mean(first, runs)}{lookup.nearest(first)}{taken}")
 
 
 def columns(run: Run, clustering: str = "default") -> Any:
