@@ -37,7 +37,7 @@ soak: $(VENV)/installed-dev ## Kill every command many times, and the like; take
 
 audit: $(VENV)/installed-dev ## Look the pinned dependencies up among known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit --disable-pip --no-deps --requirement constraints.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 lint: $(VENV)/installed-dev ## Check the style with ruff
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ WIDEST = 16_383
 HALF_LIMIT = 150_000
 LONGEST = 400  # characters of a decoded text
 FEWEST = 20  # one item in so many keeps its latents, however little room there is
+A_STAND_IN = 3  # bytes of base64 that say which item stands for one without latents
 
 
 def pack_decoder(data: MapData, order: np.ndarray) -> Part:
@@ -37,9 +38,12 @@ def pack_decoder(data: MapData, order: np.ndarray) -> Part:
         _pack_grid(decoder, packed, meta)
     n, beside = len(order), sum(map(len, packed.values()))
     room = left_for_latents(n, data.file_limit, pictured=data.images is not None) - beside
-    latents, meta["latents"] = pack_latents(np.asarray(decoder.mu)[order], for_latents(n) - beside, room)
+    aside = 0 if data.neighbours is None else A_STAND_IN
+    latents, meta["latents"] = pack_latents(np.asarray(decoder.mu)[order], for_latents(n) - beside, room, aside)
     held = meta["latents"].get("count", n)
-    note = f"Latents of {held:,} of {n:,} items, to keep the file small; the others are decoded from their place."
+    if held < n and data.neighbours is not None:
+        latents["stand-ins"] = pack_stand_ins(np.asarray(data.neighbours), order, spread(held, n))
+    note = f"Latents of {held:,} of {n:,} items, to keep the file small; what is drawn of the others is approximate."
     return Part(packed | latents, meta, [note] if held < n else [])
 
 
@@ -83,7 +87,8 @@ def _bytes(weights: np.ndarray, kind: str) -> bytes:
     return bytes(scale.astype("<f4").tobytes() + steps.tobytes())
 
 
-def pack_latents(mu: np.ndarray, budget: int, room: float = math.inf) -> tuple[dict[str, str], dict[str, Any]]:
+def pack_latents(mu: np.ndarray, budget: int, room: float = math.inf,
+                 aside: int = 0) -> tuple[dict[str, str], dict[str, Any]]:
     """Returns μ (m, d) as uint8 steps of one width in all dimensions, and how to read them.
 
     One width keeps distances: what differs less than a step costs nothing, so that collapsed dimensions are free.
@@ -94,6 +99,7 @@ def pack_latents(mu: np.ndarray, budget: int, room: float = math.inf) -> tuple[d
         budget: bytes of base64 that they would best take.
         room: bytes of base64 that there are; where they do not do, only items spread evenly over the points have
             latents, as finely as all would.
+        aside: bytes that an item without latents takes all the same.
     """
     low, high = mu.min(axis=0), mu.max(axis=0)
     finest = float((high - low).max()) / 255 or 1.0
@@ -105,12 +111,39 @@ def pack_latents(mu: np.ndarray, budget: int, room: float = math.inf) -> tuple[d
             break
     meta: dict[str, Any] = {"dims": mu.shape[1], "low": low, "step": step}
     packed: dict[str, str] = {}
-    share = max(room * len(sample) / (tried * len(mu)), 1 / FEWEST)
-    if share < 1:
-        places = np.linspace(0, len(mu) - 1, math.ceil(share * len(mu))).astype(int)
+    each = tried / len(sample)
+    if room < each * len(mu):
+        share = max((room / len(mu) - aside) / max(each - aside, 1e-9), 1 / FEWEST)
+        places = spread(math.ceil(min(share, 1) * len(mu)), len(mu))
         packed["latent-places"], meta["count"], mu = blocks.pack_places(places), len(places), mu[places]
     steps = np.rint((mu - low) / step).astype(np.uint8)
     return packed | {"latents": blocks.pack(steps.T.tobytes())}, meta
+
+
+def spread(count: int, n: int) -> np.ndarray:
+    """Returns `count` of the numbers below n, int (count,), ascending and evenly spread."""
+    return np.linspace(0, n - 1, count).astype(int)
+
+
+def pack_stand_ins(neighbours: np.ndarray, order: np.ndarray, places: np.ndarray) -> str:
+    """Returns which item stands for each that has no latents of its own: the nearest of its neighbours that has some.
+
+    Written is one more than how far it lies, among the items with latents, from the first behind the item: 0, 1, 2, 3,
+    … for 0, −1, 1, −2, … as uint32; 0 where no neighbour has latents.
+
+    Args:
+        neighbours: int (n, k), rows, nearest first.
+        order: int (m,), rows in the order of the points.
+        places: int (h,), ascending: which points have latents.
+    """
+    number = np.full(len(neighbours), -1, np.int64)
+    number[order[places]] = np.arange(len(places))
+    others = np.delete(np.arange(len(order)), places)
+    near = np.where(neighbours[order[others]] < 0, -1, number[neighbours[order[others]]])
+    first = np.take_along_axis(near, (near >= 0).argmax(axis=1)[:, None], axis=1)[:, 0]
+    far = first - np.searchsorted(places, others)
+    written = np.where(first < 0, 0, 1 + np.where(far < 0, -2 * far - 1, 2 * far))
+    return blocks.pack(blocks.planes(written.astype(np.uint32)))
 
 
 def pack_centres(data: MapData, order: np.ndarray) -> Part:

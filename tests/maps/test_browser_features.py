@@ -228,8 +228,7 @@ def test_keys(whole):
     assert after[0] > before[0]
     assert after[1] > before[1]
     page.page.keyboard.press("+")
-    page.page.wait_for_timeout(500)
-    assert page.js("map.view.scale / map.view.home") > 1.4
+    page.until("map.view.scale / map.view.home > 1.4")
     page.page.keyboard.press("?")
     assert page.page.locator("dialog.help").is_visible()
     page.page.keyboard.press("Escape")

@@ -8,7 +8,7 @@ import pytest
 
 from latentviz.maps import decoder_data
 from latentviz.maps.decoder import network_layers
-from latentviz.maps.decoding import pack_latents
+from latentviz.maps.decoding import pack_latents, pack_stand_ins
 from latentviz.maps.network import forward
 
 torch = pytest.importorskip("torch")
@@ -88,6 +88,33 @@ def test_where_there_is_no_room_for_all_latents_some_have_theirs_as_fine_as_befo
 def test_one_item_in_twenty_has_latents_however_little_room_there_is(room):
     mu = np.random.default_rng(0).normal(size=(1_000, 4)).astype(np.float32)
     assert pack_latents(mu, 100_000, room)[1]["count"] == 50
+
+
+def test_the_nearest_neighbour_with_latents_stands_for_an_item_without():
+    order = np.array([9, 2, 5, 7, 0, 3, 1, 8, 6, 4])  # point k is row order[k]
+    places = np.array([0, 4, 9])  # rows 9, 0 and 4 have latents
+    neighbours = np.full((11, 3), 10)  # row 10 has no place on the map
+    neighbours[2] = [5, 4, 9]
+    neighbours[5] = [0, 4, 9]
+    neighbours[7] = [1, -1, 9]
+    neighbours[3] = [1, 2, 3]
+    neighbours[1] = [0, 4, 9]
+    written = unpacked(pack_stand_ins(neighbours, order, places)).reshape(4, -1).T.astype(int)
+    others = [k for k in range(10) if k not in places]
+    found = {}
+    for k, code in zip(others, written @ [1, 256, 1 << 16, 1 << 24], strict=True):
+        before = int((places < k).sum())
+        far = (code - 1) // 2 if code % 2 else -code // 2
+        found[int(order[k])] = None if code == 0 else int(order[places[before + far]])
+    assert found == {2: 4, 5: 0, 7: 9, 3: None, 1: 0, 8: None, 6: None}
+
+
+def test_what_stands_for_the_others_takes_of_the_room():
+    mu = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
+    whole = len(pack_latents(mu, 25 * len(mu))[0]["latents"])
+    part, some = pack_latents(mu, 25 * len(mu), whole // 2, 3)
+    taken = sum(map(len, part.values())) + 3 * (len(mu) - some["count"])
+    assert 0.97 * whole / 2 < taken < 1.03 * whole / 2
 
 
 def unpacked(block):

@@ -50,8 +50,8 @@ export async function cards(map) {
   function among(i) {
     if (table || !map.decoder || map.decoder.count === store.n) return null;
     const [held, all] = [map.decoder.count, store.n].map((count) => count.toLocaleString("en"));
-    const own = map.decoder.holds(i) ? "" : "Approximate, from its place on the map; ";
-    return el("p", { className: "note" }, `${own}among ${held} of ${all} items; `, el("code", {}, "latentviz recommend"), " looks through all");
+    const from = map.decoder.seenFrom(i);
+    return el("p", { className: "note" }, `${from && `Approximate, seen from ${from}; `}among ${held} of ${all} items; `, el("code", {}, "latentviz recommend"), " looks through all");
   }
 
   function neighbours(i) {
@@ -76,9 +76,9 @@ export async function cards(map) {
     if (map.decoder?.runs && map.thumbs) {
       const canvas = map.decoder.canvas(84);
       map.decoder.decode(map.decoder.latentOf(i)).then((pixels) => map.decoder.put(canvas, pixels));
-      const held = map.decoder.holds(i);
-      if (!held) canvas.title = "Its latents are not in this file: decoded from its place on the map";
-      pictures.append(el("figure", {}, canvas, el("figcaption", {}, held ? "decoded" : "approximate")));
+      const from = map.decoder.seenFrom(i);
+      if (from) canvas.title = `Its own latents are not in this file: decoded from ${from}`;
+      pictures.append(el("figure", {}, canvas, el("figcaption", {}, from ? "approximate" : "decoded")));
     }
     return pictures.childElementCount ? pictures : null;
   }

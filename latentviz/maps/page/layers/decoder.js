@@ -23,7 +23,8 @@ export async function decoder(map) {
 
 /**
  * Returns readers of the latents: of a point, of a spot, and the points whose μ are nearest to a point's. Of a large map
- * only `count` points, evenly spread, have their own; for the others stands what their place on the map gives.
+ * only `count` points, evenly spread, have their own; for another one stands the point most like it that has some, or,
+ * where there is none, what its place on the map gives.
  */
 async function readLatents(map, { latents, blended, softness }) {
   const { store, grid } = map;
@@ -47,15 +48,22 @@ async function readLatents(map, { latents, blended, softness }) {
     }
     return { z: z.map((value) => value / total), distance: near.length ? near[0][1] : Infinity, near };
   }
-  const latentOf = (i) => (holds(i) ? own(i) : latentAt(store.x[i], store.y[i]).z);
+  const standIn = all ? (i) => i : await readStandIns(store.n, count, at, point);
+  function latentOf(i) {
+    const j = standIn(i);
+    return j < 0 ? latentAt(store.x[i], store.y[i]).z : own(j);
+  }
+  /** Says, of a point without latents of its own, what it is seen from; nothing of the others. */
+  const seenFrom = (i) => (holds(i) ? "" : standIn(i) < 0 ? "its place on the map" : "the item most like it that has latents here");
   return {
-    dims, count, holds, latentOf, latentAt,
+    dims, count, holds, seenFrom, latentOf, latentAt,
     /** The `k` points, of those with latents, whose μ lie nearest to point i's, nearest first. */
     nearestInMu(i, k) {
       const z = latentOf(i);
+      const known = standIn(i) < 0 ? -1 : at(standIn(i));
       const squared = new Float64Array(count);
       for (let d = 0; d < dims; d++) {
-        const mine = holds(i) ? steps[d * count + at(i)] : (z[d] - low[d]) / step;
+        const mine = known < 0 ? (z[d] - low[d]) / step : steps[d * count + known];
         for (let j = 0, from = d * count; j < count; j++, from++) squared[j] += (steps[from] - mine) ** 2;
       }
       const best = [];
@@ -69,6 +77,23 @@ async function readLatents(map, { latents, blended, softness }) {
       return best.map(point);
     },
   };
+}
+
+/** Returns a function from point to the one whose latents stand for it: itself where it has some, −1 where there is none. */
+async function readStandIns(n, count, at, point) {
+  const bytes = await globalThis.latentviz.inflate("stand-ins");
+  const written = bytes ? unplane(bytes, 0, n - count, 4) : new Uint32Array(n - count);
+  const found = new Int32Array(n);
+  for (let i = 0, held = 0, other = 0; i < n; i++) {
+    if (at(i) >= 0) {
+      found[i] = i;
+      held++;
+      continue;
+    }
+    const code = written[other++] - 1;
+    found[i] = code < 0 ? -1 : point(held + (code % 2 ? -(code + 1) / 2 : code / 2));
+  }
+  return (i) => found[i];
 }
 
 /** Returns a canvas for one decoded picture, shown `side` pixels wide. */

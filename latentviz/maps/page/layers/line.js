@@ -67,6 +67,7 @@ export function line(map) {
   map.clearLine = clear;
   let queued = 0;
   const later = () => {
+    delete body.dataset.done;
     queued ||= requestAnimationFrame(() => {
       queued = 0;
       if (ends) draw();
