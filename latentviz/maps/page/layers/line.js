@@ -18,6 +18,7 @@ export function line(map) {
   map.bottom.prepend(body);
   let ends = null;
   let running = 0;
+  let queued = 0;
 
   function snap({ px, py }) {
     const i = map.pointAt({ px, py });
@@ -37,6 +38,7 @@ export function line(map) {
   }
 
   async function draw() {
+    delete body.dataset.done;
     if (!decoder.runs) {
       body.hidden = false;
       caption.textContent = ends.map(named).map((name) => clip(name, 40)).join(" → ");
@@ -56,7 +58,7 @@ export function line(map) {
       if (turn !== running) return;
       decoder.put(canvas, pixels);
     }
-    body.dataset.done = String(running);
+    if (!queued) body.dataset.done = String(running);
   }
 
   function clear() {
@@ -65,7 +67,6 @@ export function line(map) {
     map.touch();
   }
   map.clearLine = clear;
-  let queued = 0;
   const later = () => {
     delete body.dataset.done;
     queued ||= requestAnimationFrame(() => {
