@@ -16,6 +16,8 @@ from latentviz.maps.thumbnails import PER_SHEET, make_sheets
 # file's limit thumbnails give way first, then the latents of some of the points: coarser ones of all points would make
 # the decoder draw something else.
 BASE, A_POINT, A_LATENT, A_THUMBNAIL = 2_000_000, 10, 25, 210
+# So many neighbours of each item, each of some 2.5 B at a million; fewer where they would make the file too large.
+NEIGHBOURS, A_NEIGHBOUR = 8, 2.5
 # Small maps may spend this much on sharper thumbnails.
 SMALL_SHEETS = 3_000_000
 # And this much on the decoder and finer latents.
@@ -221,7 +223,9 @@ def pack_neighbours(data: MapData, order: np.ndarray) -> Part:
     """Returns the nearest neighbours in μ of few items; of many, the page finds them in the latents."""
     if data.neighbours is None or (len(order) > MANY and data.decoder is not None and data.decoder.texts is None):
         return Part()
-    k = min(8, data.neighbours.shape[1])
+    left = left_for_latents(len(order), data.file_limit, pictured=data.images is not None)
+    fitting = int(left / (A_NEIGHBOUR * max(1, len(order))))
+    k = min(NEIGHBOURS, data.neighbours.shape[1], max(1, fitting))
     place = np.full(len(data), -1, np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     near = place[np.asarray(data.neighbours)[order][:, :k]]

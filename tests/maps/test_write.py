@@ -191,6 +191,16 @@ def test_a_small_map_has_all_its_latents(full):
     assert not [note for note in meta["notes"] if "Latents" in note]
 
 
+def test_a_map_without_latents_that_would_grow_too_large_keeps_the_nearest_neighbours(make_data):
+    room = contents.BASE + 600 * contents.A_POINT
+    for left, k in ((100_000, 8), (5_000, 3), (0, 1), (-10_000, 1)):
+        page = render(make_data(images=None, file_limit=room + left))
+        assert json.loads(block(page, "meta"))["cards"] == {"k": k}
+        table = np.frombuffer(block(page, "neighbours"), np.uint8).reshape(4, -1)
+        assert table.shape == (4, 600 * k)
+    assert contents.left_for_latents(700_000, pictured=False) > 8 * contents.A_NEIGHBOUR * 700_000
+
+
 def test_a_map_that_would_grow_too_large_keeps_some_latents(make_data):
     n, room = 30_000, 300_000
     rng = np.random.default_rng(0)
