@@ -60,7 +60,7 @@ class TextModel(ModelSection):
         "auto", description="C of C·distortion + KL; auto: 0.67, below 1 the latent keeps nearer to its prior"
     )
     kl_warmup: float = Field(0.3, ge=0, le=1, description="share of the training in which the KL's weight rises to 1")
-    free_bits: float = Field(0.29, ge=0, description="nats of KL per latent dimension that cost nothing")
+    free_bits: float = Field(0.25, ge=0, description="nats of KL per latent dimension that cost nothing")
     lr: float = Field(2.5e-3, gt=0, description="peak learning rate of Adam")
     width: int = Field(128, ge=4, le=4096, description="numbers of a token's vector")
     vectors: Literal["ppmi", "random"] = Field(
@@ -76,10 +76,14 @@ class TextModel(ModelSection):
         "auto", ge=0, description="a second token that it sees, so many back; 0: none; auto: the metre of verse"
     )
     word_dropout: float = Field(0.1, ge=0, lt=1, description="share of those tokens that are hidden in training")
-    dropout: float = Field(0.2, ge=0, lt=1, description="share of the autoregressive net's numbers that are hidden")
-    position_weight: float = Field(0.3, ge=0, description="weight in the distortion of telling each token from z alone")
-    bag_weight: float = Field(0.3, ge=0, description="weight in the distortion of telling the tokens without order")
-    noise_mix: float = Field(0.3, ge=0, lt=1, description="share of the training for decoding the mean of the latent")
+    dropout: float = Field(0.25, ge=0, lt=1, description="share of the autoregressive net's numbers that are hidden")
+    position_weight: float = Field(
+        0.3, ge=0, description="weight in the distortion of telling each token from z alone; falls to a tenth of it"
+    )
+    bag_weight: float = Field(
+        0.3, ge=0, description="weight in the distortion of telling the tokens without order; falls to a tenth of it"
+    )
+    noise_mix: float = Field(0.2, ge=0, lt=1, description="share of the training for decoding the mean of the latent")
     negatives: int = Field(
         512, ge=0, description="tokens that stand for the vocabulary in a training step; 0: all of them"
     )

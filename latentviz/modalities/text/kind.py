@@ -21,10 +21,10 @@ from latentviz.modalities.text.prepare import load, load_texts
 from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
-from latentviz.modalities.text.training import Beginning, LastStretch, Watch
+from latentviz.modalities.text.training import Beginning, Fading, LastStretch, Watch
 from latentviz.vae import VAE
 
-SEEN = 11_400_000  # tokens that are drawn in a training, padding included: about ten minutes of a core
+SEEN_SHORT, SEEN_LONG = 14_400_000, 11_400_000  # tokens drawn in a training, padding included: a dozen core minutes
 LEARNING, ENCODING = 5.6e-5, 5e-6  # seconds of a core a token
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
 TOPIC_DIM = 128  # of texts of words; the learnt μ of characters' texts tells as much
@@ -62,7 +62,8 @@ class TextKind:
         """Returns the config with every "auto" replaced by what follows from the data."""
         tokens, model, trainer = load(cache), config.model, dict(config.trainer)
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            epochs = round(SEEN / (len(prepared.items.train) * tokens.shape[1]))
+            seen = SEEN_SHORT if tokens.shape[1] <= SHORT else SEEN_LONG
+            epochs = round(seen / (len(prepared.items.train) * tokens.shape[1]))
             trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
         trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
         found: dict[str, Any] = {}
@@ -86,7 +87,6 @@ class TextKind:
     def build(self) -> VAE:
         """Returns the untrained model."""
         model, size, t = self.config.model, self.tokenizer.size, self.tokens.shape[1]
-        assert model.c != "auto"
         assert model.memory != "auto"
         assert model.lag != "auto"
         vectors = nn.Embedding(size, model.width)
@@ -94,7 +94,7 @@ class TextKind:
         topic, d = self.topic_dim, self.topic_dim + model.latent_dim
         decoder = TextDecoder(vectors, t, d, memory=model.memory if model.decoder != "position" else 0,
                               lag=model.lag, word_dropout=model.word_dropout, dropout=model.dropout,
-                              costs=Costs(model.c, model.position_weight, model.bag_weight), negatives=model.negatives)
+                              costs=self.costs, negatives=model.negatives)
         # The topic is given: no bits need to be free for it to be learnt.
         free_bits = torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)])
         vae = VAE(TextEncoder(vectors, t, model.latent_dim, topic), decoder, d, lr=model.lr,
@@ -103,6 +103,13 @@ class TextKind:
                    content_dim=min(model.content_dim, d) if model.contrast else topic or d)
         vae.given_dim = topic
         return vae
+
+    @property
+    def costs(self) -> Costs:
+        """What the training begins with."""
+        model = self.config.model
+        assert model.c != "auto"
+        return Costs(model.c, model.position_weight, model.bag_weight)
 
     @property
     def topic_dim(self) -> int:
@@ -127,7 +134,7 @@ class TextKind:
         model, train, val = self.config.model, self.items.train, self.items.val
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         beside = [Beginning(self.tokens, train, vectors=model.vectors == "ppmi", seed=self.config.seed_everything),
-                  LastStretch(model.all_tokens), Watch(self.tokens, val)]
+                  Fading(self.costs), LastStretch(model.all_tokens), Watch(self.tokens, val)]
         return TextDataModule(self.tokens, train, val, batch_size, views=model.contrast > 0), beside
 
     def dataset(self) -> Tokens:

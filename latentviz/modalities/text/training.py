@@ -12,11 +12,13 @@ from latentviz.health import aggregate
 from latentviz.log import warn
 from latentviz.modalities.text.cooccurrence import look
 from latentviz.modalities.text.data import Tokens, to_ids
+from latentviz.modalities.text.likelihood import Costs
 from latentviz.modalities.text.nets import TextDecoder, TextEncoder
 from latentviz.vae import VAE
 
 WATCHED = 2_000  # held-out texts that the latent is watched on: information is seen up to log 2,000 = 7.6 nats
 ACTIVE = 0.2  # variance of μ of a unit that says something; a collapsed model passes the usual .01
+FADED_TO, FADED_AT = 0.1, 0.7  # what is left of the auxiliary terms, from this share of the training on
 COLLAPSED_KL, COLLAPSED_INFORMATION = 1.0, 1.0  # nats a text
 
 
@@ -65,6 +67,26 @@ class LastStretch(Callback):
         total = trainer.estimated_stepping_batches
         if decoder.negatives and math.isfinite(total) and trainer.global_step >= (1 - self.share) * total:
             decoder.negatives = 0
+
+
+class Fading(Callback):
+    """Lets the weights of the auxiliary terms fall, from the first step on, to a tenth at 70% of the training.
+
+    They bring the latent into use and shape the trunk; later they cost the likelihood what the trunk could do for it.
+
+    Args:
+        costs: what the training begins with.
+    """
+
+    def __init__(self, costs: Costs) -> None:
+        self.costs = costs
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        """Sets the weights of this step."""
+        decoder = pl_module.decoder
+        assert isinstance(decoder, TextDecoder)
+        left = max(FADED_TO, 1 - trainer.global_step / (FADED_AT * trainer.estimated_stepping_batches))
+        decoder.costs = self.costs._replace(position=self.costs.position * left, bag=self.costs.bag * left)
 
 
 class Watch(Callback):
