@@ -60,8 +60,8 @@ def read(path: Path) -> Couplets:
     return Couplets(columns, place[poem] < HELD_OUT * len(poems))
 
 
-def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run, float]:
-    """Returns the run and the seconds of this process that its training took."""
+def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run, dict[str, float]]:
+    """Returns the run, and the seconds that its training took: by the clock, and of this process on how many cores."""
     place = outputs / "tang"
     file = outputs / "tang-couplets.txt"
     clock = outputs / "tang-seconds.json"
@@ -69,11 +69,13 @@ def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run
         outputs.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(couplets.of("text", False)) + "\n", encoding="utf-8")
         more = parse_overrides(overrides)
-        begun = time.process_time()
+        begun, clocked = time.process_time(), time.perf_counter()
         lv.fit(str(file), run="tang", outputs=str(outputs), force=True,
                **{**more, "data": {"val_fraction": WATCHED, **more.get("data", {})}})
-        clock.write_text(json.dumps(time.process_time() - begun), encoding="utf-8")
-    return Run.open(str(place)), float(json.loads(clock.read_text(encoding="utf-8")))
+        spent = {"cpu": time.process_time() - begun, "clock": time.perf_counter() - clocked,
+                 "threads": torch.get_num_threads()}
+        clock.write_text(json.dumps(spent), encoding="utf-8")
+    return Run.open(str(place)), json.loads(clock.read_text(encoding="utf-8"))
 
 
 @torch.inference_mode()
@@ -112,10 +114,11 @@ def tang(path: Path, outputs: Path, overrides: list[str], language_seconds: floa
     say(f"measuring {len(texts):,} held-out couplets …")
     latents = posteriors(vae, x, kind.to_input)
     facts = look(kind.tokens, kind.items.train, kind.tokenizer.size, kind.config.model.width, 0)
-    spent = language_seconds or seconds
+    spent = language_seconds or seconds["cpu"]
     model = language(kind, facts, spent, outputs / f"tang-language-model-{spent:.0f}.pt")
     ids = torch.from_numpy(x.astype(np.int64))
-    told_first = (f"Trained for {seconds / 60:.1f} CPU-minutes of one process, reading and encoding included, on "
+    told_first = (f"Trained for {seconds['clock'] / 60:.1f} minutes by the clock with {seconds['threads']:.0f} "
+                  f"threads, {seconds['cpu'] / 60:.1f} of a core, reading and encoding included, on "
                   f"{len(kind.items.train):,} couplets; measured on {len(texts):,} couplets of other poems. Nats a "
                   f"character are those of a couplet, its comma and end included, divided by {CHARACTERS}.")
     lines = [told_first, "", "| figure | latentviz | beside it |", "|---|---|---|"]
