@@ -185,6 +185,26 @@ def test_spots_are_decoded_from_the_items_that_have_latents(partial, network):
     assert page.page.inner_text(".decoder-pane .note") == "No latents near: invented"
 
 
+def test_an_item_without_a_thumbnail_is_decoded_under_the_pointer(partial, network):
+    page, data, held = partial
+    row = int(np.flatnonzero(held)[200])
+    page.js("(() => { globalThis.had = map.thumbs.has; map.thumbs.has = () => false; })()")
+    try:
+        page.js("map.state.set({ pinned: -1 })")
+        page.page.mouse.move(*page.place(row))
+        page.page.wait_for_selector("#tip canvas")
+        page.page.wait_for_timeout(200)
+        assert page.page.inner_text("#tip figcaption") == "decoded"
+        assert np.abs(grey(page, "#tip canvas") - network[1](data.decoder.mu[[row]])[0, 0].ravel()).max() < 0.03
+        assert page.js("map.show(0, 26).textContent") == "no thumbnail", "a table of many rows"
+        page.js("map.pin(map.store.row.indexOf(arg))", row)
+        page.settle()
+        tiles = page.page.locator(".item-card .tile")
+        assert tiles.locator("figure canvas").count() == tiles.count() > 0
+    finally:
+        page.js("(() => { map.thumbs.has = globalThis.had; map.state.set({ hovered: -1, pinned: -1 }); })()")
+
+
 @pytest.mark.parametrize("seen_from", ["", "the item most like it", "its place on the map"])
 def test_a_card_says_when_it_is_approximate(partial, network, seen_from):
     page, data, held = partial

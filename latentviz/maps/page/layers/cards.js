@@ -73,13 +73,8 @@ export async function cards(map) {
   function picture(i) {
     const pictures = el("div", { className: "pictures" });
     if (map.thumbs?.has(i)) pictures.append(el("figure", {}, map.thumbs.canvas(i, 168), el("figcaption", {}, "the item")));
-    if (map.decoder?.runs && map.thumbs) {
-      const canvas = map.decoder.canvas(84);
-      map.decoder.decode(map.decoder.latentOf(i)).then((pixels) => map.decoder.put(canvas, pixels));
-      const from = map.decoder.seenFrom(i);
-      if (from) canvas.title = `Its own latents are not in this file: decoded from ${from}`;
-      pictures.append(el("figure", {}, canvas, el("figcaption", {}, from ? "approximate" : "decoded")));
-    }
+    const redrawn = map.thumbs && map.redrawn(i, 84);
+    if (redrawn) pictures.append(redrawn);
     return pictures.childElementCount ? pictures : null;
   }
 

@@ -3,6 +3,8 @@
 import { clip, el, format } from "../core/dom.js";
 import { pointRadius } from "../core/paint.js";
 
+const REDRAWN = 50; // pixels from which on an item without a thumbnail is decoded: not in tables of many rows
+
 /** Adds the tooltip, the ring around the hovered point, and `map.describe`. */
 export async function hover(map) {
   const { store, state, view } = map;
@@ -13,9 +15,20 @@ export async function hover(map) {
   const label = labelField < 0 ? null : await store.field(labelField);
   Object.assign(map, { idOf: ids, textOf: texts, labelOf: label ? (i) => label.value(i) : () => null });
 
-  /** Returns the element that shows what an item is: its picture, or its text cut to `length`. */
+  /** Returns what the decoder draws of an item, and says so; null where the page has no decoder. */
+  map.redrawn = (i, side) => {
+    const { decoder } = map;
+    if (!decoder?.runs) return null;
+    const canvas = decoder.canvas(side);
+    decoder.decode(decoder.latentOf(i)).then((pixels) => decoder.put(canvas, pixels));
+    const from = decoder.seenFrom(i);
+    if (from) canvas.title = `Its own latents are not in this file: decoded from ${from}`;
+    return el("figure", {}, canvas, el("figcaption", {}, from ? "approximate" : "decoded"));
+  };
+  /** Returns the element that shows what an item is: its picture, what the decoder draws of it, or its text cut to `length`. */
   map.show = (i, side, length = 240) => {
-    if (map.thumbs) return map.thumbs.has(i) ? map.thumbs.canvas(i, side) : el("span", { className: "no-thumb" }, "no thumbnail");
+    if (map.thumbs?.has(i)) return map.thumbs.canvas(i, side);
+    if (map.thumbs) return (side >= REDRAWN && map.redrawn(i, side)) || el("span", { className: "no-thumb" }, "no thumbnail");
     return texts ? el("p", { className: "snippet", dir: "auto" }, clip(texts(i), length)) : null;
   };
   map.swatch = (id) => {
