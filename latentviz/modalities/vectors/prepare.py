@@ -255,8 +255,8 @@ class _Wrong:
     def tell(self) -> None:
         """Raises a DataError if there were any."""
         if self.rows:
-            rows = "row has" if self.rows == 1 else "rows have"
-            raise DataError(f"{self.origin}: {self.rows:,} of {self.n:,} {rows} {self.what}; the first is row "
+            have = "has" if self.rows == 1 else "have"
+            raise DataError(f"{self.origin}: {self.rows:,} of {self.n:,} rows {have} {self.what}; the first is row "
                             f"{self.first:,}; mend them, or take them out, and with them their items")
 
 
