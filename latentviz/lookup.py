@@ -132,23 +132,21 @@ class Lookup:
             raise RunError(f"row {str(word)[:40]}: the rows of {self.run.name} go from 0 to {len(self) - 1:,}")
         return int(word)
 
-    def reads(self, word: str) -> bool:
-        """Returns whether a word that is no item of the run can be read as a new one: a file can, and any text."""
+    def read(self, word: str) -> Any:
+        """Returns what the data kind reads in a word that is no item of the run, as in a file or a text; or None."""
         from latentviz.fit import read_config
 
-        return part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache) is not None
+        return part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
 
     def _new(self, word: str) -> Found:
         """Returns an item that is not in the run, encoded."""
-        from latentviz.fit import read_config
-
         if word.startswith(CLUSTER):
             raise RunError(f"{word}: a cluster cannot stand here; give an item")
         if is_folder(word):
             raise DataError(f"{word}: a folder; give one file, or place all it holds with `latentviz encode "
                             f"{self.run.name} {word}`")
         meant = None if is_file(word) else self._meant(word)
-        read = None if meant else part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
+        read = None if meant else self.read(word)
         if read is None:
             raise RunError(f"{one_line(word, WIDEST)}: no item of {self.run.name} has this id, and there is no such "
                            f"file.{meant or self.nearest(word)}")
@@ -226,7 +224,7 @@ def check_first(run: Run, words: Sequence[str]) -> None:
     if lookup.row(first) is not None:
         return
     runs, taken = run.siblings, ""
-    if lookup.reads(first):
+    if lookup.read(first) is not None:
         if len(words) == 1 or not difflib.get_close_matches(first, runs, n=1, cutoff=ALIKE):
             return
         taken = f"; to take it for a new item, name the run: `latentviz recommend {run.name} {shlex.quote(first)}`"
