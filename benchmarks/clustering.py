@@ -31,8 +31,13 @@ HERE = Path(__file__).parent
 def parse() -> argparse.Namespace:
     """Returns the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", action="append", default=[], metavar="NAME[=SOURCE]",
-                        help="a data set with labels, and what `latentviz fit` is given for it (default: its name)")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME[=SOURCE]",
+        help="a data set with labels, and what `latentviz fit` is given for it (default: its name)",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
     parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)} (default: all)")
     parser.add_argument("--only", metavar="NAME", help="this data set alone")
@@ -74,8 +79,11 @@ def run(stage: str, parameters: dict[str, Any]) -> dict[str, Any]:
         given, result = Path(folder) / "given.json", Path(folder) / "result.json"
         given.write_text(json.dumps(parameters), encoding="utf-8")
         start = time.perf_counter()
-        subprocess.run([sys.executable, HERE / "clustering_methods.py", stage, given, result], check=True,
-                       env={**os.environ, "LATENTVIZ_COMPILE_AHEAD": "0"})
+        subprocess.run(
+            [sys.executable, HERE / "clustering_methods.py", stage, given, result],
+            check=True,
+            env={**os.environ, "LATENTVIZ_COMPILE_AHEAD": "0"},
+        )
         seconds = time.perf_counter() - start
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     found["used"]["seconds"] = round(seconds - found["used"].pop("scoring", 0.0), 1)
@@ -96,8 +104,14 @@ def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, str, int]]:
 def measure(options: argparse.Namespace, name: str, source: str, method: str, seed: int) -> dict[str, Any]:
     """Returns the line of one method on one data set with one seed."""
     folder = options.work / (name if options.limit is None else f"{name}-{options.limit}")
-    parameters = {"source": source, "limit": options.limit, "data": str(folder / "data"), "runs": str(folder / "runs"),
-                  "seed": seed, "method": method}
+    parameters = {
+        "source": source,
+        "limit": options.limit,
+        "data": str(folder / "data"),
+        "runs": str(folder / "runs"),
+        "seed": seed,
+        "method": method,
+    }
     about = folder / "data" / "about.json"
     if not about.exists():
         content = run("prepare", parameters)
@@ -114,8 +128,17 @@ def measure(options: argparse.Namespace, name: str, source: str, method: str, se
             if stage != stages[-1]:
                 kept.write_text(json.dumps(found), encoding="utf-8")
         used[stage] = found.pop("used")
-    return {"data": name, "method": method, "seed": seed, "limit": options.limit, "n": about_data["n"],
-            "k": about_data["k"], **found, "used": used, "versions": versions()}
+    return {
+        "data": name,
+        "method": method,
+        "seed": seed,
+        "limit": options.limit,
+        "n": about_data["n"],
+        "k": about_data["k"],
+        **found,
+        "used": used,
+        "versions": versions(),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -146,8 +169,11 @@ def main() -> int:
             continue
         append(options.out, result)
         score = result["nearest_cluster"]
-        print(f"{name}, {method}, seed {seed}: ARI {score['ari']:.3f}, NMI {score['nmi']:.3f}, ACC {score['acc']:.3f}, "
-              f"{result['n_clusters']} clusters", flush=True)
+        print(
+            f"{name}, {method}, seed {seed}: ARI {score['ari']:.3f}, NMI {score['nmi']:.3f}, ACC {score['acc']:.3f}, "
+            f"{result['n_clusters']} clusters",
+            flush=True,
+        )
     return 1 if failed else 0
 
 

@@ -28,7 +28,7 @@ def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, An
     """Reads a data set as latentviz does into `images.npy` and `labels.npy`; with a limit also into `data.npz`."""
     from latentviz.modalities import part
     from latentviz.modalities.image.prepare import load
-    from latentviz.sources import load_config
+    from latentviz.modalities.sources import load_config
 
     folder = Path(data)
     config, _name = load_config(source, {})
@@ -60,14 +60,18 @@ def fit(source: str, data: str, runs: str, seed: int, method: str, limit: int | 
 def cluster(runs: str, seed: int, method: str, **_: Any) -> dict[str, Any]:
     """Clusters a run with latentviz's defaults, the map included, and scores it."""
     import latentviz as lv
-    from latentviz.reduce import directions
+    from latentviz.clustering.reducers import directions
 
     result = lv.cluster(f"{method}-{seed}", outputs=runs, force=True, seed_everything=APART * seed)
     config = result.folder.config()
     kept = slice(result.run.info()["summary"]["content_dim"] if config.cluster.on == "mu" else None)
     points = result.points
-    return score(directions(np.array(result.mu[:, kept]), config.reduce.metric), points["label"].to_numpy(str),
-                 points["cluster"].to_numpy(), points["nearest_cluster"].to_numpy())
+    return score(
+        directions(np.array(result.mu[:, kept]), config.reduce.metric),
+        points["label"].to_numpy(str),
+        points["cluster"].to_numpy(),
+        points["nearest_cluster"].to_numpy(),
+    )
 
 
 def pixels(data: str) -> np.ndarray:
@@ -78,9 +82,9 @@ def pixels(data: str) -> np.ndarray:
 
 def automatic(vectors: np.ndarray, data: str, seed: int) -> dict[str, Any]:
     """Maps and cuts any vectors with the functions and defaults of `latentviz cluster`, by Euclidean distance."""
+    from latentviz.clustering.neighbors import neighbours
     from latentviz.config import ClusterConfig
-    from latentviz.mapping import find_clusters, fit_to_size, place
-    from latentviz.neighbours import neighbours
+    from latentviz.stages.cluster import find_clusters, fit_to_size, place
 
     config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
     graph = neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
@@ -107,8 +111,8 @@ def n2d(data: str, seed: int, epochs: int, **_: Any) -> dict[str, Any]:
     """
     from sklearn.mixture import GaussianMixture
 
-    from latentviz.neighbours import neighbours
-    from latentviz.reduce import reduce
+    from latentviz.clustering.neighbors import neighbours
+    from latentviz.clustering.reducers import reduce
 
     labels = np.load(Path(data) / "labels.npy")
     k = len(np.unique(labels))
@@ -155,8 +159,8 @@ def evoc(data: str, seed: int, **_: Any) -> dict[str, Any]:
     """EVoC at its defaults on the pixels."""
     from evoc import EVoC
 
-    from latentviz.cut import fill
-    from latentviz.neighbours import neighbours
+    from latentviz.clustering.cut import fill
+    from latentviz.clustering.neighbors import neighbours
 
     vectors = pixels(data)
     found = np.asarray(EVoC(random_state=seed).fit_predict(vectors))
@@ -174,17 +178,17 @@ def score(vectors: np.ndarray, labels: np.ndarray, found: np.ndarray, nearest: n
         nearest: int (n,), noise given to the nearest cluster.
     """
     before, clock = used(), time.perf_counter()
-    from latentviz import figures
-    from latentviz.neighbours import neighbours
+    from latentviz.clustering.neighbors import neighbours
+    from latentviz.evaluation import metrics
 
     codes, rows = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
     near = neighbours(vectors, KNN + 1).indices[:, 1:]
     found_scores = {
-        "nearest_cluster": figures.agreement(labels, nearest),
-        "cluster": figures.agreement(labels, found),
+        "nearest_cluster": metrics.agreement(labels, nearest),
+        "cluster": metrics.agreement(labels, found),
         "n_clusters": len(np.unique(found[found >= 0])),
         "noise_share": float((found < 0).mean()),
-        "knn_accuracy": figures.knn_accuracy(codes, np.ones(len(codes), bool), rows, near),
+        "knn_accuracy": metrics.knn_accuracy(codes, np.ones(len(codes), bool), rows, near),
     }
     return {**found_scores, "used": {**before, "scoring": time.perf_counter() - clock}}
 
@@ -209,7 +213,8 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Stage]]] = {
     "evoc": ("EVoC on pixels", {"evoc": evoc}),
 }
 STAGES: Mapping[str, Stage] = {"prepare": prepare} | {
-    name: stage for _, stages in METHODS.values() for name, stage in stages.items()}
+    name: stage for _, stages in METHODS.values() for name, stage in stages.items()
+}
 
 
 def main(stage: str, parameters: str, result: str) -> None:

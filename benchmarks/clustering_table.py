@@ -8,8 +8,19 @@ from typing import Any
 from clustering_methods import METHODS
 
 Result = dict[str, Any]
-HEAD = ("method", "ARI", "NMI", "ACC", "ARI, noise as one", "clusters", "noise", "kNN accuracy", "CPU seconds",
-        "peak GB", "seeds")
+HEAD = (
+    "method",
+    "ARI",
+    "NMI",
+    "ACC",
+    "ARI, noise as one",
+    "clusters",
+    "noise",
+    "kNN accuracy",
+    "CPU seconds",
+    "peak GB",
+    "seeds",
+)
 SCORES = {"ari": "ARI", "nmi": "NMI", "acc": "ACC"}
 INK, SOFT, OURS, OTHERS = "#16181d", "#8a909c", "#3b5bdb", "#5d6470"
 
@@ -27,15 +38,24 @@ def write(results: Sequence[Result], out: Path) -> None:
 
 def table(results: Sequence[Result]) -> str:
     """Returns the table as Markdown, one part a data set."""
-    lines = [("Median of the seeds, their range in brackets. ARI, NMI and ACC are over all items, noise given to "
-              "its nearest cluster (`nearest_cluster`); beside them ARI by `cluster`, with noise as one cluster. "
-              "kNN accuracy: how often the vote of the 15 nearest gives an item's label, in the vectors that were "
-              "clustered. CPU seconds and memory are of whole processes, imports and map included, scoring not; the "
-              "seconds do not depend on what else the machine was doing."), ""]
+    lines = [
+        (
+            "Median of the seeds, their range in brackets. ARI, NMI and ACC are over all items, noise given to "
+            "its nearest cluster (`nearest_cluster`); beside them ARI by `cluster`, with noise as one cluster. "
+            "kNN accuracy: how often the vote of the 15 nearest gives an item's label, in the vectors that were "
+            "clustered. CPU seconds and memory are of whole processes, imports and map included, scoring not; the "
+            "seconds do not depend on what else the machine was doing."
+        ),
+        "",
+    ]
     for name in dict.fromkeys(r["data"] for r in results):
         some = [r for r in results if r["data"] == name]
-        lines += [f"### {name}: {some[0]['n']:,} items, {some[0]['k']} labels", "",
-                  f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+        lines += [
+            f"### {name}: {some[0]['n']:,} items, {some[0]['k']} labels",
+            "",
+            f"| {' | '.join(HEAD)} |",
+            "|---" * len(HEAD) + "|",
+        ]
         for method in METHODS:
             group = [r for r in some if r["method"] == method]
             if group:
@@ -46,6 +66,7 @@ def table(results: Sequence[Result]) -> str:
 
 def row(method: str, group: Sequence[Result]) -> list[str]:
     """Returns the cells of one method."""
+
     def cell(value: Callable[[Result], float], form: str = ".3f") -> str:
         values = [value(r) for r in group]
         least, most = f"{min(values):{form}}", f"{max(values):{form}}"
@@ -53,12 +74,17 @@ def row(method: str, group: Sequence[Result]) -> list[str]:
         return middle if least == most else f"{middle} [{least}–{most}]"
 
     name = METHODS[method][0]
-    return [f"**{name}**" if method == "latentviz" else name,
-            *(cell(lambda r, key=key: r["nearest_cluster"][key]) for key in SCORES),
-            cell(lambda r: r["cluster"]["ari"]), cell(lambda r: r["n_clusters"], ".0f"),
-            cell(lambda r: r["noise_share"], ".1%"), cell(lambda r: r["knn_accuracy"]),
-            cell(lambda r: sum(stage["cpu_seconds"] for stage in r["used"].values()), ".0f"),
-            cell(lambda r: max(stage["peak_mb"] for stage in r["used"].values()) / 1024, ".1f"), str(len(group))]
+    return [
+        f"**{name}**" if method == "latentviz" else name,
+        *(cell(lambda r, key=key: r["nearest_cluster"][key]) for key in SCORES),
+        cell(lambda r: r["cluster"]["ari"]),
+        cell(lambda r: r["n_clusters"], ".0f"),
+        cell(lambda r: r["noise_share"], ".1%"),
+        cell(lambda r: r["knn_accuracy"]),
+        cell(lambda r: sum(stage["cpu_seconds"] for stage in r["used"].values()), ".0f"),
+        cell(lambda r: max(stage["peak_mb"] for stage in r["used"].values()) / 1024, ".1f"),
+        str(len(group)),
+    ]
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
@@ -70,20 +96,42 @@ def draw(results: Sequence[Result], path: Path) -> None:
 
     sets = list(dict.fromkeys(r["data"] for r in results))
     methods = [m for m in METHODS if any(r["method"] == m for r in results)]
-    style = {"svg.hashsalt": "latentviz", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
-             "text.color": INK, "axes.labelcolor": INK, "xtick.color": OTHERS, "ytick.color": INK}
+    style = {
+        "svg.hashsalt": "latentviz",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": OTHERS,
+        "ytick.color": INK,
+    }
     with mpl.rc_context(style):
-        figure, axes = plt.subplots(len(sets), len(SCORES), sharey=True, squeeze=False, layout="constrained",
-                                    figsize=(9.4, 0.5 + len(sets) * (0.55 + 0.24 * len(methods))))
+        figure, axes = plt.subplots(
+            len(sets),
+            len(SCORES),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
+            figsize=(9.4, 0.5 + len(sets) * (0.55 + 0.24 * len(methods))),
+        )
         for line, name in zip(axes, sets, strict=True):
             for ax, score in zip(line, SCORES, strict=True):
                 for place, method in enumerate(methods):
-                    values = [r["nearest_cluster"][score] for r in results
-                              if r["data"] == name and r["method"] == method]
+                    values = [
+                        r["nearest_cluster"][score] for r in results if r["data"] == name and r["method"] == method
+                    ]
                     colour = OURS if method == "latentviz" else OTHERS
                     if values:
-                        ax.plot(values, [place] * len(values), "o", color=colour, alpha=0.55, markersize=5,
-                                markeredgewidth=0)
+                        ax.plot(
+                            values,
+                            [place] * len(values),
+                            "o",
+                            color=colour,
+                            alpha=0.55,
+                            markersize=5,
+                            markeredgewidth=0,
+                        )
                         ax.plot([median(values)] * 2, [place - 0.32, place + 0.32], color=colour, linewidth=2)
                 ax.set_title(f"{name}: {SCORES[score]}", fontsize=9.5, loc="left", fontweight="bold")
                 ax.set_yticks(range(len(methods)), [METHODS[m][0] for m in methods])

@@ -30,15 +30,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentviz.encode import posteriors
-from latentviz.files import write_json
-from latentviz.fit import load_model
-from latentviz.health import importance_bound, log_weights
-from latentviz.log import say
+from latentviz.clustering.neighbors import nearest
+from latentviz.evaluation.vae_health import importance_bound, log_weights
 from latentviz.modalities import part
-from latentviz.neighbours import nearest
-from latentviz.run import Run
-from latentviz.samplers import SAMPLERS, sample
+from latentviz.modalities.loading import load_model
+from latentviz.model.encoding import posteriors
+from latentviz.model.samplers import SAMPLERS, sample
+from latentviz.progress import say
+from latentviz.runs.files import write_json
+from latentviz.runs.run import Run
 
 FEATURES = 64
 NEIGHBOUR = 3  # whose distance is the radius of an image's ball, as in Kynkäänniemi et al. 2019
@@ -50,9 +50,16 @@ class Classifier(nn.Module):
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
-            nn.Linear(1024, FEATURES), nn.ReLU())
+            nn.Conv2d(channels, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(1024, FEATURES),
+            nn.ReLU(),
+        )
         self.last = nn.Linear(FEATURES, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,14 +172,19 @@ class Benchmark:
             both = torch.stack([importance_bound(weights), weights.mean(0)], 1)
             bounds = np.concatenate([bounds, both.cpu().numpy()])
             np.save(kept, bounds)
-            say(f"bound: {len(bounds):,} of {len(test):,} images, {bounds[:, 0].mean():.2f} nats, "
-                f"{time.perf_counter() - begun:.0f} s")
+            say(
+                f"bound: {len(bounds):,} of {len(test):,} images, {bounds[:, 0].mean():.2f} nats, "
+                f"{time.perf_counter() - begun:.0f} s"
+            )
         torch.manual_seed(0)
         pieces = np.split(self.test, range(500, len(self.test), 500))
         every = torch.cat([self.weights(images, 1)[0] for images in pieces])
         gain, elbo = bounds[:, 0] - bounds[:, 1], float(every.mean())
-        self.result["bound, settings"] = {"samples": self.options.samples, "images": len(bounds),
-                                          "test images": len(self.test)}
+        self.result["bound, settings"] = {
+            "samples": self.options.samples,
+            "images": len(bounds),
+            "test images": len(self.test),
+        }
         self.result["elbo (nats)"] = round(float(bounds[:, 1].mean()), 3)
         self.result["bound, standard error"] = round(float(bounds[:, 0].std() / len(bounds) ** 0.5), 3)
         self.result["elbo, all test images (nats)"] = round(elbo, 3)
@@ -225,30 +237,56 @@ class Benchmark:
                 images = drawn(self.vae, sample(name, mu, logvar, n, rng), draw=self.draw, device=self.device)
             made = features(model, images, self.device)
             precision, recall = precision_recall(made, real)
-            self.keep(name, {"fid": round(frechet(made, real), 3), "precision": round(precision, 4),
-                             "recall": round(recall, 4), "images": n})
+            self.keep(
+                name,
+                {
+                    "fid": round(frechet(made, real), 3),
+                    "precision": round(precision, 4),
+                    "recall": round(recall, 4),
+                    "images": n,
+                },
+            )
 
 
 def report(table: dict[str, Any]) -> str:
     """Returns what was measured as Markdown tables."""
-    lines = ["# Generation: how likely held-out images are, and how good the samples", "",
-             "By `benchmarks/generate.py`, which says how each figure is measured.", ""]
+    lines = [
+        "# Generation: how likely held-out images are, and how good the samples",
+        "",
+        "By `benchmarks/generate.py`, which says how each figure is measured.",
+        "",
+    ]
     for name, found in table.items():
         settings = found["bound, settings"]
-        part, every = (f"{found[f'bound{which} (nats)']:.2f} ± {found[f'bound{which}, standard error']:.2f} | "
-                       f"{found[f'elbo{which} (nats)']:.2f}" for which in ("", ", all test images"))
-        lines += [f"## {name}", "",
-                  f"log p(x) of held-out images in nats, bounded with {settings['samples']:,} draws an image:", "",
-                  "| images | bound | ELBO |", "|---|---|---|",
-                  f"| {settings['images']:,}, at random | {part} |",
-                  f"| all {settings['test images']:,}, estimated | {every} |", ""]
+        part, every = (
+            f"{found[f'bound{which} (nats)']:.2f} ± {found[f'bound{which}, standard error']:.2f} | "
+            f"{found[f'elbo{which} (nats)']:.2f}"
+            for which in ("", ", all test images")
+        )
+        lines += [
+            f"## {name}",
+            "",
+            f"log p(x) of held-out images in nats, bounded with {settings['samples']:,} draws an image:",
+            "",
+            "| images | bound | ELBO |",
+            "|---|---|---|",
+            f"| {settings['images']:,}, at random | {part} |",
+            f"| all {settings['test images']:,}, estimated | {every} |",
+            "",
+        ]
         rows = {label: one for label, one in found.items() if isinstance(one, dict) and "fid" in one}
         if rows:
             n, right = next(iter(rows.values()))["images"], found["classifier, test accuracy"]
-            lines += [f"{n:,} images of each kind, the first {n:,} test images, in a small classifier's features:", "",
-                      "| drawn from | Fréchet distance | precision | recall |", "|---|---|---|---|"]
-            lines += [f"| {label} | {one['fid']:.2f} | {one['precision']:.2f} | {one['recall']:.2f} |"
-                      for label, one in rows.items()]
+            lines += [
+                f"{n:,} images of each kind, the first {n:,} test images, in a small classifier's features:",
+                "",
+                "| drawn from | Fréchet distance | precision | recall |",
+                "|---|---|---|---|",
+            ]
+            lines += [
+                f"| {label} | {one['fid']:.2f} | {one['precision']:.2f} | {one['recall']:.2f} |"
+                for label, one in rows.items()
+            ]
             lines += ["", f"The classifier is right on {right:.1%} of the test images."]
             lines.append("")
     return "\n".join(lines)

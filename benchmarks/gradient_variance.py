@@ -12,9 +12,9 @@ import argparse
 
 import torch
 
-from latentviz.fit import load_model
 from latentviz.modalities.image.data import to_float
-from latentviz.run import Run
+from latentviz.modalities.loading import load_model
+from latentviz.runs.run import Run
 
 
 def estimates(run: Run, items: int, draws: int, seed: int) -> dict[str, torch.Tensor]:

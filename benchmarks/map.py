@@ -69,6 +69,7 @@ DATAMAPPLOT_HOVER = """() => { const tip = () => document.querySelector(".deck-t
 
 def fashion(folder: Path, cache: Path) -> MapData:
     """Returns Fashion-MNIST with UMAP's points of its pixels, which are computed once and kept in `cache`."""
+
     def read(name: str, header: int) -> np.ndarray:
         raw = gzip.decompress((folder / name).read_bytes())
         return np.frombuffer(raw, np.uint8, offset=header)
@@ -86,12 +87,25 @@ def fashion(folder: Path, cache: Path) -> MapData:
         points = umap.UMAP(random_state=0).fit_transform(mu)
         cluster = hdbscan.HDBSCAN(min_cluster_size=300, min_samples=10, cluster_selection_method="leaf").fit(points)
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, mu=mu.astype(np.float32), points=points, cluster=cluster.labels_,
-                 probability=cluster.probabilities_, outlier=cluster.outlier_scores_)
+        np.savez(
+            kept,
+            mu=mu.astype(np.float32),
+            points=points,
+            cluster=cluster.labels_,
+            probability=cluster.probabilities_,
+            outlier=cluster.outlier_scores_,
+        )
     found = np.load(kept)
     names = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
-    return map_data(found["points"], found["cluster"], found["probability"], found["outlier"], images=images,
-                    labels=[names[k] for k in labels], decoder=like_the_default(found["mu"]))
+    return map_data(
+        found["points"],
+        found["cluster"],
+        found["probability"],
+        found["outlier"],
+        images=images,
+        labels=[names[k] for k in labels],
+        decoder=like_the_default(found["mu"]),
+    )
 
 
 def blobs(n: int, *, images: bool = False) -> MapData:
@@ -108,14 +122,20 @@ def blobs(n: int, *, images: bool = False) -> MapData:
     return map_data(points, cluster, np.where(cluster < 0, 0, rng.beta(8, 1, n)), rng.beta(1, 9, n), **more)
 
 
-def map_data(points: np.ndarray, cluster: np.ndarray, probability: np.ndarray, outlier: np.ndarray,
-             **more: Any) -> MapData:
+def map_data(
+    points: np.ndarray, cluster: np.ndarray, probability: np.ndarray, outlier: np.ndarray, **more: Any
+) -> MapData:
     """Returns the data of a map with ids and these parts."""
     return MapData(
-        ids=[f"item-{i}" for i in range(len(points))], points=points.astype(np.float32),
-        cluster=cluster.astype(np.int32), nearest_cluster=np.maximum(cluster, 0).astype(np.int32),
-        probability=probability.astype(np.float32), outlier_score=outlier.astype(np.float32),
-        title=f"{len(points):,} points", **more)
+        ids=[f"item-{i}" for i in range(len(points))],
+        points=points.astype(np.float32),
+        cluster=cluster.astype(np.int32),
+        nearest_cluster=np.maximum(cluster, 0).astype(np.int32),
+        probability=probability.astype(np.float32),
+        outlier_score=outlier.astype(np.float32),
+        title=f"{len(points):,} points",
+        **more,
+    )
 
 
 def like_the_default(mu: np.ndarray) -> DecoderData:
@@ -127,20 +147,39 @@ def like_the_default(mu: np.ndarray) -> DecoderData:
         return Layer(kind, options, rng.normal(0, 0.05, shape).astype(np.float32), np.zeros(outs, np.float32))
 
     twice: dict[str, Any] = {"stride": [2, 2], "padding": [1, 1], "output_padding": [0, 0]}
-    layers = [layer("linear", 256, 32), Layer("silu"), layer("linear", 2048, 256), Layer("silu"),
-              Layer("reshape", {"shape": [128, 4, 4]}), layer("conv_transpose2d", 128, 64, 3, 3, **twice),
-              Layer("silu"), layer("conv_transpose2d", 64, 32, 4, 4, **twice), Layer("silu"),
-              layer("conv_transpose2d", 32, 1, 4, 4, **twice), Layer("sigmoid"),
-              Layer("reshape", {"shape": [1, 28, 28]})]
+    layers = [
+        layer("linear", 256, 32),
+        Layer("silu"),
+        layer("linear", 2048, 256),
+        Layer("silu"),
+        Layer("reshape", {"shape": [128, 4, 4]}),
+        layer("conv_transpose2d", 128, 64, 3, 3, **twice),
+        Layer("silu"),
+        layer("conv_transpose2d", 64, 32, 4, 4, **twice),
+        Layer("silu"),
+        layer("conv_transpose2d", 32, 1, 4, 4, **twice),
+        Layer("sigmoid"),
+        Layer("reshape", {"shape": [1, 28, 28]}),
+    ]
     return DecoderData(mu.astype(np.float32), (1, 28, 28), layers)
 
 
 def write_plotly(path: Path, data: MapData) -> None:
     """Writes what one would write without latentviz: a scattergl trace a cluster, ids as hover text."""
-    figure = go.Figure([
-        go.Scattergl(x=data.points[rows, 0], y=data.points[rows, 1], mode="markers", name=data.name(c),
-                     text=[data.ids[row] for row in rows], marker={"size": 3})
-        for c in [-1, *data.clusters] for rows in [np.flatnonzero(data.cluster == c)]])
+    figure = go.Figure(
+        [
+            go.Scattergl(
+                x=data.points[rows, 0],
+                y=data.points[rows, 1],
+                mode="markers",
+                name=data.name(c),
+                text=[data.ids[row] for row in rows],
+                marker={"size": 3},
+            )
+            for c in [-1, *data.clusters]
+            for rows in [np.flatnonzero(data.cluster == c)]
+        ]
+    )
     figure.write_html(path, include_plotlyjs=True, config={"showSendToCloud": False})
 
 
@@ -237,8 +276,13 @@ def sizes(data: MapData, folder: Path) -> dict[str, float]:
 
     def share(*starts: str) -> float:
         return sum(size for name, size in found.items() if name.startswith(starts)) / n
-    return {"points": share("points", "ids", "field"), "thumbnails": share("sheet"),
-            "decoder": share("weights", "latent"), "total": path.stat().st_size}
+
+    return {
+        "points": share("points", "ids", "field"),
+        "thumbnails": share("sheet"),
+        "decoder": share("weights", "latent"),
+        "total": path.stat().st_size,
+    }
 
 
 def table(results: dict[str, Any], version: str) -> str:
@@ -249,8 +293,12 @@ def table(results: dict[str, Any], version: str) -> str:
     checks = [
         (f"file, {n:,} points", f"{ours['mb']:.2f} MB", f"≤ {2 + n * 10 / 1e6:.2f} MB", ours["mb"] <= 2 + n * 1e-5),
         ("a thumbnail", f"{parts['thumbnails']:.0f} B", "≤ 210 B", parts["thumbnails"] <= 210),
-        ("file with thumbnails", f"{pictured['mb']:.2f} MB", f"≤ {2 + n * 220 / 1e6:.2f} MB",
-         pictured["mb"] <= 2 + n * 2.2e-4),
+        (
+            "file with thumbnails",
+            f"{pictured['mb']:.2f} MB",
+            f"≤ {2 + n * 220 / 1e6:.2f} MB",
+            pictured["mb"] <= 2 + n * 2.2e-4,
+        ),
         ("decoder and latents", f"{parts['decoder']:.1f} B a point", "≤ 25 B", parts["decoder"] <= 25),
         ("file, 1M points", f"{results['ours 1000000']['mb']:.2f} MB", "≤ 13 MB", results["ours 1000000"]["mb"] <= 13),
     ]
@@ -270,22 +318,33 @@ def table(results: dict[str, Any], version: str) -> str:
         checks.append(("first paint, of DataMapPlot's", f"{ratio:.2f}", "≤ 0.3", ratio <= 0.3))
     asked = sum(result["requests"] for name, result in results.items() if name.startswith("ours"))
     checks.append(("network requests", str(asked), "0", asked == 0))
-    lines = ["# The map file, measured", "", f"Chromium {version}, headless, software GL; made by `benchmarks/map.py`.",
-             "", "| | measured | aim | |", "|---|---|---|---|",
-             *(f"| {what} | {got} | {aim} | {'met' if met else '**missed**'} |" for what, got, aim, met in checks), "",
-             "| file | MB | first paint s | hover ms | zoom frame ms | in motion ms | requests |",
-             "|---|---|---|---|---|---|---|"]
+    lines = [
+        "# The map file, measured",
+        "",
+        f"Chromium {version}, headless, software GL; made by `benchmarks/map.py`.",
+        "",
+        "| | measured | aim | |",
+        "|---|---|---|---|",
+        *(f"| {what} | {got} | {aim} | {'met' if met else '**missed**'} |" for what, got, aim, met in checks),
+        "",
+        "| file | MB | first paint s | hover ms | zoom frame ms | in motion ms | requests |",
+        "|---|---|---|---|---|---|---|",
+    ]
     makers = {"ours": "latentviz", "plotly": "plotly write_html", "dmp": "DataMapPlot"}
     for name, result in results.items():
         if name != "parts":
             maker, points, *extra = name.split(" ", 2)
             figures = [result.get(key) for key in ("paint", "hover", "zoom", "motion")]
             cells = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
-            lines.append(f"| {makers[maker]}, {int(points):,} {' '.join(extra)} | {result['mb']:.2f} | "
-                         f"{' | '.join(cells)} | {result['requests']} |")
-    note = ("Zoom: median of frames drawn anew at another scale, up to the pixel; in motion, our layer draws the share "
-            "of the points that the machine keeps up with, and all of them once the map rests. "
-            "Hover: from the pointer's move to the tooltip in place; DataMapPlot's, to its next tooltip.")
+            lines.append(
+                f"| {makers[maker]}, {int(points):,} {' '.join(extra)} | {result['mb']:.2f} | "
+                f"{' | '.join(cells)} | {result['requests']} |"
+            )
+    note = (
+        "Zoom: median of frames drawn anew at another scale, up to the pixel; in motion, our layer draws the share "
+        "of the points that the machine keeps up with, and all of them once the map rests. "
+        "Hover: from the pointer's move to the tooltip in place; DataMapPlot's, to its next tooltip."
+    )
     return "\n".join([*lines, "", note, ""])
 
 
@@ -329,8 +388,11 @@ def run_all(browser: Any, scratch: Path, arguments: argparse.Namespace) -> dict[
             if maker == "dmp" and (not arguments.datamapplot or n > 300_000):
                 continue
             path = scratch / "map.html"
-            {"ours": write_map, "plotly": write_plotly,
-             "dmp": lambda p, d: write_datamapplot(arguments.datamapplot, p, d)}[maker](path, data)
+            {
+                "ours": write_map,
+                "plotly": write_plotly,
+                "dmp": lambda p, d: write_datamapplot(arguments.datamapplot, p, d),
+            }[maker](path, data)
             results[f"{maker} {n}{extra}"] = measure(browser, path, maker, arguments.frames)
             print(f"{maker} {n}{extra}: {results[f'{maker} {n}{extra}']}", flush=True)
             path.unlink()

@@ -27,11 +27,20 @@ def main() -> None:
     names = np.array(["Unlabelled", *(f"Cluster {c}" for c in range(cluster.max() + 1))])[cluster + 1]
     more = {}
     if len(data["images"]):
-        more = {"extra_point_data": pd.DataFrame({"image": [png(image[0]) for image in data["images"]]}),
-                "hover_text_html_template": '<img src="data:image/png;base64,{image}" width=96><br>{hover_text}'}
+        more = {
+            "extra_point_data": pd.DataFrame({"image": [png(image[0]) for image in data["images"]]}),
+            "hover_text_html_template": '<img src="data:image/png;base64,{image}" width=96><br>{hover_text}',
+        }
     plot = datamapplot.create_interactive_plot(
-        data["points"].astype(np.float64), names, noise_label="Unlabelled", inline_data=True, offline_mode=True,
-        hover_text=np.array([f"item-{i}" for i in range(len(cluster))]), enable_search=True, **more)
+        data["points"].astype(np.float64),
+        names,
+        noise_label="Unlabelled",
+        inline_data=True,
+        offline_mode=True,
+        hover_text=np.array([f"item-{i}" for i in range(len(cluster))]),
+        enable_search=True,
+        **more,
+    )
     plot.save(sys.argv[2])
 
 

@@ -20,12 +20,12 @@ from sklearn.metrics import adjusted_rand_score
 
 import latentviz as lv
 from latentviz.config import parse_overrides
-from latentviz.files import write_json
-from latentviz.log import say
 from latentviz.modalities import part
 from latentviz.modalities.image.prepare import load
-from latentviz.run import Run
-from latentviz.sources import load_config
+from latentviz.modalities.sources import load_config
+from latentviz.progress import say
+from latentviz.runs.files import write_json
+from latentviz.runs.run import Run
 
 HELD_BACK = 0.1
 ALONE = 5  # items placed one by one: each draws a map
@@ -50,9 +50,12 @@ def split(data: str, overrides: dict[str, Any], work: Path, limit: int | None) -
 def agreement(points: Any) -> dict[str, float]:
     """Returns the adjusted Rand index of a table's clusters with its labels: without noise, and noise filled in."""
     sure = points[points["cluster"] >= 0]
-    return {"ari": round(adjusted_rand_score(sure["label"], sure["cluster"]), 4),
-            "ari, noise to the nearest": round(adjusted_rand_score(points["label"], points["nearest_cluster"]), 4),
-            "noise": round(float((points["cluster"] < 0).mean()), 4), "items": len(points)}
+    return {
+        "ari": round(adjusted_rand_score(sure["label"], sure["cluster"]), 4),
+        "ari, noise to the nearest": round(adjusted_rand_score(points["label"], points["nearest_cluster"]), 4),
+        "noise": round(float((points["cluster"] < 0).mean()), 4),
+        "items": len(points),
+    }
 
 
 def placed_alone(run: Run, held: Path, together: Any, work: Path) -> bool:
@@ -71,22 +74,36 @@ def placed_alone(run: Run, held: Path, together: Any, work: Path) -> bool:
 
 def report(done: dict[str, Any]) -> str:
     """Returns what was measured as a Markdown table."""
-    lines = ["# Placement: a tenth held back from `fit` and placed by `encode`", "",
-             ("By `benchmarks/placement.py`. ARI: adjusted Rand index of clusters and labels, noise given to the "
-              "nearest cluster / left out. Seconds are the clock's, of one run."), "",
-             "| set | items | ARI | noise |", "|---|---|---|---|"]
+    lines = [
+        "# Placement: a tenth held back from `fit` and placed by `encode`",
+        "",
+        (
+            "By `benchmarks/placement.py`. ARI: adjusted Rand index of clusters and labels, noise given to the "
+            "nearest cluster / left out. Seconds are the clock's, of one run."
+        ),
+        "",
+        "| set | items | ARI | noise |",
+        "|---|---|---|---|",
+    ]
     for name, table in done.items():
         for which in ("fitted", "held back"):
             found = table[which]
-            lines.append(f"| {name}, {which} | {found['items']:,} | {found['ari, noise to the nearest']:.3f} / "
-                         f"{found['ari']:.3f} | {found['noise']:.1%} |")
+            lines.append(
+                f"| {name}, {which} | {found['items']:,} | {found['ari, noise to the nearest']:.3f} / "
+                f"{found['ari']:.3f} | {found['noise']:.1%} |"
+            )
     for name, table in done.items():
         few, many = table["held back"]["items"], table["placing many"]
         alone = "exactly where they land together" if table["same alone"] else "elsewhere than together"
         took = sum(table["clustering (s)"].values())
-        lines += ["", (f"{name}: {few:,} items placed in {table['placing (s)']:.2f} s, {many['items']:,} in "
-                       f"{many['placing (s)']:.1f} s; map and clusters took {took:.0f} s. Items placed one by one land "
-                       f"{alone}; {table['flagged unlike']:.2%} are flagged as unlike the training data.")]
+        lines += [
+            "",
+            (
+                f"{name}: {few:,} items placed in {table['placing (s)']:.2f} s, {many['items']:,} in "
+                f"{many['placing (s)']:.1f} s; map and clusters took {took:.0f} s. Items placed one by one land "
+                f"{alone}; {table['flagged unlike']:.2%} are flagged as unlike the training data."
+            ),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -124,11 +141,14 @@ def main() -> None:
     crowd = lv.encode(run, many, name="many", force=True)
     done[name] = {
         "placing many": {"items": MANY, "placing (s)": crowd.info["seconds"]["placing"]},
-        "fitted": agreement(run.clustering().points().to_pandas()), "held back": agreement(placed.points),
-        "clustering (s)": took, "placing (s)": seconds["placing"], "encode in all (s)": round(
-            time.perf_counter() - start, 2),
+        "fitted": agreement(run.clustering().points().to_pandas()),
+        "held back": agreement(placed.points),
+        "clustering (s)": took,
+        "placing (s)": seconds["placing"],
+        "encode in all (s)": round(time.perf_counter() - start, 2),
         "flagged unlike": round(placed.info["unlike"] / placed.info["items"], 4),
-        "same alone": placed_alone(run, held, placed.points, work)}
+        "same alone": placed_alone(run, held, placed.points, work),
+    }
     write_json(options.out, done)
     options.out.with_suffix(".md").write_text(report(done), encoding="utf-8")
     print(json.dumps(done, indent=2))

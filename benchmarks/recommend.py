@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from latentviz.files import write_json
-from latentviz.fit import read_config
-from latentviz.log import say
-from latentviz.neighbours import nearest
-from latentviz.recommend import Search
-from latentviz.run import Run
+from latentviz.clustering.neighbors import nearest
+from latentviz.modalities.loading import read_config
+from latentviz.progress import say
+from latentviz.runs.files import write_json
+from latentviz.runs.run import Run
+from latentviz.stages.recommend import Search
 
 K = 10
 LARGE, WIDE = 1_000_000, 64
@@ -39,7 +39,8 @@ def raw_vectors(run: Run) -> tuple[str, np.ndarray]:
 
         counts = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2).fit_transform(items.column("text"))
         return f"tf-idf ({COMPONENTS} components)", TruncatedSVD(COMPONENTS, random_state=0).fit_transform(
-            counts).astype(np.float32)
+            counts
+        ).astype(np.float32)
     images = np.load(run.cache / "images.npy", mmap_mode="r")
     return "pixels", images.reshape(len(images), -1).astype(np.float32) / 255
 
@@ -110,10 +111,17 @@ def _median(query: Any, queries: np.ndarray) -> float:
 
 def report(done: dict[str, Any]) -> str:
     """Returns what was measured as Markdown tables."""
-    lines = ["# Recommendation: μ against the raw items", "",
-             ("By `benchmarks/recommend.py`: precision@10 / nDCG@10, all methods of a set in one run and on the same "
-              "queries. `latentviz recommend` compares all dimensions by the cosine unless told otherwise."),
-             "", "| set | items, labels | what | cosine | Euclidean |", "|---|---|---|---|---|"]
+    lines = [
+        "# Recommendation: μ against the raw items",
+        "",
+        (
+            "By `benchmarks/recommend.py`: precision@10 / nDCG@10, all methods of a set in one run and on the same "
+            "queries. `latentviz recommend` compares all dimensions by the cosine unless told otherwise."
+        ),
+        "",
+        "| set | items, labels | what | cosine | Euclidean |",
+        "|---|---|---|---|---|",
+    ]
     for key, table in done.items():
         for name in (name.removesuffix(", cosine") for name in table if name.endswith(", cosine")):
             both = [table[f"{name}, {metric}"] for metric in ("cosine", "euclidean")]
@@ -121,9 +129,14 @@ def report(done: dict[str, Any]) -> str:
             lines.append(f"| {key} | {table['items']:,}, {table['labels']:,} | {NAMES.get(name, name)} | {cells} |")
     for key, table in done.items():
         if "ratio" in table:
-            lines += ["", (f"A {key} items of {WIDE} numbers, warm, one core: {table['cosine (ms)']:.0f} ms (cosine), "
-                           f"{table['euclidean (ms)']:.0f} ms (Euclidean); numpy's products with a full sort in the "
-                           f"same run {table['full sort (ms)']:.0f} ms, {table['ratio']:.1f} times as long.")]
+            lines += [
+                "",
+                (
+                    f"A {key} items of {WIDE} numbers, warm, one core: {table['cosine (ms)']:.0f} ms (cosine), "
+                    f"{table['euclidean (ms)']:.0f} ms (Euclidean); numpy's products with a full sort in the "
+                    f"same run {table['full sort (ms)']:.0f} ms, {table['ratio']:.1f} times as long."
+                ),
+            ]
     return "\n".join(lines) + "\n"
 
 

@@ -115,7 +115,7 @@ def _anonymous(pid: int) -> float:
 
 def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
     """Returns seconds and peak bytes of each stage of fit, cluster, evaluate, recommend and encode on n items."""
-    from latentviz import log
+    from latentviz import progress
 
     watch, kept = Watch(), work / f"{n}-stages.json"
     stages: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
@@ -130,12 +130,16 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         seconds[name] = round(end - start, 2)
         stages[prefix + name] = {"seconds": used, "clock": end - start, "bytes": watch.peak(start, end)}
         kept.write_text(json.dumps(stages))
-        print(f"{prefix}{name}: {used:.1f} s ({end - start:.1f} s of the clock), "
-              f"{stages[prefix + name]['bytes'] / 1e9:.2f} GB", file=sys.stderr, flush=True)
+        print(
+            f"{prefix}{name}: {used:.1f} s ({end - start:.1f} s of the clock), "
+            f"{stages[prefix + name]['bytes'] / 1e9:.2f} GB",
+            file=sys.stderr,
+            flush=True,
+        )
 
-    log.stage = stage  # before the modules that import it by name
+    progress.stage = stage  # before the modules that import it by name
     from latentviz import api, commands
-    from latentviz.run import Run
+    from latentviz.runs.run import Run
 
     os.environ["LATENTVIZ_COMPILE_AHEAD"] = "0"
     images, new, run = work / f"images-{n}.npy", work / "new.npy", Run(work / f"run-{n}")
@@ -144,8 +148,7 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
             write_images(file, count, seed)
     if not run.finished:
         prefix, start = "fit: ", time.perf_counter()
-        commands.fit(str(images), SHORTLY, run=run.name,
-                     outputs=str(work), force=True)
+        commands.fit(str(images), SHORTLY, run=run.name, outputs=str(work), force=True)
         _training(watch, stages, run, start)
         vectors, _ = mixture(n)
         mu = np.array(run.mu())
@@ -168,9 +171,15 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
     from sklearn.metrics import adjusted_rand_score
 
     table = folder.points()
-    return {"n": n, "stages": stages, "cluster_seconds": whole, "lines": folder.info()["lines"],
-            "map_bytes": folder.map_file.stat().st_size, "n_clusters": folder.info()["n_clusters"],
-            "ari": float(adjusted_rand_score(group, table.column("nearest_cluster").to_numpy()))}
+    return {
+        "n": n,
+        "stages": stages,
+        "cluster_seconds": whole,
+        "lines": folder.info()["lines"],
+        "map_bytes": folder.map_file.stat().st_size,
+        "n_clusters": folder.info()["n_clusters"],
+        "ari": float(adjusted_rand_score(group, table.column("nearest_cluster").to_numpy())),
+    }
 
 
 # One epoch of a few steps, at whose end the model is judged and kept.
@@ -180,8 +189,11 @@ SHORTLY = ("trainer.max_epochs=1", f"trainer.limit_train_batches={STEPS}", "trai
 def _training(watch: Watch, stages: dict[str, Any], run: Any, start: float) -> None:
     took = run.info()["seconds"]
     end = time.perf_counter() - took["encoding"]
-    stages["fit: training"] = {"seconds": took["train"], "bytes": watch.peak(max(start, end - took["train"]), end),
-                               "fixed": STEPS * 256}
+    stages["fit: training"] = {
+        "seconds": took["train"],
+        "bytes": watch.peak(max(start, end - took["train"]), end),
+        "fixed": STEPS * 256,
+    }
 
 
 def _first(folder: Any) -> tuple[float, float]:
@@ -212,11 +224,15 @@ table count. A training sees at most {STEPS * 256:,} images here, and is left ou
 
 {chr(10).join(rows)}
 
-""" + "".join(f"- {line['n']:,} items: {line['n_clusters']} clusters of {GROUPS} groups, ARI {line['ari']:.3f}, "
-              f"map of {line['map_bytes'] / 1e6:.1f} MB. {'; '.join(line['lines'][1:])}\n" for line in lines)
+""" + "".join(
+        f"- {line['n']:,} items: {line['n_clusters']} clusters of {GROUPS} groups, ARI {line['ari']:.3f}, "
+        f"map of {line['map_bytes'] / 1e6:.1f} MB. {'; '.join(line['lines'][1:])}\n"
+        for line in lines
+    )
     heaviest = max(last["stages"].items(), key=lambda item: item[1]["bytes"])
-    text += (f"\nAt {last['n']:,} items the most memory is held by \"{heaviest[0]}\": "
-             f"{heaviest[1]['bytes'] / 1e9:.1f} GB.\n")
+    text += (
+        f'\nAt {last["n"]:,} items the most memory is held by "{heaviest[0]}": {heaviest[1]["bytes"] / 1e9:.1f} GB.\n'
+    )
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
 
@@ -244,8 +260,9 @@ def main() -> None:
         (options.work / f"{options.one}.json").write_text(json.dumps(line))
         return
     for n in options.sizes:
-        subprocess.run([sys.executable, __file__, "--work", str(options.work), "--one", str(n), *options.settings],
-                       check=True)
+        subprocess.run(
+            [sys.executable, __file__, "--work", str(options.work), "--one", str(n), *options.settings], check=True
+        )
     write([json.loads((options.work / f"{n}.json").read_text()) for n in options.sizes])
 
 

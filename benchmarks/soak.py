@@ -36,14 +36,20 @@ def table(report: str) -> str:
     if not found:
         raise SystemExit(f"nothing was killed:\n{report[-2000:]}")
     rows = [f"| {name} | {count} | {lost.count(name)} |" for name, count in counts]
-    return "\n".join(["| command | killed | lost |", "|---|---|---|", *rows,
-                      f"| **all** | **{found[1]}** | **{found[3]}** |"])
+    return "\n".join(
+        ["| command | killed | lost |", "|---|---|---|", *rows, f"| **all** | **{found[1]}** | **{found[3]}** |"]
+    )
 
 
 def main() -> None:
     """Runs the soak and writes the table."""
-    ended = subprocess.run([sys.executable, "-m", "pytest", "tests/faults/test_kill.py", "-m", "soak", "-q"], cwd=ROOT,
-                           text=True, capture_output=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/faults/test_kill.py", "-m", "soak", "-q"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     RESULT.write_text(HEAD + table(ended.stdout.split("kill -9")[-1]) + "\n", encoding="utf-8")
     print(RESULT.read_text(encoding="utf-8"))
     sys.exit(ended.returncode)

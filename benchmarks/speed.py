@@ -27,13 +27,13 @@ import numpy as np
 import torch
 
 from latentviz.config import validate
-from latentviz.encode import encode
-from latentviz.fit import GRADIENT_CLIP, _trainer, has_bf16
-from latentviz.items import Items
-from latentviz.log import quiet
 from latentviz.modalities.image.config import ImageFitConfig
 from latentviz.modalities.image.kind import ImageKind
-from latentviz.run import Run
+from latentviz.model.encoding import encode
+from latentviz.progress import quiet
+from latentviz.runs.items import Items
+from latentviz.runs.run import Run
+from latentviz.stages.fit import GRADIENT_CLIP, _trainer, has_bf16
 
 RESULTS = Path(__file__).parent / "results" / "speed.md"
 N, SIDE = 30_080, 28  # 235 steps of 128, half an epoch of MNIST: what an epoch's end costs is spread over as many
@@ -56,12 +56,25 @@ def made(work: Path, batch: int, *, contrast: bool) -> ImageKind:
     if not images.exists():
         np.save(images, np.random.default_rng(0).integers(0, 256, (N + 256, 1, SIDE, SIDE), np.uint8))
     n = N + 256
-    items = Items(pa.table({"id": [str(row) for row in range(n)], "split": ["train"] * N + ["val"] * 256,
-                            "label": pa.nulls(n, pa.string()), "source": ["noise"] * n}))
-    config = validate(ImageFitConfig, {
-        "data": {"path": str(images), "batch_size": batch},
-        "model": {"c": 100.0, "flip": False, "contrast": 1000.0 if contrast else 0.0, "neighbors": 0},
-        "trainer": {"max_epochs": 1, "accelerator": "cpu", "limit_val_batches": 1}}, "benchmark")
+    items = Items(
+        pa.table(
+            {
+                "id": [str(row) for row in range(n)],
+                "split": ["train"] * N + ["val"] * 256,
+                "label": pa.nulls(n, pa.string()),
+                "source": ["noise"] * n,
+            }
+        )
+    )
+    config = validate(
+        ImageFitConfig,
+        {
+            "data": {"path": str(images), "batch_size": batch},
+            "model": {"c": 100.0, "flip": False, "contrast": 1000.0 if contrast else 0.0, "neighbors": 0},
+            "trainer": {"max_epochs": 1, "accelerator": "cpu", "limit_val_batches": 1},
+        },
+        "benchmark",
+    )
     return ImageKind(config, np.load(images, mmap_mode="r"), items)
 
 
@@ -145,8 +158,7 @@ def pythae(kind: ImageKind, work: Path) -> float | None:
 
         def forward(self, x: torch.Tensor) -> Any:
             posterior = self.net(x)
-            return ModelOutput(embedding=posterior.base_dist.loc,
-                               log_covariance=2 * posterior.base_dist.scale.log())
+            return ModelOutput(embedding=posterior.base_dist.loc, log_covariance=2 * posterior.base_dist.scale.log())
 
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
@@ -156,11 +168,17 @@ def pythae(kind: ImageKind, work: Path) -> float | None:
         def forward(self, z: torch.Tensor) -> Any:
             return ModelOutput(reconstruction=self.net(z).mean)
 
-    model = VAE(VAEConfig(input_dim=(1, SIDE, SIDE), latent_dim=own.latent_dim, reconstruction_loss="mse"), Encoder(),
-                Decoder())
+    model = VAE(
+        VAEConfig(input_dim=(1, SIDE, SIDE), latent_dim=own.latent_dim, reconstruction_loss="mse"), Encoder(), Decoder()
+    )
     images = torch.from_numpy(np.array(kind.images[:N])).float() / 255
-    config = BaseTrainerConfig(output_dir=tempfile.mkdtemp(dir=work), num_epochs=1, no_cuda=True,
-                               per_device_train_batch_size=kind.config.data.batch_size, amp=has_bf16())
+    config = BaseTrainerConfig(
+        output_dir=tempfile.mkdtemp(dir=work),
+        num_epochs=1,
+        no_cuda=True,
+        per_device_train_batch_size=kind.config.data.batch_size,
+        amp=has_bf16(),
+    )
     logging.disable(logging.CRITICAL)
     with contextlib.redirect_stderr(Terminal()), contextlib.redirect_stdout(io.StringIO()):
         trainer = BaseTrainer(model, BaseDataset(images, torch.zeros(N)), training_config=config)
@@ -187,8 +205,11 @@ def compiled(kind: ImageKind) -> tuple[float, float, float]:
     began = time.perf_counter()
     step(fast)
     compiling = time.perf_counter() - began
-    return (statistics.median(step(fast) for _ in range(20)), statistics.median(step(vae.elbo) for _ in range(20)),
-            compiling)
+    return (
+        statistics.median(step(fast) for _ in range(20)),
+        statistics.median(step(vae.elbo) for _ in range(20)),
+        compiling,
+    )
 
 
 def main() -> None:
@@ -204,7 +225,10 @@ def main() -> None:
         for name, contrast in (("plain VAE", False), ("with contrast, the default", True)):
             kind = made(work, 128, contrast=contrast)
             ways: dict[str, Callable[[ImageKind, Path], float | None]] = {
-                "plain loop": plain, "latentviz": ours, "loading": loading}
+                "plain loop": plain,
+                "latentviz": ours,
+                "loading": loading,
+            }
             if not contrast:
                 ways["pythae"] = pythae
             plain(kind, work)  # the first one warms the allocator and the kernels
@@ -213,30 +237,53 @@ def main() -> None:
                 for way, call in ways.items():
                     times[way].append(call(kind, work))
             print(name, times, file=sys.stderr)
-            middle = {way: statistics.median(t for t in taken if t is not None) for way, taken in times.items()
-                      if taken[0] is not None}
-            ratio = {way: statistics.median(a / b for a, b in zip(times[way], times["latentviz"], strict=True))
-                     for way in middle}
-            rows += [(f"steps a second of latentviz over those of a plain loop, {name}", f"{ratio['plain loop']:.2f}",
-                      "≥ 0.95"),
-                     (f"milliseconds of a step, {name}: latentviz, plain loop",
-                      f"{1e3 * middle['latentviz'] / steps:.1f}, {1e3 * middle['plain loop'] / steps:.1f}", ""),
-                     (f"share of loading in a step, {name}", f"{middle['loading'] / middle['latentviz']:.1%}", "≤ 3%")]
+            middle = {
+                way: statistics.median(t for t in taken if t is not None)
+                for way, taken in times.items()
+                if taken[0] is not None
+            }
+            ratio = {
+                way: statistics.median(a / b for a, b in zip(times[way], times["latentviz"], strict=True))
+                for way in middle
+            }
+            rows += [
+                (
+                    f"steps a second of latentviz over those of a plain loop, {name}",
+                    f"{ratio['plain loop']:.2f}",
+                    "≥ 0.95",
+                ),
+                (
+                    f"milliseconds of a step, {name}: latentviz, plain loop",
+                    f"{1e3 * middle['latentviz'] / steps:.1f}, {1e3 * middle['plain loop'] / steps:.1f}",
+                    "",
+                ),
+                (f"share of loading in a step, {name}", f"{middle['loading'] / middle['latentviz']:.1%}", "≤ 3%"),
+            ]
             if "pythae" in middle:
-                rows.append(("steps a second of latentviz over those of pythae, the same networks",
-                             f"{ratio['pythae']:.2f}", "≥ 1"))
+                rows.append(
+                    (
+                        "steps a second of latentviz over those of pythae, the same networks",
+                        f"{ratio['pythae']:.2f}",
+                        "≥ 1",
+                    )
+                )
         encoding(kind, work)
         speed = (N + 256) / statistics.median(encoding(kind, work) for _ in range(ROUNDS))
         rows.append(("images encoded a second on one core, with μ and log σ² on disk", f"{speed:,.0f}", "≥ 60,000"))
         if options.compile:
             fast, slow, compiling = compiled(made(work, 128, contrast=False))
-            rows.append(("a step with torch.compile over one without; seconds of the compiling",
-                         f"{fast / slow:.2f}; {compiling:.0f}", "< 1"))
+            rows.append(
+                (
+                    "a step with torch.compile over one without; seconds of the compiling",
+                    f"{fast / slow:.2f}; {compiling:.0f}",
+                    "< 1",
+                )
+            )
     table = "\n".join(f"| {what} | {value} | {aim} |" for what, value, aim in rows)
     text = f"""# Speed
 
 {platform.processor() or platform.machine()}, one thread of {os.cpu_count()} cores, torch {torch.__version__}, bf16
-{'on' if has_bf16() else 'off'}; 28×28 images, batches of 128, the default network, medians of {ROUNDS} rounds
+{"on" if has_bf16() else "off"}; 28×28 images, batches of 128, the default network, medians of {ROUNDS} rounds
 of {steps} steps, from `python benchmarks/speed.py`.
 
 | | measured | aim |

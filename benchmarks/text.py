@@ -43,8 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     for given in options.data:
         name, _, path = given.partition("=")
-        write(options.out, name, PARTS[name](
-            Path(path), options.outputs, options.overrides, options.language_seconds))
+        write(options.out, name, PARTS[name](Path(path), options.outputs, options.overrides, options.language_seconds))
 
 
 if __name__ == "__main__":

@@ -76,8 +76,10 @@ def balanced_knn(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, 
     classes, rng = np.unique(train_labels), np.random.default_rng(0)
     least = min(int((train_labels == c).sum()) for c in classes)
     kept = np.concatenate([rng.permutation(np.flatnonzero(train_labels == c))[:least] for c in classes])
-    voters, votes = F.normalize(torch.from_numpy(train[kept]).float(), dim=1), torch.from_numpy(
-        np.searchsorted(classes, train_labels[kept]))
+    voters, votes = (
+        F.normalize(torch.from_numpy(train[kept]).float(), dim=1),
+        torch.from_numpy(np.searchsorted(classes, train_labels[kept])),
+    )
     told = []
     for part in F.normalize(torch.from_numpy(test).float(), dim=1).split(2048):
         near = (part @ voters.T).topk(min(NEIGHBOURS, len(kept)), dim=1).indices
@@ -101,6 +103,10 @@ def mean_vectors(vectors: Tensor, x: np.ndarray) -> np.ndarray:
     """Returns the mean of the vectors of each text's tokens, (n, e)."""
     table = vectors.numpy()
     there = (x > END)[..., None]
-    parts = [(table[rows] * mask).sum(1) / mask.sum(1).clip(1) for rows, mask in
-             zip(np.array_split(x, 1 + len(x) // 4096), np.array_split(there, 1 + len(x) // 4096), strict=True)]
+    parts = [
+        (table[rows] * mask).sum(1) / mask.sum(1).clip(1)
+        for rows, mask in zip(
+            np.array_split(x, 1 + len(x) // 4096), np.array_split(there, 1 + len(x) // 4096), strict=True
+        )
+    ]
     return np.concatenate(parts)

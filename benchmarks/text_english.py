@@ -12,15 +12,15 @@ from clustering_methods import APART
 from text_baselines import NEIGHBOURS, mean_vectors
 
 import latentviz as lv
-from latentviz import figures
+from latentviz.clustering.neighbors import neighbours
+from latentviz.clustering.reducers import directions
 from latentviz.config import ClusterConfig, parse_overrides
-from latentviz.log import say
-from latentviz.mapping import find_clusters, fit_to_size, place
+from latentviz.evaluation import metrics
 from latentviz.modalities.text.cooccurrence import ppmi_vectors
 from latentviz.modalities.text.prepare import load
-from latentviz.neighbours import neighbours
-from latentviz.reduce import directions
-from latentviz.run import Run
+from latentviz.progress import say
+from latentviz.runs.run import Run
+from latentviz.stages.cluster import find_clusters, fit_to_size, place
 
 DIMENSIONS, WIDTH = 100, 128  # of TF-IDF's decomposition, and of the vectors that are averaged
 
@@ -52,16 +52,22 @@ def told(vectors: np.ndarray, labels: np.ndarray) -> str:
     """Returns the share of the labels that neighbours by cosine tell."""
     codes, rows = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
     near = neighbours(directions(vectors, "cosine"), NEIGHBOURS + 1).indices[:, 1:]
-    return f"{figures.knn_accuracy(codes, np.ones(len(codes), bool), rows, near):.3f}"
+    return f"{metrics.knn_accuracy(codes, np.ones(len(codes), bool), rows, near):.3f}"
 
 
 def scores(vectors: np.ndarray, labels: np.ndarray, cluster: np.ndarray, nearest: np.ndarray) -> list[str]:
     """Returns a row of the table: kNN, clusters, noise, and NMI and ARI over clustered items and over all."""
     known = cluster >= 0
-    inside = figures.agreement(labels[known], cluster[known]) if known.any() else {"nmi": np.nan, "ari": np.nan}
-    return [told(vectors, labels), str(len(np.unique(cluster[known]))), f"{1 - known.mean():.0%}",
-            *(f"{found['nmi']:.3f} / {found['ari']:.3f}" for found in (
-                inside, figures.agreement(labels, cluster), figures.agreement(labels, nearest)))]
+    inside = metrics.agreement(labels[known], cluster[known]) if known.any() else {"nmi": np.nan, "ari": np.nan}
+    return [
+        told(vectors, labels),
+        str(len(np.unique(cluster[known]))),
+        f"{1 - known.mean():.0%}",
+        *(
+            f"{found['nmi']:.3f} / {found['ari']:.3f}"
+            for found in (inside, metrics.agreement(labels, cluster), metrics.agreement(labels, nearest))
+        ),
+    ]
 
 
 def mapped(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
@@ -94,14 +100,24 @@ def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[st
     tokens = np.asarray(load(run.cache), np.int64)
     content = np.asarray(run.mu())[:, : run.info()["summary"]["content_dim"]]
     vectors = ppmi_vectors(tokens, int(tokens.max()) + 1, WIDTH, 0)
-    methods = {"latentviz, μ": mapped(content, labels, 0),
-               "TF-IDF → SVD (100) → UMAP → HDBSCAN": mapped(tfidf(texts), labels, 0),
-               "mean PPMI vector": [told(mean_vectors(vectors, tokens), labels), *5 * ["–"]]}
+    methods = {
+        "latentviz, μ": mapped(content, labels, 0),
+        "TF-IDF → SVD (100) → UMAP → HDBSCAN": mapped(tfidf(texts), labels, 0),
+        "mean PPMI vector": [told(mean_vectors(vectors, tokens), labels), *5 * ["–"]],
+    }
     return [
-        (f"{len(labels):,} sentences, {len(np.unique(labels))} labels; "
-        f"{int(run.info()['summary']['epochs'])} epochs, one seed."), "",
+        (
+            f"{len(labels):,} sentences, {len(np.unique(labels))} labels; "
+            f"{int(run.info()['summary']['epochs'])} epochs, one seed."
+        ),
+        "",
         "| method | kNN | clusters | noise | NMI / ARI, clustered | NMI / ARI, noise as one | NMI / ARI, nearest |",
-        "|---|---|---|---|---|---|---|", *(f"| {' | '.join([name, *row])} |" for name, row in methods.items()), "",
-        (f"kNN: share of the labels that {NEIGHBOURS} neighbours by cosine tell. The first two have the same "
-        "neighbours' graph, layouts and automatic cut; which clusters come out depends on how many items each calls "
-        "noise.")]
+        "|---|---|---|---|---|---|---|",
+        *(f"| {' | '.join([name, *row])} |" for name, row in methods.items()),
+        "",
+        (
+            f"kNN: share of the labels that {NEIGHBOURS} neighbours by cosine tell. The first two have the same "
+            "neighbours' graph, layouts and automatic cut; which clusters come out depends on how many items each calls "
+            "noise."
+        ),
+    ]

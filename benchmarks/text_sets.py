@@ -53,8 +53,12 @@ def main(kind: str, path: str) -> None:
                 seen.add(line.lower())
                 labelled[label].append(line)
     chance = random.Random(0)
-    rows = [(text, label) for label, texts in sorted(labelled.items()) if len(texts) >= least
-            for text in chance.sample(texts, min(most, len(texts)))]
+    rows = [
+        (text, label)
+        for label, texts in sorted(labelled.items())
+        if len(texts) >= least
+        for text in chance.sample(texts, min(most, len(texts)))
+    ]
     chance.shuffle(rows)
     print("text\tlabel", *("\t".join(row) for row in rows), sep="\n")
 

@@ -15,15 +15,17 @@ from torch import Tensor
 
 import latentviz as lv
 from latentviz.config import parse_overrides
-from latentviz.encode import posteriors
-from latentviz.fit import has_bf16, load_model
-from latentviz.health import aggregate, log_weights
-from latentviz.log import say
+from latentviz.evaluation.vae_health import log_weights
+from latentviz.modalities.loading import load_model
 from latentviz.modalities.text.cooccurrence import look
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.kind import SURE
 from latentviz.modalities.text.tokens import END
-from latentviz.run import Run
+from latentviz.model.encoding import posteriors
+from latentviz.model.information import aggregate
+from latentviz.progress import say
+from latentviz.runs.run import Run
+from latentviz.stages.fit import has_bf16
 
 HELD_OUT = 0.1  # of the poems
 WATCHED = 0.05  # of the other couplets: what the training is watched on; nothing is chosen by it
@@ -54,8 +56,9 @@ def read(path: Path) -> Couplets:
     rows = list(csv.DictReader(content.decode("utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
     columns = {name: [row[name] for row in rows] for name in ("text", "author", "title", "form", "era")}
     poems: dict[tuple[str, str], int] = {}
-    poem = np.array([poems.setdefault(key, len(poems)) for key in zip(columns["author"], columns["title"],
-                                                                      strict=True)])
+    poem = np.array(
+        [poems.setdefault(key, len(poems)) for key in zip(columns["author"], columns["title"], strict=True)]
+    )
     place = np.argsort(np.random.default_rng(0).permutation(len(poems)))
     return Couplets(columns, place[poem] < HELD_OUT * len(poems))
 
@@ -70,10 +73,18 @@ def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run
         file.write_text("\n".join(couplets.of("text", False)) + "\n", encoding="utf-8")
         more = parse_overrides(overrides)
         begun, clocked = time.process_time(), time.perf_counter()
-        lv.fit(str(file), run="tang", outputs=str(outputs), force=True,
-               **{**more, "data": {"val_fraction": WATCHED, **more.get("data", {})}})
-        spent = {"cpu": time.process_time() - begun, "clock": time.perf_counter() - clocked,
-                 "threads": torch.get_num_threads()}
+        lv.fit(
+            str(file),
+            run="tang",
+            outputs=str(outputs),
+            force=True,
+            **{**more, "data": {"val_fraction": WATCHED, **more.get("data", {})}},
+        )
+        spent = {
+            "cpu": time.process_time() - begun,
+            "clock": time.perf_counter() - clocked,
+            "threads": torch.get_num_threads(),
+        }
         clock.write_text(json.dumps(spent), encoding="utf-8")
     return Run.open(str(place)), json.loads(clock.read_text(encoding="utf-8"))
 
@@ -81,8 +92,7 @@ def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run
 @torch.inference_mode()
 def told(vae: Any, z: Tensor, noise: float, **how: Any) -> Tensor:
     """Returns what is decoded at each z, ids (m, t)."""
-    return torch.cat([decode(vae.decoder(part, torch.full((len(part),), noise)), part, **how)
-                      for part in z.split(256)])
+    return torch.cat([decode(vae.decoder(part, torch.full((len(part),), noise)), part, **how) for part in z.split(256)])
 
 
 def characters(ids: np.ndarray, comma: int) -> np.ndarray:
@@ -117,16 +127,22 @@ def tang(path: Path, outputs: Path, overrides: list[str], language_seconds: floa
     spent = language_seconds or seconds["cpu"]
     model = language(kind, facts, spent, outputs / f"tang-language-model-{spent:.0f}.pt")
     ids = torch.from_numpy(x.astype(np.int64))
-    told_first = (f"Trained for {seconds['clock'] / 60:.1f} minutes by the clock with {seconds['threads']:.0f} "
-                  f"threads, {seconds['cpu'] / 60:.1f} of a core, reading and encoding included, on "
-                  f"{len(kind.items.train):,} couplets; measured on {len(texts):,} couplets of other poems. Nats a "
-                  f"character are those of a couplet, its comma and end included, divided by {CHARACTERS}.")
+    told_first = (
+        f"Trained for {seconds['clock'] / 60:.1f} minutes by the clock with {seconds['threads']:.0f} "
+        f"threads, {seconds['cpu'] / 60:.1f} of a core, reading and encoding included, on "
+        f"{len(kind.items.train):,} couplets; measured on {len(texts):,} couplets of other poems. Nats a "
+        f"character are those of a couplet, its comma and end included, divided by {CHARACTERS}."
+    )
     lines = [told_first, "", "| figure | latentviz | beside it |", "|---|---|---|"]
-    lines += [f"| {name} | {value} | {beside} |" for name, value, beside in [
-        *bounds(vae, ids, latents, f"{nats(model, ids).mean() / CHARACTERS:.3f} (trained for {spent:.0f} s)"),
-        *decoded(vae, ids, latents, comma),
-        *neighbours(run, couplets, latents, facts, kind, x),
-        *samples(vae, kind, ids, model, comma)]]
+    lines += [
+        f"| {name} | {value} | {beside} |"
+        for name, value, beside in [
+            *bounds(vae, ids, latents, f"{nats(model, ids).mean() / CHARACTERS:.3f} (trained for {spent:.0f} s)"),
+            *decoded(vae, ids, latents, comma),
+            *neighbours(run, couplets, latents, facts, kind, x),
+            *samples(vae, kind, ids, model, comma),
+        ]
+    ]
     return [*lines, *examples(vae, kind, ids, latents)]
 
 
@@ -142,8 +158,11 @@ def bounds(vae: Any, ids: Tensor, latents: Any, language: str) -> list[tuple[str
     kl = 0.5 * (logvar.exp() + mu.square() - 1 - logvar).sum(1).mean()
     error = float(bound.std()) / len(rows) ** 0.5 / CHARACTERS
     return [
-        (f"bound of −log p(x), {BOUND_SAMPLES} samples, nats a character",
-         f"{-bound.mean() / CHARACTERS:.3f} ± {error:.3f}", f"a GRU language model {language}"),
+        (
+            f"bound of −log p(x), {BOUND_SAMPLES} samples, nats a character",
+            f"{-bound.mean() / CHARACTERS:.3f} ± {error:.3f}",
+            f"a GRU language model {language}",
+        ),
         ("−ELBO, nats a character", f"{-weights.mean() / CHARACTERS:.3f}", ""),
         ("KL, nats a couplet", f"{kl:.1f}", ""),
         ("information I(x; z), nats", f"{together.mutual_information:.2f}", f"cap {together.cap:.2f}"),
@@ -166,8 +185,11 @@ def decoded(vae: Any, ids: Tensor, latents: Any, comma: int) -> list[tuple[str, 
     return [
         ("characters right, decoded from μ", f"{right['mu'][there].mean():.3f}", ""),
         ("whole couplets right, decoded from μ", f"{(right['mu'] | ~there).all(1).mean():.3f}", ""),
-        ("characters right, from a draw of z: greedy", f"{right['z'][there].mean():.3f}",
-         f"always the most frequent {likeliest:.3f}"),
+        (
+            "characters right, from a draw of z: greedy",
+            f"{right['z'][there].mean():.3f}",
+            f"always the most frequent {likeliest:.3f}",
+        ),
         ("characters right, from a draw of z: each place alone", f"{alone[there].mean():.3f}", ""),
     ]
 
@@ -180,8 +202,9 @@ def alone_at(vae: Any, z: Tensor) -> Tensor:
     return found
 
 
-def neighbours(run: Run, couplets: Couplets, latents: Any, facts: Any, kind: Any, x: np.ndarray
-               ) -> list[tuple[str, str, str]]:
+def neighbours(
+    run: Run, couplets: Couplets, latents: Any, facts: Any, kind: Any, x: np.ndarray
+) -> list[tuple[str, str, str]]:
     """Returns what neighbours in μ know of author, era and form, and what baselines' neighbours do."""
     train_mu, train_x = np.asarray(run.mu()), np.asarray(kind.tokens[:], np.int64)
     vectors = {
@@ -198,11 +221,17 @@ def neighbours(run: Run, couplets: Couplets, latents: Any, facts: Any, kind: Any
         values, counts = np.unique(train[train != ""], return_counts=True)
         classes = values[np.argsort(-counts)[:most]]
         inside, asked = np.isin(train, classes), np.isin(test, classes)
-        scores = {method: balanced_knn(a[inside], train[inside], b[asked], test[asked])
-                  for method, (a, b) in vectors.items()}
+        scores = {
+            method: balanced_knn(a[inside], train[inside], b[asked], test[asked]) for method, (a, b) in vectors.items()
+        }
         own = scores.pop("latentviz")
-        found.append((f"25 neighbours in μ: {name} of {len(classes)}", f"{own:.3f}",
-                      ", ".join(f"{method} {score:.3f}" for method, score in scores.items())))
+        found.append(
+            (
+                f"25 neighbours in μ: {name} of {len(classes)}",
+                f"{own:.3f}",
+                ", ".join(f"{method} {score:.3f}" for method, score in scores.items()),
+            )
+        )
     return found
 
 
@@ -213,14 +242,27 @@ def samples(vae: Any, kind: Any, ids: Tensor, model: Any, comma: int) -> list[tu
     known = {tuple(row) for row in np.asarray(kind.tokens[:], np.int64).tolist()}
     torch.manual_seed(0)
     real = ids[torch.randperm(len(ids))[:MANY]]
-    drawn = {"as generate does": {"temperature": own.sampling, "top_p": own.top_p, "candidates": own.candidates,
-                                  "repeats": 0.0 if own.repeats else NO_REPEATS},
-             "greedy": {}, "drawn from p(x|z)": {"temperature": 1.0}}
+    drawn = {
+        "as generate does": {
+            "temperature": own.sampling,
+            "top_p": own.top_p,
+            "candidates": own.candidates,
+            "repeats": 0.0 if own.repeats else NO_REPEATS,
+        },
+        "greedy": {},
+        "drawn from p(x|z)": {"temperature": 1.0},
+    }
     sets = {"held-out couplets": real, **{name: told(vae, z, 1.0, **how) for name, how in drawn.items()}}
     rows = {name: about(part, model, known, comma) for name, part in sets.items()}
     rest = [name for name in rows if name != "as generate does"]
-    return [(f"from the prior: {figure}", rows["as generate does"][figure],
-             ", ".join(f"{name} {rows[name][figure]}" for name in rest)) for figure in rows["greedy"]]
+    return [
+        (
+            f"from the prior: {figure}",
+            rows["as generate does"][figure],
+            ", ".join(f"{name} {rows[name][figure]}" for name in rest),
+        )
+        for figure in rows["greedy"]
+    ]
 
 
 def about(ids: Tensor, model: Any, known: set[tuple[int, ...]], comma: int) -> dict[str, str]:
@@ -230,8 +272,7 @@ def about(ids: Tensor, model: Any, known: set[tuple[int, ...]], comma: int) -> d
     told_twice = [len(set(row[mask])) < mask.sum() for row, mask in zip(x, there, strict=True)]
     return {
         f"with a character twice, of {DRAWN}": f"{np.mean(told_twice[:DRAWN]):.1%}",
-        f"different characters in {DRAWN}; in {MANY:,}":
-            f"{len(np.unique(x[:DRAWN][there[:DRAWN]]))}; {len(np.unique(x[there])):,}",
+        f"different characters in {DRAWN}; in {MANY:,}": f"{len(np.unique(x[:DRAWN][there[:DRAWN]]))}; {len(np.unique(x[there])):,}",
         "nats a character under the language model": f"{nats(model, ids).mean() / CHARACTERS:.2f}",
         f"couplets of the training data, of {MANY:,}": str(sum(tuple(row) in known for row in x.tolist())),
         f"different ones, of {MANY:,}": f"{len({tuple(row) for row in x.tolist()}):,}",
@@ -245,5 +286,9 @@ def examples(vae: Any, kind: Any, ids: Tensor, latents: Any) -> list[str]:
         made_up = kind.decode(vae, z, torch.ones(12))
         again = kind.decode(vae, torch.from_numpy(latents.mu[:8]), torch.zeros(8))
     real = kind.tokenizer.decode(ids[:8].numpy())
-    return ["", "Made up: " + " · ".join(made_up), "", "Held out → decoded from μ: "
-            + " · ".join(f"{a} → {b}" for a, b in zip(real, again, strict=True))]
+    return [
+        "",
+        "Made up: " + " · ".join(made_up),
+        "",
+        "Held out → decoded from μ: " + " · ".join(f"{a} → {b}" for a, b in zip(real, again, strict=True)),
+    ]

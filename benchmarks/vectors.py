@@ -39,8 +39,14 @@ def glosses(folder: Path) -> tuple[list[str], list[str]]:
     labels = np.array(files)
     names, sizes = np.unique(labels, return_counts=True)
     random = np.random.default_rng(0)
-    rows = np.sort(np.concatenate([random.permutation(np.flatnonzero(labels == name))[:EACH]
-                                   for name in names[np.argsort(-sizes, kind="stable")][:CLASSES]]))
+    rows = np.sort(
+        np.concatenate(
+            [
+                random.permutation(np.flatnonzero(labels == name))[:EACH]
+                for name in names[np.argsort(-sizes, kind="stable")][:CLASSES]
+            ]
+        )
+    )
     return [texts[row] for row in rows], [f"file {labels[row]}" for row in rows]
 
 
@@ -105,7 +111,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
     """Returns the share of items whose 25 nearest others vote for their label; of a tie the first in order wins."""
-    from latentviz.neighbours import neighbours
+    from latentviz.clustering.neighbors import neighbours
 
     _, numbers = np.unique(labels, return_inverse=True)
     near = numbers[neighbours(vectors, NEIGHBOURS + 1).indices[:, 1:]]
@@ -115,21 +121,29 @@ def accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
 
 def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[str, float]:
     """Returns the scores of vectors, mapped and cut by the defaults of `latentviz cluster`; by cosine without a run."""
+    from latentviz.clustering.neighbors import neighbours
     from latentviz.config import ClusterConfig
-    from latentviz.figures import agreement
-    from latentviz.mapping import draws, find_clusters, place, with_metric
-    from latentviz.neighbours import neighbours
+    from latentviz.evaluation.metrics import agreement
+    from latentviz.stages.cluster import draws, find_clusters, place, with_metric
 
-    config = (ClusterConfig.model_validate({"reduce": {"metric": "cosine"}}) if run is None else
-              with_metric(ClusterConfig(), run))
+    config = (
+        ClusterConfig.model_validate({"reduce": {"metric": "cosine"}})
+        if run is None
+        else with_metric(ClusterConfig(), run)
+    )
     mapped = unit(vectors) if config.reduce.metric == "cosine" else vectors
     graph = neighbours(mapped, config.reduce.n_neighbors)
     coordinates = place(mapped, graph, config)
     drawn = None if run is None else draws(run, np.array(run.mu()), None, config)
     found, nearest, *_ = find_clusters(coordinates, graph, config, drawn)
     scores = agreement(labels, nearest)
-    return {"knn": accuracy(unit(vectors), labels), "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
-            "nmi": scores["nmi"], "ari": scores["ari"], "clusters": found.k}
+    return {
+        "knn": accuracy(unit(vectors), labels),
+        "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
+        "nmi": scores["nmi"],
+        "ari": scores["ari"],
+        "clusters": found.k,
+    }
 
 
 def score(sets: list[str], work: Path, out: Path) -> None:
@@ -138,8 +152,13 @@ def score(sets: list[str], work: Path, out: Path) -> None:
 
     names = [text.partition("=")[0] for text in sets]
     earlier = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
-    lines = [line for line in earlier if line.startswith("| ") and not line.startswith("| set |")
-             and not any(line.startswith(f"| {name}, ") for name in names)]
+    lines = [
+        line
+        for line in earlier
+        if line.startswith("| ")
+        and not line.startswith("| set |")
+        and not any(line.startswith(f"| {name}, ") for name in names)
+    ]
     for text in sets:
         name, _, stem = text.partition("=")
         vectors, labels = np.load(f"{stem}.npy"), np.load(f"{stem}-labels.npy")
@@ -154,12 +173,19 @@ def score(sets: list[str], work: Path, out: Path) -> None:
         for what, row in rows.items():
             width = vectors.shape[1] if what == "vectors" else kept
             share = "" if what == "vectors" else f" ({row['knn'] / raw['knn']:.1%})"
-            lines.append(f"| {name}, {len(labels):,} in {len(np.unique(labels))} classes | {what}, {width} | "
-                         f"{row['knn']:.3f}{share} | {row['plane']:.3f} | {row['nmi']:.3f} / {row['ari']:.3f} | "
-                         f"{row['clusters']:.0f} |")
-    head = ["# Vectors brought along: μ against the vectors themselves", "",
-            ABOUT, "",
-            "| set | what | kNN | kNN in the plane | NMI / ARI | clusters |", "|---|---|---|---|---|---|"]
+            lines.append(
+                f"| {name}, {len(labels):,} in {len(np.unique(labels))} classes | {what}, {width} | "
+                f"{row['knn']:.3f}{share} | {row['plane']:.3f} | {row['nmi']:.3f} / {row['ari']:.3f} | "
+                f"{row['clusters']:.0f} |"
+            )
+    head = [
+        "# Vectors brought along: μ against the vectors themselves",
+        "",
+        ABOUT,
+        "",
+        "| set | what | kNN | kNN in the plane | NMI / ARI | clusters |",
+        "|---|---|---|---|---|---|",
+    ]
     out.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 
 

@@ -8,32 +8,19 @@
 """
 
 import os
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentviz.api import Evaluation, Result, cluster, encode, evaluate, export, fit, generate, redraw
-    from latentviz.run import Run
+    from latentviz.runs.run import Run
 
 # Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that a training beside
 # another busy program is not many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _VERBS = ("cluster", "encode", "evaluate", "export", "fit", "generate", "redraw")
-_HOMES = {**dict.fromkeys(["Evaluation", "Result", *_VERBS], "latentviz.api"), "Run": "latentviz.run"}
+_HOMES = {**dict.fromkeys(["Evaluation", "Result", *_VERBS], "latentviz.api"), "Run": "latentviz.runs.run"}
 __all__ = ["Evaluation", "Result", "Run", "cluster", "encode", "evaluate", "export", "fit", "generate", "redraw"]
-
-
-class _Package(ModuleType):
-    """A package whose verbs keep their names: an import of the module latentviz.fit would put itself at `lv.fit`."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import sys
 
-from latentviz.cli import main
+from latentviz.shell.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

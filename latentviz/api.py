@@ -13,14 +13,14 @@ import pandas as pd
 
 from latentviz.config import ClusterConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
-from latentviz.files import check_name
-from latentviz.log import may_follow
-from latentviz.run import ClusterFolder, Run
-from latentviz.sources import load_config
+from latentviz.modalities.sources import load_config
+from latentviz.progress import may_follow
+from latentviz.runs.files import check_name
+from latentviz.runs.run import ClusterFolder, Run
 
 if TYPE_CHECKING:
-    from latentviz.generate import Generated
-    from latentviz.placing import Placed
+    from latentviz.stages.encode import Placed
+    from latentviz.stages.generate import Generated
 
 
 def _settings(sections: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +31,15 @@ def _settings(sections: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def fit(source: "str | os.PathLike[str]", *, run: str | None = None, outputs: "str | os.PathLike[str]" = "outputs",
-        resume: bool = False, force: bool = False, **settings: Any) -> Run:
+def fit(
+    source: "str | os.PathLike[str]",
+    *,
+    run: str | None = None,
+    outputs: "str | os.PathLike[str]" = "outputs",
+    resume: bool = False,
+    force: bool = False,
+    **settings: Any,
+) -> Run:
     """Trains a VAE on `source` and returns the run, its μ exported.
 
     Args:
@@ -49,14 +56,21 @@ def fit(source: "str | os.PathLike[str]", *, run: str | None = None, outputs: "s
     return fit_run(os.fspath(source), _settings(settings), run=run, outputs=outputs, resume=resume, force=force)
 
 
-def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outputs: "str | os.PathLike[str]",
-            resume: bool, force: bool) -> Run:
+def fit_run(
+    source: str,
+    overrides: Mapping[str, Any],
+    *,
+    run: str | None,
+    outputs: "str | os.PathLike[str]",
+    resume: bool,
+    force: bool,
+) -> Run:
     """Does what `fit` says, with the settings as one nested mapping."""
     config, name = load_config(source, overrides)
     check_name("--run", name if run is None else run)
     handle = Run(Path(outputs) / (run or name))
     if may_follow():
-        from latentviz.fit import follow
+        from latentviz.stages.fit import follow
 
         follow(config, handle)
     if resume and not handle.begun:
@@ -67,8 +81,8 @@ def fit_run(source: str, overrides: Mapping[str, Any], *, run: str | None, outpu
             return _resume(handle, overrides)
         # A fit that was killed while it read its data left nothing to go on from, and nothing to lose.
         handle = Run.create(handle.path, force=force or (resume and handle.begun))
-        from latentviz.fit import fit as train
-        from latentviz.reduce import compile_in_background
+        from latentviz.clustering.reducers import compile_in_background
+        from latentviz.stages.fit import fit as train
 
         compile_in_background()
         return train(config, handle)
@@ -82,9 +96,11 @@ def _resume(run: Run, overrides: Mapping[str, Any]) -> Run:
     config, _ = load_config(str(run.config_file), merge(stored, overrides))
     began, _ = load_config(str(run.config_file), {})
     if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key != "check_memory"]:
-        raise RunError(f"{run.path}: --resume goes on with the settings that the run began with, and "
-                       f"{', '.join(changed)} would be another; leave that out, or begin anew with --force")
-    from latentviz.fit import fit as train
+        raise RunError(
+            f"{run.path}: --resume goes on with the settings that the run began with, and "
+            f"{', '.join(changed)} would be another; leave that out, or begin anew with --force"
+        )
+    from latentviz.stages.fit import fit as train
 
     run.sweep()
     return train(config, run, resume=True)
@@ -138,12 +154,20 @@ class Result:
         import base64
 
         content = base64.b64encode(self.map.read_bytes()).decode()
-        return (f'<iframe title="latentviz map" style="width:100%;height:640px;border:0" '
-                f'src="data:text/html;base64,{content}"></iframe>')
+        return (
+            f'<iframe title="latentviz map" style="width:100%;height:640px;border:0" '
+            f'src="data:text/html;base64,{content}"></iframe>'
+        )
 
 
-def cluster(run: "Run | str | os.PathLike[str] | None" = None, *, name: str = "default",
-            outputs: "str | os.PathLike[str]" = "outputs", force: bool = False, **settings: Any) -> Result:
+def cluster(
+    run: "Run | str | os.PathLike[str] | None" = None,
+    *,
+    name: str = "default",
+    outputs: "str | os.PathLike[str]" = "outputs",
+    force: bool = False,
+    **settings: Any,
+) -> Result:
     """Reduces and clusters a run's latents, draws its map, and returns the result.
 
     Args:
@@ -159,8 +183,13 @@ def cluster(run: "Run | str | os.PathLike[str] | None" = None, *, name: str = "d
     return Result(cluster_run(Run.open(run, outputs), _settings(settings), name=name, force=force))
 
 
-def redraw(run: "Run | str | os.PathLike[str] | None" = None, *, name: str = "default",
-           outputs: "str | os.PathLike[str]" = "outputs", **settings: Any) -> Result:
+def redraw(
+    run: "Run | str | os.PathLike[str] | None" = None,
+    *,
+    name: str = "default",
+    outputs: "str | os.PathLike[str]" = "outputs",
+    **settings: Any,
+) -> Result:
     """Draws a clustering's map again, without clustering, and returns the result.
 
     Args:
@@ -180,7 +209,7 @@ def redraw_run(run: Run, overrides: Mapping[str, Any], *, name: str) -> ClusterF
     folder = run.clustering(name).require()
     given = {**overrides.get("map", {}), **{key: value for key, value in overrides.items() if key != "map"}}
     config = validate(MapSection, merge(folder.config().map.model_dump(), given), "map settings")
-    from latentviz.drawing import redraw as draw_again
+    from latentviz.stages.map import redraw as draw_again
 
     with folder.held("map"):
         draw_again(folder, config)
@@ -190,7 +219,7 @@ def redraw_run(run: Run, overrides: Mapping[str, Any], *, name: str) -> ClusterF
 def cluster_run(run: Run, overrides: Mapping[str, Any], *, name: str, force: bool) -> ClusterFolder:
     """Does what `cluster` says, with the settings as one nested mapping."""
     config = validate(ClusterConfig, overrides, "cluster settings")
-    from latentviz.mapping import make_clustering
+    from latentviz.stages.cluster import make_clustering
 
     with run.clustering(name).held("cluster"):
         return make_clustering(run, config, name=name, force=force)
@@ -216,18 +245,24 @@ class Evaluation:
         return bool(self.figures["collapsed"])
 
     def __str__(self) -> str:
-        from latentviz.report import evaluation_table
+        from latentviz.shell.tables import evaluation_table
 
         return evaluation_table(self.figures)
 
     def _repr_html_(self) -> str:
         """Returns the report in a frame of its own, for notebooks."""
-        return (f'<iframe title="latentviz evaluation" style="width:100%;height:640px;border:0" '
-                f'srcdoc="{html.escape(self.report.read_text(encoding="utf-8"))}"></iframe>')
+        return (
+            f'<iframe title="latentviz evaluation" style="width:100%;height:640px;border:0" '
+            f'srcdoc="{html.escape(self.report.read_text(encoding="utf-8"))}"></iframe>'
+        )
 
 
-def evaluate(run: "Run | str | os.PathLike[str] | None" = None, *, name: str | None = None,
-             outputs: "str | os.PathLike[str]" = "outputs") -> Evaluation:
+def evaluate(
+    run: "Run | str | os.PathLike[str] | None" = None,
+    *,
+    name: str | None = None,
+    outputs: "str | os.PathLike[str]" = "outputs",
+) -> Evaluation:
     """Judges a run and writes the report: health of the VAE, faithfulness of the map, clusters, labels if any.
 
     Args:
@@ -238,7 +273,7 @@ def evaluate(run: "Run | str | os.PathLike[str] | None" = None, *, name: str | N
     Raises:
         LatentvizError: the run or the clustering is missing, unfinished or damaged.
     """
-    from latentviz.appraise import appraise
+    from latentviz.stages.evaluate import appraise
 
     opened = Run.open(run, outputs)
     figures = appraise(opened, name)
@@ -246,55 +281,62 @@ def evaluate(run: "Run | str | os.PathLike[str] | None" = None, *, name: str | N
     return Evaluation(figures, place.evaluation_report, place.evaluation_file)
 
 
-def generate(run: "Run | str | os.PathLike[str] | None" = None, *, outputs: "str | os.PathLike[str]" = "outputs",
-             **options: Any) -> "Generated":
+def generate(
+    run: "Run | str | os.PathLike[str] | None" = None, *, outputs: "str | os.PathLike[str]" = "outputs", **options: Any
+) -> "Generated":
     """Decodes new items from a run's latent space, and writes them to `generated/<name>/`.
 
     Args:
         run: a run, its name or its path; the newest by default.
         outputs: folder of the runs.
-        **options: as `latentviz.generate.generate` takes them: nothing for fresh draws, or one of cluster=3,
+        **options: as `latentviz.stages.generate.generate` takes them: nothing for fresh draws, or one of cluster=3,
             between=("a", "b"), at=(1.5, -2), like="a", vector="a - b + c", reconstruct=["a"], traverse=True,
             manifold=20; and n, seed, steps, spread, sampler, name.
 
     Raises:
         LatentvizError: an item or cluster is not there, or the run cannot give what is asked.
     """
-    from latentviz.generate import generate as draw
+    from latentviz.stages.generate import generate as draw
 
     return draw(Run.open(run, outputs), **options)
 
 
-def encode(run: "Run | str | os.PathLike[str] | None", data: "str | os.PathLike[str]", *,
-           outputs: "str | os.PathLike[str]" = "outputs", **options: Any) -> "Placed":
+def encode(
+    run: "Run | str | os.PathLike[str] | None",
+    data: "str | os.PathLike[str]",
+    *,
+    outputs: "str | os.PathLike[str]" = "outputs",
+    **options: Any,
+) -> "Placed":
     """Places new data on a run's map with the frozen model, and writes `encoded/<name>/`.
 
     Args:
         run: a run, its name or its path; None: the newest.
         data: whatever `fit` reads: a folder, a file, `hf:NAME`.
         outputs: folder of the runs.
-        **options: as `latentviz.placing.encode` takes them: clustering, name, force.
+        **options: as `latentviz.stages.encode.encode` takes them: clustering, name, force.
 
     Raises:
         LatentvizError: the data cannot be read, or the run has no such clustering.
     """
-    from latentviz.placing import encode as place
+    from latentviz.stages.encode import encode as place
 
     return place(Run.open(run, outputs), os.fspath(data), **options)
 
 
-def export(run: "Run | str | os.PathLike[str] | None" = None, *, outputs: "str | os.PathLike[str]" = "outputs",
-           **options: Any) -> list[Path]:
+def export(
+    run: "Run | str | os.PathLike[str] | None" = None, *, outputs: "str | os.PathLike[str]" = "outputs", **options: Any
+) -> list[Path]:
     """Writes a run's encoder and decoder for other programs, and returns the files.
 
     Args:
         run: a run, its name or its path; the newest by default.
         outputs: folder of the runs.
-        **options: as `latentviz.export.export` takes them: onnx, safetensors, force.
+        **options: as `latentviz.stages.export.export` takes them: onnx, safetensors, force.
 
     Raises:
         LatentvizError: a package is missing, or the files are there already.
     """
-    from latentviz.export import export as write
+    from latentviz.stages.export import export as write
 
     return write(Run.open(run, outputs), **options)

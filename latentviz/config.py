@@ -63,10 +63,14 @@ class FitConfig(Section):
     @classmethod
     def _known_trainer_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
         names = trainer_parameters()
-        mistakes = [f"{key}: Lightning's Trainer has no such argument.{did_you_mean(str(key), names)}"
-                    for key in value if key not in names]
-        mistakes += [f"{key}: latentviz sets this itself; leave it out"
-                     for key in value if key in OWN_TRAINER_ARGUMENTS]
+        mistakes = [
+            f"{key}: Lightning's Trainer has no such argument.{did_you_mean(str(key), names)}"
+            for key in value
+            if key not in names
+        ]
+        mistakes += [
+            f"{key}: latentviz sets this itself; leave it out" for key in value if key in OWN_TRAINER_ARGUMENTS
+        ]
         if mistakes:
             raise ValueError("\n".join(mistakes))  # a line an argument; `_lines` puts the section before each
         return value

@@ -37,8 +37,9 @@ class WriteError(RunError):
     """
 
     def __init__(self, path: "str | PathLike[str]", reason: str) -> None:
-        super().__init__(f"{path}: cannot be written ({reason}); mend that, or choose another folder with "
-                         "--outputs DIR")
+        super().__init__(
+            f"{path}: cannot be written ({reason}); mend that, or choose another folder with --outputs DIR"
+        )
         self.path, self.reason = path, reason
 
 

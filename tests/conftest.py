@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Returns a function that runs `latentviz WORDS…` in this process, as the shell would."""
-    from latentviz.cli import main
+    from latentviz.shell.cli import main
 
     def run(*words: object) -> Outcome:
         capsys.readouterr()
@@ -70,7 +70,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit_small(source: object, outputs: Path, *words: str, settings: Sequence[str] = SMALL) -> Path:
     """Returns the folder of a new, small run."""
-    from latentviz import commands
+    from latentviz.shell import commands
 
     assert commands.fit(str(source), settings, outputs=str(outputs), run="small", **dict.fromkeys(words, True)) == 0
     return outputs / "small"
@@ -78,7 +78,7 @@ def fit_small(source: object, outputs: Path, *words: str, settings: Sequence[str
 
 def reseal(run: Path) -> None:
     """Puts the checksums of a run's files as they are now into its run.json, as somebody with a purpose could."""
-    from latentviz.run import Run
+    from latentviz.runs.run import Run
 
     info = json.loads((run / "run.json").read_text(encoding="utf-8"))
     Run(run).write_info({key: value for key, value in info.items() if key not in {"crc32", "checksums"}})
@@ -99,7 +99,7 @@ def run_folder(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def mapped(tmp_path_factory: pytest.TempPathFactory, few: Path) -> Path:
     """Returns the folder of a run that has learnt something, clustered without UMAP; add to it, but change nothing."""
-    from latentviz import commands
+    from latentviz.shell import commands
 
     folder = fit_small(few, tmp_path_factory.mktemp("mapped"), settings=[*SMALL, "trainer.max_epochs=15"])
     settings = ["reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3"]

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 import latentviz as lv
-from latentviz import commands
 from latentviz.errors import ConfigError, LatentvizError
+from latentviz.shell import commands
 
 SETTINGS = {"model": {"latent_dim": 4, "width": 8}, "data": {"batch_size": 64}, "trainer": {"max_epochs": 3}}
 
 
 def test_the_package_names_its_verbs() -> None:
-    assert set(dir(lv)) == set(lv.__all__) == {
-        "fit", "cluster", "redraw", "evaluate", "generate", "encode", "export", "Run", "Result", "Evaluation"}
+    assert (
+        set(dir(lv))
+        == set(lv.__all__)
+        == {"fit", "cluster", "redraw", "evaluate", "generate", "encode", "export", "Run", "Result", "Evaluation"}
+    )
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
         _ = lv.fitt
 
@@ -22,8 +25,8 @@ def test_the_package_names_its_verbs() -> None:
 def test_the_verbs_stay_verbs_when_the_modules_of_their_names_are_imported() -> None:
     import importlib
 
-    importlib.import_module("latentviz.fit")
-    importlib.import_module("latentviz.cluster")
+    importlib.import_module("latentviz.stages.fit")
+    importlib.import_module("latentviz.clustering.clusterers")
     assert inspect.isfunction(lv.fit)
     assert inspect.isfunction(lv.cluster)
 
@@ -55,9 +58,13 @@ def test_a_notebook_shows_the_map(run_folder) -> None:
 
 
 def test_dotted_keys_and_sections_mean_the_same(run_folder) -> None:
-    both = [lv.cluster(run_folder, name=name, **settings).points for name, settings in (
-        ("a", {"reduce": {"method": "pca"}, "cluster": {"method": "gmm"}}),
-        ("b", {"reduce.method": "pca", "cluster.method": "gmm"}))]
+    both = [
+        lv.cluster(run_folder, name=name, **settings).points
+        for name, settings in (
+            ("a", {"reduce": {"method": "pca"}, "cluster": {"method": "gmm"}}),
+            ("b", {"reduce.method": "pca", "cluster.method": "gmm"}),
+        )
+    ]
     assert both[0].equals(both[1])
 
 

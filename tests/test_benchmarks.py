@@ -18,24 +18,42 @@ def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def line(method: str, seed: int, ari: float, data: str = "digits", n: int = 500) -> dict[str, Any]:
     scores = {"ari": ari, "nmi": 0.9, "acc": 0.8}
-    return {"data": data, "method": method, "seed": seed, "limit": None, "n": n, "k": 10, "nearest_cluster": scores,
-            "cluster": scores, "n_clusters": 10 + seed, "noise_share": 0.0, "knn_accuracy": 0.97,
-            "used": {"fit": {"seconds": 44.0, "cpu_seconds": 40.0, "peak_mb": 1024},
-                     "cluster": {"seconds": 25.0, "cpu_seconds": 20.0, "peak_mb": 512}}}
+    return {
+        "data": data,
+        "method": method,
+        "seed": seed,
+        "limit": None,
+        "n": n,
+        "k": 10,
+        "nearest_cluster": scores,
+        "cluster": scores,
+        "n_clusters": 10 + seed,
+        "noise_share": 0.0,
+        "knn_accuracy": 0.97,
+        "used": {
+            "fit": {"seconds": 44.0, "cpu_seconds": 40.0, "peak_mb": 1024},
+            "cluster": {"seconds": 25.0, "cpu_seconds": 20.0, "peak_mb": 512},
+        },
+    }
 
 
-def test_what_is_done_is_skipped_and_a_torn_line_is_done_again(tmp_path: Path,
-                                                               capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_done_is_skipped_and_a_torn_line_is_done_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from clustering import append, jobs, read
 
     out = tmp_path / "results.jsonl"
     append(out, line("latentviz", 0, 0.9))
     with out.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line("pixels", 0, 0.8))[:40])
-    options = argparse.Namespace(out=out, data=["digits", "mnist=somewhere"], seeds=1, only=None, limit=None,
-                                 methods=["latentviz", "pixels"])
-    assert list(jobs(options)) == [("digits", "digits", "pixels", 0), ("mnist", "somewhere", "latentviz", 0),
-                                   ("mnist", "somewhere", "pixels", 0)]
+    options = argparse.Namespace(
+        out=out, data=["digits", "mnist=somewhere"], seeds=1, only=None, limit=None, methods=["latentviz", "pixels"]
+    )
+    assert list(jobs(options)) == [
+        ("digits", "digits", "pixels", 0),
+        ("mnist", "somewhere", "latentviz", 0),
+        ("mnist", "somewhere", "pixels", 0),
+    ]
     options.only = "digits"
     assert len(list(jobs(options))) == 1
     append(out, line("pixels", 0, 0.8))
@@ -71,7 +89,18 @@ def test_a_part_of_the_results_on_texts_is_replaced_and_the_others_stay(tmp_path
     write(out, "english", ["two", "### a heading of its own", "three"])
     write(out, "tang", ["four"])
     assert out.read_text(encoding="utf-8").splitlines() == [
-        "# Texts", "", "## tang", "", "four", "", "## english", "", "two", "### a heading of its own", "three"]
+        "# Texts",
+        "",
+        "## tang",
+        "",
+        "four",
+        "",
+        "## english",
+        "",
+        "two",
+        "### a heading of its own",
+        "three",
+    ]
 
 
 def test_neighbours_of_each_class_count_alike() -> None:
@@ -93,8 +122,16 @@ def test_labelled_sentences_are_read_from_what_package_managers_hold() -> None:
 
     lines = ["  1 a licence\n", '00001740 03 n 01 entity 0 000 | that which is; "an example" \n']
     assert list(wordnet(lines)) == [(" that which is", "file 03")]
-    packages = ["Package: a\n", "Description: reads the news (client)\n", "Section: contrib/net\n", "\n",
-                "Package: b\n", "Description: transitional package\n", "Section: net\n", "\n"]
+    packages = [
+        "Package: a\n",
+        "Description: reads the news (client)\n",
+        "Section: contrib/net\n",
+        "\n",
+        "Package: b\n",
+        "Description: transitional package\n",
+        "Section: net\n",
+        "\n",
+    ]
     assert list(debian(packages)) == [("reads the news", "net")]
 
 

@@ -16,7 +16,7 @@ from latentviz.config import (
 )
 from latentviz.errors import ConfigError
 from latentviz.modalities import MODALITIES, part
-from latentviz.sources import load_config, recipes
+from latentviz.modalities.sources import load_config, recipes
 
 CONFIG = part("image", "config").CONFIG
 DATA = {"kind": "image", "path": "x"}
@@ -32,31 +32,43 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
     return {"data": {**DATA, **(data or {})}, **sections}
 
 
-@pytest.mark.parametrize(("values", "expected"), [
-    (of_image(modle={}), "modle: unknown key; allowed here: seed_everything, check_memory, data, model, trainer. Did "),
-    (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
-    (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),
-    (of_image(model={"latent_dim": 2.5}), "model.latent_dim: must be a whole number (got 2.5)"),
-    (of_image(model={"latent_dim": 0}), "model.latent_dim: must be greater than or equal to 1 (got 0)"),
-    (of_image(model={"c": "lots"}), "model.c: must be a number or 'auto' (got 'lots')"),
-    (of_image(model={"c": -1}), "model.c: must be greater than 0 (got -1)"),
-    (of_image(model={"lr": float("nan")}), "model.lr: must be a finite number (got nan)"),
-    (of_image(model={"lr": float("inf")}), "model.lr: must be a finite number (got inf)"),
-    (of_image(model={"net": "cnov"}),
-     "model.net: must be 'conv' or 'residual' or 'mlp' (got 'cnov'). Did you mean 'conv'?"),
-    (of_image({"size": "big"}),
-     "data.size: must be a whole number or [a whole number, a whole number] or 'auto' (got 'big')"),
-    (of_image({"size": [8, "a"]}), "(got [8, 'a'])"),
-    (of_image({"channels": "auot"}), "data.channels: must be 1 or 3 or 'auto' (got 'auot'). Did you mean 'auto'?"),
-    (of_image({"val_fraction": 2}), "data.val_fraction: must be less than 0.9 (got 2)"),
-    (of_image(trainer={"max_epoch": 3}),
-     "trainer.max_epoch: Lightning's Trainer has no such argument. Did you mean 'max_epochs'?"),
-    (of_image(trainer={"callbacks": []}), "trainer.callbacks: latentviz sets this itself"),
-    (of_image(trainer=5), "trainer: must be a section of keys (got 5)"),
-    (of_image(model=7), "model: must be a section of keys (got 7)"),
-    ({"data": {"kind": "image"}}, "data.path: missing"),
-    (of_image(seed_everything=-1), "seed_everything: must be greater than or equal to 0 (got -1)"),
-])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (
+            of_image(modle={}),
+            "modle: unknown key; allowed here: seed_everything, check_memory, data, model, trainer. Did ",
+        ),
+        (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
+        (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),
+        (of_image(model={"latent_dim": 2.5}), "model.latent_dim: must be a whole number (got 2.5)"),
+        (of_image(model={"latent_dim": 0}), "model.latent_dim: must be greater than or equal to 1 (got 0)"),
+        (of_image(model={"c": "lots"}), "model.c: must be a number or 'auto' (got 'lots')"),
+        (of_image(model={"c": -1}), "model.c: must be greater than 0 (got -1)"),
+        (of_image(model={"lr": float("nan")}), "model.lr: must be a finite number (got nan)"),
+        (of_image(model={"lr": float("inf")}), "model.lr: must be a finite number (got inf)"),
+        (
+            of_image(model={"net": "cnov"}),
+            "model.net: must be 'conv' or 'residual' or 'mlp' (got 'cnov'). Did you mean 'conv'?",
+        ),
+        (
+            of_image({"size": "big"}),
+            "data.size: must be a whole number or [a whole number, a whole number] or 'auto' (got 'big')",
+        ),
+        (of_image({"size": [8, "a"]}), "(got [8, 'a'])"),
+        (of_image({"channels": "auot"}), "data.channels: must be 1 or 3 or 'auto' (got 'auot'). Did you mean 'auto'?"),
+        (of_image({"val_fraction": 2}), "data.val_fraction: must be less than 0.9 (got 2)"),
+        (
+            of_image(trainer={"max_epoch": 3}),
+            "trainer.max_epoch: Lightning's Trainer has no such argument. Did you mean 'max_epochs'?",
+        ),
+        (of_image(trainer={"callbacks": []}), "trainer.callbacks: latentviz sets this itself"),
+        (of_image(trainer=5), "trainer: must be a section of keys (got 5)"),
+        (of_image(model=7), "model: must be a section of keys (got 7)"),
+        ({"data": {"kind": "image"}}, "data.path: missing"),
+        (of_image(seed_everything=-1), "seed_everything: must be greater than or equal to 0 (got -1)"),
+    ],
+)
 def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(values: dict, expected: str) -> None:
     said = complaint(values)
     assert expected in said
@@ -65,12 +77,23 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(values: 
 
 
 def test_all_mistakes_are_told_at_once_each_key_once() -> None:
-    said = complaint(of_image({"size": "big", "batch_size": 0}, model={"latent_dim": "x", "neet": 1},
-                              trainer={"max_epoch": 3, "presicion": 16}))
+    said = complaint(
+        of_image(
+            {"size": "big", "batch_size": 0},
+            model={"latent_dim": "x", "neet": 1},
+            trainer={"max_epoch": 3, "presicion": 16},
+        )
+    )
     first, *lines = said.splitlines()
     assert first == "my.yaml: 6 mistakes"
     assert {line.split(":")[0].strip() for line in lines} == {
-        "data.size", "data.batch_size", "model.latent_dim", "model.neet", "trainer.max_epoch", "trainer.presicion"}
+        "data.size",
+        "data.batch_size",
+        "model.latent_dim",
+        "model.neet",
+        "trainer.max_epoch",
+        "trainer.presicion",
+    }
     assert len(lines) == 6
 
 
@@ -106,14 +129,17 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> N
         read_yaml(file)
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("- 1\n", "a config is a mapping of sections (got list)"),
-    ("", "a config is a mapping of sections (got NoneType)"),
-    ("a: [1\n", "not valid YAML"),
-    ("a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
-    ("? [1]\n: 2\n", "line 1: a key is text (got [1])"),
-    ("model:\n  3: 2\n", "line 2: a key is text (got 3)"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("- 1\n", "a config is a mapping of sections (got list)"),
+        ("", "a config is a mapping of sections (got NoneType)"),
+        ("a: [1\n", "not valid YAML"),
+        ("a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
+        ("? [1]\n: 2\n", "line 1: a key is text (got [1])"),
+        ("model:\n  3: 2\n", "line 2: a key is text (got 3)"),
+    ],
+)
 def test_a_file_that_is_no_config_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -130,15 +156,18 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
         read_yaml(tmp_path / "binary.yaml")
 
 
-@pytest.mark.parametrize(("words", "expected"), [
-    (["a.b.c=1", "a.b.d=x"], {"a": {"b": {"c": 1, "d": "x"}}}),
-    (["a=[1, 2]"], {"a": [1, 2]}),
-    (["a="], {"a": None}),
-    (["a=b=c"], {"a": "b=c"}),
-    (["a=yes"], {"a": True}),
-    (["a=[oops"], {"a": "[oops"}),
-    (["a.b=1", "a.b=2"], {"a": {"b": 2}}),
-])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["a.b.c=1", "a.b.d=x"], {"a": {"b": {"c": 1, "d": "x"}}}),
+        (["a=[1, 2]"], {"a": [1, 2]}),
+        (["a="], {"a": None}),
+        (["a=b=c"], {"a": "b=c"}),
+        (["a=yes"], {"a": True}),
+        (["a=[oops"], {"a": "[oops"}),
+        (["a.b=1", "a.b=2"], {"a": {"b": 2}}),
+    ],
+)
 def test_overrides_are_read_as_yaml(words: list[str], expected: dict) -> None:
     assert parse_overrides(words) == expected
 
@@ -149,10 +178,13 @@ def test_what_is_no_override_is_refused(words: list[str]) -> None:
         parse_overrides(words)
 
 
-@pytest.mark.parametrize(("section", "values"), [
-    (CONFIG, of_image({"size": "auto", "channels": "auto"}, model={"c": "auto"})),
-    (ClusterConfig, {"cluster": {"min_cluster_size": "auto", "min_samples": "auto", "n_clusters": "auto"}}),
-])
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        (CONFIG, of_image({"size": "auto", "channels": "auto"}, model={"c": "auto"})),
+        (ClusterConfig, {"cluster": {"min_cluster_size": "auto", "min_samples": "auto", "n_clusters": "auto"}}),
+    ],
+)
 def test_auto_may_be_written_out(section: type, values: dict) -> None:
     assert validate(section, values, "x") == validate(section, {"data": DATA} if section is CONFIG else {}, "x")
 
@@ -173,8 +205,15 @@ def test_the_trainer_s_arguments_are_those_of_the_installed_lightning() -> None:
 
 @pytest.mark.parametrize("write", [dump, dump_commented])
 def test_what_is_written_reads_back_to_the_same_config(tmp_path: Path, write) -> None:
-    config = validate(CONFIG, of_image({"path": "é: #1", "size": [8, 9]}, model={"lr": 1e-5, "c": 3.5},
-                                       trainer={"max_epochs": 3, "devices": [0, 1]}), "x")
+    config = validate(
+        CONFIG,
+        of_image(
+            {"path": "é: #1", "size": [8, 9]},
+            model={"lr": 1e-5, "c": 3.5},
+            trainer={"max_epochs": 3, "devices": [0, 1]},
+        ),
+        "x",
+    )
     file = tmp_path / "c.yaml"
     file.write_text(write(config), encoding="utf-8")
     assert validate(CONFIG, read_yaml(file), "x") == config

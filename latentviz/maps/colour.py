@@ -3,14 +3,14 @@
 import numpy as np
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
-DEUTAN = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-                   [-0.011820, 0.042940, 0.968881]])
-PROTAN = np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-                   [-0.003882, -0.048116, 1.051998]])
+DEUTAN = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]])
+PROTAN = np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]])
 VISIONS = {"normal": np.eye(3), "deutan": DEUTAN, "protan": PROTAN}
 
-_RGB_TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
-                        [0.0193339, 0.1191920, 0.9503041]]) * 100
+_RGB_TO_XYZ = (
+    np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    * 100
+)
 _CAT02 = np.array([[0.7328, 0.4296, -0.1624], [-0.7036, 1.6975, 0.0061], [0.0030, 0.0136, 0.9834]])
 _HPE = np.array([[0.38971, 0.68898, -0.07868], [-0.22981, 1.18340, 0.04641], [0.0, 0.0, 1.0]])
 _WHITE = np.array([95.047, 100.0, 108.883])  # D65, the screen's
@@ -48,8 +48,9 @@ def cam02ucs(rgb: np.ndarray, vision: str = "normal") -> np.ndarray:
     t = 50000 / 13 * _N_C * n_bb * eccentricity * np.hypot(a, b) / (adapted @ np.array([1, 1, 21 / 20]))
     chroma = t**0.9 * np.sqrt(lightness / 100) * (1.64 - 0.29**n) ** 0.73
     colourfulness = np.log1p(0.0228 * chroma * _f_l() ** 0.25) / 0.0228
-    return np.stack([1.7 * lightness / (1 + 0.007 * lightness), colourfulness * np.cos(hue),
-                     colourfulness * np.sin(hue)], axis=1)
+    return np.stack(
+        [1.7 * lightness / (1 + 0.007 * lightness), colourfulness * np.cos(hue), colourfulness * np.sin(hue)], axis=1
+    )
 
 
 def _f_l() -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from latentviz.clustering.tree import central
 from latentviz.maps import blocks
 from latentviz.maps.data import FILE_LIMIT, MapData
 from latentviz.maps.palette import NOISE, cluster_colours
@@ -85,15 +86,16 @@ def pack_points(data: MapData, order: np.ndarray) -> Part:
     low, high = (points.min(axis=0), points.max(axis=0)) if len(order) else (np.zeros(2), np.ones(2))
     high = np.where(high > low, high, low + 1)
     cluster = np.asarray(data.cluster)[order]
-    packed = b"".join([
-        *(blocks.planes(blocks.quantise(points[:, axis], low[axis], high[axis])) for axis in (0, 1)),
-        blocks.planes(np.diff(order, prepend=0).astype(np.int32)),
-        blocks.quantise(np.asarray(data.probability)[order], 0, 1, 8).tobytes(),
-        blocks.quantise(np.asarray(data.outlier_score)[order], 0, 1, 8).tobytes(),
-        blocks.planes(np.asarray(data.nearest_cluster)[order][cluster < 0].astype(np.int16)),
-    ])
-    meta = {"count": len(order), "rows": len(data), "bounds": [*low, *high],
-            "clusters": describe_clusters(data, order)}
+    packed = b"".join(
+        [
+            *(blocks.planes(blocks.quantise(points[:, axis], low[axis], high[axis])) for axis in (0, 1)),
+            blocks.planes(np.diff(order, prepend=0).astype(np.int32)),
+            blocks.quantise(np.asarray(data.probability)[order], 0, 1, 8).tobytes(),
+            blocks.quantise(np.asarray(data.outlier_score)[order], 0, 1, 8).tobytes(),
+            blocks.planes(np.asarray(data.nearest_cluster)[order][cluster < 0].astype(np.int16)),
+        ]
+    )
+    meta = {"count": len(order), "rows": len(data), "bounds": [*low, *high], "clusters": describe_clusters(data, order)}
     return Part({"points": blocks.pack(packed)}, meta)
 
 
@@ -111,19 +113,22 @@ def describe_clusters(data: MapData, order: np.ndarray) -> list[dict[str, Any]]:
         info = dict(data.cluster_info.get(name, {})) if name >= 0 else {}
         exemplars = [int(place[row]) for row in info.get("exemplars", [])[:12]]
         medoid = int(place[info["medoid"]]) if info.get("medoid") is not None else int(start + central(points[rows]))
-        found.append({
-            "id": name, "name": data.name(name), "start": start, "size": size,
-            "colour": colours.get(name, NOISE), "centre": points[rows[central(points[rows])]],
-            "medoid": medoid, "exemplars": [e for e in exemplars if e >= 0],
-            "persistence": info.get("persistence"), "keywords": list(info.get("keywords", []))[:12],
-            "label": dominant([data.labels[row] for row in rows]) if data.labels is not None else None,
-        })
+        found.append(
+            {
+                "id": name,
+                "name": data.name(name),
+                "start": start,
+                "size": size,
+                "colour": colours.get(name, NOISE),
+                "centre": points[rows[central(points[rows])]],
+                "medoid": medoid,
+                "exemplars": [e for e in exemplars if e >= 0],
+                "persistence": info.get("persistence"),
+                "keywords": list(info.get("keywords", []))[:12],
+                "label": dominant([data.labels[row] for row in rows]) if data.labels is not None else None,
+            }
+        )
     return found
-
-
-def central(points: np.ndarray) -> int:
-    """Returns which of the points (m, 2) lies nearest to their coordinate-wise median."""
-    return int(np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin())
 
 
 def dominant(labels: Sequence[str | None]) -> list[Any] | None:
@@ -172,8 +177,12 @@ def pack_field(values: Sequence[Any], order: np.ndarray, points: np.ndarray) -> 
         number = {name: i + 1 for i, name in enumerate(names)}
         steps = np.array([0 if _missing(v) else number[str(v)] for v in taken], np.uint16)
         colours = cluster_colours(points[order], steps.astype(np.int32) - 1, list(range(min(len(names), COLOURED))))
-        meta = {"kind": "category", "bits": 16, "names": names,
-                "colours": [colours.get(k, NOISE) for k in range(len(names))]}
+        meta = {
+            "kind": "category",
+            "bits": 16,
+            "names": names,
+            "colours": [colours.get(k, NOISE) for k in range(len(names))],
+        }
         return meta, blocks.pack(blocks.planes(steps))
     return {"kind": "text"}, blocks.pack_json(blocks.texts([None if _missing(v) else v for v in values]))
 
@@ -214,8 +223,13 @@ def pack_thumbnails(data: MapData, order: np.ndarray) -> Part:
     if (sheets.height, sheets.width) != pixels:
         size = f"{sheets.width}×{sheets.height}"
         notes.append(f"Thumbnails are {size} pixels; the images, {pixels[1]}×{pixels[0]}.")
-    meta = {"width": sheets.width, "height": sheets.height, "count": len(sheets.places),
-            "per_sheet": PER_SHEET, "quality": sheets.quality}
+    meta = {
+        "width": sheets.width,
+        "height": sheets.height,
+        "count": len(sheets.places),
+        "per_sheet": PER_SHEET,
+        "quality": sheets.quality,
+    }
     return Part(packed, meta, notes)
 
 

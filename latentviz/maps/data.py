@@ -69,9 +69,15 @@ class MapData:
         if np.shape(self.points) != (n, 2):
             raise ValueError(f"points must have shape ({n}, 2), one row an id. Got {np.shape(self.points)}")
         parts: dict[str, Any] = {
-            "cluster": self.cluster, "nearest_cluster": self.nearest_cluster, "probability": self.probability,
-            "outlier_score": self.outlier_score, "labels": self.labels, "sources": self.sources or None,
-            "texts": self.texts, "images": self.images, "neighbours": self.neighbours,
+            "cluster": self.cluster,
+            "nearest_cluster": self.nearest_cluster,
+            "probability": self.probability,
+            "outlier_score": self.outlier_score,
+            "labels": self.labels,
+            "sources": self.sources or None,
+            "texts": self.texts,
+            "images": self.images,
+            "neighbours": self.neighbours,
             **{f"columns[{name!r}]": values for name, values in self.columns.items()},
         }
         for name, part in parts.items():

@@ -14,8 +14,16 @@ PAGE_LIMIT = 300_000_000
 GRID_SIDE = 40
 SPOTS = 1_500  # at most, at which a decoder of text is asked
 
-_ACTIVATIONS = {"SiLU": "silu", "ReLU": "relu", "GELU": "gelu", "LeakyReLU": "leaky_relu", "ELU": "elu", "Tanh": "tanh",
-                "Sigmoid": "sigmoid", "Softplus": "softplus"}
+_ACTIVATIONS = {
+    "SiLU": "silu",
+    "ReLU": "relu",
+    "GELU": "gelu",
+    "LeakyReLU": "leaky_relu",
+    "ELU": "elu",
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+}
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,13 @@ def _array(tensor: Any) -> np.ndarray:
 
 def _weighted(kind: str, names: Sequence[str]) -> Callable[[Any], list[Layer] | None]:
     """Returns a reader of modules with weight and bias and the named options, given as pairs."""
+
     def read(net: Any) -> list[Layer] | None:
         if getattr(net, "groups", 1) != 1 or any(d != 1 for d in _pair(getattr(net, "dilation", 1))):
             return None
         bias = None if net.bias is None else _array(net.bias)
         return [Layer(kind, {name: _pair(getattr(net, name)) for name in names}, _array(net.weight), bias)]
+
     return read
 
 
@@ -117,8 +127,11 @@ _READERS: dict[str, Callable[[Any], list[Layer] | None]] = {
     "Linear": _weighted("linear", ()),
     "Conv2d": _weighted("conv2d", ("stride", "padding")),
     "ConvTranspose2d": _weighted("conv_transpose2d", ("stride", "padding", "output_padding")),
-    "BatchNorm1d": _affine, "BatchNorm2d": _affine,
-    "Unflatten": _reshape, "Flatten": lambda _: [Layer("reshape", {"shape": [-1]})], "Upsample": _upsample,
+    "BatchNorm1d": _affine,
+    "BatchNorm2d": _affine,
+    "Unflatten": _reshape,
+    "Flatten": lambda _: [Layer("reshape", {"shape": [-1]})],
+    "Upsample": _upsample,
 }
 
 

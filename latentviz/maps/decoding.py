@@ -29,8 +29,12 @@ def pack_decoder(data: MapData, order: np.ndarray) -> Part:
     if decoder.texts is not None:
         return pack_texts(data, decoder, order)
     points = np.asarray(data.points, np.float64)[order]
-    meta: dict[str, Any] = {"shape": list(decoder.shape), "blended": BLENDED, "reach": reach(points),
-                            "softness": softness(points)}
+    meta: dict[str, Any] = {
+        "shape": list(decoder.shape),
+        "blended": BLENDED,
+        "reach": reach(points),
+        "softness": softness(points),
+    }
     packed: dict[str, str] = {}
     if decoder.layers:
         packed["weights"], meta["layers"] = pack_layers(decoder.layers)
@@ -54,8 +58,10 @@ def pack_texts(data: MapData, decoder: DecoderData, order: np.ndarray) -> Part:
     spots = np.empty((0, 2)) if decoder.spots is None else decoder.spots
     places = b"".join(blocks.planes(blocks.quantise(spots[:, axis], low[axis], high[axis])) for axis in (0, 1))
     written = {"list": [text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…" for text in map(str, texts)]}
-    return Part({"spots": blocks.pack(places), "written": blocks.pack_json(written)},
-                {"spots": len(texts), "reach": reach(points), "low": low, "high": high})
+    return Part(
+        {"spots": blocks.pack(places), "written": blocks.pack_json(written)},
+        {"spots": len(texts), "reach": reach(points), "low": low, "high": high},
+    )
 
 
 def pack_layers(layers: Sequence[Layer]) -> tuple[str, list[dict[str, Any]]]:
@@ -87,8 +93,9 @@ def _bytes(weights: np.ndarray, kind: str) -> bytes:
     return bytes(scale.astype("<f4").tobytes() + steps.tobytes())
 
 
-def pack_latents(mu: np.ndarray, budget: int, room: float = math.inf,
-                 aside: int = 0) -> tuple[dict[str, str], dict[str, Any]]:
+def pack_latents(
+    mu: np.ndarray, budget: int, room: float = math.inf, aside: int = 0
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Returns μ (m, d) as uint8 steps of one width in all dimensions, and how to read them.
 
     One width keeps distances: what differs less than a step costs nothing, so that collapsed dimensions are free.

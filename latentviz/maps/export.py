@@ -22,8 +22,13 @@ from latentviz.maps.network import forward
 TOLERANCE = 1e-3
 
 
-def decoder_data(net: Any, decode: Callable[[np.ndarray], np.ndarray], mu: np.ndarray, points: np.ndarray,
-                 shape: tuple[int, int, int]) -> DecoderData:
+def decoder_data(
+    net: Any,
+    decode: Callable[[np.ndarray], np.ndarray],
+    mu: np.ndarray,
+    points: np.ndarray,
+    shape: tuple[int, int, int],
+) -> DecoderData:
     """Returns the decoder of images for the page: its weights, or where the page cannot run it, a pre-decoded grid.
 
     Args:
@@ -43,8 +48,7 @@ def decoder_data(net: Any, decode: Callable[[np.ndarray], np.ndarray], mu: np.nd
     return DecoderData(mu, shape, grid=steps.reshape(GRID_SIDE, GRID_SIDE, *shape))
 
 
-def text_decoder_data(decode: Callable[[np.ndarray], Sequence[str]], mu: np.ndarray,
-                      points: np.ndarray) -> DecoderData:
+def text_decoder_data(decode: Callable[[np.ndarray], Sequence[str]], mu: np.ndarray, points: np.ndarray) -> DecoderData:
     """Returns the decoder of texts for the page: what it writes at places all over the data.
 
     Args:
@@ -56,8 +60,7 @@ def text_decoder_data(decode: Callable[[np.ndarray], Sequence[str]], mu: np.ndar
     return DecoderData(mu, spots=spots, texts=decode(blend(points, mu, spots)) if len(spots) else [])
 
 
-def faithful(layers: Sequence[Layer], decode: Callable[[np.ndarray], np.ndarray],
-             mu: np.ndarray) -> list[Layer] | None:
+def faithful(layers: Sequence[Layer], decode: Callable[[np.ndarray], np.ndarray], mu: np.ndarray) -> list[Layer] | None:
     """Returns the layers, with a sigmoid behind them if that is missing, or None if they draw something else."""
     z = np.asarray(mu[:: max(1, len(mu) // 8)][:8], np.float32)
     expected = decode(z)

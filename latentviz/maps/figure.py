@@ -19,17 +19,28 @@ def figure(data: MapData) -> go.Figure:
     for cluster in describe_clusters(data, order):
         part = slice(cluster["start"], cluster["start"] + cluster["size"])
         noise = cluster["id"] < 0
-        traces.append(go.Scattergl(
-            x=points[part, 0], y=points[part, 1], customdata=order[part], mode="markers",
-            name=_safe(cluster["name"]),
-            marker={"size": size, "color": cluster["colour"], "opacity": 0.45 if noise else 0.8},
-            text=[_describe(data, row) for row in order[part]], hovertemplate="%{text}<extra></extra>"))
+        traces.append(
+            go.Scattergl(
+                x=points[part, 0],
+                y=points[part, 1],
+                customdata=order[part],
+                mode="markers",
+                name=_safe(cluster["name"]),
+                marker={"size": size, "color": cluster["colour"], "opacity": 0.45 if noise else 0.8},
+                text=[_describe(data, row) for row in order[part]],
+                hovertemplate="%{text}<extra></extra>",
+            )
+        )
     axis = {"visible": False, "showgrid": False, "zeroline": False}
     layout = {
         "title": {"text": _safe(data.title), "subtitle": {"text": _safe(" · ".join(data.described()))}},
-        "template": "plotly_white", "xaxis": axis, "yaxis": {**axis, "scaleanchor": "x"}, "dragmode": "pan",
+        "template": "plotly_white",
+        "xaxis": axis,
+        "yaxis": {**axis, "scaleanchor": "x"},
+        "dragmode": "pan",
         "legend": {"itemsizing": "constant", "itemclick": "toggleothers", "itemdoubleclick": "toggle"},
-        "margin": {"l": 10, "r": 10, "t": 70, "b": 10}, "hoverlabel": {"align": "left"},
+        "margin": {"l": 10, "r": 10, "t": 70, "b": 10},
+        "hoverlabel": {"align": "left"},
     }
     return go.Figure(traces, layout)
 

@@ -10,16 +10,17 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from latentviz.errors import choose
-from latentviz.files import atomic_write
 from latentviz.maps import blocks
 from latentviz.maps.bundle import PAGE, bundle
 from latentviz.maps.contents import Part, order_of, pack_items, pack_points
 from latentviz.maps.data import MapData
 from latentviz.maps.layers import LAYERS
+from latentviz.runs.files import atomic_write
 
 
-def write_map(path: Path, data: MapData, *, layers: Sequence[str] = tuple(LAYERS),
-              options: Mapping[str, Any] | None = None) -> None:
+def write_map(
+    path: Path, data: MapData, *, layers: Sequence[str] = tuple(LAYERS), options: Mapping[str, Any] | None = None
+) -> None:
     """Writes the map to `path` in one step.
 
     Args:
@@ -36,8 +37,7 @@ def write_map(path: Path, data: MapData, *, layers: Sequence[str] = tuple(LAYERS
         temporary.write_text(page, encoding="utf-8")
 
 
-def render(data: MapData, layers: Sequence[str] = tuple(LAYERS),
-           options: Mapping[str, Any] | None = None) -> str:
+def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mapping[str, Any] | None = None) -> str:
     """Returns the map as one HTML text."""
     chosen = {name: choose(LAYERS, name, "map.layers") for name in layers}
     order = order_of(data)
@@ -45,18 +45,26 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS),
     for name, layer in chosen.items():
         if layer.pack is not None:
             parts[name] = layer.pack(data, order)
-    meta = {"title": data.title, "summary": data.described(), "options": dict(options or {}),
-            "notes": [note for part in parts.values() for note in part.notes],
-            **{name: part.meta for name, part in parts.items()}}
+    meta = {
+        "title": data.title,
+        "summary": data.described(),
+        "options": dict(options or {}),
+        "notes": [note for part in parts.values() for note in part.notes],
+        **{name: part.meta for name, part in parts.items()},
+    }
     ordered = [name for name in LAYERS if name in chosen]
     packed = {"app": blocks.pack(bundle(ordered).encode()), "meta": blocks.pack_json(meta)}
     for part in parts.values():
         packed |= part.blocks
     packed["plotly"] = _plotly()
     first = ["app", "meta", "points"]  # enough to draw the points while the browser reads on
-    values = {"title": html.escape(data.title), "style": (PAGE / "map.css").read_text(encoding="utf-8"),
-              "boot": (PAGE / "boot.js").read_text(encoding="utf-8"),
-              "first": _embed(packed, first), "later": _embed(packed, [name for name in packed if name not in first])}
+    values = {
+        "title": html.escape(data.title),
+        "style": (PAGE / "map.css").read_text(encoding="utf-8"),
+        "boot": (PAGE / "boot.js").read_text(encoding="utf-8"),
+        "first": _embed(packed, first),
+        "later": _embed(packed, [name for name in packed if name not in first]),
+    }
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     # One pass: what is put in is never searched for placeholders again.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found.group(1)], template)

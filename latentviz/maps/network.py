@@ -70,12 +70,20 @@ def _gelu(x: np.ndarray) -> np.ndarray:
 
 
 _STEPS: dict[str, Callable[[Layer, np.ndarray], np.ndarray]] = {
-    "linear": _linear, "conv2d": _conv2d, "conv_transpose2d": _conv_transpose2d, "affine": _affine,
-    "upsample": _upsample, "reshape": lambda layer, x: x.reshape(len(x), *layer.options["shape"]),
+    "linear": _linear,
+    "conv2d": _conv2d,
+    "conv_transpose2d": _conv_transpose2d,
+    "affine": _affine,
+    "upsample": _upsample,
+    "reshape": lambda layer, x: x.reshape(len(x), *layer.options["shape"]),
     "leaky_relu": lambda layer, x: np.where(x > 0, x, layer.options["slope"] * x),
 }
 _POINTWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "silu": lambda x: x * _sigmoid(x), "relu": lambda x: np.maximum(x, 0), "gelu": _gelu, "tanh": np.tanh,
-    "sigmoid": _sigmoid, "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "silu": lambda x: x * _sigmoid(x),
+    "relu": lambda x: np.maximum(x, 0),
+    "gelu": _gelu,
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "softplus": lambda x: np.logaddexp(x, 0),
 }

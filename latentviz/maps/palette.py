@@ -10,8 +10,20 @@ from latentviz.maps.colour import cam02ucs, distances, to_hex, to_rgb
 
 NOISE = "#b9bcc4"
 # Reads well on white and on near-black; the first ones are what a small map gets.
-BASE = ["#4269d0", "#ef9f1c", "#e8505b", "#17a398", "#8e5bd6", "#6da34d", "#ff8ab7", "#8c5a3c", "#52b6e8",
-        "#b5b02c", "#c02f8f", "#2f7d54"]
+BASE = [
+    "#4269d0",
+    "#ef9f1c",
+    "#e8505b",
+    "#17a398",
+    "#8e5bd6",
+    "#6da34d",
+    "#ff8ab7",
+    "#8c5a3c",
+    "#52b6e8",
+    "#b5b02c",
+    "#c02f8f",
+    "#2f7d54",
+]
 # Where 20 is reached everywhere, neighbours are told apart at a glance also by deutan and protan eyes.
 TARGET = 22.0
 
@@ -60,8 +72,10 @@ def pool(size: int) -> tuple[str, ...]:
 
 def distances_between(rgb: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Returns distances (k, m): mostly those for normal eyes, a third of them for deutan and protan eyes."""
-    parts = [np.linalg.norm(cam02ucs(rgb, v)[:, None] - cam02ucs(others, v)[None], axis=2)
-             for v in ("normal", "deutan", "protan")]
+    parts = [
+        np.linalg.norm(cam02ucs(rgb, v)[:, None] - cam02ucs(others, v)[None], axis=2)
+        for v in ("normal", "deutan", "protan")
+    ]
     weighted: np.ndarray = parts[0] * 2 / 3 + np.minimum(parts[1], parts[2]) / 3
     return weighted
 
@@ -103,8 +117,9 @@ def _swap(given: np.ndarray, beside: np.ndarray, penalty: np.ndarray, available:
             for j in range(k):
                 if j != i:
                     a, b = int(given[i]), int(given[j])
-                    gains.append((now + cost(j, b) - cost(i, b, j) - cost(j, a, i)
-                                  - 2 * beside[i, j] * penalty[a, b], j, -1))
+                    gains.append(
+                        (now + cost(j, b) - cost(i, b, j) - cost(j, a, i) - 2 * beside[i, j] * penalty[a, b], j, -1)
+                    )
             unused = sorted(set(range(available)) - set(given.tolist()))
             gains.extend((now - cost(i, free), -1, free) for free in unused)
             gain, j, free = max(gains, default=(0.0, -1, -1))

@@ -10,24 +10,36 @@ from matplotlib import font_manager, patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from latentviz.files import atomic_write
 from latentviz.maps.contents import describe_clusters, order_of
 from latentviz.maps.data import MapData
+from latentviz.runs.files import atomic_write
 
 # Above this many points an SVG holds them as one picture, with the text still as text.
 VECTOR_LIMIT = 5_000
 LONGEST_LABEL = 36
 _INK, _SOFT = "#16181d", "#5d6470"
 # Whatever of these is installed; together they cover most scripts.
-_FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei",
-          "Arial Unicode MS", "PingFang SC", "Microsoft YaHei"]
+_FONTS = [
+    "DejaVu Sans",
+    "Noto Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "Arial Unicode MS",
+    "PingFang SC",
+    "Microsoft YaHei",
+]
 
 
 def write_static(png: Path, svg: Path | None, data: MapData) -> None:
     """Writes the map as a PNG of 2400×1800 pixels, and an SVG unless `svg` is None; same data, same bytes."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    settings: Any = {"font.family": [name for name in _FONTS if name in installed] or ["sans-serif"],
-                "svg.hashsalt": "latentviz", "svg.fonttype": "path", "text.parse_math": False}
+    settings: Any = {
+        "font.family": [name for name in _FONTS if name in installed] or ["sans-serif"],
+        "svg.hashsalt": "latentviz",
+        "svg.fonttype": "path",
+        "text.parse_math": False,
+    }
     with mpl.rc_context(settings), warnings.catch_warnings():
         # A letter that no installed font has is drawn as a box; that is worth no warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -54,8 +66,16 @@ def draw(data: MapData) -> Figure:
     for cluster in clusters:
         part = points[cluster["start"] : cluster["start"] + cluster["size"]]
         noise = cluster["id"] < 0
-        axes.scatter(part[:, 0], part[:, 1], s=size, c=cluster["colour"], linewidths=0,
-                     alpha=0.45 if noise else 0.8, zorder=1 if noise else 2, rasterized=len(order) > VECTOR_LIMIT)
+        axes.scatter(
+            part[:, 0],
+            part[:, 1],
+            s=size,
+            c=cluster["colour"],
+            linewidths=0,
+            alpha=0.45 if noise else 0.8,
+            zorder=1 if noise else 2,
+            rasterized=len(order) > VECTOR_LIMIT,
+        )
     axes.margins(0.04)
     first, *rest = data.described()
     picture.text(0.03, 0.965, clip(data.title, 70), size=17, weight="bold", color=_INK, va="top")
@@ -82,10 +102,18 @@ def _label(picture: Figure, axes: Any, clusters: list[dict[str, Any]]) -> None:
     largest = max((cluster["size"] for cluster in clusters), default=1)
     for cluster in sorted(clusters, key=lambda cluster: -cluster["size"]):
         text = axes.annotate(
-            clip(cluster["name"], LONGEST_LABEL), cluster["centre"], xytext=(0, 0), textcoords="offset points",
-            ha="center", va="center", zorder=5, color=_INK, weight="bold",
+            clip(cluster["name"], LONGEST_LABEL),
+            cluster["centre"],
+            xytext=(0, 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            zorder=5,
+            color=_INK,
+            weight="bold",
             size=7.5 + 4 * np.sqrt(cluster["size"] / largest),
-            path_effects=[patheffects.withStroke(linewidth=2.6, foreground="white")])
+            path_effects=[patheffects.withStroke(linewidth=2.6, foreground="white")],
+        )
         inward = _inward(text.get_window_extent(renderer), picture)
         for x, y in [(0, 0), (0, 14), (0, -14), (26, 9), (-26, 9), (26, -9), (-26, -9), (0, 26), (0, -26)]:
             text.set_position((x + inward, y))

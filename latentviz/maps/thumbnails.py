@@ -11,8 +11,22 @@ from PIL import Image
 PER_SHEET = 256
 _COLUMNS = 16
 # Tile sides and WebP qualities from best to smallest; 100 stands for lossless.
-_CHOICES = [(128, 100), (96, 100), (64, 100), (96, 85), (64, 85), (64, 75), (48, 75), (48, 60), (48, 45),
-            (32, 60), (32, 45), (32, 30), (24, 30), (16, 20)]
+_CHOICES = [
+    (128, 100),
+    (96, 100),
+    (64, 100),
+    (96, 85),
+    (64, 85),
+    (64, 75),
+    (48, 75),
+    (48, 60),
+    (48, 45),
+    (32, 60),
+    (32, 45),
+    (32, 30),
+    (24, 30),
+    (16, 20),
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,7 @@ def tile_size(height: int, width: int, side: int) -> tuple[int, int]:
 
 def _encode(images: np.ndarray, rows: np.ndarray, size: tuple[int, int], quality: int) -> Iterator[bytes]:
     """Yields one WebP file for every 256 rows."""
+
     def sheet(start: int) -> bytes:
         return webp(_compose(images, rows[start : start + PER_SHEET], size), quality)
 

@@ -49,8 +49,10 @@ def detect(path: str) -> str:
         if part(kind, "config").detect(path):
             return kind
     kinds = " or ".join(f"{kind.removesuffix('s')}s" for kind in MODALITIES)
-    raise DataError(f"{path}: {_contents(Path(path))}; cannot tell what kind of data this is. Name a folder or file of "
-                    f"{kinds}, or say the kind with data.kind=…")
+    raise DataError(
+        f"{path}: {_contents(Path(path))}; cannot tell what kind of data this is. Name a folder or file of "
+        f"{kinds}, or say the kind with data.kind=…"
+    )
 
 
 def _contents(path: Path) -> str:

@@ -13,16 +13,24 @@ DISTRIBUTIONS = packages_distributions()
 # Distributions that are needed and not imported by name, each with the reason.
 UNIMPORTED = dict.fromkeys(("onnx", "onnxscript"), "what torch.onnx.export writes with")
 # Imported without being declared: they come with what is, and are its own interface.
-BESIDE = {"lightning_fabric": "pytorch-lightning", "scipy": "scikit-learn", "numba": "umap-learn",
-          "threadpoolctl": "scikit-learn", "joblib": "scikit-learn", "pynndescent": "umap-learn",
-          "huggingface_hub": "datasets"}
+BESIDE = {
+    "lightning_fabric": "pytorch-lightning",
+    "scipy": "scikit-learn",
+    "numba": "umap-learn",
+    "threadpoolctl": "scikit-learn",
+    "joblib": "scikit-learn",
+    "pynndescent": "umap-learn",
+    "huggingface_hub": "datasets",
+}
 
 
 def declared() -> dict[str, str]:
     """Returns the line of each requirement by its distribution, extras included, those of development not."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"],
-             *(line for extra, lines in project["optional-dependencies"].items() if extra != "dev" for line in lines)]
+    lines = [
+        *project["dependencies"],
+        *(line for extra, lines in project["optional-dependencies"].items() if extra != "dev" for line in lines),
+    ]
     return {re.split(r"[<>=!~\[; ]", line)[0].lower(): line for line in lines}
 
 
@@ -47,8 +55,11 @@ def distributions(package: str) -> set[str]:
 def test_what_is_imported_is_declared() -> None:
     known = set(declared())
     optional = {"tensorboard", "msvcrt", "cuml"}  # used where they are found
-    missing = {package for package in imported() - optional
-               if not (distributions(package) & known or BESIDE.get(package) in known)}
+    missing = {
+        package
+        for package in imported() - optional
+        if not (distributions(package) & known or BESIDE.get(package) in known)
+    }
     assert missing == set()
 
 

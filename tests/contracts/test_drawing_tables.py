@@ -6,16 +6,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentviz.cli import COMMANDS, Parser
 from latentviz.errors import RunError
-from latentviz.lookup import Lookup
-from latentviz.plans import WAYS, Options
-from latentviz.recommend import METRICS, Search
-from latentviz.run import Run
-from latentviz.samplers import SAMPLERS, sample
+from latentviz.model.samplers import SAMPLERS, sample
+from latentviz.queries.lookup import Lookup
+from latentviz.queries.ways import WAYS, Options
+from latentviz.runs.run import Run
+from latentviz.shell.cli import COMMANDS, Parser
+from latentviz.stages.recommend import METRICS, Search
 
-ASKED: dict[str, Any] = {"prior": True, "cluster": 0, "between": ("1", "cluster:0"), "at": (0.0, 0.0), "like": "1",
-                         "vector": "1 - 2", "reconstruct": ["1", "2"], "traverse": True, "manifold": 3}
+ASKED: dict[str, Any] = {
+    "prior": True,
+    "cluster": 0,
+    "between": ("1", "cluster:0"),
+    "at": (0.0, 0.0),
+    "like": "1",
+    "vector": "1 - 2",
+    "reconstruct": ["1", "2"],
+    "traverse": True,
+    "manifold": 3,
+}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch.distributions import Independent
 
-from latentviz import commands
-from latentviz.cli import COMMANDS
-from latentviz.cluster import CLUSTERERS, Clustering, cluster
+from latentviz.clustering.clusterers import CLUSTERERS, Clustering, cluster
+from latentviz.clustering.neighbors import neighbours
+from latentviz.clustering.reducers import REDUCERS, reduce
 from latentviz.config import ClusterConfig, FitConfig, read_yaml, trainer_parameters, validate
-from latentviz.items import Items
 from latentviz.modalities import MODALITIES, part
 from latentviz.modalities.image.nets import NETS, build
-from latentviz.neighbours import neighbours
-from latentviz.reduce import REDUCERS, reduce
-from latentviz.sources import load_config, recipes
-from latentviz.vae import VAE
+from latentviz.modalities.sources import load_config, recipes
+from latentviz.model.vae import VAE
+from latentviz.runs.items import Items
+from latentviz.shell import commands
+from latentviz.shell.cli import COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +101,14 @@ class TestClusterers:
         assert "auto" not in settings.values()
         assert set(settings) <= set(type(ClusterConfig().cluster).model_fields)
 
-    @pytest.mark.parametrize("points", [
-        pytest.param(np.zeros((40, 2), np.float32), id="one spot"),
-        pytest.param(np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), id="two spots"),
-        pytest.param(np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32), id="hardly any"),
-    ])
+    @pytest.mark.parametrize(
+        "points",
+        [
+            pytest.param(np.zeros((40, 2), np.float32), id="one spot"),
+            pytest.param(np.repeat(np.eye(2, dtype=np.float32), 20, axis=0), id="two spots"),
+            pytest.param(np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32), id="hardly any"),
+        ],
+    )
     def test_odd_data_is_no_crash(self, method, points) -> None:
         found = self.found(method, points)
         assert found.labels.shape == (len(points),)

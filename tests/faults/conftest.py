@@ -33,11 +33,13 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def treed(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """Returns a run with a clustering that has a tree."""
-    from latentviz import commands
+    from latentviz.shell import commands
 
     folder = fit_small(digits, tmp_path_factory.mktemp("done"), settings=[*SMALL, "trainer.max_epochs=4"])
-    assert commands.cluster(str(folder), ["reduce.method=pca", "cluster.min_cluster_size=10"],
-                            outputs=str(folder.parent)) == 0
+    assert (
+        commands.cluster(str(folder), ["reduce.method=pca", "cluster.min_cluster_size=10"], outputs=str(folder.parent))
+        == 0
+    )
     return folder
 
 

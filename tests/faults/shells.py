@@ -19,12 +19,27 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from latentviz.cli import main
+from latentviz.shell.cli import main
 
-PRELOADED = ["latentviz.api", "latentviz.commands", "latentviz.report", "latentviz.fit", "latentviz.mapping",
-             "latentviz.drawing", "latentviz.maps.static", "latentviz.generate", "latentviz.placing",
-             "latentviz.recommend", "latentviz.appraise", "latentviz.modalities.image.kind",
-             "latentviz.modalities.image.new", "sklearn.mixture", "sklearn.datasets", "PIL.Image", "matplotlib.pyplot"]
+PRELOADED = [
+    "latentviz.api",
+    "latentviz.shell.commands",
+    "latentviz.shell.tables",
+    "latentviz.stages.fit",
+    "latentviz.stages.cluster",
+    "latentviz.stages.map",
+    "latentviz.maps.static",
+    "latentviz.stages.generate",
+    "latentviz.stages.encode",
+    "latentviz.stages.recommend",
+    "latentviz.stages.evaluate",
+    "latentviz.modalities.image.kind",
+    "latentviz.modalities.image.new",
+    "sklearn.mixture",
+    "sklearn.datasets",
+    "PIL.Image",
+    "matplotlib.pyplot",
+]
 WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "os.truncate"}
 NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000  # flags of unshare(2)
 READ_ONLY, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 32, 4096, 16384, 1 << 18  # flags of mount(2)
@@ -109,8 +124,12 @@ def finish(process: Any, log: Path, seconds: float = 0.0) -> Ended:
         process.join()
         assert not hung, f"hangs\n{log.with_suffix('.err').read_text()}"
     out, err, steps = (log.with_suffix(suffix) for suffix in (".out", ".err", ".steps"))
-    ended = Ended(process.exitcode, *(file.read_text() if file.exists() else "" for file in (out, err)),
-                  time.monotonic() - began, int(steps.read_text() or 0) if steps.exists() else 0)
+    ended = Ended(
+        process.exitcode,
+        *(file.read_text() if file.exists() else "" for file in (out, err)),
+        time.monotonic() - began,
+        int(steps.read_text() or 0) if steps.exists() else 0,
+    )
     for file in (out, err, steps):
         file.unlink(missing_ok=True)
     if ended.code == REFUSED:
@@ -185,8 +204,11 @@ def _count(folder: str, last: int) -> Callable[[], int]:
             path = arguments[0]
         else:
             return
-        if isinstance(path, str | os.PathLike) and os.fspath(path).startswith("/") and not (
-                os.fspath(path).startswith(folder)):
+        if (
+            isinstance(path, str | os.PathLike)
+            and os.fspath(path).startswith("/")
+            and not (os.fspath(path).startswith(folder))
+        ):
             return
         count += 1
         if count == last:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from latentviz.files import write_json
-from latentviz.run import Run
-from latentviz.seals import FORMAT_VERSION
+from latentviz.runs.checksums import FORMAT_VERSION
+from latentviz.runs.files import write_json
+from latentviz.runs.run import Run
 from tests.conftest import Outcome, fit_small, write_digits
 
 
@@ -80,7 +80,7 @@ def test_the_command_that_a_complaint_names_makes_the_artefact_again(shell, copi
 
 
 def test_evaluate_looks_at_every_byte_however_large_a_file_is(shell, copied, monkeypatch) -> None:
-    monkeypatch.setattr("latentviz.run.CHEAP", 100)
+    monkeypatch.setattr("latentviz.runs.run.CHEAP", 100)
     file = copied / "cache" / "images.npy"
     file.write_bytes(flipped(file.read_bytes()))
     said = shell("generate", "small", "--n", "2", "--outputs", copied.parent)
@@ -117,12 +117,18 @@ class TestFormats:
             archive.extractall(tmp_path / "outputs", filter="data")
         return tmp_path / "outputs" / "format-1"
 
-    def test_a_run_of_the_first_version_goes_through_every_command(self, shell: Callable[..., Outcome], old: Path,
-                                                                   tmp_path: Path) -> None:
+    def test_a_run_of_the_first_version_goes_through_every_command(
+        self, shell: Callable[..., Outcome], old: Path, tmp_path: Path
+    ) -> None:
         data = write_digits(tmp_path, 20)
-        commands = [("evaluate", "format-1"), ("map", "format-1"), ("recommend", "format-1", "3"),
-                    ("generate", "format-1", "--n", "4"), ("encode", "format-1", data),
-                    ("cluster", "format-1", "--name", "fine", "reduce.method=pca", "cluster.method=gmm")]
+        commands = [
+            ("evaluate", "format-1"),
+            ("map", "format-1"),
+            ("recommend", "format-1", "3"),
+            ("generate", "format-1", "--n", "4"),
+            ("encode", "format-1", data),
+            ("cluster", "format-1", "--name", "fine", "reduce.method=pca", "cluster.method=gmm"),
+        ]
         for words in commands:
             said = shell(*words, "--outputs", old.parent)
             assert said.code in {0, 1}, said.err
@@ -148,8 +154,14 @@ class TestMoved:
         shutil.rmtree(tmp_path / "made")
         (tmp_path / "new").mkdir()
         data = data.rename(tmp_path / "new" / "few.npy")
-        for words in (("evaluate",), ("map",), ("generate", "--n", "2"), ("recommend", "3"), ("encode", data),
-                      ("cluster", "--name", "b", "reduce.method=pca", "cluster.method=gmm")):
+        for words in (
+            ("evaluate",),
+            ("map",),
+            ("generate", "--n", "2"),
+            ("recommend", "3"),
+            ("encode", data),
+            ("cluster", "--name", "b", "reduce.method=pca", "cluster.method=gmm"),
+        ):
             said = shell(words[0], elsewhere, *words[1:])
             assert said.code in {0, 1}, said.err
         (elsewhere / "mu.npy").unlink()

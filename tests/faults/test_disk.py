@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latentviz.files import TEMPORARY
-from latentviz.run import Run
+from latentviz.runs.files import TEMPORARY
+from latentviz.runs.run import Run
 from tests.conftest import SMALL, fit_small
 from tests.faults.shells import Conditions, shell
 
@@ -18,7 +18,7 @@ QUICK = ("reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3")
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     """Returns the folder that a small, clustered run lies in, as `outputs/small`."""
-    from latentviz import commands
+    from latentviz.shell import commands
 
     work = tmp_path_factory.mktemp("done")
     folder = fit_small(digits, work / "outputs", settings=FIT[:-2])
@@ -45,24 +45,29 @@ def test_a_fit_on_a_full_disk(work, digits, file_size, what) -> None:
     assert np.array_equal(*mus)
 
 
-@pytest.mark.parametrize(("words", "file_size"), [
-    (("cluster", "small", "--name", "b", *QUICK), 2_000),
-    (("cluster", "small", "--force", *QUICK), 100_000),
-    (("map", "small"), 100_000),
-    (("evaluate", "small"), 5_000),
-    (("generate", "small", "--force", "--name", "x"), 1_000),
-    (("recommend", "small", "3", "--name", "x"), 1_000),
-    (("encode", "small", "DATA", "--name", "x"), 4_000),
-    (("export", "small", "--safetensors"), 10_000),
-    pytest.param(("export", "small", "--onnx"), 10_000, marks=pytest.mark.soak),
-], ids=lambda value: value[0] if isinstance(value, tuple) else "")
+@pytest.mark.parametrize(
+    ("words", "file_size"),
+    [
+        (("cluster", "small", "--name", "b", *QUICK), 2_000),
+        (("cluster", "small", "--force", *QUICK), 100_000),
+        (("map", "small"), 100_000),
+        (("evaluate", "small"), 5_000),
+        (("generate", "small", "--force", "--name", "x"), 1_000),
+        (("recommend", "small", "3", "--name", "x"), 1_000),
+        (("encode", "small", "DATA", "--name", "x"), 4_000),
+        (("export", "small", "--safetensors"), 10_000),
+        pytest.param(("export", "small", "--onnx"), 10_000, marks=pytest.mark.soak),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
 def test_what_adds_to_a_run_on_a_full_disk(done, digits, work, words, file_size) -> None:
     if words[0] == "export":
         pytest.importorskip("onnx" if "--onnx" in words else "safetensors")
     shutil.copytree(done, work, dirs_exist_ok=True)
     before = contents(work)
-    complaint = shell(work, *(digits if word == "DATA" else word for word in words),
-                      conditions=Conditions(file_size=file_size)).complaint
+    complaint = shell(
+        work, *(digits if word == "DATA" else word for word in words), conditions=Conditions(file_size=file_size)
+    ).complaint
     assert "cannot be written (" in complaint
     after = contents(work)
     if words[:3] == ("cluster", "small", "--force"):  # it was asked to be replaced, and is no longer whole
@@ -80,15 +85,27 @@ def test_a_fit_on_a_disk_that_is_really_full(work, digits) -> None:
         assert "cannot be written (No space left on device)" in complaint
 
 
-@pytest.mark.parametrize("words", [
-    ("fit", "DATA", *FIT[:-1], "new"), ("fit", "DATA", *FIT, "--force"), ("cluster", "small", "--force", *QUICK),
-    ("cluster", "small", "--name", "b"), ("map", "small"), ("evaluate", "small"), ("generate", "small"),
-    ("recommend", "small", "3"), ("encode", "small", "DATA"), ("export", "small", "--safetensors"),
-], ids=lambda words: " ".join(words[:2]))
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", "DATA", *FIT[:-1], "new"),
+        ("fit", "DATA", *FIT, "--force"),
+        ("cluster", "small", "--force", *QUICK),
+        ("cluster", "small", "--name", "b"),
+        ("map", "small"),
+        ("evaluate", "small"),
+        ("generate", "small"),
+        ("recommend", "small", "3"),
+        ("encode", "small", "DATA"),
+        ("export", "small", "--safetensors"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
 def test_outputs_that_may_not_be_written_to(done, digits, words) -> None:
     before = contents(done)
-    complaint = shell(done, *(digits if word == "DATA" else word for word in words),
-                      conditions=Conditions(read_only=True)).complaint
+    complaint = shell(
+        done, *(digits if word == "DATA" else word for word in words), conditions=Conditions(read_only=True)
+    ).complaint
     assert "cannot be written (Read-only file system)" in complaint
     assert contents(done) == before
 
@@ -99,8 +116,9 @@ def test_standard_output_that_is_full(work) -> None:
     import sys
 
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run([sys.executable, "-m", "latentviz", "schema"], stdout=full, stderr=subprocess.PIPE,
-                               text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "-m", "latentviz", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert ended.returncode == 2
     assert ended.stderr.startswith("latentviz: ")
     assert ended.stderr.count("\n") == 1

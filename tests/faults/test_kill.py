@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from latentviz.files import TEMPORARY
+from latentviz.runs.files import TEMPORARY
 from tests.conftest import SMALL
 from tests.faults.conftest import KILLED, LOST
 from tests.faults.shells import UNDISTURBED, Conditions, Ended, finish, shell, start, until
@@ -18,9 +18,21 @@ from tests.faults.shells import UNDISTURBED, Conditions, Ended, finish, shell, s
 FIT = (*SMALL, "trainer.max_epochs=4", "--run", "small")
 QUICK = ("reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3")
 # What follows from config and data alone, so that an undisturbed run has the same bytes.
-REPEATABLE = ("items.parquet", "mu.npy", "logvar.npy", "metrics.csv", "config.yaml", "cache/images.npy",
-              "clusters/*/points.parquet", "clusters/*/coordinates.npy", "clusters/*/neighbours.npy",
-              "clusters/*/config.yaml", "generated/*/*", "encoded/*/mu.npy", "encoded/*/points.parquet")
+REPEATABLE = (
+    "items.parquet",
+    "mu.npy",
+    "logvar.npy",
+    "metrics.csv",
+    "config.yaml",
+    "cache/images.npy",
+    "clusters/*/points.parquet",
+    "clusters/*/coordinates.npy",
+    "clusters/*/neighbours.npy",
+    "clusters/*/config.yaml",
+    "generated/*/*",
+    "encoded/*/mu.npy",
+    "encoded/*/points.parquet",
+)
 SOAK = 4  # random moments a command
 
 # The stages by the command that goes through them; each begins where the one before it is done.
@@ -43,8 +55,12 @@ def run(work: Path, command: str, data: Path, conditions: Conditions = UNDISTURB
 def bytes_of(work: Path) -> dict[str, bytes]:
     """Returns every file that must be repeated byte for byte."""
     folder = work / "outputs" / "small"
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for pattern in REPEATABLE
-            for file in folder.glob(pattern) if file.is_file() and "/." not in file.as_posix()}
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for pattern in REPEATABLE
+        for file in folder.glob(pattern)
+        if file.is_file() and "/." not in file.as_posix()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +82,9 @@ def states(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> dict[str, 
     return found
 
 
-def kill(states: dict[str, tuple[Path, Path, Ended]], command: str, data: Path, work: Path,
-         conditions: Conditions) -> None:
+def kill(
+    states: dict[str, tuple[Path, Path, Ended]], command: str, data: Path, work: Path, conditions: Conditions
+) -> None:
     """Kills a command, looks at what it left, and runs it again."""
     before, after, _ = states[command]
     shutil.copytree(before, work, dirs_exist_ok=True)
@@ -113,8 +130,11 @@ def finished(work: Path, command: str, data: Path) -> None:
 
 def leftovers(work: Path) -> list[str]:
     """Returns the half-written files and the locks that nobody cleared away."""
-    return [str(path) for path in work.rglob(".*")
-            if TEMPORARY.fullmatch(path.name) or path.suffix in {".lock", ".replaced"}]
+    return [
+        str(path)
+        for path in work.rglob(".*")
+        if TEMPORARY.fullmatch(path.name) or path.suffix in {".lock", ".replaced"}
+    ]
 
 
 def moments(steps: int, count: int) -> Sequence[int]:
@@ -122,10 +142,19 @@ def moments(steps: int, count: int) -> Sequence[int]:
     return sorted({round(1 + share * (steps - 1)) for share in np.linspace(0, 1, count)})
 
 
-@pytest.mark.parametrize(("command", "share"), [
-    ("fit", 0.08), ("fit", 0.6), ("fit", 0.97), ("fit --force", 0.1), ("cluster", 0.5),
-    ("cluster --force", 0.85), ("generate --force", 0.99), ("encode", 0.7),
-])
+@pytest.mark.parametrize(
+    ("command", "share"),
+    [
+        ("fit", 0.08),
+        ("fit", 0.6),
+        ("fit", 0.97),
+        ("fit --force", 0.1),
+        ("cluster", 0.5),
+        ("cluster --force", 0.85),
+        ("generate --force", 0.99),
+        ("encode", 0.7),
+    ],
+)
 def test_a_killed_command_is_run_again(states, digits, work, command, share) -> None:
     kill(states, command, digits, work, Conditions(step=max(1, round(share * states[command][2].steps))))
     assert KILLED[command], "it was killed"
@@ -185,5 +214,10 @@ def test_points_are_read_back_whole(states) -> None:
     after = states["cluster"][1] / "outputs" / "small"
     assert pq.read_table(after / "clusters" / "default" / "points.parquet").num_rows == 120
     names = set(bytes_of(states["encode"][1]))
-    assert {"mu.npy", "cache/images.npy", "clusters/default/points.parquet", "generated/drawn/sheet.png",
-            "encoded/new/mu.npy"} <= names
+    assert {
+        "mu.npy",
+        "cache/images.npy",
+        "clusters/default/points.parquet",
+        "generated/drawn/sheet.png",
+        "encoded/new/mu.npy",
+    } <= names

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from latentviz.errors import RunError
-from latentviz.lock import held
-from latentviz.run import Run
+from latentviz.runs.lock import held
+from latentviz.runs.run import Run
 from tests.conftest import SMALL, fit_small
 from tests.faults.shells import finish, shell, start, until
 
@@ -33,8 +33,11 @@ def test_a_second_fit_into_one_run_is_refused_and_goes_on_when_the_first_has_die
     os.kill(first.pid, signal.SIGSTOP)
     for option in ("--force", "--resume"):
         complaint = shell(work, *words, option).complaint
-        assert re.search(rf"in use by `latentviz fit` \(process {first.pid} on {re.escape(os.uname().nodename)}, since "
-                         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)", complaint), complaint
+        assert re.search(
+            rf"in use by `latentviz fit` \(process {first.pid} on {re.escape(os.uname().nodename)}, since "
+            r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)",
+            complaint,
+        ), complaint
     assert first.is_alive(), "nothing befell the first one"
     os.kill(first.pid, signal.SIGKILL)
     assert finish(first, log).code == -9

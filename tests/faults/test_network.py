@@ -19,7 +19,7 @@ def note(event, arguments):
         if os.environ["CUT"] == "by refusal":
             raise OSError("the network is cut off")
 sys.addaudithook(note)
-from latentviz.cli import main
+from latentviz.shell.cli import main
 codes = [main(["fit", "digits", "trainer.max_epochs=1", "--outputs", "outputs"]),
          main(["cluster", "--outputs", "outputs", "reduce.layouts=1"])]
 print(codes, asked)
@@ -35,8 +35,15 @@ def cut_off() -> None:
 
 
 def run(work: Path, cut: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", CODE], cwd=work, text=True, capture_output=True, check=False,
-                          env={**os.environ, "CUT": cut}, preexec_fn=cut_off if cut == "by the system" else None)
+    return subprocess.run(
+        [sys.executable, "-c", CODE],
+        cwd=work,
+        text=True,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "CUT": cut},
+        preexec_fn=cut_off if cut == "by the system" else None,
+    )
 
 
 def test_a_fit_and_a_clustering_without_a_network(work) -> None:
@@ -53,8 +60,9 @@ def test_being_cut_off_is_real() -> None:
     """Otherwise the test above would prove nothing: the same process asks, and is told that there is no network."""
     code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)"
     try:
-        ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False,
-                               preexec_fn=cut_off)
+        ended = subprocess.run(
+            [sys.executable, "-c", code], text=True, capture_output=True, check=False, preexec_fn=cut_off
+        )
     except (OSError, subprocess.SubprocessError):
         pytest.skip("NOT PROVEN BY THE SYSTEM HERE: it lets nobody leave its network; what asks is refused instead")
     assert "Network is unreachable" in ended.stderr

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentviz.run import Run
+from latentviz.runs.run import Run
 from tests.conftest import Outcome, reseal
 
 
@@ -93,8 +93,9 @@ def test_a_pickle_in_an_artefact_is_refused(shell, treed, digits, tmp_path, name
         (run / name).write_bytes(plant(Planted(tmp_path / "planted")))
     elif name != "run.json" and not name.startswith("clusters/"):
         reseal(run)
-    complaint = shell(*(digits if word == "DATA" else word for word in ARTEFACTS[name]), "--outputs",
-                      run.parent).complaint
+    complaint = shell(
+        *(digits if word == "DATA" else word for word in ARTEFACTS[name]), "--outputs", run.parent
+    ).complaint
     assert Path(name).name in complaint
     assert not (tmp_path / "planted").exists()
 
@@ -106,8 +107,9 @@ def test_a_pickle_is_refused_when_a_training_goes_on(shell, treed, tmp_path, nam
         (run / finished).unlink()
     plant = checkpoint if name.endswith(".ckpt") else object_array
     (run / name).write_bytes(plant(Planted(tmp_path / "planted")))
-    complaint = shell("fit", run / "config.yaml", "--run", "small", "--outputs", run.parent, "--resume",
-                      "trainer.max_epochs=5").complaint
+    complaint = shell(
+        "fit", run / "config.yaml", "--run", "small", "--outputs", run.parent, "--resume", "trainer.max_epochs=5"
+    ).complaint
     assert Path(name).name in complaint
     assert not (tmp_path / "planted").exists()
 

@@ -22,9 +22,22 @@ from tests.conftest import SMALL, Outcome
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="makes pipes, devices and names that Linux knows")
 ONCE = (*SMALL, "trainer.max_epochs=1", "--run", "small")
-NAMES = [b"a\nb.png", b"it's \"quoted\".png", "🐈‍⬛.png".encode(), b"\xff\xfe.png", b"<img src=x onerror=alert(1)>.png",
-         b"up\\..\\..\\up.png", b"$(touch x).png", b"-rf.png", b"a\tb\rc.png", "\u202egnp.exe.png".encode(),
-         b"x" * 251 + b".png", b"%s%n.png", b" .png", b"=1+1.png"]
+NAMES = [
+    b"a\nb.png",
+    b'it\'s "quoted".png',
+    "🐈‍⬛.png".encode(),
+    b"\xff\xfe.png",
+    b"<img src=x onerror=alert(1)>.png",
+    b"up\\..\\..\\up.png",
+    b"$(touch x).png",
+    b"-rf.png",
+    b"a\tb\rc.png",
+    "\u202egnp.exe.png".encode(),
+    b"x" * 251 + b".png",
+    b"%s%n.png",
+    b" .png",
+    b"=1+1.png",
+]
 
 
 def picture(number: int, size: int = 12) -> bytes:
@@ -36,13 +49,18 @@ def picture(number: int, size: int = 12) -> bytes:
 
 def png_bomb(side: int) -> bytes:
     """Returns a PNG whose head claims side² pixels, all there and all zero."""
+
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
     packed = zlib.compressobj(9)
     rows = b"".join(packed.compress(b"\0" * (side + 1)) for _ in range(side)) + packed.flush()
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
-            + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", rows)
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.fixture
@@ -90,7 +108,11 @@ def test_damaged_and_dangerous_pictures_are_left_out_and_listed(shell, folder, t
     assert said.code == 0, said.err
     listed = (tmp_path / "outputs/small/bad_items.csv").read_text()
     assert sorted(Path(line.split(",")[0]).name for line in listed.splitlines()[1:]) == [
-        "bomb.png", "cut.png", "empty.png", "text.png"]
+        "bomb.png",
+        "cut.png",
+        "empty.png",
+        "text.png",
+    ]
     assert "decompression bombs" in listed
 
 
@@ -122,8 +144,12 @@ def test_a_hundred_thousand_files_in_one_folder(shell, folder, tmp_path) -> None
 
 def npy(header: str | bytes, version: bytes = b"\x01\x00", length: int | None = None) -> bytes:
     text = header.encode() if isinstance(header, str) else header
-    return b"\x93NUMPY" + version + struct.pack("<H" if version[0] == 1 else "<I",
-                                                len(text) if length is None else length) + text
+    return (
+        b"\x93NUMPY"
+        + version
+        + struct.pack("<H" if version[0] == 1 else "<I", len(text) if length is None else length)
+        + text
+    )
 
 
 HEADS = {
@@ -175,8 +201,7 @@ def test_heads_of_idx_files(shell, tmp_path, sizes) -> None:
 
 def test_a_table_that_claims_millions_of_rows_in_some_bytes(shell, tmp_path) -> None:
     repeated = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000_000, np.int8)), pa.array([picture(0)]))
-    pq.write_table(pa.table({"image": repeated}), tmp_path / "x.parquet", row_group_size=20_000_000,
-                   store_schema=False)
+    pq.write_table(pa.table({"image": repeated}), tmp_path / "x.parquet", row_group_size=20_000_000, store_schema=False)
     assert (tmp_path / "x.parquet").stat().st_size < 1_000_000
     complaint = shell("fit", tmp_path / "x.parquet", "--outputs", tmp_path / "outputs").complaint
     assert "claims 20,000,000 rows" in complaint

@@ -17,24 +17,78 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentviz.cli import COMMANDS, main
 from latentviz.errors import ConfigError, LatentvizError
-from latentviz.lookup import Lookup
 from latentviz.modalities.image.pixels import Unreadable, decode
-from latentviz.plans import parse_spot, parse_vector
-from latentviz.run import Run
-from latentviz.where import select
+from latentviz.queries.filter import select
+from latentviz.queries.lookup import Lookup
+from latentviz.queries.ways import parse_spot, parse_vector
+from latentviz.runs.run import Run
+from latentviz.shell.cli import COMMANDS, main
 
-MANY = settings(max_examples=int(os.environ.get("LATENTVIZ_EXAMPLES", "25")), deadline=None, derandomize=True,
-                database=None, suppress_health_check=list(HealthCheck))
+MANY = settings(
+    max_examples=int(os.environ.get("LATENTVIZ_EXAMPLES", "25")),
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 SECTIONS = ["data", "model", "trainer", "seed_everything", "reduce", "cluster", "map", "x", ""]
-KEYS = ["kind", "path", "latent_dim", "lr", "c", "size", "batch_size", "max_epochs", "precision", "channels", "net",
-        "likelihood", "patience", "val_fraction", "callbacks", "", "a b", "ü"]
-SCALARS = (st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
-           | st.sampled_from(["auto", "1e400", "-1", ".nan", "[1, [2]]", "{a: 1}", "!!python/name:os.system", "*x",
-                              "&a", "2001-01-01", "0x", "~", "'", '"', ": :", "\0", "\ud800"]))
-TREES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-    st.sampled_from(SECTIONS + KEYS) | st.text(max_size=5), inner, max_size=4), max_leaves=12)
+KEYS = [
+    "kind",
+    "path",
+    "latent_dim",
+    "lr",
+    "c",
+    "size",
+    "batch_size",
+    "max_epochs",
+    "precision",
+    "channels",
+    "net",
+    "likelihood",
+    "patience",
+    "val_fraction",
+    "callbacks",
+    "",
+    "a b",
+    "ü",
+]
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(
+        [
+            "auto",
+            "1e400",
+            "-1",
+            ".nan",
+            "[1, [2]]",
+            "{a: 1}",
+            "!!python/name:os.system",
+            "*x",
+            "&a",
+            "2001-01-01",
+            "0x",
+            "~",
+            "'",
+            '"',
+            ": :",
+            "\0",
+            "\ud800",
+        ]
+    )
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(SECTIONS + KEYS) | st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
 
 
 def ends_well(*words: str) -> None:
@@ -82,16 +136,28 @@ def test_any_text_for_a_config(tmp_path_factory, content) -> None:
     ends_well("config", str(file))
 
 
-TABLE = pa.table({"cluster": [0, 1, -1], "label": ["x", None, "3"], "score": [0.5, float("nan"), 1.0],
-                  "flag": [True, False, None], "when": pa.array([1, None, 3], pa.timestamp("s"))})
+TABLE = pa.table(
+    {
+        "cluster": [0, 1, -1],
+        "label": ["x", None, "3"],
+        "score": [0.5, float("nan"), 1.0],
+        "flag": [True, False, None],
+        "when": pa.array([1, None, 3], pa.timestamp("s")),
+    }
+)
 NAMES = st.sampled_from([*TABLE.column_names, "lable", "None", "__class__"])
 VALUES = st.one_of(st.integers(), st.floats(), st.text(max_size=4), st.booleans(), st.none()).map(repr) | NAMES
 PARTS = st.tuples(VALUES, st.sampled_from(["==", "!=", "<", ">=", "in", "not in", "is", "and", "or", "+", "("]), VALUES)
 
 
 @MANY
-@given(st.one_of(st.text(max_size=40), PARTS.map(" ".join), st.tuples(PARTS, PARTS).map(
-    lambda two: f"{' '.join(two[0])} and not {' '.join(two[1])}")))
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        PARTS.map(" ".join),
+        st.tuples(PARTS, PARTS).map(lambda two: f"{' '.join(two[0])} and not {' '.join(two[1])}"),
+    )
+)
 @example("(" * 900)
 @example("not " * 400 + "flag")
 @example("cluster == " + "9" * 1900)
@@ -135,10 +201,43 @@ def test_words_for_items(lookup, word) -> None:
 
 
 WORDS = st.one_of(
-    st.sampled_from(["--n", "--name", "--outputs", "nowhere", "--run", "--json", "--at", "-1,2", "--like", "3", "-k",
-                     "--", "--vector", "a - b", "--between", "--seed", "-1", "x=1", "model.lr=2", "--force", "--resume",
-                     "-h", "--where", "--cluster", "--help", "=", "--=", "-", "/nowhere/x.png", "\0", "\ud800"]),
-    st.text(string.printable, max_size=8).filter(lambda word: not Path(word.replace("\0", "") or "x").exists()))
+    st.sampled_from(
+        [
+            "--n",
+            "--name",
+            "--outputs",
+            "nowhere",
+            "--run",
+            "--json",
+            "--at",
+            "-1,2",
+            "--like",
+            "3",
+            "-k",
+            "--",
+            "--vector",
+            "a - b",
+            "--between",
+            "--seed",
+            "-1",
+            "x=1",
+            "model.lr=2",
+            "--force",
+            "--resume",
+            "-h",
+            "--where",
+            "--cluster",
+            "--help",
+            "=",
+            "--=",
+            "-",
+            "/nowhere/x.png",
+            "\0",
+            "\ud800",
+        ]
+    ),
+    st.text(string.printable, max_size=8).filter(lambda word: not Path(word.replace("\0", "") or "x").exists()),
+)
 
 
 @MANY
@@ -155,15 +254,22 @@ def test_any_words_on_the_line(tmp_path_factory, command, words) -> None:
 
 
 @MANY
-@given(st.sampled_from(["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "F",
-                        "I;16"]),
-       st.integers(1, 40), st.integers(1, 40), st.sampled_from(["crop", "pad", "stretch"]), st.sampled_from([1, 3]),
-       st.integers(8, 24), st.integers(8, 24), st.integers(0, 2**32 - 1))
+@given(
+    st.sampled_from(
+        ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16"]
+    ),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from(["crop", "pad", "stretch"]),
+    st.sampled_from([1, 3]),
+    st.integers(8, 24),
+    st.integers(8, 24),
+    st.integers(0, 2**32 - 1),
+)
 def test_images_of_any_mode_and_size(mode, width, height, fit, channels, h, w, seed) -> None:
     depth = {"I": 4, "F": 4, "I;16": 2}.get(mode) or len(Image.new(mode, (1, 1)).getbands())
     raw = np.random.default_rng(seed).bytes(width * height * depth) if mode != "1" else None
-    image = Image.new("1", (width, height), seed % 2) if raw is None else Image.frombytes(
-        mode, (width, height), raw)
+    image = Image.new("1", (width, height), seed % 2) if raw is None else Image.frombytes(mode, (width, height), raw)
     with contextlib.suppress(Unreadable), np.errstate(all="ignore"):
         pixels = decode(image, (channels, h, w), fit)
         assert pixels.shape == (channels, h, w)

@@ -9,8 +9,15 @@ import pytest
 
 from tests.conftest import Outcome
 
-ONCE = ("data.kind=text", "trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1",
-        "model.latent_dim=4", "--run", "small")
+ONCE = (
+    "data.kind=text",
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=2",
+    "trainer.limit_val_batches=1",
+    "model.latent_dim=4",
+    "--run",
+    "small",
+)
 PLAIN = [f"line {number} of a text about {['cats', 'dogs', 'birds'][number % 3]}" for number in range(60)]
 
 
@@ -24,10 +31,16 @@ def fitted(shell: Callable[..., Outcome], tmp_path: Path, content: bytes, name: 
 
 
 LINES = {
-    "NUL": "a\0b", "a lone surrogate": "\ud800 alone", "turned round": "\u202etxt.exe\u202c", "a joiner": "\u200d" * 50,
-    "a private sign": "\U0010fffd", "marks upon marks": "Z" + "\u0301" * 5000,
+    "NUL": "a\0b",
+    "a lone surrogate": "\ud800 alone",
+    "turned round": "\u202etxt.exe\u202c",
+    "a joiner": "\u200d" * 50,
+    "a private sign": "\U0010fffd",
+    "marks upon marks": "Z" + "\u0301" * 5000,
     "a page's code": "</script><script>alert(1)",
-    "other ends of lines": "a\u2028b\u2029c\x0b\x0c\x1c\x85d", "a byte order mark": "\ufeffa", "bells": "\a\b\x1b[2J",
+    "other ends of lines": "a\u2028b\u2029c\x0b\x0c\x1c\x85d",
+    "a byte order mark": "\ufeffa",
+    "bells": "\a\b\x1b[2J",
     "long": "word " * 200_000,
 }
 
@@ -43,10 +56,22 @@ def test_odd_lines_go_all_the_way_to_the_map(shell, tmp_path) -> None:
         assert "</script><script>alert(1)" not in page
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"\n" * 100, b"\0" * 1000, b"\xff\xfe" * 500, b"a" * 10_000_000, b"a\n" * 100, bytes(range(256)) * 50,
-    "\n".join(PLAIN).encode("utf-16"), b"PAR1", b"\x1f\x8b broken",
-], ids=["empty", "blank", "NUL", "no UTF-8", "one line of 10 MB", "all alike", "every byte", "UTF-16", "PAR1", "gzip"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n" * 100,
+        b"\0" * 1000,
+        b"\xff\xfe" * 500,
+        b"a" * 10_000_000,
+        b"a\n" * 100,
+        bytes(range(256)) * 50,
+        "\n".join(PLAIN).encode("utf-16"),
+        b"PAR1",
+        b"\x1f\x8b broken",
+    ],
+    ids=["empty", "blank", "NUL", "no UTF-8", "one line of 10 MB", "all alike", "every byte", "UTF-16", "PAR1", "gzip"],
+)
 @pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.jsonl"])
 def test_files_that_are_no_texts(shell, tmp_path, content, name) -> None:
     fitted(shell, tmp_path, content, name)

@@ -12,8 +12,13 @@ import pytest
 
 from latentviz.maps import MapData, decoder_data, write_map
 
-ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-             "--ignore-gpu-blocklist"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 
 
@@ -35,13 +40,22 @@ def build(n: int = 600, **changes: Any) -> MapData:
         "outlier_score": rng.uniform(0, 1, n).astype(np.float32),
         "labels": [None if i % 50 == 0 else "abcd"[i % 4] for i in range(n)],
         "sources": [f"folder/{i}.png" for i in range(n)],
-        "columns": {"log_likelihood": -rng.uniform(50, 90, n), "year": 1990 + np.arange(n) % 30,
-                    "caption": [f"caption number {i}" for i in range(n)]},
+        "columns": {
+            "log_likelihood": -rng.uniform(50, 90, n),
+            "year": 1990 + np.arange(n) % 30,
+            "caption": [f"caption number {i}" for i in range(n)],
+        },
         "images": images,
         "title": "Four blobs",
         "neighbours": None if distance is None else distance.argsort(axis=1)[:, 1:9].astype(np.int32),
-        "cluster_info": {c: {"persistence": 0.1 * c, "keywords": ["round", "small"],
-                             "exemplars": np.flatnonzero(cluster == c)[:6].tolist()} for c in range(4)},
+        "cluster_info": {
+            c: {
+                "persistence": 0.1 * c,
+                "keywords": ["round", "small"],
+                "exemplars": np.flatnonzero(cluster == c)[:6].tolist(),
+            }
+            for c in range(4)
+        },
     }
     return MapData(**{**values, **changes})
 
@@ -62,8 +76,13 @@ def find_chromium() -> str | None:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
         for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", *command], check=False, capture_output=True, timeout=600,
-                           env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+            subprocess.run(
+                ["apt-get", *command],
+                check=False,
+                capture_output=True,
+                timeout=600,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            )
         found = shutil.which("chromium")
     return found
 
@@ -130,8 +149,11 @@ class Page:
 
     def place(self, row: int) -> tuple[float, float]:
         """Returns where an item is on the screen."""
-        x, y = self.js("(() => { const i = map.store.row.indexOf(arg); return [map.view.toScreenX(map.store.x[i]), "
-                       "map.view.toScreenY(map.store.y[i])]; })()", row)
+        x, y = self.js(
+            "(() => { const i = map.store.row.indexOf(arg); return [map.view.toScreenX(map.store.x[i]), "
+            "map.view.toScreenY(map.store.y[i])]; })()",
+            row,
+        )
         return x, y
 
     def hover(self, row: int) -> None:
@@ -175,9 +197,18 @@ def network() -> Any:
     nn = torch.nn
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Linear(6, 20), nn.SiLU(), nn.Linear(20, 8 * 9), nn.SiLU(), nn.Unflatten(1, (8, 3, 3)),
-        nn.ConvTranspose2d(8, 6, (4, 4), stride=2, padding=1), nn.BatchNorm2d(6), nn.SiLU(),
-        nn.Conv2d(6, 5, 3, padding=1), nn.LeakyReLU(0.1), nn.ConvTranspose2d(5, 1, 4, stride=2, padding=1)).eval()
+        nn.Linear(6, 20),
+        nn.SiLU(),
+        nn.Linear(20, 8 * 9),
+        nn.SiLU(),
+        nn.Unflatten(1, (8, 3, 3)),
+        nn.ConvTranspose2d(8, 6, (4, 4), stride=2, padding=1),
+        nn.BatchNorm2d(6),
+        nn.SiLU(),
+        nn.Conv2d(6, 5, 3, padding=1),
+        nn.LeakyReLU(0.1),
+        nn.ConvTranspose2d(5, 1, 4, stride=2, padding=1),
+    ).eval()
     net[6].running_mean.uniform_(-0.2, 0.2)
     net[6].running_var.uniform_(0.5, 2)
     for parameter in net.parameters():
@@ -196,11 +227,26 @@ def full(network: Any) -> MapData:
     plain = build()
     net, decode = network
     mu = smooth_latents(plain.points)
-    return build(decoder=decoder_data(net, decode, mu, plain.points, (1, 12, 12)), tree=[
-        {"node": 0, "parent": None, "size": 600, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
-        *({"node": c + 1, "parent": 0, "size": 140, "birth": 1.0, "death": 2.0 + c, "cluster": c, "row": c + 1}
-          for c in range(4)),
-        {"node": 5, "parent": 1, "size": 70, "birth": 2.0, "death": 3.0, "cluster": None, "row": 4, "name": "a part"}])
+    return build(
+        decoder=decoder_data(net, decode, mu, plain.points, (1, 12, 12)),
+        tree=[
+            {"node": 0, "parent": None, "size": 600, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
+            *(
+                {"node": c + 1, "parent": 0, "size": 140, "birth": 1.0, "death": 2.0 + c, "cluster": c, "row": c + 1}
+                for c in range(4)
+            ),
+            {
+                "node": 5,
+                "parent": 1,
+                "size": 70,
+                "birth": 2.0,
+                "death": 3.0,
+                "cluster": None,
+                "row": 4,
+                "name": "a part",
+            },
+        ],
+    )
 
 
 @pytest.fixture(scope="module")

@@ -75,8 +75,10 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     page.settle()
     assert page.js("map.view.scale") > 1.5 * before
     assert np.allclose(page.place(30), (x, y), atol=1)
-    page.until("(([a, b]) => Math.abs((b - a) * map.view.scale - 1400) < 1)"
-               "(document.getElementById('plot').layout.xaxis.range)")  # Plotly's axes follow once the map rests
+    page.until(
+        "(([a, b]) => Math.abs((b - a) * map.view.scale - 1400) < 1)"
+        "(document.getElementById('plot').layout.xaxis.range)"
+    )  # Plotly's axes follow once the map rests
     page.page.mouse.move(700, 450)
     page.page.mouse.down()
     page.page.mouse.move(640, 500, steps=4)
@@ -105,10 +107,15 @@ def test_a_large_map_is_drawn_by_webgl_under_plotlys_axes(open_map, make_data):
     assert large.errors == []
     assert large.js("map.mode") == "axes"
     assert large.js("document.getElementById('plot').data.reduce((n, t) => n + t.x.length, 0)") == 25_000
-    assert large.js("(() => { map.renderer.draw(map.view); const c = document.getElementById('points'); "
-                    "const k = document.createElement('canvas'); k.width = c.width; k.height = c.height; const p = "
-                    "k.getContext('2d'); p.drawImage(c, 0, 0); const d = p.getImageData(0, 0, k.width, k.height).data; "
-                    "let s = 0; for (let i = 3; i < d.length; i += 4) s += d[i] > 0; return s; })()") > 20_000
+    assert (
+        large.js(
+            "(() => { map.renderer.draw(map.view); const c = document.getElementById('points'); "
+            "const k = document.createElement('canvas'); k.width = c.width; k.height = c.height; const p = "
+            "k.getContext('2d'); p.drawImage(c, 0, 0); const d = p.getImageData(0, 0, k.width, k.height).data; "
+            "let s = 0; for (let i = 3; i < d.length; i += 4) s += d[i] > 0; return s; })()"
+        )
+        > 20_000
+    )
 
 
 def test_without_webgl_a_sample_is_drawn_and_said(open_map, make_data):

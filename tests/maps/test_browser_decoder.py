@@ -18,9 +18,17 @@ pytestmark = pytest.mark.browser
 
 def grey(page, selector):
     """Returns the grey values of a canvas, in [0, 1]."""
-    return np.array(page.js("(() => { const c = document.querySelector(arg); const d = c.getContext('2d')"
-                            ".getImageData(0, 0, c.width, c.height).data; "
-                            "return Array.from(d).filter((_, k) => k % 4 === 0); })()", selector)) / 255
+    return (
+        np.array(
+            page.js(
+                "(() => { const c = document.querySelector(arg); const d = c.getContext('2d')"
+                ".getImageData(0, 0, c.width, c.height).data; "
+                "return Array.from(d).filter((_, k) => k % 4 === 0); })()",
+                selector,
+            )
+        )
+        / 255
+    )
 
 
 def test_decoder_pane_equals_the_python_decoder(whole, full, network):
@@ -79,10 +87,19 @@ def test_decoded_texts(open_map, make_data):
     plain = make_data()
     spots = text_spots(plain.points)
     assert 200 < len(spots) <= 1500
-    written = [f"{text} number {k}" for k, text in zip(range(len(spots)), itertools.cycle(
-        ["<b>bold</b>", "שָׁלוֹם", "👩‍👩‍👧 酒醉", "x" * 5000]), strict=False)]
-    page = open_map(make_data(images=None, texts=[f"text {i}" for i in range(600)],
-                              decoder=DecoderData(np.zeros((600, 2), np.float32), spots=spots, texts=written)))
+    written = [
+        f"{text} number {k}"
+        for k, text in zip(
+            range(len(spots)), itertools.cycle(["<b>bold</b>", "שָׁלוֹם", "👩‍👩‍👧 酒醉", "x" * 5000]), strict=False
+        )
+    ]
+    page = open_map(
+        make_data(
+            images=None,
+            texts=[f"text {i}" for i in range(600)],
+            decoder=DecoderData(np.zeros((600, 2), np.float32), spots=spots, texts=written),
+        )
+    )
     page.page.mouse.move(*page.place(33))
     page.page.wait_for_timeout(200)
     at = page.js("[map.state.values.spot.x, map.state.values.spot.y]")
@@ -235,10 +252,12 @@ def test_a_path_from_an_item_without_latents(partial, network):
     page, data, held = partial
     page.js("map.state.set({ pinned: -1, decoding: false })")
     page.settle()
-    free = np.array(page.js("""Array.from(map.store.row).filter((_, i) => {
+    free = np.array(
+        page.js("""Array.from(map.store.row).filter((_, i) => {
       const [px, py] = [map.view.toScreenX(map.store.x[i]), map.view.toScreenY(map.store.y[i])];
       return px > 400 && px < 1000 && py > 150 && py < 700 && map.pointAt({ px, py }) === i;
-    })"""))
+    })""")
+    )
     a, b = int(free[~held[free]][0]), int(free[held[free]][-1])
     page.page.keyboard.press("i")
     page.page.mouse.move(*page.place(a))
@@ -299,8 +318,20 @@ def test_layer_types_are_plain(network):
     net, decode = network
     layers = decoder_data(net, decode, np.zeros((3, 6), np.float32), np.zeros((3, 2)), (1, 12, 12)).layers
     assert [layer.type for layer in layers] == [
-        "linear", "silu", "linear", "silu", "reshape", "conv_transpose2d", "affine", "silu", "conv2d", "leaky_relu",
-        "conv_transpose2d", "reshape", "sigmoid"]
+        "linear",
+        "silu",
+        "linear",
+        "silu",
+        "reshape",
+        "conv_transpose2d",
+        "affine",
+        "silu",
+        "conv2d",
+        "leaky_relu",
+        "conv_transpose2d",
+        "reshape",
+        "sigmoid",
+    ]
     assert all(isinstance(layer, Layer) for layer in layers)
 
 

@@ -49,7 +49,7 @@ def test_hide_and_sort(whole):
     page.settle()
     assert page.js("map.paint.shown") == 460
     page.page.select_option(".clusters select", "persistence")
-    page.page.click('.clusters .link')
+    page.page.click(".clusters .link")
     page.settle()
     assert page.js("map.paint.shown") == 600
 
@@ -114,8 +114,10 @@ def test_filters_hide_what_does_not_pass(whole, full):
     page = whole
     page.page.select_option("[aria-label='Add a filter']", "year")
     page.page.wait_for_selector("[data-filter=year]")
-    page.page.evaluate("() => { const r = document.querySelector('[data-filter=year] [aria-label^=Least]'); "
-                       "r.value = 500; r.dispatchEvent(new Event('input')); }")
+    page.page.evaluate(
+        "() => { const r = document.querySelector('[data-filter=year] [aria-label^=Least]'); "
+        "r.value = 500; r.dispatchEvent(new Event('input')); }"
+    )
     page.settle()
     years = np.asarray(full.columns["year"])
     assert page.js("map.paint.shown") == np.count_nonzero(years >= years.min() + 0.5 * np.ptp(years))
@@ -136,9 +138,11 @@ def test_colour_by_number_and_category_leaves_noise_grey(whole, full):
     for key in ("log_likelihood", "label", "outlier score"):
         page.page.select_option("#colour-by", key)
         page.settle()
-        colours = page.js("(() => { const s = new Set(), n = new Set(); for (let i = 0; i < map.store.n; i++) "
-                          "(i < map.store.noise ? n : s).add([0, 1, 2].map((k) => map.paint.rgba[4 * i + k]).join()); "
-                          "return [s.size, n.size]; })()")
+        colours = page.js(
+            "(() => { const s = new Set(), n = new Set(); for (let i = 0; i < map.store.n; i++) "
+            "(i < map.store.noise ? n : s).add([0, 1, 2].map((k) => map.paint.rgba[4 * i + k]).join()); "
+            "return [s.size, n.size]; })()"
+        )
         assert colours[1] == 1
         assert colours[0] > (4 if key == "label" else 50)
     assert page.page.locator(".colour .ends").is_visible()
@@ -164,6 +168,7 @@ def test_tree_isolates_the_branch(whole):
 
 def test_finer_labels_appear_as_one_zooms_in(whole):
     page = whole
+
     def shown():
         return page.js("map.visibleLabels().map((m) => m.text.textContent)")
 
@@ -177,10 +182,12 @@ def test_labels_never_overlap(whole):
     for zoom in (0.5, 1, 3):
         page.js(f"map.view.set(map.view.x, map.view.y, map.view.home * {zoom})")
         page.settle()
-        boxes = page.js("map.visibleLabels().map((m) => { const b = m.box.getBoundingClientRect(); "
-                        "return [b.left, b.top, b.right, b.bottom]; })")
+        boxes = page.js(
+            "map.visibleLabels().map((m) => { const b = m.box.getBoundingClientRect(); "
+            "return [b.left, b.top, b.right, b.bottom]; })"
+        )
         for i, a in enumerate(boxes):
-            for b in boxes[i + 1:]:
+            for b in boxes[i + 1 :]:
                 assert a[0] >= b[2] or a[2] <= b[0] or a[1] >= b[3] or a[3] <= b[1]
 
 
@@ -259,8 +266,9 @@ def test_png_and_svg_export(whole):
 
 
 def test_on_a_phone(open_map, full):
-    phone = open_map(full, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True,
-                     device_scale_factor=2)
+    phone = open_map(
+        full, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2
+    )
     assert phone.errors == []
     assert phone.js("document.documentElement.scrollWidth") == 390
     phone.page.touchscreen.tap(*phone.place(33))
@@ -275,8 +283,10 @@ def test_on_a_phone(open_map, full):
 
 def test_named_for_screen_readers(whole):
     page = whole
-    unnamed = page.js("[...document.querySelectorAll('button, select, input')].filter((b) => b.offsetParent && "
-                      "!(b.getAttribute('aria-label') || b.textContent.trim() || b.title || b.labels?.length)).length")
+    unnamed = page.js(
+        "[...document.querySelectorAll('button, select, input')].filter((b) => b.offsetParent && "
+        "!(b.getAttribute('aria-label') || b.textContent.trim() || b.title || b.labels?.length)).length"
+    )
     assert unnamed == 0
     assert "600 items" in page.page.get_attribute("#surface", "aria-label")
     page.page.click('[data-cluster="0"] .main')

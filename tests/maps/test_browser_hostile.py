@@ -17,7 +17,7 @@ EVIL = [
     "x" * 10_000,
     '"><svg onload=window.hit=1>',
     "<b>bold</b> &amp; &lt;",
-    "=HYPERLINK(\"http://x\")",
+    '=HYPERLINK("http://x")',
     "\x00\x07control\ufffe",
 ]
 
@@ -28,17 +28,38 @@ def data(make_data):
     cycle = [EVIL[i % len(EVIL)] for i in range(n)]
     plain = make_data(n)
     return make_data(
-        n, regions=[{"level": i % 3, "row": i, "size": 9, "cluster": -1, "keywords": [text]}
-                    for i, text in enumerate(EVIL)],
-        ids=[f"{text} {i}" for i, text in enumerate(cycle)], labels=cycle, sources=cycle, texts=cycle, images=None,
+        n,
+        regions=[
+            {"level": i % 3, "row": i, "size": 9, "cluster": -1, "keywords": [text]} for i, text in enumerate(EVIL)
+        ],
+        ids=[f"{text} {i}" for i, text in enumerate(cycle)],
+        labels=cycle,
+        sources=cycle,
+        texts=cycle,
+        images=None,
         columns={EVIL[0]: cycle, EVIL[2]: [f"{text} {i}" for i, text in enumerate(cycle)], EVIL[7]: np.arange(n) / 7},
-        cluster_names={c: EVIL[c] for c in range(4)}, title=EVIL[1] + EVIL[6], summary=[EVIL[0], *EVIL],
+        cluster_names={c: EVIL[c] for c in range(4)},
+        title=EVIL[1] + EVIL[6],
+        summary=[EVIL[0], *EVIL],
         cluster_info={c: {"keywords": EVIL, "exemplars": np.flatnonzero(plain.cluster == c)[:4]} for c in range(4)},
-        tree=[{"node": 0, "parent": None, "size": n, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
-              *({"node": c + 1, "parent": 0, "size": 50, "birth": 1.0, "death": 2.0, "cluster": c, "row": c + 1}
-                for c in range(4)),
-              {"node": 9, "parent": 1, "size": 20, "birth": 2.0, "death": 3.0, "cluster": None, "row": 4,
-               "name": EVIL[0]}])
+        tree=[
+            {"node": 0, "parent": None, "size": n, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
+            *(
+                {"node": c + 1, "parent": 0, "size": 50, "birth": 1.0, "death": 2.0, "cluster": c, "row": c + 1}
+                for c in range(4)
+            ),
+            {
+                "node": 9,
+                "parent": 1,
+                "size": 20,
+                "birth": 2.0,
+                "death": 3.0,
+                "cluster": None,
+                "row": 4,
+                "name": EVIL[0],
+            },
+        ],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +104,10 @@ def test_hover_and_card(page, data):
         page.page.wait_for_selector(".item-card:not([hidden])")
         shown = page.js("document.querySelector('.item-card .text').textContent")
         assert shown == text.replace("\x00", "\x00")
-        box = page.js("(() => { const b = document.querySelector('.item-card').getBoundingClientRect(); "
-                      "return [b.width, b.bottom]; })()")
+        box = page.js(
+            "(() => { const b = document.querySelector('.item-card').getBoundingClientRect(); "
+            "return [b.width, b.bottom]; })()"
+        )
         assert box[0] <= 301
         assert box[1] <= 900
     page.js("map.state.set({pinned: -1})")
@@ -141,7 +164,10 @@ def test_plotly_shows_names_as_they_are(page):
 
 
 def test_hash_is_data_too(page):
-    page.js("(location.hash = '#at=%3Cimg%20src=x%20onerror=hit=1%3E&only=__proto__,1e9&colour=constructor&search=' + "
-            "encodeURIComponent(arg) + '&item=-5&cluster=x', 1)", EVIL[7])
+    page.js(
+        "(location.hash = '#at=%3Cimg%20src=x%20onerror=hit=1%3E&only=__proto__,1e9&colour=constructor&search=' + "
+        "encodeURIComponent(arg) + '&item=-5&cluster=x', 1)",
+        EVIL[7],
+    )
     page.page.wait_for_timeout(600)
     assert page.js("[...map.state.values.isolated]") == []

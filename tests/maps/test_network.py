@@ -19,9 +19,18 @@ nn = torch.nn
 def test_numpy_agrees_with_pytorch(activation):
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Linear(5, 24), activation(), nn.Dropout(), nn.Unflatten(1, (6, 2, 2)), nn.Upsample(scale_factor=2),
-        nn.Conv2d(6, 4, (3, 2), stride=(1, 2), padding=(1, 0), bias=False), nn.BatchNorm2d(4), activation(),
-        nn.ConvTranspose2d(4, 3, (3, 4), stride=2, padding=1, output_padding=(1, 0)), nn.Flatten(), nn.Sigmoid()).eval()
+        nn.Linear(5, 24),
+        activation(),
+        nn.Dropout(),
+        nn.Unflatten(1, (6, 2, 2)),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(6, 4, (3, 2), stride=(1, 2), padding=(1, 0), bias=False),
+        nn.BatchNorm2d(4),
+        activation(),
+        nn.ConvTranspose2d(4, 3, (3, 4), stride=2, padding=1, output_padding=(1, 0)),
+        nn.Flatten(),
+        nn.Sigmoid(),
+    ).eval()
     z = torch.randn(4, 5)
     layers = network_layers(net)
     with torch.no_grad():

@@ -41,12 +41,26 @@ def test_keywords_name_a_part_before_labels_do(clustered, make_data):
     tree = [*condensed_tree(raw, labels, points)]
     top = next(node for node in tree if node["cluster"] == 0)
     half = np.flatnonzero(labels == 0)[:60]
-    tree.append({"node": 99, "parent": top["node"], "size": 60, "birth": 3.0, "death": 4.0, "cluster": None,
-                 "row": int(half[0]), "rows": half, "keywords": ["oven", "bread", "flour", "yeast"]})
-    regions = [{"level": level, "row": 0, "size": 9, "cluster": cluster, "keywords": words}
-               for level, cluster, words in ((0, 0, ["a"]), (0, -1, ["b"]), (1, 0, ["c", "d"]), (1, 1, []))]
-    told = meta(render(make_data(points=points, cluster=labels.astype(np.int32), tree=tree, neighbours=None,
-                                 regions=regions)))
+    tree.append(
+        {
+            "node": 99,
+            "parent": top["node"],
+            "size": 60,
+            "birth": 3.0,
+            "death": 4.0,
+            "cluster": None,
+            "row": int(half[0]),
+            "rows": half,
+            "keywords": ["oven", "bread", "flour", "yeast"],
+        }
+    )
+    regions = [
+        {"level": level, "row": 0, "size": 9, "cluster": cluster, "keywords": words}
+        for level, cluster, words in ((0, 0, ["a"]), (0, -1, ["b"]), (1, 0, ["c", "d"]), (1, 1, []))
+    ]
+    told = meta(
+        render(make_data(points=points, cluster=labels.astype(np.int32), tree=tree, neighbours=None, regions=regions))
+    )
     assert next(node for node in told["tree"]["nodes"] if node["node"] == 99)["name"] == "oven · bread · flour"
     # Cluster 0 has a name of its own, so that its coarse region needs none; what has no keywords has no label.
     assert [region["name"] for region in told["labels"]["regions"]] == ["b", "c · d"]
@@ -62,13 +76,24 @@ def test_parts_of_clusters_get_names_that_tell_something(clustered, make_data):
     tree = [*condensed_tree(raw, labels, points)]
     top = next(node for node in tree if node["cluster"] == 0)
     half = np.flatnonzero(labels == 0)[:60]
-    tree.append({"node": 99, "parent": top["node"], "size": 60, "birth": 3.0, "death": 4.0, "cluster": None,
-                 "row": int(half[0]), "rows": half})
+    tree.append(
+        {
+            "node": 99,
+            "parent": top["node"],
+            "size": 60,
+            "birth": 3.0,
+            "death": 4.0,
+            "cluster": None,
+            "row": int(half[0]),
+            "rows": half,
+        }
+    )
     known = ["rest"] * 600
     for row in half:
         known[row] = "special"
     for labels_given, name in ((known, "special"), (["rest"] * 600, None), (None, "Cluster 0 a")):
-        data = make_data(points=points, cluster=labels.astype(np.int32), labels=labels_given, tree=tree,
-                         neighbours=None)
+        data = make_data(
+            points=points, cluster=labels.astype(np.int32), labels=labels_given, tree=tree, neighbours=None
+        )
         nodes = meta(render(data))["tree"]["nodes"]
         assert next(node for node in nodes if node["node"] == 99)["name"] == name

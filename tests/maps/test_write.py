@@ -204,8 +204,9 @@ def test_a_map_without_latents_that_would_grow_too_large_keeps_the_nearest_neigh
 def test_a_map_that_would_grow_too_large_keeps_some_latents(make_data):
     n, room = 30_000, 300_000
     rng = np.random.default_rng(0)
-    decoder = DecoderData(rng.normal(size=(n, 32)).astype(np.float32), (1, 12, 12),
-                          [Layer("linear", {}, rng.normal(size=(144, 32)))])
+    decoder = DecoderData(
+        rng.normal(size=(n, 32)).astype(np.float32), (1, 12, 12), [Layer("linear", {}, rng.normal(size=(144, 32)))]
+    )
     plain = make_data(n)
     data = make_data(n, decoder=decoder)
     limit = contents.BASE + contents.A_POINT * n + contents.SMALL_SHEETS * 4 // 3 + room

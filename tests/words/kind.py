@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent
 
-from latentviz.elbo import diagonal_normal
-from latentviz.items import Items
-from latentviz.vae import VAE
+from latentviz.model.elbo import diagonal_normal
+from latentviz.model.vae import VAE
+from latentviz.runs.items import Items
 from tests.words.new import LETTERS, stored
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from latentviz.items import Items
 from latentviz.modalities.image.prepare import Prepared
+from latentviz.runs.items import Items
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -26,7 +26,14 @@ def read_items(path: str, config: Any, cache: Path, trained: Path) -> tuple[Prep
     """Returns the words of a file."""
     words = Path(path).read_text().split()
     cache.mkdir()
-    table = pa.table({"id": [f"new-{i}" for i in range(len(words))], "split": ["train"] * len(words),
-                      "label": pa.nulls(len(words), pa.string()), "source": [path] * len(words), "text": words})
+    table = pa.table(
+        {
+            "id": [f"new-{i}" for i in range(len(words))],
+            "split": ["train"] * len(words),
+            "label": pa.nulls(len(words), pa.string()),
+            "source": [path] * len(words),
+            "text": words,
+        }
+    )
     (cache / "words.txt").write_text(" ".join(words))
     return Prepared(Items(table), config.data, [], "", []), np.stack([stored(word) for word in words])

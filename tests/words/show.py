@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latentviz.items import Items
+from latentviz.runs.items import Items
 
 
 def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[str]:
@@ -20,8 +20,9 @@ def lines(outputs: Sequence[str]) -> list[str]:
     return list(outputs)
 
 
-def draw(folder: Path, outputs: Sequence[str], groups: Sequence[tuple[str, Sequence[Any]]]
-         ) -> tuple[list[str], list[str]]:
+def draw(
+    folder: Path, outputs: Sequence[str], groups: Sequence[tuple[str, Sequence[Any]]]
+) -> tuple[list[str], list[str]]:
     """Writes each output and the sheet."""
     names = [f"{number:03}.txt" for number in range(1, len(outputs) + 1)]
     for name, text in zip(names, outputs, strict=True):

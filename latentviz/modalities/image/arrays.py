@@ -10,7 +10,7 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.pixels import to_uint8, value_range
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.names import PART
+from latentviz.modalities.io.names import PART
 
 _BLOCK_BYTES = 2**25  # what is looked at in one go when a whole array is passed over
 

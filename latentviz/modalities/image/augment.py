@@ -35,10 +35,13 @@ def views(images: Tensor, strength: float, *, flip: bool) -> Tensor:
     if flip:
         scale_x = scale_x * (1 - 2 * (torch.rand(b, device=device) < 0.5).float())
     cos, sin = angle.cos(), angle.sin()
-    theta = torch.stack([
-        torch.stack([scale_x * cos, scale_x * (shear * cos - sin), 2 * draw(SHIFT)], dim=1),
-        torch.stack([scale_y * sin, scale_y * (shear * sin + cos), 2 * draw(SHIFT)], dim=1),
-    ], dim=1)  # (b, 2, 3)
+    theta = torch.stack(
+        [
+            torch.stack([scale_x * cos, scale_x * (shear * cos - sin), 2 * draw(SHIFT)], dim=1),
+            torch.stack([scale_y * sin, scale_y * (shear * sin + cos), 2 * draw(SHIFT)], dim=1),
+        ],
+        dim=1,
+    )  # (b, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     darkest = moved.amin(dim=(1, 2, 3), keepdim=True)

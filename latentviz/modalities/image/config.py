@@ -58,21 +58,88 @@ class ImageFitConfig(FitConfig):
 CONFIG = ImageFitConfig
 
 # Every suffix that Pillow has a reader for, but for those of EPS, which runs Ghostscript, and of mere stubs.
-IMAGE_SUFFIXES = frozenset({
-    ".apng", ".avif", ".avifs", ".blp", ".bmp", ".bw", ".cur", ".dcx", ".dds", ".dib", ".fit", ".fits",
-    ".flc", ".fli", ".ftc", ".ftu", ".gbr", ".gif", ".icb", ".icns", ".ico", ".iim", ".im", ".j2c",
-    ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".msp", ".pbm", ".pcd",
-    ".pcx", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".ras", ".rgb", ".rgba",
-    ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm", ".xpm",
-})
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".apng",
+        ".avif",
+        ".avifs",
+        ".blp",
+        ".bmp",
+        ".bw",
+        ".cur",
+        ".dcx",
+        ".dds",
+        ".dib",
+        ".fit",
+        ".fits",
+        ".flc",
+        ".fli",
+        ".ftc",
+        ".ftu",
+        ".gbr",
+        ".gif",
+        ".icb",
+        ".icns",
+        ".ico",
+        ".iim",
+        ".im",
+        ".j2c",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpc",
+        ".jpe",
+        ".jpeg",
+        ".jpf",
+        ".jpg",
+        ".jpx",
+        ".msp",
+        ".pbm",
+        ".pcd",
+        ".pcx",
+        ".pfm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".psd",
+        ".pxr",
+        ".qoi",
+        ".ras",
+        ".rgb",
+        ".rgba",
+        ".sgi",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".vda",
+        ".vst",
+        ".webp",
+        ".xbm",
+        ".xpm",
+    }
+)
 # The files that `datasets` takes for the metadata of an image folder.
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 # The names under which IDX files go round: train-images-idx3-ubyte.gz, train-images.idx3-ubyte, t10k.idx3.
 IDX_NAME = re.compile(r"(idx[0-9]?[-.]?ubyte|\.idx[0-9]?)(\.gz)?$", re.IGNORECASE)
 
-_TEXT_SUFFIXES = frozenset({
-    ".csv", ".htm", ".html", ".json", ".jsonl", ".md", ".pdf", ".tex", ".text", ".tsv", ".txt", ".xml",
-})
+_TEXT_SUFFIXES = frozenset(
+    {
+        ".csv",
+        ".htm",
+        ".html",
+        ".json",
+        ".jsonl",
+        ".md",
+        ".pdf",
+        ".tex",
+        ".text",
+        ".tsv",
+        ".txt",
+        ".xml",
+    }
+)
 _FILES_LOOKED_AT = 10_000  # of a folder: enough to tell a pile of pictures from a pile of papers
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from latentviz.modalities.batches.order import loader
+from latentviz.modalities.batches.pairs import Kin, Pairs, Rows
 from latentviz.modalities.image.augment import views
-from latentviz.modalities.order import loader
-from latentviz.modalities.pairs import Kin, Pairs, Rows
-from latentviz.vae import Batch
+from latentviz.model.vae import Batch
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -43,8 +43,9 @@ class ImageDataModule(pl.LightningDataModule):
         views: how second views are made; None: batches have one view, the image as it is.
     """
 
-    def __init__(self, images: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int,
-                 views: Views | None = None) -> None:
+    def __init__(
+        self, images: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, views: Views | None = None
+    ) -> None:
         super().__init__()
         self.images, self.train, self.val, self.batch_size, self.views = images, train, val, batch_size, views
 

@@ -21,7 +21,7 @@ from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import formats
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.names import (
+from latentviz.modalities.io.names import (
     LABEL_NAMES,
     PART,
     BadItem,

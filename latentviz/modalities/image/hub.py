@@ -1,10 +1,10 @@
 """Data sets on the Hugging Face hub, `hf:NAME` or `hf:NAME:CONFIG`, through `datasets` → a `Source`."""
 
-from latentviz.modalities.hub import ask, parts, read_splits
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.tables import find_images, table_source
-from latentviz.modalities.names import printable
+from latentviz.modalities.io.hub import ask, parts, read_splits
+from latentviz.modalities.io.names import printable
 
 
 def hub_has_images(path: str) -> bool:

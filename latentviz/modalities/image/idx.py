@@ -13,8 +13,8 @@ from latentviz.errors import DataError
 from latentviz.modalities.image.arrays import Part, array_source
 from latentviz.modalities.image.config import IDX_NAME
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.names import as_label, natural, part_of, printable
-from latentviz.modalities.numpy_files import Stream, map_file, map_stream
+from latentviz.modalities.io.names import as_label, natural, part_of, printable
+from latentviz.modalities.io.numpy_files import Stream, map_file, map_stream
 
 # The third byte of the magic number; values are big-endian.
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

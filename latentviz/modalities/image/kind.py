@@ -8,8 +8,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
-from latentviz.encode import decode_batches
-from latentviz.items import Items
+from latentviz.modalities.batches.pairs import Rows
+from latentviz.modalities.batches.partners import Partners
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
@@ -18,10 +18,10 @@ from latentviz.modalities.image.prepare import load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.modalities.image.statistics import CleanStatistics
-from latentviz.modalities.pairs import Rows
-from latentviz.modalities.partners import Partners
-from latentviz.modalities.prepared import Prepared
-from latentviz.vae import VAE
+from latentviz.modalities.io.prepared import Prepared
+from latentviz.model.encoding import decode_batches
+from latentviz.model.vae import VAE
+from latentviz.runs.items import Items
 
 SHOWN = 10  # items and samples in each epoch's picture
 # Images that are drawn in a training: so often each, within bounds. See docs/experiments.md.
@@ -76,11 +76,20 @@ class ImageKind:
         model = self.config.model
         _, c, h, w = self.images.shape
         assert model.c != "auto"
-        encoder, decoder = build(model.net, (c, h, w), latent_dim=model.latent_dim, width=model.width,
-                                 likelihood=model.likelihood, c=model.c)
-        return VAE(encoder, decoder, model.latent_dim, lr=model.lr, kl_warmup=model.kl_warmup,
-                   free_bits=model.free_bits, contrast=model.contrast, temperature=model.temperature,
-                   content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim)
+        encoder, decoder = build(
+            model.net, (c, h, w), latent_dim=model.latent_dim, width=model.width, likelihood=model.likelihood, c=model.c
+        )
+        return VAE(
+            encoder,
+            decoder,
+            model.latent_dim,
+            lr=model.lr,
+            kl_warmup=model.kl_warmup,
+            free_bits=model.free_bits,
+            contrast=model.contrast,
+            temperature=model.temperature,
+            content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim,
+        )
 
     @property
     def threads(self) -> int | None:
@@ -94,14 +103,22 @@ class ImageKind:
         callbacks: list[Callback] = []
         if model.contrast:
             assert model.flip != "auto"
-            views = Views(strength=model.augment, flip=model.flip,
-                          neighbours=np.empty((len(self.images), 0), np.int32))
+            views = Views(strength=model.augment, flip=model.flip, neighbours=np.empty((len(self.images), 0), np.int32))
             seed = self.config.seed_everything
             callbacks.append(CleanStatistics(self.images, train, seed))
             if model.neighbors:
-                callbacks.append(Partners(self.dataset(), self.to_input,
-                                          lambda: principal_components(self.images, seed), train, views,
-                                          k=model.neighbors, seed=seed, cache=cache))
+                callbacks.append(
+                    Partners(
+                        self.dataset(),
+                        self.to_input,
+                        lambda: principal_components(self.images, seed),
+                        train,
+                        views,
+                        k=model.neighbors,
+                        seed=seed,
+                        cache=cache,
+                    )
+                )
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         return ImageDataModule(self.images, train, val, batch_size, views), callbacks
 
@@ -146,8 +163,9 @@ class ImageKind:
     def recorder(self, folder: Path) -> "EpochPictures":
         """Returns what draws the decoder's progress."""
         rows = self.items.val[:SHOWN]
-        return EpochPictures(Recorder(folder, self.images[rows]), self.config.model.latent_dim,
-                             self.config.seed_everything)
+        return EpochPictures(
+            Recorder(folder, self.images[rows]), self.config.model.latent_dim, self.config.seed_everything
+        )
 
 
 class EpochPictures:

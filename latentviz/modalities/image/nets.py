@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from latentviz.elbo import diagonal_normal
 from latentviz.modalities.image.residual import residual_nets
-from latentviz.ranks import BatchNorm
+from latentviz.model.distributed import BatchNorm
+from latentviz.model.elbo import diagonal_normal
 
 # exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
 LOGVAR_LIMIT = 10.0
@@ -68,12 +68,17 @@ class AtRest(nn.Module):
 def can_rest(net: nn.Module) -> bool:
     """Returns whether oneDNN is there and knows each layer of a network."""
     layers = list(net.children())
-    folded = all(isinstance(before, nn.Conv2d) for before, layer in pairwise([net, *layers])
-                 if isinstance(layer, nn.BatchNorm2d))
+    folded = all(
+        isinstance(before, nn.Conv2d) for before, layer in pairwise([net, *layers]) if isinstance(layer, nn.BatchNorm2d)
+    )
     known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return (known and isinstance(net, nn.Sequential) and folded
-            and all(isinstance(layer, RESTING) for layer in layers)
-            and all(weights.dtype == torch.float32 for weights in net.parameters()))
+    return (
+        known
+        and isinstance(net, nn.Sequential)
+        and folded
+        and all(isinstance(layer, RESTING) for layer in layers)
+        and all(weights.dtype == torch.float32 for weights in net.parameters())
+    )
 
 
 class ImageDecoder(nn.Module):
@@ -126,32 +131,54 @@ def conv_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple
     up: list[nn.Module] = []
     for i, (stride, size) in enumerate(steps):
         # Batch normalisation makes the contrast learn faster: see docs/experiments.md.
-        down += [nn.Conv2d(channels[i], channels[i + 1], 3, stride, 1, bias=False), BatchNorm(channels[i + 1]),
-                 nn.ReLU()]
+        down += [
+            nn.Conv2d(channels[i], channels[i + 1], 3, stride, 1, bias=False),
+            BatchNorm(channels[i + 1]),
+            nn.ReLU(),
+        ]
         extra = [whole - (stride * (part - 1) + 1) for whole, part in zip(sizes[i], size, strict=True)]
         up = [nn.ConvTranspose2d(channels[i + 1], channels[i], 3, stride, 1, (extra[0], extra[1])), nn.ReLU(), *up]
     flat = channels[-1] * math.prod(sizes[-1])
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * latent_dim))
-    decoder = nn.Sequential(nn.Linear(latent_dim, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, flat), nn.ReLU(),
-                            nn.Unflatten(1, (channels[-1], *sizes[-1])), *up[:-1])
+    decoder = nn.Sequential(
+        nn.Linear(latent_dim, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, flat),
+        nn.ReLU(),
+        nn.Unflatten(1, (channels[-1], *sizes[-1])),
+        *up[:-1],
+    )
     return encoder, decoder
 
 
 def mlp_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple[nn.Module, nn.Module]:
     """Returns multilayer perceptrons, as in Kingma & Welling's experiments: two hidden layers of 32·width units."""
     pixels, hidden = math.prod(shape), 32 * width
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
-                            nn.Linear(hidden, 2 * latent_dim))
-    decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
-                            nn.Linear(hidden, pixels), nn.Unflatten(1, shape))
+    encoder = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(pixels, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, 2 * latent_dim),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(latent_dim, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, pixels),
+        nn.Unflatten(1, shape),
+    )
     return encoder, decoder
 
 
 NETS = {"conv": conv_nets, "residual": residual_nets, "mlp": mlp_nets}
 
 
-def build(net: str, shape: tuple[int, int, int], *, latent_dim: int, width: int, likelihood: str,
-          c: float) -> tuple[ImageEncoder, ImageDecoder]:
+def build(
+    net: str, shape: tuple[int, int, int], *, latent_dim: int, width: int, likelihood: str, c: float
+) -> tuple[ImageEncoder, ImageDecoder]:
     """Returns encoder and decoder for images of `shape` (c, h, w)."""
     encoder, decoder = NETS[net](shape, latent_dim, width)
     return ImageEncoder(encoder), ImageDecoder(decoder, likelihood, c)

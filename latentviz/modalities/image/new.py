@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from latentviz.errors import DataError
-from latentviz.files import is_file
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ImageFitConfig
 from latentviz.modalities.image.pixels import (
     GREY_MODES,
@@ -24,14 +23,16 @@ from latentviz.modalities.image.prepare import load, prepare
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import spread
-from latentviz.modalities.names import printable
-from latentviz.modalities.prepared import Prepared
+from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.prepared import Prepared
+from latentviz.runs.files import is_file
 
 LOOKED_AT = 500  # headers that tell what has to be converted
 
 
-def read_item(word: str, config: ImageFitConfig, trained: Path | None = None
-              ) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+def read_item(
+    word: str, config: ImageFitConfig, trained: Path | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
     """Returns the image in a file as it is shown, as it is stored, and what was done to it; None: no such file.
 
     Shown and stored are one for images, uint8 (c, h, w) of the size and channels that the model takes; these stand in
@@ -58,8 +59,9 @@ def read_item(word: str, config: ImageFitConfig, trained: Path | None = None
     return pixels, pixels, conversions([seen], config)
 
 
-def read_items(path: str, config: ImageFitConfig, cache: Path, trained: Path | None = None
-               ) -> tuple[Prepared, np.ndarray]:
+def read_items(
+    path: str, config: ImageFitConfig, cache: Path, trained: Path | None = None
+) -> tuple[Prepared, np.ndarray]:
     """Returns the items at `path` and their images, uint8 (n, c, h, w) as the model takes them, decoded into `cache`.
 
     One image will do, and damaged ones are left out and listed, however many there are.
@@ -71,8 +73,9 @@ def read_items(path: str, config: ImageFitConfig, cache: Path, trained: Path | N
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
     file = Path(path)
     if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
-        source = Source([printable(file.name)], [printable(path)], [None],
-                        lambda _: Image.open(file, formats=formats()))
+        source = Source(
+            [printable(file.name)], [printable(path)], [None], lambda _: Image.open(file, formats=formats())
+        )
     else:
         source = read(data)
     prepared = prepare(data, cache, config.seed_everything, source=source, learn=False)
@@ -113,8 +116,9 @@ def conversions(headers: list[Header], config: ImageFitConfig) -> list[str]:
     if other:
         sizes = sorted({(seen.height, seen.width) for seen in other})
         what = f"{sizes[0][0]}×{sizes[0][1]}" if len(sizes) == 1 else f"{len(sizes)} sizes"
-        notes.append(f"{share(len(other))}resized from {what} to the {h}×{w} pixels of the run (data.fit="
-                     f"{config.data.fit})")
+        notes.append(
+            f"{share(len(other))}resized from {what} to the {h}×{w} pixels of the run (data.fit={config.data.fit})"
+        )
     grey = [seen.mode in GREY_MODES for seen in headers]
     if c == 1 and not all(grey):
         notes.append(f"{share(n - sum(grey))}colour turned into the grey of the run")

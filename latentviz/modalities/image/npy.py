@@ -11,8 +11,8 @@ from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.arrays import Part, array_source
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.names import LABEL_NAMES, PARTS, as_label, printable
-from latentviz.modalities.numpy_files import Header, listing, read_array, read_headers
+from latentviz.modalities.io.names import LABEL_NAMES, PARTS, as_label, printable
+from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers
 
 # What arrays of images are called in .npz files, the likeliest first; "" is for those only called "train".
 _IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")

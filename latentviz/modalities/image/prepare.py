@@ -13,15 +13,15 @@ import numpy as np
 from tqdm import tqdm
 
 from latentviz.errors import DataError, WriteError
-from latentviz.files import atomic_write
-from latentviz.items import Items
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import Unreadable, binarise, decode, reason, strict
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import Shape, survey
-from latentviz.modalities.names import BadItem, printable
-from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table, load_array
+from latentviz.modalities.io.names import BadItem, printable
+from latentviz.modalities.io.prepared import FEWEST, Prepared, held_out, item_table, load_array
+from latentviz.runs.files import atomic_write
+from latentviz.runs.items import Items
 
 IMAGES = "images.npy"
 
@@ -39,9 +39,7 @@ def load(cache: Path) -> np.ndarray:
     return load_array(cache / IMAGES, "decoded images")
 
 
-def prepare(
-    data: ImageData, cache: Path, seed: int, *, source: Source | None = None, learn: bool = True
-) -> Prepared:
+def prepare(data: ImageData, cache: Path, seed: int, *, source: Source | None = None, learn: bool = True) -> Prepared:
     """Returns the items of `data`, after decoding them into `cache/images.npy`.
 
     Args:

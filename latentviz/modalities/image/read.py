@@ -10,7 +10,7 @@ from latentviz.modalities.image.idx import read_idx
 from latentviz.modalities.image.npy import read_npy
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.tables import parquet_files, read_parquet
-from latentviz.modalities.names import printable
+from latentviz.modalities.io.names import printable
 
 # How error messages name the files that can be read.
 _FILES = "an IDX, .npy, .npz or .parquet file"

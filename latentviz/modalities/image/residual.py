@@ -47,14 +47,23 @@ def residual_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> t
         down += [nn.Conv2d(outer, inner, 3, 2, 1), *(Block(inner) for _ in range(BLOCKS)), nn.ELU()]
         extra = [whole - (2 * (part - 1) + 1) for whole, part in zip(sizes[i], sizes[i + 1], strict=True)]
         # One convolution at full size draws the edges sharp; what comes before it has `width` channels.
-        last = [nn.ConvTranspose2d(inner, width, 3, 2, 1, (extra[0], extra[1])), nn.ELU(),
-                nn.Conv2d(width, c, 3, padding=1)]
+        last = [
+            nn.ConvTranspose2d(inner, width, 3, 2, 1, (extra[0], extra[1])),
+            nn.ELU(),
+            nn.Conv2d(width, c, 3, padding=1),
+        ]
         between = [nn.ConvTranspose2d(inner, outer, 3, 2, 1, (extra[0], extra[1]))]
         up = [*(Block(inner) for _ in range(BLOCKS)), nn.ELU(), *(last if i == 0 else between), *up]
     flat = channels[-1] * math.prod(sizes[-1])
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, 2 * latent_dim))
-    decoder = nn.Sequential(nn.Linear(latent_dim, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, flat), nn.ELU(),
-                            nn.Unflatten(1, (channels[-1], *sizes[-1])), *up)
+    decoder = nn.Sequential(
+        nn.Linear(latent_dim, HIDDEN),
+        nn.ELU(),
+        nn.Linear(HIDDEN, flat),
+        nn.ELU(),
+        nn.Unflatten(1, (channels[-1], *sizes[-1])),
+        *up,
+    )
     for weight in (*encoder.parameters(), *decoder.parameters()):
         if weight.ndim == 4:  # on a processor a step takes a tenth less with a pixel's channels side by side in memory
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)

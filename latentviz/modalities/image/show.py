@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from latentviz.files import atomic_write
-from latentviz.items import Items
 from latentviz.modalities.image.prepare import load
+from latentviz.runs.files import atomic_write
+from latentviz.runs.items import Items
 
 GAP = 2  # white pixels between tiles
 LEAST_TILE = 32  # smaller images are magnified, each pixel a square
@@ -31,8 +31,9 @@ def lines(outputs: Sequence[np.ndarray]) -> list[str]:
     return []
 
 
-def draw(folder: Path, outputs: Sequence[np.ndarray], groups: Sequence[tuple[str, Sequence[np.ndarray]]]
-         ) -> tuple[list[str], list[str]]:
+def draw(
+    folder: Path, outputs: Sequence[np.ndarray], groups: Sequence[tuple[str, Sequence[np.ndarray]]]
+) -> tuple[list[str], list[str]]:
     """Writes each output as a picture of its own, and the sheet; returns the sheet's names and the outputs' names.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from latentviz.modalities.names import BadItem
+from latentviz.modalities.io.names import BadItem
 
 
 @dataclass(frozen=True)

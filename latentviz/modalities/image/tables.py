@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from latentviz.errors import DataError
-from latentviz.modalities.hub import first_line, quiet
 from latentviz.modalities.image.config import METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, formats
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.limits import check_rows
-from latentviz.modalities.names import PART, as_label, find_label, natural, part_of, printable, require
+from latentviz.modalities.io.hub import first_line, quiet
+from latentviz.modalities.io.limits import check_rows
+from latentviz.modalities.io.names import PART, as_label, find_label, natural, part_of, printable, require
 
 # What columns of plain bytes are called when they are images.
 _IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "png", "pixel_values")

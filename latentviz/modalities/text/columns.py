@@ -8,21 +8,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError
-from latentviz.modalities.names import as_label, find_label, printable, require
+from latentviz.modalities.io.names import as_label, find_label, printable, require
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.source import Source
 
 # Columns of these names hold the texts, the first that is there.
-TEXT_NAMES = ("text", "texts", "sentence", "sentences", "content", "contents", "body", "document", "review", "comment",
-              "message", "tweet", "post", "question", "abstract", "description", "caption", "headline", "summary",
-              "title")
+TEXT_NAMES = (
+    "text",
+    "texts",
+    "sentence",
+    "sentences",
+    "content",
+    "contents",
+    "body",
+    "document",
+    "review",
+    "comment",
+    "message",
+    "tweet",
+    "post",
+    "question",
+    "abstract",
+    "description",
+    "caption",
+    "headline",
+    "summary",
+    "title",
+)
 _ID_NAMES = ("id", "uid", "uuid", "key")
 _LOOKED_AT = 1_000  # values that tell what a column holds
 _SHARED = 2  # texts a label must have on average; "target" is also what a sentence to translate is called
 
 
-def table_source(table: pa.Table, rows: Sequence[str], origins: Sequence[str], data: TextData,
-                 notes: Sequence[str] = (), **more: Any) -> Source:
+def table_source(
+    table: pa.Table, rows: Sequence[str], origins: Sequence[str], data: TextData, notes: Sequence[str] = (), **more: Any
+) -> Source:
     """Returns the texts in a table as a source; rows without a text are passed over, counted in a note.
 
     Args:
@@ -47,9 +67,11 @@ def table_source(table: pa.Table, rows: Sequence[str], origins: Sequence[str], d
     there = pc.fill_null(pc.greater(pc.utf8_length(texts), 0), False)
     kept = np.flatnonzero(there.to_numpy()).tolist()
     if not len(kept):
-        raise DataError(f"{printable(data.path)}: the column {printable(name)} holds no text in any of its "
-                        f"{len(table):,} rows; name another with data.text_column=…, of "
-                        f"{', '.join(map(printable, names))}")
+        raise DataError(
+            f"{printable(data.path)}: the column {printable(name)} holds no text in any of its "
+            f"{len(table):,} rows; name another with data.text_column=…, of "
+            f"{', '.join(map(printable, names))}"
+        )
     table, texts = table.filter(there), texts.filter(there)
     labels, said = _labels(table, label, chosen=data.label_column != "auto")
     key = _id_column(table, name, data)
@@ -83,7 +105,8 @@ def find_text(table: pa.Table, taken: Sequence[str], data: TextData) -> str:
         if wanted in lower:
             return lower[wanted]
     scores: Mapping[str, float] = {name: _wordy(table.column(name)) for name in strings if name not in taken} or {
-        name: _wordy(table.column(name)) for name in strings}
+        name: _wordy(table.column(name)) for name in strings
+    }
     if not scores or not max(scores.values()):
         there = ", ".join(f"{printable(field.name)} ({field.type})" for field in table.schema) or "no columns at all"
         raise DataError(f"{printable(data.path)}: no column of text; it has {there}. Name one with data.text_column=…")
@@ -91,8 +114,12 @@ def find_text(table: pa.Table, taken: Sequence[str], data: TextData) -> str:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-                or (pa.types.is_dictionary(kind) and _is_text(kind.value_type)))
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
+    )
 
 
 def _wordy(column: pa.ChunkedArray) -> float:

@@ -43,8 +43,9 @@ class TextData(DataSection):
         try:
             "".encode(value)
         except (LookupError, ValueError):
-            raise ValueError(f"unknown encoding {value!r}; some are utf-8, utf-16, gb18030, big5, cp932 and cp1252"
-                             ) from None
+            raise ValueError(
+                f"unknown encoding {value!r}; some are utf-8, utf-16, gb18030, big5, cp932 and cp1252"
+            ) from None
         return value
 
 
@@ -53,8 +54,9 @@ class TextModel(ModelSection):
 
     latent_dim: int = Field(64, ge=1, le=4096, description="latent dimensions that are learnt")
     topic_dim: Annotated[int, Field(ge=0, le=256)] | Auto = Field(
-        "auto", description="dimensions before them: what a text is about, from co-occurrence; clustered; auto: 128 "
-        "for pieces of words, none for characters or with contrast"
+        "auto",
+        description="dimensions before them: what a text is about, from co-occurrence; clustered; auto: 128 "
+        "for pieces of words, none for characters or with contrast",
     )
     c: Annotated[float, Field(gt=0)] | Auto = Field(
         "auto", description="C of C·distortion + KL; auto: 0.67, below 1 the latent keeps nearer to its prior"
@@ -135,8 +137,11 @@ def detect(path: str) -> bool:
         return True
     place = Path(path)
     try:
-        return _folder_has_texts(place) if place.is_dir() else place.is_file() and suffix_of(place.name) in (
-            LINE_SUFFIXES | TABLE_SUFFIXES)
+        return (
+            _folder_has_texts(place)
+            if place.is_dir()
+            else place.is_file() and suffix_of(place.name) in (LINE_SUFFIXES | TABLE_SUFFIXES)
+        )
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from latentviz.modalities.order import loader
+from latentviz.modalities.batches.order import loader
 from latentviz.modalities.text.views import halves
-from latentviz.vae import Batch
+from latentviz.model.vae import Batch
 
 
 class Tokens(Dataset[Tensor]):
@@ -53,8 +53,9 @@ class TextDataModule(pl.LightningDataModule):
         views: give batches two views of each text, to contrast.
     """
 
-    def __init__(self, tokens: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, *,
-                 views: bool = False) -> None:
+    def __init__(
+        self, tokens: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, *, views: bool = False
+    ) -> None:
         super().__init__()
         self.tokens, self.train, self.val, self.batch_size, self.views = tokens, train, val, batch_size, views
 

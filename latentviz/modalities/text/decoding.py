@@ -17,8 +17,15 @@ NEVER = float("-inf")
 NO_REPEATS = 2.0  # a probability that none reaches
 
 
-def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, top_p: float = 1.0,
-           repeats: float = 0.0, candidates: int = 1) -> Tensor:
+def decode(
+    likelihood: TextLikelihood,
+    z: Tensor,
+    *,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    repeats: float = 0.0,
+    candidates: int = 1,
+) -> Tensor:
     """Returns one text for each z, ids (b, t): after its end a text is padded.
 
     Args:
@@ -33,18 +40,24 @@ def decode(likelihood: TextLikelihood, z: Tensor, *, temperature: float = 0.0, t
     if likelihood.decoder.recurrent is None and temperature == 0:
         return surest_first(likelihood, repeats=repeats)
     if temperature == 0 or candidates == 1:
-        return left_to_right(likelihood, chance(z, 1, likelihood.decoder.t)[:, 0], temperature=temperature,
-                             top_p=top_p, repeats=repeats)
+        return left_to_right(
+            likelihood, chance(z, 1, likelihood.decoder.t)[:, 0], temperature=temperature, top_p=top_p, repeats=repeats
+        )
     draws = chance(z, candidates, likelihood.decoder.t)  # (b, k, t)
-    texts = torch.stack([left_to_right(likelihood, draws[:, k], temperature=temperature, top_p=top_p, repeats=repeats)
-                         for k in range(candidates)])  # (k, b, t)
+    texts = torch.stack(
+        [
+            left_to_right(likelihood, draws[:, k], temperature=temperature, top_p=top_p, repeats=repeats)
+            for k in range(candidates)
+        ]
+    )  # (k, b, t)
     scores = torch.stack([likelihood.log_prob(text) / (text != PAD).sum(-1) for text in texts])  # (k, b)
     best: Tensor = texts[scores.argmax(0), torch.arange(len(z), device=z.device)]
     return best
 
 
-def left_to_right(likelihood: TextLikelihood, draws: Tensor, *, temperature: float, top_p: float, repeats: float
-                  ) -> Tensor:
+def left_to_right(
+    likelihood: TextLikelihood, draws: Tensor, *, temperature: float, top_p: float, repeats: float
+) -> Tensor:
     """Returns one text a row, ids (b, t), each token chosen after those before it.
 
     Args:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from latentviz.errors import DataError
-from latentviz.modalities.names import natural
+from latentviz.modalities.io.names import natural
 from latentviz.modalities.text.source import Source
 
 T = TypeVar("T")
@@ -26,8 +26,21 @@ FEWEST_WORDS, MOST_WORDS = 4, 40
 _LARGEST_FILE = 1_000_000  # bytes; larger ones are generated tables
 
 # Parts of a path behind which there are no names for users.
-_ASIDE = frozenset({"benchmarks", "conftest", "docs", "examples", "externals", "test", "testing", "tests",
-                    "third_party", "vendor", "vendored"})
+_ASIDE = frozenset(
+    {
+        "benchmarks",
+        "conftest",
+        "docs",
+        "examples",
+        "externals",
+        "test",
+        "testing",
+        "tests",
+        "third_party",
+        "vendor",
+        "vendored",
+    }
+)
 _ROLE = re.compile(r":[\w:.+-]+:`~?([^`]*)`")  # :func:`~a.b` → a.b
 _TARGET = re.compile(r"\s*<[^<>`]*>(?=`)")  # `words <link>` → `words`
 _REFERENCE = re.compile(r"(?<=[\w`])_(?!\w)")  # words_ and `words`_, which link elsewhere
@@ -79,15 +92,20 @@ def read_docstrings() -> Source:
         raise DataError("python:docstrings: no installed package has docstrings; give a file of texts instead")
     labels = [item.name.split(".")[0] for item in items]
     again = sum(seen.values()) - len(seen)
-    note = (f"docstrings of {len(set(labels)):,} packages, at most {MOST_ITEMS:,} of each; {again:,} that say the same "
-            "as another left out")
+    note = (
+        f"docstrings of {len(set(labels)):,} packages, at most {MOST_ITEMS:,} of each; {again:,} that say the same "
+        "as another left out"
+    )
     return Source(
         pa.chunked_array([pa.array([item.text for item in items], pa.string())]),
         ids=[item.name for item in items],
         origins=[f"{item.file}:{item.line}" for item in items],
         labels=labels,
-        columns={"kind": [item.kind for item in items], "module": [_module(item) for item in items],
-                 "times": [seen[item.text.casefold()] for item in items]},
+        columns={
+            "kind": [item.kind for item in items],
+            "module": [_module(item) for item in items],
+            "times": [seen[item.text.casefold()] for item in items],
+        },
         notes=[note],
     )
 

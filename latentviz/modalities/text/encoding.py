@@ -10,20 +10,34 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from latentviz.errors import DataError
-from latentviz.modalities.names import printable
+from latentviz.modalities.io.names import printable
 
 _CHUNK = 2**20  # bytes that are looked at in one go
 
 # Byte order marks; the longer ones first, since that of UTF-16 begins one of UTF-32.
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 # What files that are no text begin with.
 _MAGIC = (
-    (b"%PDF-", "a PDF"), (b"PK\x03\x04", "a ZIP archive, or a document of an office program"), (b"PAR1", "Parquet"),
-    (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"),
-    (b"\xd0\xcf\x11\xe0", "a document of an office program"), (b"SQLite format 3", "an SQLite database"),
-    (b"\x28\xb5\x2f\xfd", "packed with zstd"), (b"BZh", "packed with bzip2"), (b"\xfd7zXZ", "packed with xz"),
-    (b"7z\xbc\xaf", "a 7z archive"), (b"\x93NUMPY", "a NumPy array"), (b"\x7fELF", "a program"),
+    (b"%PDF-", "a PDF"),
+    (b"PK\x03\x04", "a ZIP archive, or a document of an office program"),
+    (b"PAR1", "Parquet"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"\xd0\xcf\x11\xe0", "a document of an office program"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd"),
+    (b"BZh", "packed with bzip2"),
+    (b"\xfd7zXZ", "packed with xz"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x7fELF", "a program"),
 )
 # Encodings that texts which are not Unicode are in, for all there are would be guessed from few bytes.
 _GUESSED = ("gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "cp1252")
@@ -84,8 +98,10 @@ def examine(file: Path, encoding: str) -> str:
             if "\0" in text:
                 _refuse_wide(shown, chunk)
                 line = lines + text[: text.index("\0")].count("\n")
-                raise DataError(f"{shown}: line {line:,} holds a NUL byte, which no text does; give a file of text, or "
-                                "remove them with `tr -d '\\000'`")
+                raise DataError(
+                    f"{shown}: line {line:,} holds a NUL byte, which no text does; give a file of text, or "
+                    "remove them with `tr -d '\\000'`"
+                )
             if not chunk:
                 return encoding
             lines, done = lines + text.count("\n"), done + len(chunk)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from latentviz.modalities.hub import ask, parts, read_splits
-from latentviz.modalities.names import PART, printable
+from latentviz.modalities.io.hub import ask, parts, read_splits
+from latentviz.modalities.io.names import PART, printable
 from latentviz.modalities.text.columns import table_source
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.source import Source
@@ -38,21 +38,30 @@ def read_hub(data: TextData) -> Source:
     part = parts(rows)
     if part is not None and PART not in table.column_names:
         table = table.append_column(PART, pa.array(part, pa.string()))
-    return table_source(table, [printable(f"{s}/{row}") for s, row in rows],
-                        [printable(f"{data.path}/{s}#{row}") for s, row in rows], data)
+    return table_source(
+        table,
+        [printable(f"{s}/{row}") for s, row in rows],
+        [printable(f"{data.path}/{s}#{row}") for s, row in rows],
+        data,
+    )
 
 
 def _plain(loaded: Any) -> pa.Table:
     """Returns the plain columns of a `datasets.Dataset` in its own order, classes by their names."""
     import datasets  # two seconds to import
 
-    plain = [name for name, feature in loaded.features.items()
-             if isinstance(feature, datasets.ClassLabel | datasets.Value) and "binary" not in feature.dtype]
+    plain = [
+        name
+        for name, feature in loaded.features.items()
+        if isinstance(feature, datasets.ClassLabel | datasets.Value) and "binary" not in feature.dtype
+    ]
     table: pa.Table = loaded.select_columns(plain).with_format("arrow")[:]
     for i, name in enumerate(table.column_names):
         feature = loaded.features[name]
         if isinstance(feature, datasets.ClassLabel):  # −1 is how unlabelled test sets say None
-            named = [feature.names[v] if v is not None and 0 <= v < len(feature.names) else None
-                     for v in table.column(name).to_pylist()]
+            named = [
+                feature.names[v] if v is not None and 0 <= v < len(feature.names) else None
+                for v in table.column(name).to_pylist()
+            ]
             table = table.set_column(i, name, pa.array(named, pa.string()))
     return table

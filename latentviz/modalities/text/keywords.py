@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 
-from latentviz.items import Items
-from latentviz.keywords import Terms
+from latentviz.clustering.keywords import Terms
+from latentviz.runs.items import Items
 
 LEAST = 3  # items that a term must occur in
 # Words of grammar in English. Those of other languages, and a collection's own, are found from the data; where groups
 # differ by the shape of their sentences, as first lines of documentation do, the data alone takes *if* for a topic.
-GRAMMAR = frozenset("""
+_GRAMMAR = """
     a about above after again against all also am an and another any are aren't as at be because been before being
     below between both but by can can't cannot could did didn't do does doesn't doing don't down during each either
     else etc even ever every few for from further had has have having he her here hers herself him himself his how
@@ -21,7 +21,8 @@ GRAMMAR = frozenset("""
     she should since so some such than that that's the their theirs them themselves then there therefore these they
     this those though through thus to too under until up upon us very via was we were what whatever when where
     whether which while who whom whose why will with within without would yet you your yours yourself yourselves
-""".split())  # noqa: SIM905
+"""
+GRAMMAR = frozenset(_GRAMMAR.split())
 # Han, Hiragana, Katakana, Thai, Lao, Myanmar, Khmer: written without spaces between words.
 HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 UNSPACED = HAN + "\u3041-\u309f\u30a1-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
@@ -75,8 +76,11 @@ def split(text: str) -> Iterator[str]:
 @cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
     """Returns what finds words, runs of unspaced scripts, characters with their marks, and Han characters."""
-    marks = "".join(chr(c) for c in range(0x300, 0x1F000)
-                    if unicodedata.category(chr(c)) in {"Mn", "Mc"})
+    marks = "".join(chr(c) for c in range(0x300, 0x1F000) if unicodedata.category(chr(c)) in {"Mn", "Mc"})
     letter = rf"(?:[^\W_]|[{re.escape(marks)}])"
-    return (re.compile(rf"[^\W_]{letter}*(?:['’]{letter}+)*"), re.compile(f"([{UNSPACED}]+)"),
-            re.compile(f".[{re.escape(marks)}]*"), re.compile(f"[{HAN}]"))
+    return (
+        re.compile(rf"[^\W_]{letter}*(?:['’]{letter}+)*"),
+        re.compile(f"([{UNSPACED}]+)"),
+        re.compile(f".[{re.escape(marks)}]*"),
+        re.compile(f"[{HAN}]"),
+    )

@@ -9,8 +9,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
-from latentviz.items import Items
-from latentviz.modalities.prepared import Prepared
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text.config import TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
@@ -22,7 +21,8 @@ from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.text.training import Beginning, Fading, LastStretch, Watch
-from latentviz.vae import VAE
+from latentviz.model.vae import VAE
+from latentviz.runs.items import Items
 
 SEEN_SHORT, SEEN_LONG = 14_400_000, 11_400_000  # tokens drawn in a training, padding included: a dozen core minutes
 LEARNING, ENCODING = 5.6e-5, 5e-6  # seconds of a core a token
@@ -76,8 +76,9 @@ class TextKind:
             found["topic_dim"] = TOPIC_DIM if words and not model.contrast else 0
         if model.lag == "auto":
             found["lag"] = metre(tokens, prepared.items.train)
-        return config.model_copy(update={"data": prepared.data, "model": model.model_copy(update=found),
-                                         "trainer": trainer})
+        return config.model_copy(
+            update={"data": prepared.data, "model": model.model_copy(update=found), "trainer": trainer}
+        )
 
     @classmethod
     def load(cls, config: TextFitConfig, cache: Path, items: Items) -> "TextKind":
@@ -92,15 +93,31 @@ class TextKind:
         vectors = nn.Embedding(size, model.width)
         nn.init.normal_(vectors.weight, std=0.5)
         topic, d = self.topic_dim, self.topic_dim + model.latent_dim
-        decoder = TextDecoder(vectors, t, d, memory=model.memory if model.decoder != "position" else 0,
-                              lag=model.lag, word_dropout=model.word_dropout, dropout=model.dropout,
-                              costs=self.costs, negatives=model.negatives)
+        decoder = TextDecoder(
+            vectors,
+            t,
+            d,
+            memory=model.memory if model.decoder != "position" else 0,
+            lag=model.lag,
+            word_dropout=model.word_dropout,
+            dropout=model.dropout,
+            costs=self.costs,
+            negatives=model.negatives,
+        )
         # The topic is given: no bits need to be free for it to be learnt.
         free_bits = torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)])
-        vae = VAE(TextEncoder(vectors, t, model.latent_dim, topic), decoder, d, lr=model.lr,
-                   kl_warmup=model.kl_warmup, free_bits=free_bits, contrast=model.contrast,
-                   temperature=model.temperature, noise_mix=model.noise_mix,
-                   content_dim=min(model.content_dim, d) if model.contrast else topic or d)
+        vae = VAE(
+            TextEncoder(vectors, t, model.latent_dim, topic),
+            decoder,
+            d,
+            lr=model.lr,
+            kl_warmup=model.kl_warmup,
+            free_bits=free_bits,
+            contrast=model.contrast,
+            temperature=model.temperature,
+            noise_mix=model.noise_mix,
+            content_dim=min(model.content_dim, d) if model.contrast else topic or d,
+        )
         vae.given_dim = topic
         return vae
 
@@ -133,8 +150,12 @@ class TextKind:
         del cache
         model, train, val = self.config.model, self.items.train, self.items.val
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
-        beside = [Beginning(self.tokens, train, vectors=model.vectors == "ppmi", seed=self.config.seed_everything),
-                  Fading(self.costs), LastStretch(model.all_tokens), Watch(self.tokens, val)]
+        beside = [
+            Beginning(self.tokens, train, vectors=model.vectors == "ppmi", seed=self.config.seed_everything),
+            Fading(self.costs),
+            LastStretch(model.all_tokens),
+            Watch(self.tokens, val),
+        ]
         return TextDataModule(self.tokens, train, val, batch_size, views=model.contrast > 0), beside
 
     def dataset(self) -> Tokens:
@@ -162,13 +183,17 @@ class TextKind:
         """
         model, texts = self.config.model, [""] * len(z)
         drawn: dict[str, Any] = {
-            "temperature": model.sampling, "top_p": model.top_p, "repeats": 0.0 if model.repeats else NO_REPEATS,
-            "candidates": model.candidates}
+            "temperature": model.sampling,
+            "top_p": model.top_p,
+            "repeats": 0.0 if model.repeats else NO_REPEATS,
+            "candidates": model.candidates,
+        }
         for rows, how in ((noise <= 0, {"repeats": SURE}), (noise > 0, drawn)):
             if rows.any():
                 ids = decode(vae.decoder(z[rows], noise[rows]), z[rows], **how)
-                for row, text in zip(rows.nonzero()[:, 0].tolist(), self.tokenizer.decode(ids.cpu().numpy()),
-                                     strict=True):
+                for row, text in zip(
+                    rows.nonzero()[:, 0].tolist(), self.tokenizer.decode(ids.cpu().numpy()), strict=True
+                ):
                     texts[row] = text
         return texts
 
@@ -180,9 +205,15 @@ class TextKind:
     def recorder(self, folder: Path) -> EpochTexts:
         """Returns what writes down the decoder's progress."""
         stored = self.dataset().__getitems__(self.items.val[:REBUILT].tolist())
-        return EpochTexts(folder, self.decode, self.tokenizer.decode(stored.numpy()), to_ids(stored),
-                          latent_dim=self.topic_dim + self.config.model.latent_dim, samples=self.config.model.samples,
-                          seed=self.config.seed_everything)
+        return EpochTexts(
+            folder,
+            self.decode,
+            self.tokenizer.decode(stored.numpy()),
+            to_ids(stored),
+            latent_dim=self.topic_dim + self.config.model.latent_dim,
+            samples=self.config.model.samples,
+            seed=self.config.seed_everything,
+        )
 
 
 KIND = TextKind

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from latentviz.errors import DataError
-from latentviz.modalities.names import PART, BadItem, folder_labels, natural, part_of, printable
-from latentviz.modalities.prepared import FEWEST
+from latentviz.modalities.io.names import PART, BadItem, folder_labels, natural, part_of, printable
+from latentviz.modalities.io.prepared import FEWEST
 from latentviz.modalities.text.config import LINE_SUFFIXES, suffix_of
 from latentviz.modalities.text.encoding import examine, text_of
 from latentviz.modalities.text.source import Source
@@ -133,6 +133,11 @@ def read_files(files: list[Path], encoding: str, root: Path, label_column: str) 
     notes.insert(0, f"texts: each of {len(kept):,} files is one{passed}")
     names = [printable(path.as_posix()) for path in kept]
     return Source(
-        pa.chunked_array([pa.array(texts, pa.string())]), ids=[_stem(name) for name in names], origins=names,
+        pa.chunked_array([pa.array(texts, pa.string())]),
+        ids=[_stem(name) for name in names],
+        origins=names,
         labels=[None] * len(kept) if label_column == "none" else labels,
-        columns={PART: parts} if parts is not None else {}, notes=notes, bad=bad)
+        columns={PART: parts} if parts is not None else {},
+        notes=notes,
+        bad=bad,
+    )

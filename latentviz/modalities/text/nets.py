@@ -5,11 +5,11 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 from torch.nn import functional as F
 
-from latentviz.elbo import diagonal_normal
 from latentviz.modalities.text.likelihood import PLAIN, Costs, TextLikelihood
 from latentviz.modalities.text.softmax import chances
 from latentviz.modalities.text.tokens import END, PAD, UNK
 from latentviz.modalities.text.topic import Topic
+from latentviz.model.elbo import diagonal_normal
 
 PLACES = 32  # positions that have weights of their own; longer texts share them among neighbours
 IMPOSSIBLE = -1e4  # logit of padding, which is no token of a text
@@ -112,8 +112,19 @@ class TextDecoder(nn.Module):
     impossible: Tensor
     unrepeated: Tensor
 
-    def __init__(self, tokens: nn.Embedding, t: int, latent_dim: int, *, memory: int = 256, lag: int = 0,
-                 word_dropout: float = 0.0, dropout: float = 0.0, costs: Costs = PLAIN, negatives: int = 0) -> None:
+    def __init__(
+        self,
+        tokens: nn.Embedding,
+        t: int,
+        latent_dim: int,
+        *,
+        memory: int = 256,
+        lag: int = 0,
+        word_dropout: float = 0.0,
+        dropout: float = 0.0,
+        costs: Costs = PLAIN,
+        negatives: int = 0,
+    ) -> None:
         super().__init__()
         size, width = tokens.weight.shape
         hidden, joined = 4 * width, 2 * width
@@ -127,8 +138,11 @@ class TextDecoder(nn.Module):
         self.convs = nn.Sequential(GatedConv(width, 5), GatedConv(width, 5), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(size))
         self.recurrent = nn.GRU((3 if lag else 2) * width, memory, batch_first=True) if memory else None
-        self.joined = nn.Sequential(nn.Linear(memory + width, joined), nn.GELU(), self.dropout, nn.Linear(joined, width)
-                                    ) if memory else None
+        self.joined = (
+            nn.Sequential(nn.Linear(memory + width, joined), nn.GELU(), self.dropout, nn.Linear(joined, width))
+            if memory
+            else None
+        )
         self.by_position = nn.Linear(width, width) if costs.position and memory else None
         self.by_bag = nn.Linear(hidden, width) if costs.bag else None
         self.bag_bias = nn.Parameter(torch.zeros(size)) if costs.bag else None
@@ -173,8 +187,9 @@ class TextDecoder(nn.Module):
             return trunk
         before = [_later(x, by) for by in ((1, self.lag) if self.lag else (1,))]
         if self.training and self.word_dropout:
-            before = [seen.masked_fill(torch.rand(x.shape, device=x.device) < self.word_dropout, UNK)
-                      for seen in before]
+            before = [
+                seen.masked_fill(torch.rand(x.shape, device=x.device) < self.word_dropout, UNK) for seen in before
+            ]
         states, _ = self.recurrent(torch.cat([*(self.dropout(self.tokens(seen)) for seen in before), trunk], dim=-1))
         joined: Tensor = trunk + self.joined(torch.cat([states, trunk], dim=-1))
         return joined

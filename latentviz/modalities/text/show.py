@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from latentviz.items import Items
-from latentviz.log import one_line
+from latentviz.progress import one_line
+from latentviz.runs.items import Items
 
 SHEET, CAPTION = 2_000, 80  # of a text and of a caption in the sheet
 
@@ -23,8 +23,9 @@ def lines(outputs: Sequence[str]) -> list[str]:
     return [one_line(text) for text in outputs]
 
 
-def draw(folder: Path, outputs: Sequence[str], groups: Sequence[tuple[str, Sequence[str]]]
-         ) -> tuple[list[str], list[str]]:
+def draw(
+    folder: Path, outputs: Sequence[str], groups: Sequence[tuple[str, Sequence[str]]]
+) -> tuple[list[str], list[str]]:
     """Writes each output as a file of its own, and the sheet; returns the sheet's names and the outputs' names.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from latentviz.modalities.names import BadItem
+from latentviz.modalities.io.names import BadItem
 
 
 @dataclass(frozen=True)

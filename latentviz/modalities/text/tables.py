@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from latentviz.errors import DataError
-from latentviz.modalities.limits import check_rows
-from latentviz.modalities.names import PART, BadItem, natural, part_of, printable
-from latentviz.modalities.prepared import as_column
+from latentviz.modalities.io.limits import check_rows
+from latentviz.modalities.io.names import PART, BadItem, natural, part_of, printable
+from latentviz.modalities.io.prepared import as_column
 from latentviz.modalities.text.columns import table_source
 from latentviz.modalities.text.config import TABLE_SUFFIXES, TextData, suffix_of
 from latentviz.modalities.text.encoding import examine, opened, text_of
@@ -54,8 +54,10 @@ def table_files(folder: Path) -> list[Path]:
     files = [file for file in walk(folder) if suffix_of(file.name) in TABLE_SUFFIXES]
     kinds = [suffix_of(file.name) for file in files]
     most = max(kinds, key=lambda kind: (kinds.count(kind), kind), default="")
-    return sorted((file for file in files if suffix_of(file.name) == most),
-                  key=lambda file: natural(file.relative_to(folder).as_posix()))
+    return sorted(
+        (file for file in files if suffix_of(file.name) == most),
+        key=lambda file: natural(file.relative_to(folder).as_posix()),
+    )
 
 
 def read_tables(files: list[Path], data: TextData, root: Path) -> Source:
@@ -71,13 +73,14 @@ def read_tables(files: list[Path], data: TextData, root: Path) -> Source:
     """
     reads = {file: READERS[suffix_of(file.name)](file, data) for file in files}
     names = {file: printable(file.relative_to(root).as_posix()) for file in files}
-    stems = {file: Path(name.removesuffix(".gz")).with_suffix("").as_posix()
-             for file, name in names.items()}
+    stems = {file: Path(name.removesuffix(".gz")).with_suffix("").as_posix() for file, name in names.items()}
     try:
         table = pa.concat_tables([read.table for read in reads.values()], promote_options="permissive")
     except pa.ArrowException as error:
-        raise DataError(f"{printable(data.path)}: its {len(files):,} tables do not fit together "
-                        f"({' '.join(str(error).split())[:200]}); give one of them") from None
+        raise DataError(
+            f"{printable(data.path)}: its {len(files):,} tables do not fit together "
+            f"({' '.join(str(error).split())[:200]}); give one of them"
+        ) from None
     parts = [part_of(file.name) for file, read in reads.items() for _ in read.places]
     if len(files) > 1 and None not in parts and PART not in table.column_names:
         table = table.append_column(PART, pa.array(parts, pa.string()))
@@ -128,8 +131,9 @@ def read_csv(file: Path, data: TextData) -> Read:
         except csv.Error as error:
             raise DataError(f"{shown}: line {rows.line_num:,}: {error}; repair it, or save it as .jsonl") from None
     kept = [chunk for chunk in chunks if chunk]
-    table = pa.table({name: _numbers(pa.chunked_array([chunk[i] for chunk in kept], pa.string()))
-                      for i, name in enumerate(names)})
+    table = pa.table(
+        {name: _numbers(pa.chunked_array([chunk[i] for chunk in kept], pa.string())) for i, name in enumerate(names)}
+    )
     return Read(table, places, bad)
 
 
@@ -224,8 +228,10 @@ def read_json_lines(file: Path, data: TextData) -> Read:
             rows.append(row)
             places.append(f":{number}")
     if bad and not rows:
-        raise DataError(f"{printable(str(file))}: holds no texts: line {bad[0][0][1:]} is {bad[0][1]}; give a line "
-                        "of JSON for each, a text or an object with a text")
+        raise DataError(
+            f"{printable(str(file))}: holds no texts: line {bad[0][0][1:]} is {bad[0][1]}; give a line "
+            "of JSON for each, a text or an object with a text"
+        )
     table, notes = _of_rows(rows)
     return Read(table, places, bad, notes)
 
@@ -302,6 +308,10 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 READERS: Mapping[str, Callable[[Path, TextData], Read]] = {
-    ".csv": read_csv, ".tsv": read_csv, ".json": read_json, ".jsonl": read_json_lines, ".ndjson": read_json_lines,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".json": read_json,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
     ".parquet": read_parquet,
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from latentviz.errors import DataError
-from latentviz.modalities.names import natural, printable
+from latentviz.modalities.io.names import natural, printable
 from latentviz.modalities.text.columns import table_source
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.source import Source
@@ -24,20 +24,16 @@ _OTHER, _MIXED = "五言其他", "杂言"
 
 # The four eras of literary history, as handbooks divide them, and poets whose lives fall into one.
 _ERAS = {
-    "初唐":
-        "太宗皇帝 虞世南 李百药 王绩 许敬宗 上官仪 王梵志 卢照邻 骆宾王 李峤 杜审言 苏味道 王勃 杨炯 崔湜 宋之问 "
-        "沈佺期 陈子昂 张说 苏颋 张九龄",
-    "盛唐":
-        "王之涣 孟浩然 李颀 綦毋潜 王湾 崔国辅 王昌龄 祖咏 高适 王维 李白 储光羲 陶翰 丘为 崔颢 卢象 萧颖士 李华 "
-        "常建 崔曙 杜甫 岑参 裴迪 元结",
-    "中唐":
-        "刘长卿 钱起 皇甫曾 皇甫冉 严维 李嘉祐 韩翃 郎士元 独孤及 崔峒 皎然 顾况 秦系 戴叔伦 韦应物 司空曙 卢纶 "
-        "李端 李益 灵澈 孟郊 羊士谔 武元衡 权德舆 杨巨源 窦常 令狐楚 欧阳詹 王建 张籍 韩愈 刘叉 卢仝 刘禹锡 "
-        "白居易 吕温 李绅 柳宗元 姚合 鲍溶 贾岛 元稹 张祜 无可 李贺",
-    "晚唐":
-        "周贺 顾非熊 雍陶 李群玉 许浑 杜牧 陈陶 温庭筠 李商隐 赵嘏 马戴 薛能 喻凫 刘得仁 项斯 于武陵 邵谒 储嗣宗 "
-        "李频 刘驾 曹邺 方干 许棠 贯休 罗隐 皮日休 陆龟蒙 张乔 司空图 聂夷中 崔涂 李咸用 李洞 韦庄 黄滔 徐夤 "
-        "曹松 郑谷 吴融 韩偓 杜荀鹤 裴说 尚颜 虚中 栖蟾 处默 可止 修睦 齐己 李中 徐铉",
+    "初唐": "太宗皇帝 虞世南 李百药 王绩 许敬宗 上官仪 王梵志 卢照邻 骆宾王 李峤 杜审言 苏味道 王勃 杨炯 崔湜 宋之问 "
+    "沈佺期 陈子昂 张说 苏颋 张九龄",
+    "盛唐": "王之涣 孟浩然 李颀 綦毋潜 王湾 崔国辅 王昌龄 祖咏 高适 王维 李白 储光羲 陶翰 丘为 崔颢 卢象 萧颖士 李华 "
+    "常建 崔曙 杜甫 岑参 裴迪 元结",
+    "中唐": "刘长卿 钱起 皇甫曾 皇甫冉 严维 李嘉祐 韩翃 郎士元 独孤及 崔峒 皎然 顾况 秦系 戴叔伦 韦应物 司空曙 卢纶 "
+    "李端 李益 灵澈 孟郊 羊士谔 武元衡 权德舆 杨巨源 窦常 令狐楚 欧阳詹 王建 张籍 韩愈 刘叉 卢仝 刘禹锡 "
+    "白居易 吕温 李绅 柳宗元 姚合 鲍溶 贾岛 元稹 张祜 无可 李贺",
+    "晚唐": "周贺 顾非熊 雍陶 李群玉 许浑 杜牧 陈陶 温庭筠 李商隐 赵嘏 马戴 薛能 喻凫 刘得仁 项斯 于武陵 邵谒 储嗣宗 "
+    "李频 刘驾 曹邺 方干 许棠 贯休 罗隐 皮日休 陆龟蒙 张乔 司空图 聂夷中 崔涂 李咸用 李洞 韦庄 黄滔 徐夤 "
+    "曹松 郑谷 吴融 韩偓 杜荀鹤 裴说 尚颜 虚中 栖蟾 处默 可止 修睦 齐己 李中 徐铉",
 }
 
 
@@ -65,12 +61,18 @@ def read_tang(folder: Path, data: TextData) -> Source:
                 poem_of = (author, str(poem["title"]), form, era_of.get(author), place)
                 rows.setdefault(",".join(couplet.groups()), poem_of)
     if not rows:
-        raise DataError(f"{printable(str(folder))}: holds no couplets of five characters; fetch the package {PACKAGE} "
-                        "again")
+        raise DataError(
+            f"{printable(str(folder))}: holds no couplets of five characters; fetch the package {PACKAGE} again"
+        )
     *columns, places = zip(*rows.values(), strict=True)
     table = pa.table([list(rows), *columns], ["text", "author", "title", "form", "era"])
-    return table_source(table, [f"tang/{i}" for i in range(len(rows))], [str(place) for place in places], data,
-                        notes=["converted to simplified script; each couplet once"])
+    return table_source(
+        table,
+        [f"tang/{i}" for i in range(len(rows))],
+        [str(place) for place in places],
+        data,
+        notes=["converted to simplified script; each couplet once"],
+    )
 
 
 def _poems(file: Path, simplified: Any) -> list[dict[str, Any]]:
@@ -85,6 +87,8 @@ def _converter(folder: Path) -> Any:
     try:
         import opencc
     except ImportError:
-        raise DataError(f"{printable(str(folder))}: is in traditional script, and the package that converts it is "
-                        "missing; run `pip install 'latentviz[tang]'`") from None
+        raise DataError(
+            f"{printable(str(folder))}: is in traditional script, and the package that converts it is "
+            "missing; run `pip install 'latentviz[tang]'`"
+        ) from None
     return opencc.OpenCC("t2s")

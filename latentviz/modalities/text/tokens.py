@@ -17,7 +17,7 @@ from tokenizers.models import BPE, WordLevel
 from tokenizers.trainers import BpeTrainer
 
 from latentviz.errors import DataError
-from latentviz.files import atomic_write
+from latentviz.runs.files import atomic_write
 
 TOKENIZER = "tokenizer.json"
 PAD, UNK, END = 0, 1, 2
@@ -37,8 +37,9 @@ class Tokenizer:
         self.backend = backend
 
     @classmethod
-    def train(cls, texts: Iterable[Sequence[str]], counts: Counter[str], method: Method, vocab_size: int,
-              min_count: int) -> "Tokenizer":
+    def train(
+        cls, texts: Iterable[Sequence[str]], counts: Counter[str], method: Method, vocab_size: int, min_count: int
+    ) -> "Tokenizer":
         """Returns a tokenizer learnt from texts.
 
         Args:
@@ -64,18 +65,32 @@ class Tokenizer:
     def _bpe(cls, texts: Iterable[Sequence[str]], known: Sequence[str], vocab_size: int, min_count: int) -> "Tokenizer":
         """Returns a tokenizer of pieces of words, over characters rather than bytes: what it decodes is always text."""
         backend = Backend(BPE(unk_token=_SPECIAL[UNK]))
-        backend.normalizer = normalizers.Sequence([
-            normalizers.NFC(), normalizers.Replace(Regex(r"[^\S\n]+"), " "),
-            normalizers.Replace(Regex(r" ?\n\s*"), "\n")])
-        backend.pre_tokenizer = pre_tokenizers.Sequence([
-            pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Metaspace(prepend_scheme="first"),
-            pre_tokenizers.Punctuation("isolated")])
+        backend.normalizer = normalizers.Sequence(
+            [
+                normalizers.NFC(),
+                normalizers.Replace(Regex(r"[^\S\n]+"), " "),
+                normalizers.Replace(Regex(r" ?\n\s*"), "\n"),
+            ]
+        )
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split("\n", "isolated"),
+                pre_tokenizers.Metaspace(prepend_scheme="first"),
+                pre_tokenizers.Punctuation("isolated"),
+            ]
+        )
         backend.decoder = decoders.Metaspace(prepend_scheme="first")
         # Given beforehand, since the trainer leaves out rare characters as the order in memory has it.
         alphabet = sorted({"▁" if character.isspace() and character != "\n" else character for character in known})
-        trainer = BpeTrainer(vocab_size=vocab_size, min_frequency=max(2, min_count), special_tokens=list(_SPECIAL),
-                             initial_alphabet=alphabet, limit_alphabet=len(alphabet), max_token_length=_LONGEST,
-                             show_progress=False)
+        trainer = BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=max(2, min_count),
+            special_tokens=list(_SPECIAL),
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
+            max_token_length=_LONGEST,
+            show_progress=False,
+        )
         backend.train_from_iterator(([text[:_LEARNT_FROM] for text in block] for block in texts), trainer)
         # As added tokens they would be found in texts that spell them; the vocabulary alone is enough.
         content = json.loads(backend.to_str())
@@ -93,8 +108,10 @@ class Tokenizer:
         try:
             return cls(Backend.from_str(file.read_text(encoding="utf-8")))
         except Exception as error:  # noqa: BLE001 - what the library raises has no class of its own
-            raise DataError(f"{file}: missing or damaged ({str(error).splitlines()[0]}); `latentviz fit` with --force "
-                            "makes it again") from None
+            raise DataError(
+                f"{file}: missing or damaged ({str(error).splitlines()[0]}); `latentviz fit` with --force "
+                "makes it again"
+            ) from None
 
     def save(self, cache: Path) -> None:
         """Writes it into a run's cache."""

@@ -8,13 +8,13 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
-from latentviz.health import aggregate
-from latentviz.log import warn
 from latentviz.modalities.text.cooccurrence import look
 from latentviz.modalities.text.data import Tokens, to_ids
 from latentviz.modalities.text.likelihood import Costs
 from latentviz.modalities.text.nets import TextDecoder, TextEncoder
-from latentviz.vae import VAE
+from latentviz.model.information import aggregate
+from latentviz.model.vae import VAE
+from latentviz.progress import warn
 
 WATCHED = 2_000  # held-out texts that the latent is watched on: information is seen up to log 2,000 = 7.6 nats
 ACTIVE = 0.2  # variance of μ of a unit that says something; a collapsed model passes the usual .01
@@ -42,8 +42,14 @@ class Beginning(Callback):
         assert isinstance(encoder, TextEncoder)
         assert isinstance(decoder, TextDecoder)
         table: nn.Embedding = decoder.tokens
-        facts = look(self.tokens, self.rows, table.num_embeddings, table.embedding_dim if self.vectors else 0,
-                     self.seed, topic=0 if encoder.topic is None else encoder.topic.k)
+        facts = look(
+            self.tokens,
+            self.rows,
+            table.num_embeddings,
+            table.embedding_dim if self.vectors else 0,
+            self.seed,
+            topic=0 if encoder.topic is None else encoder.topic.k,
+        )
         if encoder.topic is not None and facts.topics is not None:
             encoder.topic.know(facts.topics)
         decoder.know(facts.counts.to(pl_module.device), facts.unrepeated.to(pl_module.device))
@@ -109,22 +115,27 @@ class Watch(Callback):
             torch.manual_seed(0)
             together = aggregate(mu, logvar, len(mu))
         active = int((mu.var(0) > ACTIVE).sum()) if len(mu) > 1 else 0
-        pl_module.log_dict({"val_mutual_information": together.mutual_information,
-                            "val_active_units": float(active)}, sync_dist=True)
+        pl_module.log_dict(
+            {"val_mutual_information": together.mutual_information, "val_active_units": float(active)}, sync_dist=True
+        )
         kl = float((0.5 * (logvar.exp() + mu.square() - 1 - logvar)).sum(-1).mean())
         least = min(COLLAPSED_INFORMATION, 0.5 * together.cap)
         collapsed = kl < COLLAPSED_KL or together.mutual_information < least
         if collapsed and trainer.current_epoch > 0 and not self.warned:
             self.warned = True
-            warn(f"posterior collapse: the decoder hardly uses the latent (KL {kl:.1f}, information "
-                 f"{together.mutual_information:.1f} nats a text, {active} of {mu.shape[1]} units active); maps and "
-                 "samples will say little. Raise model.free_bits, model.c or model.word_dropout, or choose "
-                 "model.decoder=position")
+            warn(
+                f"posterior collapse: the decoder hardly uses the latent (KL {kl:.1f}, information "
+                f"{together.mutual_information:.1f} nats a text, {active} of {mu.shape[1]} units active); maps and "
+                "samples will say little. Raise model.free_bits, model.c or model.word_dropout, or choose "
+                "model.decoder=position"
+            )
 
 
 def _posteriors(vae: VAE, data: Tokens) -> tuple[Tensor, Tensor]:
     """Returns μ and log σ² of all texts, float64 (n, d), on the CPU."""
-    parts = [vae.encode(to_ids(data.__getitems__(range(start, min(start + 1024, len(data)))).to(vae.device)))
-             for start in range(0, len(data), 1024)]
+    parts = [
+        vae.encode(to_ids(data.__getitems__(range(start, min(start + 1024, len(data)))).to(vae.device)))
+        for start in range(0, len(data), 1024)
+    ]
     mu, logvar = (torch.cat(columns).double().cpu() for columns in zip(*parts, strict=True))
     return mu, logvar

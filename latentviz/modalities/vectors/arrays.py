@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from latentviz.errors import DataError, did_you_mean
-from latentviz.modalities.names import as_label, find_label, printable
-from latentviz.modalities.numpy_files import Header, listing, read_array, read_headers
+from latentviz.modalities.io.names import as_label, find_label, printable
+from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import BLOCK_BYTES, ID_NAMES, TEXT_NAMES, Source, by_name, check_shape
 
@@ -31,12 +31,15 @@ def read_arrays(path: Path, data: VectorData) -> Source:
     origin = printable(f"{path}/{key}" if key else str(path))
     header = headers[key]
     if header.dtype.hasobject:
-        raise DataError(f"{origin}: holds Python objects, which can run code and are never loaded, as arrays of rows "
-                        "of different lengths do; give every row as many numbers and save them with "
-                        "numpy.stack(rows).astype('float32')")
+        raise DataError(
+            f"{origin}: holds Python objects, which can run code and are never loaded, as arrays of rows "
+            "of different lengths do; give every row as many numbers and save them with "
+            "numpy.stack(rows).astype('float32')"
+        )
     if header.dtype.kind not in "buif":
-        raise DataError(f"{origin}: an array of {header.dtype}; vectors are of integers or real floats; save them as "
-                        "float32")
+        raise DataError(
+            f"{origin}: an array of {header.dtype}; vectors are of integers or real floats; save them as float32"
+        )
     shape = check_shape(header.shape, origin)
     array = read_array(path, key, header)
     others = {name: other for name, other in headers.items() if name != key}
@@ -55,8 +58,10 @@ def _choose(path: Path, headers: Mapping[str, Header], data: VectorData) -> str:
     name = printable(str(path))
     if data.array != "auto":
         if data.array not in headers:
-            raise DataError(f"data.array: {name} has no array {data.array!r}; it has {listing(headers)}."
-                            f"{did_you_mean(data.array, headers)}")
+            raise DataError(
+                f"data.array: {name} has no array {data.array!r}; it has {listing(headers)}."
+                f"{did_you_mean(data.array, headers)}"
+            )
         return data.array
     fitting = [key for key, header in headers.items() if _fits(header)]
     key = fitting[0] if len(fitting) == 1 else by_name(fitting, _VECTOR_NAMES)
@@ -69,14 +74,18 @@ def _choose(path: Path, headers: Mapping[str, Header], data: VectorData) -> str:
 def _with_names(path: Path, data: VectorData, others: Mapping[str, Header], source: Source) -> Source:
     """Returns the source with labels, ids, texts and columns from an .npz file's further arrays of n entries."""
     n = len(source)
-    flat = {key: header for key, header in others.items() if header.shape in {(n,), (n, 1)} and header.dtype.kind
-            in "buifSU"}
+    flat = {
+        key: header
+        for key, header in others.items()
+        if header.shape in {(n,), (n, 1)} and header.dtype.kind in "buifSU"
+    }
     label = _label(path, data, others, flat, n)
     columns: dict[str, list[Any]] = {}
     for key, header in flat.items():
         values = read_array(path, key, header).reshape(-1).tolist()
-        columns[printable(key)] = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-                                   for value in values]
+        columns[printable(key)] = [
+            value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values
+        ]
     labels = [as_label(value) for value in columns.pop(printable(label))] if label else None
     name = by_name(list(columns), ID_NAMES)
     ids = [printable(str(value)) for value in columns.pop(name)] if name else None
@@ -88,12 +97,14 @@ def _with_names(path: Path, data: VectorData, others: Mapping[str, Header], sour
     left = [printable(key) for key in others if key not in flat]
     if left:
         notes.append(f"arrays without one value an item are left out: {', '.join(left)}")
-    return Source(source.origin, source.shape, source.blocks, ids, labels, columns, text if text in columns else None,
-                  notes)
+    return Source(
+        source.origin, source.shape, source.blocks, ids, labels, columns, text if text in columns else None, notes
+    )
 
 
-def _label(path: Path, data: VectorData, others: Mapping[str, Header], flat: Mapping[str, Header], n: int
-           ) -> str | None:
+def _label(
+    path: Path, data: VectorData, others: Mapping[str, Header], flat: Mapping[str, Header], n: int
+) -> str | None:
     """Returns the key of the labels, or None."""
     if data.label_column == "none":
         return None
@@ -102,10 +113,17 @@ def _label(path: Path, data: VectorData, others: Mapping[str, Header], flat: Map
         return wanted
     name = printable(str(path))
     if wanted not in others:
-        raise DataError(f"data.label_column: {name} has no array {wanted!r}; it has {listing(others)}."
-                        f"{did_you_mean(wanted, others)}")
+        raise DataError(
+            f"data.label_column: {name} has no array {wanted!r}; it has {listing(others)}."
+            f"{did_you_mean(wanted, others)}"
+        )
     header = others[wanted]
-    why = ("pickled objects, which are never loaded" if header.dtype.hasobject else
-           f"an array of {header.dtype}{header.shape} for {n:,} vectors")
-    raise DataError(f"{name}: {printable(wanted)} is {why}; one label a vector is needed; choose another array with "
-                    "data.label_column=…, or none")
+    why = (
+        "pickled objects, which are never loaded"
+        if header.dtype.hasobject
+        else f"an array of {header.dtype}{header.shape} for {n:,} vectors"
+    )
+    raise DataError(
+        f"{name}: {printable(wanted)} is {why}; one label a vector is needed; choose another array with "
+        "data.label_column=…, or none"
+    )

@@ -23,8 +23,11 @@ class VectorData(DataSection):
     array: str = Field("auto", description="array with the vectors, in .npz files")
     vector_column: str = Field("auto", description="column with the vectors, in tables")
     label_column: str = Field("auto", description="column or array with the labels; none: no labels")
-    items: str = Field("none", description="texts or images that the vectors stand for, in the same order: a .txt "
-                       "file with one a line, a table, a folder of images; none: only the vectors")
+    items: str = Field(
+        "none",
+        description="texts or images that the vectors stand for, in the same order: a .txt "
+        "file with one a line, a table, a folder of images; none: only the vectors",
+    )
     text_column: str = Field("auto", description="column with the texts to show, in tables; none: no texts")
     labels: str = Field("none", description="labels in a file of their own, in the same order: .txt or .npy")
     metric: Literal["cosine", "euclidean"] | Auto = Field(
@@ -39,8 +42,9 @@ class VectorModel(ModelSection):
     width: int = Field(512, ge=8, le=8192, description="units of the larger hidden layer; the other has half as many")
     lr: float = Field(2e-3, gt=0, description="peak learning rate of Adam")
     contrast: Annotated[float, Field(ge=0)] | Auto = Field(
-        "auto", description="weight of InfoNCE between a vector and a neighbour of it; 0: the plain VAE; auto: 10000, "
-        "or 0 where as many principal components as there are latents hold half of the variance"
+        "auto",
+        description="weight of InfoNCE between a vector and a neighbour of it; 0: the plain VAE; auto: 10000, "
+        "or 0 where as many principal components as there are latents hold half of the variance",
     )
     content_dim: int = Field(16, ge=1, description="first latent dimensions: contrasted and clustered; others: style")
     temperature: float = Field(0.05, gt=0, description="of the contrast; lower looks harder at the nearest")

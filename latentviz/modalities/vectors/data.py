@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from latentviz.modalities.order import loader
-from latentviz.modalities.pairs import Kin, Pairs, Rows
+from latentviz.modalities.batches.order import loader
+from latentviz.modalities.batches.pairs import Kin, Pairs, Rows
 from latentviz.modalities.vectors.nearest import unit
 from latentviz.modalities.vectors.prepare import blocks_of
-from latentviz.vae import Batch
+from latentviz.model.vae import Batch
 
 COMPONENTS, SAMPLE = 64, 20_000  # principal components that neighbours are searched in, and vectors they are found on
 
@@ -29,8 +29,15 @@ class VectorDataModule(pl.LightningDataModule):
         noise: deviation of the noise that is put on views, in the unit of the vectors.
     """
 
-    def __init__(self, vectors: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, kin: Kin | None = None,
-                 noise: float = 0.0) -> None:
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        train: np.ndarray,
+        val: np.ndarray,
+        batch_size: int,
+        kin: Kin | None = None,
+        noise: float = 0.0,
+    ) -> None:
         super().__init__()
         self.vectors, self.train, self.val, self.batch_size = vectors, train, val, batch_size
         self.kin, self.noise = kin, noise

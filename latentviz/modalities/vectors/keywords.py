@@ -1,8 +1,8 @@
 """The terms of the texts that vectors stand for, where they stand for texts."""
 
-from latentviz.items import Items
-from latentviz.keywords import Terms
+from latentviz.clustering.keywords import Terms
 from latentviz.modalities.text.keywords import terms as terms_of_texts
+from latentviz.runs.items import Items
 
 
 def terms(items: Items) -> Terms | None:

@@ -9,11 +9,10 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from latentviz.items import Items
-from latentviz.modalities.names import printable
-from latentviz.modalities.pairs import Kin, Rows
-from latentviz.modalities.partners import Partners
-from latentviz.modalities.prepared import Prepared
+from latentviz.modalities.batches.pairs import Kin, Rows
+from latentviz.modalities.batches.partners import Partners
+from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorFitConfig
 from latentviz.modalities.vectors.data import VectorDataModule, principal_components, variance_held
 from latentviz.modalities.vectors.nearest import nearest
@@ -21,7 +20,8 @@ from latentviz.modalities.vectors.nets import build
 from latentviz.modalities.vectors.prepare import load, load_standard, load_texts
 from latentviz.modalities.vectors.prepare import prepare as prepare_vectors
 from latentviz.modalities.vectors.show import Shown, given, load_images, one_line
-from latentviz.vae import VAE
+from latentviz.model.vae import VAE
+from latentviz.runs.items import Items
 
 # What losing all the variance of the data costs, in nats.
 SHARE = 10_000.0
@@ -82,11 +82,20 @@ class VectorKind:
         model, standard = self.config.model, load_standard(self.cache)
         assert model.c != "auto"
         assert model.contrast != "auto"
-        encoder, decoder = build(standard.centre, standard.deviation, latent_dim=model.latent_dim, width=model.width,
-                                 c=model.c)
-        return VAE(encoder, decoder, model.latent_dim, lr=model.lr, kl_warmup=model.kl_warmup,
-                   free_bits=model.free_bits, contrast=model.contrast, temperature=model.temperature,
-                   content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim)
+        encoder, decoder = build(
+            standard.centre, standard.deviation, latent_dim=model.latent_dim, width=model.width, c=model.c
+        )
+        return VAE(
+            encoder,
+            decoder,
+            model.latent_dim,
+            lr=model.lr,
+            kl_warmup=model.kl_warmup,
+            free_bits=model.free_bits,
+            contrast=model.contrast,
+            temperature=model.temperature,
+            content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim,
+        )
 
     @property
     def threads(self) -> int | None:
@@ -109,9 +118,19 @@ class VectorKind:
         if model.contrast:
             kin = Kin(neighbours=np.empty((len(self.vectors), 0), np.int32), itself=0.0 if model.neighbors else 1.0)
             if model.neighbors:
-                callbacks.append(Partners(
-                    self.dataset(), self.to_input, lambda: principal_components(self.vectors, seed, metric), train,
-                    kin, k=model.neighbors, seed=seed, cache=cache, renew=False))
+                callbacks.append(
+                    Partners(
+                        self.dataset(),
+                        self.to_input,
+                        lambda: principal_components(self.vectors, seed, metric),
+                        train,
+                        kin,
+                        k=model.neighbors,
+                        seed=seed,
+                        cache=cache,
+                        renew=False,
+                    )
+                )
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         noise = model.noise * load_standard(self.cache).deviation
         return VectorDataModule(self.vectors, train, val, batch_size, kin, noise), callbacks
@@ -146,8 +165,9 @@ class VectorKind:
         told = []
         for i, vector in enumerate(vectors):
             items = found[i * k : (i + 1) * k]
-            line = " · ".join(f"{_short(item)} ({abs(score):.2f})" for item, score in zip(items, scores[i],
-                                                                                           strict=True))
+            line = " · ".join(
+                f"{_short(item)} ({abs(score):.2f})" for item, score in zip(items, scores[i], strict=True)
+            )
             told.append(Shown(line, items[0].image, vector))
         return told
 

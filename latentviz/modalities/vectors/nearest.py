@@ -51,6 +51,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def _distances(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Returns the Euclidean distances (m, n)."""
-    squares = (np.square(queries).sum(1)[:, None] - 2 * queries @ vectors.T + np.square(vectors).sum(1))
+    squares = np.square(queries).sum(1)[:, None] - 2 * queries @ vectors.T + np.square(vectors).sum(1)
     distances: np.ndarray = np.sqrt(np.maximum(squares, 0))
     return distances

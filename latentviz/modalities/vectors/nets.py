@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from latentviz.elbo import diagonal_normal
+from latentviz.model.elbo import diagonal_normal
 
 # exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
 LOGVAR_LIMIT = 10.0
@@ -65,15 +65,23 @@ class VectorDecoder(nn.Module):
         return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
 
 
-def build(centre: np.ndarray, deviation: float, *, latent_dim: int, width: int, c: float
-          ) -> tuple[VectorEncoder, VectorDecoder]:
+def build(
+    centre: np.ndarray, deviation: float, *, latent_dim: int, width: int, c: float
+) -> tuple[VectorEncoder, VectorDecoder]:
     """Returns encoder and decoder for vectors of len(centre) numbers."""
     m, half = len(centre), max(1, width // 2)
     # Batch normalisation as in the encoder of images, for the same reason.
-    encoder = nn.Sequential(nn.Linear(m, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
-                            nn.Linear(width, half, bias=False), nn.BatchNorm1d(half), nn.ReLU(),
-                            nn.Linear(half, 2 * latent_dim))
-    decoder = nn.Sequential(nn.Linear(latent_dim, half), nn.ReLU(), nn.Linear(half, width), nn.ReLU(),
-                            nn.Linear(width, m))
+    encoder = nn.Sequential(
+        nn.Linear(m, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Linear(width, half, bias=False),
+        nn.BatchNorm1d(half),
+        nn.ReLU(),
+        nn.Linear(half, 2 * latent_dim),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(latent_dim, half), nn.ReLU(), nn.Linear(half, width), nn.ReLU(), nn.Linear(width, m)
+    )
     middle = torch.from_numpy(np.array(centre, np.float32))
     return VectorEncoder(encoder, middle, deviation), VectorDecoder(decoder, middle.clone(), deviation, c)

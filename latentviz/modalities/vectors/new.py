@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.files import is_file
-from latentviz.modalities.names import printable
-from latentviz.modalities.prepared import Prepared
+from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorFitConfig
 from latentviz.modalities.vectors.prepare import load, load_texts, prepare
 from latentviz.modalities.vectors.show import Shown
+from latentviz.runs.files import is_file
 
 
 def read_item(word: str, config: VectorFitConfig, trained: Path) -> tuple[Shown, np.ndarray, list[str]] | None:
@@ -30,8 +30,10 @@ def read_item(word: str, config: VectorFitConfig, trained: Path) -> tuple[Shown,
     with tempfile.TemporaryDirectory(prefix="latentviz-") as folder:
         prepared, vectors = read_items(word, config, Path(folder), trained)
         if len(vectors) != 1:
-            raise DataError(f"{printable(word)}: holds {len(vectors):,} vectors; give a file with one, as of the shape "
-                            f"(1, {vectors.shape[1]}), or place them all with `latentviz encode`")
+            raise DataError(
+                f"{printable(word)}: holds {len(vectors):,} vectors; give a file with one, as of the shape "
+                f"(1, {vectors.shape[1]}), or place them all with `latentviz encode`"
+            )
         text = (load_texts(Path(folder)) or [""])[0]
         return Shown(text or printable(Path(word).name)), np.array(vectors[0], np.float32), prepared.notes
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentviz.errors import DataError, WriteError
-from latentviz.files import atomic_write
-from latentviz.items import Items
-from latentviz.modalities.names import printable
-from latentviz.modalities.prepared import FEWEST, Prepared, held_out, item_table, load_array
+from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.prepared import FEWEST, Prepared, held_out, item_table, load_array
 from latentviz.modalities.vectors.beside import Beside, read_beside
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.read import read
 from latentviz.modalities.vectors.source import Source
+from latentviz.runs.files import atomic_write
+from latentviz.runs.items import Items
 
 VECTORS, STANDARD, TEXTS, IMAGES = "vectors.npy", "standard.npz", "texts.parquet", "images.npy"
 # A length counts as 1 within this: float16 rounds a sum over a thousand numbers to about .001.
@@ -58,8 +58,9 @@ def load_standard(cache: Path) -> Standard:
         with np.load(cache / STANDARD, allow_pickle=False) as content:
             return Standard(content["centre"], float(content["deviation"]))
     except Exception as error:  # noqa: BLE001 - zipfile and numpy raise a dozen kinds for a damaged file
-        raise DataError(f"{cache / STANDARD}: missing or damaged ({error}); `latentviz fit` with --force makes it "
-                        "again") from None
+        raise DataError(
+            f"{cache / STANDARD}: missing or damaged ({error}); `latentviz fit` with --force makes it again"
+        ) from None
 
 
 def load_texts(cache: Path) -> list[str] | None:
@@ -86,8 +87,10 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
     if learn:
         _enough(source)
     if dimensions not in {None, source.shape[1]}:
-        raise DataError(f"{source.origin}: its vectors have {source.shape[1]:,} numbers, and the run was trained on "
-                        f"vectors of {dimensions:,}; make them as those of the run were made")
+        raise DataError(
+            f"{source.origin}: its vectors have {source.shape[1]:,} numbers, and the run was trained on "
+            f"vectors of {dimensions:,}; make them as those of the run were made"
+        )
     beside = read_beside(data, len(source), cache, seed) if data.items != "none" else Beside()
     found = data.metric == "auto" and _all_unit(source)
     metric = "cosine" if found or data.metric == "cosine" else "euclidean"
@@ -168,11 +171,15 @@ class Measured:
     def check(self, origin: str) -> None:
         """Raises a DataError if nothing can be learnt from the vectors."""
         if (self.low == self.high).all():
-            raise DataError(f"{origin}: all {self.n:,} rows are identical; a VAE learns from differences; check that "
-                            "this is the right data")
+            raise DataError(
+                f"{origin}: all {self.n:,} rows are identical; a VAE learns from differences; check that "
+                "this is the right data"
+            )
         if self.deviation < SMALLEST:
-            raise DataError(f"{origin}: its values differ by {self.deviation:.3g} only, too little for single "
-                            "precision; multiply them by a constant")
+            raise DataError(
+                f"{origin}: its values differ by {self.deviation:.3g} only, too little for single "
+                "precision; multiply them by a constant"
+            )
 
     def notes(self, metric: str, *, found: bool) -> list[str]:
         """Returns what the user is told: how many, what makes them alike, which columns say nothing.
@@ -185,11 +192,12 @@ class Measured:
             "cosine": "scaled to unit length: compared by the cosine",
             "euclidean": "compared by Euclidean distance",
             "auto": f"of lengths from {self.shortest:.3g} to {self.longest:.3g}: compared by Euclidean distance; "
-                    "data.metric=cosine compares directions",
+            "data.metric=cosine compares directions",
         }[metric]
         d = len(self.mean)
-        notes = [f"{self.n:,} vectors of {d:,} numbers, "
-                 + ("all of unit length: compared by the cosine" if found else why)]
+        notes = [
+            f"{self.n:,} vectors of {d:,} numbers, " + ("all of unit length: compared by the cosine" if found else why)
+        ]
         constant = int((self.low == self.high).sum())
         if constant:
             notes.append(f"{constant:,} of {d:,} columns have one value throughout and say nothing")
@@ -201,8 +209,10 @@ class Measured:
 def _enough(source: Source) -> None:
     n = len(source)
     if n < FEWEST:
-        raise DataError(f"{source.origin}: holds {n} vector{'s' * (n != 1)}; a VAE learns what many have in common, so "
-                        f"at least {FEWEST} are needed; add more")
+        raise DataError(
+            f"{source.origin}: holds {n} vector{'s' * (n != 1)}; a VAE learns what many have in common, so "
+            f"at least {FEWEST} are needed; add more"
+        )
 
 
 def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
@@ -217,9 +227,14 @@ def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
             for block in source.blocks():
                 stored = np.float16 if block.dtype == np.float16 and not cosine else np.float32
                 if out is None:
-                    np.lib.format.write_array_header_1_0(stream, {
-                        "descr": np.lib.format.dtype_to_descr(np.dtype(stored)), "fortran_order": False,
-                        "shape": (n, d)})
+                    np.lib.format.write_array_header_1_0(
+                        stream,
+                        {
+                            "descr": np.lib.format.dtype_to_descr(np.dtype(stored)),
+                            "fortran_order": False,
+                            "shape": (n, d),
+                        },
+                    )
                     out = stored
                 values = _finite(block, wrong, cosine=cosine)
                 if not wrong.rows:
@@ -229,8 +244,10 @@ def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
                     stream.write(kept.data)
             wrong.tell()
     except WriteError as error:
-        raise DataError(f"{file}: cannot be written ({error.reason}); the vectors need "
-                        f"{n * d * 4 / 1e6:,.1f} MB; make room, or choose another folder with --outputs DIR") from None
+        raise DataError(
+            f"{file}: cannot be written ({error.reason}); the vectors need "
+            f"{n * d * 4 / 1e6:,.1f} MB; make room, or choose another folder with --outputs DIR"
+        ) from None
     seen.digest = digest.digest()
     return seen
 
@@ -256,8 +273,10 @@ class _Wrong:
         """Raises a DataError if there were any."""
         if self.rows:
             have = "has" if self.rows == 1 else "have"
-            raise DataError(f"{self.origin}: {self.rows:,} of {self.n:,} rows {have} {self.what}; the first is row "
-                            f"{self.first:,}; mend them, or take them out, and with them their items")
+            raise DataError(
+                f"{self.origin}: {self.rows:,} of {self.n:,} rows {have} {self.what}; the first is row "
+                f"{self.first:,}; mend them, or take them out, and with them their items"
+            )
 
 
 def _finite(block: np.ndarray, wrong: _Wrong, *, cosine: bool) -> np.ndarray:
@@ -266,8 +285,7 @@ def _finite(block: np.ndarray, wrong: _Wrong, *, cosine: bool) -> np.ndarray:
     finite: np.ndarray = np.asarray(np.isfinite(values).all(axis=1))
     wrong.count(~finite, "values that are NaN or infinite")
     largest = np.abs(np.where(finite[:, None], values, 0)).max(axis=1)
-    wrong.count(largest > LARGEST,
-                f"values beyond ±{LARGEST:g}, whose squares overflow in single precision")
+    wrong.count(largest > LARGEST, f"values beyond ±{LARGEST:g}, whose squares overflow in single precision")
     wrong.seen += len(block)
     if cosine:
         values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
@@ -283,13 +301,16 @@ def _items(source: Source, beside: Beside, data: VectorData, seed: int, *, learn
     if texts is None and source.text is not None:
         texts = ["" if value is None else str(value) for value in source.columns[source.text]]
     if texts is not None:
-        columns = {"text": pa.array([printable_lines(text) for text in texts], pa.string()),
-                   **{f"data_{name}" if name == "text" else name: values for name, values in columns.items()}}
+        columns = {
+            "text": pa.array([printable_lines(text) for text in texts], pa.string()),
+            **{f"data_{name}" if name == "text" else name: values for name, values in columns.items()},
+        }
     ids = beside.ids or source.ids or [f"{stem}/{row}" for row in range(n)]
     labels = source.labels if source.labels is not None else beside.labels
     out = held_out(n, data, seed) if learn else np.zeros(n, bool)
-    return item_table(ids, [None] * n if labels is None else labels, [f"{source.origin}#{row}" for row in range(n)],
-                      out, columns)
+    return item_table(
+        ids, [None] * n if labels is None else labels, [f"{source.origin}#{row}" for row in range(n)], out, columns
+    )
 
 
 def printable_lines(text: str) -> str:

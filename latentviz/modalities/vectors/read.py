@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.names import as_label, printable
-from latentviz.modalities.numpy_files import read_array, read_headers
+from latentviz.modalities.io.names import as_label, printable
+from latentviz.modalities.io.numpy_files import read_array, read_headers
 from latentviz.modalities.vectors.arrays import read_arrays
 from latentviz.modalities.vectors.config import ARROW_SUFFIXES, SEPARATORS, VectorData
 from latentviz.modalities.vectors.source import Source
@@ -51,19 +51,22 @@ def read_labels(name: str, n: int) -> list[str | None]:
     """
     path, shown = Path(name), printable(name)
     if not path.is_file():
-        raise DataError(f"data.labels: {shown}: there is no such file; give a .npy file, or a text file with one a "
-                        "line")
+        raise DataError(
+            f"data.labels: {shown}: there is no such file; give a .npy file, or a text file with one a line"
+        )
     if path.suffix.lower() == ".npy":
         header = read_headers(path)[""]
         if int(np.prod(header.shape)) != n:
-            raise DataError(f"data.labels: {shown} has the shape {header.shape} for {n:,} vectors; one label a vector "
-                            "is needed")
+            raise DataError(
+                f"data.labels: {shown} has the shape {header.shape} for {n:,} vectors; one label a vector is needed"
+            )
         values = read_array(path, "", header).reshape(-1).tolist()
     else:
         values = read_lines(path, "data.labels")
     if len(values) != n:
-        raise DataError(f"data.labels: {shown} has {len(values):,} labels for {n:,} vectors; one label a vector is "
-                        "needed")
+        raise DataError(
+            f"data.labels: {shown} has {len(values):,} labels for {n:,} vectors; one label a vector is needed"
+        )
     return [as_label(value) for value in values]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from latentviz.items import Items
 from latentviz.modalities.vectors.prepare import IMAGES, VECTORS
+from latentviz.runs.items import Items
 
 
 class Shown(str):
@@ -41,8 +41,10 @@ def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[S
     chosen, images = items.table.take(np.asarray(rows, np.int64)), load_images(cache)
     ids = chosen.column("id").to_pylist()
     texts = chosen.column("text").to_pylist() if "text" in chosen.column_names else ids
-    return [Shown(text or name, None if images is None else np.array(images[row]))
-            for text, name, row in zip(texts, ids, rows, strict=True)]
+    return [
+        Shown(text or name, None if images is None else np.array(images[row]))
+        for text, name, row in zip(texts, ids, rows, strict=True)
+    ]
 
 
 def lines(outputs: Sequence[str]) -> list[str]:
@@ -59,8 +61,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def draw(folder: Path, outputs: Sequence[Shown], groups: Sequence[tuple[str, Sequence[Any]]]
-         ) -> tuple[list[str], list[str]]:
+def draw(
+    folder: Path, outputs: Sequence[Shown], groups: Sequence[tuple[str, Sequence[Any]]]
+) -> tuple[list[str], list[str]]:
     """Writes the decoded vectors, float32 (m, d), and the sheet; returns the sheet's names and each output's place.
 
     Args:
@@ -75,11 +78,14 @@ def draw(folder: Path, outputs: Sequence[Shown], groups: Sequence[tuple[str, Seq
 def draw_sheet(folder: Path, groups: Sequence[tuple[str, Sequence[Any]]]) -> list[str]:
     """Writes `sheet.txt`, each group below its caption, and where there are images `sheet.png`; returns their names."""
     files = ["sheet.txt"]
-    (folder / files[0]).write_text("".join(
-        f"{caption}\n" + "".join(f"  {one_line(shown)}\n" for shown in group) for caption, group in groups),
-        encoding="utf-8")
-    pictures = [(caption, [shown.image for shown in group if getattr(shown, "image", None) is not None])
-                for caption, group in groups]
+    (folder / files[0]).write_text(
+        "".join(f"{caption}\n" + "".join(f"  {one_line(shown)}\n" for shown in group) for caption, group in groups),
+        encoding="utf-8",
+    )
+    pictures = [
+        (caption, [shown.image for shown in group if getattr(shown, "image", None) is not None])
+        for caption, group in groups
+    ]
     if any(images for _, images in pictures):
         from latentviz.modalities.image.show import draw_sheet as draw_pictures
 

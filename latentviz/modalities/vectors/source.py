@@ -12,8 +12,24 @@ BLOCK_BYTES = 2**25  # of vectors that are looked at in one go
 # Columns and arrays of these names hold what the items are called, the first that is there.
 ID_NAMES = ("id", "ids", "key", "keys", "name", "names", "filename", "filenames", "file_name", "path")
 # And of these, the texts that the vectors stand for.
-TEXT_NAMES = ("text", "texts", "sentence", "sentences", "document", "documents", "content", "caption", "captions",
-              "title", "titles", "gloss", "word", "words", "token", "tokens")
+TEXT_NAMES = (
+    "text",
+    "texts",
+    "sentence",
+    "sentences",
+    "document",
+    "documents",
+    "content",
+    "caption",
+    "captions",
+    "title",
+    "titles",
+    "gloss",
+    "word",
+    "words",
+    "token",
+    "tokens",
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +69,16 @@ def check_shape(shape: Sequence[int], origin: str) -> tuple[int, int]:
     """
     wanted = "vectors have the shape (n, d), a row an item"
     if len(shape) == 1:
-        raise DataError(f"{origin}: an array of shape ({shape[0]},), one number an item; {wanted}; stack them with "
-                        "numpy.stack, or give .reshape(-1, d)")
+        raise DataError(
+            f"{origin}: an array of shape ({shape[0]},), one number an item; {wanted}; stack them with "
+            "numpy.stack, or give .reshape(-1, d)"
+        )
     if len(shape) != 2:
         raise DataError(f"{origin}: an array of shape {tuple(shape)}; {wanted}; bring it there with numpy.reshape")
     if shape[1] == 0:
-        raise DataError(f"{origin}: an array of shape {tuple(shape)}: its rows have no numbers; {wanted}; check how it "
-                        "was made")
+        raise DataError(
+            f"{origin}: an array of shape {tuple(shape)}: its rows have no numbers; {wanted}; check how it was made"
+        )
     return int(shape[0]), int(shape[1])
 
 

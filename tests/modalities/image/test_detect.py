@@ -124,14 +124,10 @@ def test_missing(tmp_path):
     assert not detect(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize(
-    ("features", "images"), [({"img": "image", "n": "int64"}, True), ({"text": "string"}, False)]
-)
+@pytest.mark.parametrize(("features", "images"), [({"img": "image", "n": "int64"}, True), ({"text": "string"}, False)])
 def test_hub(monkeypatch, features, images):
     datasets = pytest.importorskip("datasets")
-    known = datasets.Features(
-        {n: datasets.Image() if f == "image" else datasets.Value(f) for n, f in features.items()}
-    )
+    known = datasets.Features({n: datasets.Image() if f == "image" else datasets.Value(f) for n, f in features.items()})
 
     class Builder:
         info = datasets.DatasetInfo(features=known)

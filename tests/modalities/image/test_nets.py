@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.distributions import Independent
 
-from latentviz.elbo import distortion
 from latentviz.modalities.image.nets import NETS, build, can_rest
+from latentviz.model.elbo import distortion
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 9, 13), (3, 17, 8), (1, 31, 64), (3, 64, 48), (1, 8, 96)]
 

@@ -178,9 +178,7 @@ class TestBad:
         (path / "9.png").write_bytes(b"")
         (path / "39.png").write_text("no image")
         prepared = run(path, cache)
-        assert [bad.source for bad in prepared.bad] == [
-            str(path / name) for name in ("7.png", "9.png", "39.png")
-        ]
+        assert [bad.source for bad in prepared.bad] == [str(path / name) for name in ("7.png", "9.png", "39.png")]
         assert all(bad.reason and "\n" not in bad.reason for bad in prepared.bad)
         images = load(cache)
         assert len(images) == len(prepared.items) == 37
@@ -248,9 +246,7 @@ class TestBad:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         try:
-            with pytest.raises(
-                DataError, match=r"images.npy: cannot be written .*need 0.4 MB; make room"
-            ) as error:
+            with pytest.raises(DataError, match=r"images.npy: cannot be written .*need 0.4 MB; make room") as error:
                 run(path, cache)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

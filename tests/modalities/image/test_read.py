@@ -334,9 +334,7 @@ class TestFolder:
     def test_metadata_jsonl_in_subfolders(self, tmp_path):
         for name in ("train/a.png", "test/b.png"):
             save(tmp_path / name)
-        (tmp_path / "train/metadata.jsonl").write_text(
-            '{"file_name": "a.png", "label": 3, "box": [1, 2], "n": 1.5}\n'
-        )
+        (tmp_path / "train/metadata.jsonl").write_text('{"file_name": "a.png", "label": 3, "box": [1, 2], "n": 1.5}\n')
         (tmp_path / "test/metadata.jsonl").write_text(
             '{"file_name": "b.png", "label": 4, "box": [1, 2], "who": "me"}\n'
         )
@@ -372,9 +370,7 @@ class TestFolder:
     def test_every_suffix_of_pillow_is_known(self):
         Image.init()
         known = {
-            suffix
-            for suffix, name in Image.registered_extensions().items()
-            if name in Image.OPEN and name in formats()
+            suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN and name in formats()
         }
         assert known <= IMAGE_SUFFIXES
         assert not {".eps", ".ps", ".mpg"} & IMAGE_SUFFIXES
@@ -450,9 +446,7 @@ class TestParquet:
 
     def test_bytes_in_several_files(self, tmp_path):
         for i in range(2):
-            self.write(
-                tmp_path / "we[ird" / f"{i}.parquet", img=[encoded(i)] * 2, y=[str(i)] * 2, size=[i, i]
-            )
+            self.write(tmp_path / "we[ird" / f"{i}.parquet", img=[encoded(i)] * 2, y=[str(i)] * 2, size=[i, i])
         source = read_path(tmp_path / "we[ird")
         assert source.ids == ["0/0", "0/1", "1/0", "1/1"]
         assert source.labels == ["0", "0", "1", "1"]
@@ -519,9 +513,7 @@ class TestHub:
         monkeypatch.setattr(
             datasets,
             "load_dataset",
-            lambda name, config, split=None: (
-                asked.append((name, config)) or (tables[split] if split else tables)
-            ),
+            lambda name, config, split=None: asked.append((name, config)) or (tables[split] if split else tables),
         )
         source = read_path("hf:me/things:small")
         assert asked == [("me/things", "small")]

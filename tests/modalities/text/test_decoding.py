@@ -82,8 +82,10 @@ def test_a_z_gives_the_same_text_in_any_company() -> None:
 def test_of_several_candidates_the_likeliest_is_kept() -> None:
     net, points = decoder(), z(200)
     with torch.no_grad():
-        nats = [(net(points).log_prob(ids) / (ids != PAD).sum(1)).mean() for ids in (
-            decode(net(points), points, temperature=1.0, candidates=k) for k in (1, 8))]
+        nats = [
+            (net(points).log_prob(ids) / (ids != PAD).sum(1)).mean()
+            for ids in (decode(net(points), points, temperature=1.0, candidates=k) for k in (1, 8))
+        ]
     assert nats[1] > nats[0]
 
 

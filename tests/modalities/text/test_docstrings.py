@@ -47,8 +47,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     put("alpha/tests/test_solve.py", '"""Tests of what alpha does here."""')
     put("alpha/_inner/deep.py", '"""Inner workings that nobody calls."""')
     put("alpha/broken.py", "def (:")
-    put("beta/__init__.py", "".join(f'def f{i}():\n    """Return the number {w} of it all."""\n'
-                                    for i, w in enumerate(["one", "two", "three", "four"])))
+    put(
+        "beta/__init__.py",
+        "".join(
+            f'def f{i}():\n    """Return the number {w} of it all."""\n'
+            for i, w in enumerate(["one", "two", "three", "four"])
+        ),
+    )
     put("beta/again.py", '"""Solve a linear system of equations."""')
     put("latentviz/__init__.py", '"""This package itself is not among them."""')
     for package in ("alpha", "beta", "latentviz"):
@@ -69,16 +74,19 @@ def test_public_names_with_their_kinds_and_lines() -> None:
     ]
 
 
-@pytest.mark.parametrize(("docstring", "sentence"), [
-    ("Short one.", ""),
-    ("norm(x, ord=None, axis=None) -> float of it", ""),
-    ("A ``matrix`` *of* `numbers <https://a.b>`_ here.\n\nMore.", "A matrix of numbers here."),
-    ("One line\n    and its second\n", "One line and its second"),
-    ("Cf. what A. Turing wrote, i.e. this! And more.", "Cf. what A. Turing wrote, i.e. this!"),
-    ("0 1 2 3 4 5 6 7 8", ""),
-    ("many words " * 30, ""),
-    ("", ""),
-])
+@pytest.mark.parametrize(
+    ("docstring", "sentence"),
+    [
+        ("Short one.", ""),
+        ("norm(x, ord=None, axis=None) -> float of it", ""),
+        ("A ``matrix`` *of* `numbers <https://a.b>`_ here.\n\nMore.", "A matrix of numbers here."),
+        ("One line\n    and its second\n", "One line and its second"),
+        ("Cf. what A. Turing wrote, i.e. this! And more.", "Cf. what A. Turing wrote, i.e. this!"),
+        ("0 1 2 3 4 5 6 7 8", ""),
+        ("many words " * 30, ""),
+        ("", ""),
+    ],
+)
 def test_first_sentence(docstring: str, sentence: str) -> None:
     assert first_sentence(docstring) == sentence
 
@@ -86,8 +94,16 @@ def test_first_sentence(docstring: str, sentence: str) -> None:
 def test_read(installed: Path) -> None:
     assert [name for name, _ in package_files()["alpha"]] == ["alpha/__init__.py", "alpha/_solve.py", "alpha/broken.py"]
     source = read_docstrings()
-    assert list(source.ids) == ["alpha", "alpha.Solver", "alpha.Solver.step", "alpha.solve",
-                                "beta.f0", "beta.f1", "beta.f2", "beta.f3"]
+    assert list(source.ids) == [
+        "alpha",
+        "alpha.Solver",
+        "alpha.Solver.step",
+        "alpha.solve",
+        "beta.f0",
+        "beta.f1",
+        "beta.f2",
+        "beta.f3",
+    ]
     assert set(source.labels) == {"alpha", "beta"}
     assert source.origins[3] == "alpha/_solve.py:3", "the place below the folder of packages"
     assert "another left out" in source.notes[0]

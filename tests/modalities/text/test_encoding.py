@@ -33,15 +33,21 @@ def test_byte_order_marks_say_the_encoding(tmp_path: Path, encoding: str, packed
         assert [line.rstrip("\n") for line in text] == LINES, "no mark in the first line, no \\r at the ends"
 
 
-@pytest.mark.parametrize(("encoding", "lines", "guess"), [
-    ("cp1252", LINES, "cp1252"), ("gb18030", HAN, "gb18030"), ("big5", ["連甍遙接漢,飛觀迥凌虛"] * 20, "big5"),
-    ("cp932", ["これは日本語のテキストです。"] * 20, "cp932"),
-    ("cp1251", ["Привет, как дела? Это текст."] * 20, "cp1251"),
-])
+@pytest.mark.parametrize(
+    ("encoding", "lines", "guess"),
+    [
+        ("cp1252", LINES, "cp1252"),
+        ("gb18030", HAN, "gb18030"),
+        ("big5", ["連甍遙接漢,飛觀迥凌虛"] * 20, "big5"),
+        ("cp932", ["これは日本語のテキストです。"] * 20, "cp932"),
+        ("cp1251", ["Привет, как дела? Это текст."] * 20, "cp1251"),
+    ],
+)
 def test_another_encoding_is_guessed_and_then_read(tmp_path: Path, encoding: str, lines: list[str], guess: str) -> None:
     file = tmp_path / "x.txt"
     assert said(file, "\n".join(lines).encode(encoding)).endswith(
-        f"say what it is with data.encoding=…, which may be {guess}")
+        f"say what it is with data.encoding=…, which may be {guess}"
+    )
     with text_of(file, examine(file, guess)) as text:
         assert text.read().split("\n") == lines
 

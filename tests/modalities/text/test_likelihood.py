@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latentviz.elbo import distortion_and_log_likelihood, kl_per_dimension
 from latentviz.modalities.text.likelihood import Costs
 from latentviz.modalities.text.nets import PLACES, Dropout, TextDecoder, TextEncoder
 from latentviz.modalities.text.tokens import END, PAD
-from latentviz.vae import VAE, Batch
+from latentviz.model.elbo import distortion_and_log_likelihood, kl_per_dimension
+from latentviz.model.vae import VAE, Batch
 
 D = 3
 
@@ -35,8 +35,9 @@ def trainable(vae: VAE) -> VAE:
 def texts(size: int, t: int) -> Tensor:
     """Returns every text of up to t tokens, its end included, as ids (m, t)."""
     tokens = [token for token in range(size) if token not in {PAD, END}]
-    return torch.tensor([[*text, END] + [PAD] * (t - 1 - n) for n in range(t)
-                         for text in itertools.product(tokens, repeat=n)])
+    return torch.tensor(
+        [[*text, END] + [PAD] * (t - 1 - n) for n in range(t) for text in itertools.product(tokens, repeat=n)]
+    )
 
 
 @pytest.mark.parametrize("settings", [{"memory": 5}, {"memory": 5, "lag": 2}, {"memory": 0}])
@@ -106,8 +107,13 @@ def test_each_term_adds_its_weight_and_c_scales_them_all() -> None:
     z = torch.randn(2, D, generator=torch.Generator().manual_seed(1))
     found = {}
     _, decoder = nets(memory=5, costs=Costs(1.0, 1.0, 1.0))
-    for name, costs in {"plain": Costs(), "both": Costs(1.0, 0.5, 0.25), "scaled": Costs(0.67, 0.5, 0.25),
-                        "position": Costs(position=0.5), "bag": Costs(bag=0.25)}.items():
+    for name, costs in {
+        "plain": Costs(),
+        "both": Costs(1.0, 0.5, 0.25),
+        "scaled": Costs(0.67, 0.5, 0.25),
+        "position": Costs(position=0.5),
+        "bag": Costs(bag=0.25),
+    }.items():
         decoder.costs = costs
         found[name], log_likelihood = distortion_and_log_likelihood(decoder.train()(z), x)
         if name == "plain":
@@ -124,8 +130,16 @@ def test_each_term_adds_its_weight_and_c_scales_them_all() -> None:
 @pytest.mark.parametrize("t", [3, 12, PLACES + 9])
 @pytest.mark.parametrize("memory", [0, 4])
 def test_every_weight_learns_at_any_length(t: int, memory: int) -> None:
-    encoder, decoder = nets(40, t, memory=memory, costs=Costs(0.67, 0.3, 0.3), word_dropout=0.3, dropout=0.1,
-                            lag=1 if memory else 0, negatives=20)
+    encoder, decoder = nets(
+        40,
+        t,
+        memory=memory,
+        costs=Costs(0.67, 0.3, 0.3),
+        word_dropout=0.3,
+        dropout=0.1,
+        lag=1 if memory else 0,
+        negatives=20,
+    )
     decoder.know(torch.arange(40), torch.zeros(40, dtype=torch.bool))
     x = torch.randint(3, 40, (8, t))
     x[:, -1] = END

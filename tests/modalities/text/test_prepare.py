@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from latentviz.errors import DataError
-from latentviz.modalities.prepared import Prepared
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text import prepare as module
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.prepare import load, load_texts, prepare
@@ -21,8 +21,15 @@ TEXTS = [f"text number {i} of a poem {i // 4}" for i in range(100)]
 def source(texts: list[str] = TEXTS, **fields: Any) -> Source:
     """Returns texts as a source."""
     n = len(texts)
-    return Source(**{"texts": pa.chunked_array([pa.array(texts, pa.string())]), "ids": [f"t/{i}" for i in range(n)],
-                     "origins": ["t"] * n, "labels": [None] * n, **fields})
+    return Source(
+        **{
+            "texts": pa.chunked_array([pa.array(texts, pa.string())]),
+            "ids": [f"t/{i}" for i in range(n)],
+            "origins": ["t"] * n,
+            "labels": [None] * n,
+            **fields,
+        }
+    )
 
 
 def prepared(cache: Path, given: Source, seed: int = 0, **settings: Any) -> Prepared:
@@ -58,9 +65,18 @@ def test_blocks_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_fingerprint_changes_with_what_matters(tmp_path: Path) -> None:
-    known = [prepared(tmp_path / str(i), given, **settings).fingerprint for i, (given, settings) in enumerate([
-        (source(), {}), (source(TEXTS[::-1]), {}), (source(labels=["a"] * 100), {}),
-        (source(ids=[str(i) for i in range(100)]), {}), (source(), {"max_length": 5})])]
+    known = [
+        prepared(tmp_path / str(i), given, **settings).fingerprint
+        for i, (given, settings) in enumerate(
+            [
+                (source(), {}),
+                (source(TEXTS[::-1]), {}),
+                (source(labels=["a"] * 100), {}),
+                (source(ids=[str(i) for i in range(100)]), {}),
+                (source(), {"max_length": 5}),
+            ]
+        )
+    ]
     assert len(set(known)) == 5
     assert prepared(tmp_path / "again", source()).fingerprint == known[0]
 
@@ -105,8 +121,14 @@ class TestGroups:
 def test_the_vocabulary_is_learnt_from_the_training_split(tmp_path: Path) -> None:
     texts = [*TEXTS[:80], *(f"ж {i}" for i in range(20))]
     group = ["train"] * 80 + ["val"] * 20
-    found = prepared(tmp_path, source(texts, columns={"g": group}), group_column="g", tokens="character", min_count=1,
-                     val_fraction=0.3)
+    found = prepared(
+        tmp_path,
+        source(texts, columns={"g": group}),
+        group_column="g",
+        tokens="character",
+        min_count=1,
+        val_fraction=0.3,
+    )
     assert found.items.val.tolist() == list(range(80, 100))
     assert "ж" not in Tokenizer.load(tmp_path).vocabulary
     assert any(note.startswith("unknown: 20 tokens") for note in found.notes)

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 import latentviz as lv
-from latentviz.fit import load_model
-from latentviz.run import Run
+from latentviz.modalities.loading import load_model
+from latentviz.runs.run import Run
 
-SETTINGS = {"model": {"latent_dim": 4, "width": 16, "memory": 16, "samples": 2, "contrast": 1.0},
-            "trainer": {"max_epochs": 3}}
+SETTINGS = {
+    "model": {"latent_dim": 4, "width": 16, "memory": 16, "samples": 2, "contrast": 1.0},
+    "trainer": {"max_epochs": 3},
+}
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +22,10 @@ def verses(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a file of couplets of two invented languages."""
     rng = np.random.default_rng(0)
     file = tmp_path_factory.mktemp("verses") / "verses.txt"
-    lines = ["".join(rng.permutation(list(words))[:3]) + "," + "".join(rng.permutation(list(words))[:3])
-             for words in rng.choice(["天地玄黄宇", "宙洪荒日月"], 240)]
+    lines = [
+        "".join(rng.permutation(list(words))[:3]) + "," + "".join(rng.permutation(list(words))[:3])
+        for words in rng.choice(["天地玄黄宇", "宙洪荒日月"], 240)
+    ]
     file.write_text("\n".join(lines), encoding="utf-8")
     return file
 
@@ -44,8 +48,12 @@ def test_after_each_epoch_it_keeps_what_it_made_up(run: Run) -> None:
 
 
 def test_it_says_what_it_made_up(verses: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = lv.fit(str(verses), outputs=str(verses.parent / "other"), model={**SETTINGS["model"], "samples": 1},
-                 trainer={"max_epochs": 1})
+    run = lv.fit(
+        str(verses),
+        outputs=str(verses.parent / "other"),
+        model={**SETTINGS["model"], "samples": 1},
+        trainer={"max_epochs": 1},
+    )
     told = capsys.readouterr().err.splitlines()
     place = told.index("epoch 1, made up:")
     kept = (run.samples / "epoch-0001.txt").read_text(encoding="utf-8").splitlines()
@@ -72,20 +80,36 @@ def test_a_mean_is_decoded_without_noise_and_a_draw_with_it(run: Run) -> None:
 
 
 def test_plans_know_means_from_draws(run: Run) -> None:
-    from latentviz.lookup import Lookup
-    from latentviz.plans import WAYS, Options
+    from latentviz.queries.lookup import Lookup
+    from latentviz.queries.ways import WAYS, Options
 
     lookup, options = Lookup(run), Options(3, 5, 1.0, "prior", np.random.default_rng(0))
-    noise = {name: WAYS[name](lookup, asked, options).noise for name, asked in (
-        ("prior", True), ("reconstruct", ["0", "1"]), ("between", ("0", "1")), ("like", "0"), ("vector", "0 - 1"))}
+    noise = {
+        name: WAYS[name](lookup, asked, options).noise
+        for name, asked in (
+            ("prior", True),
+            ("reconstruct", ["0", "1"]),
+            ("between", ("0", "1")),
+            ("like", "0"),
+            ("vector", "0 - 1"),
+        )
+    }
     assert noise.pop("prior") is None
     assert {name: part.tolist() for name, part in noise.items()} == {
-        "reconstruct": [0, 0], "between": [0, 1, 1, 1, 0] * 2, "like": [1, 1, 1], "vector": [0, 0, 1]}
+        "reconstruct": [0, 0],
+        "between": [0, 1, 1, 1, 0] * 2,
+        "like": [1, 1, 1],
+        "vector": [0, 0, 1],
+    }
     near = WAYS["like"](lookup, "0", options._replace(spread=0.25))
     assert near.noise.tolist() == [0.25] * 3
 
 
 def test_collapse_is_called_by_its_name(verses: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lv.fit(str(verses), outputs=str(verses.parent / "collapsed"), trainer={"max_epochs": 2},
-           model={**SETTINGS["model"], "c": 1e-6, "free_bits": 0.0, "kl_warmup": 0.0, "lr": 0.01})
+    lv.fit(
+        str(verses),
+        outputs=str(verses.parent / "collapsed"),
+        trainer={"max_epochs": 2},
+        model={**SETTINGS["model"], "c": 1e-6, "free_bits": 0.0, "kl_warmup": 0.0, "lr": 0.01},
+    )
     assert "warning: posterior collapse" in capsys.readouterr().err

@@ -106,21 +106,30 @@ def table(rows: int = 20) -> list[dict[str, Any]]:
 def as_csv(rows: list[dict[str, Any]], delimiter: str = ",") -> str:
     """Returns rows as CSV."""
     lines = [rows[0].keys(), *(row.values() for row in rows)]
-    return "".join(delimiter.join(f'"{value}"' if delimiter in str(value) else str(value) for value in line) + "\n"
-                   for line in lines)
+    return "".join(
+        delimiter.join(f'"{value}"' if delimiter in str(value) else str(value) for value in line) + "\n"
+        for line in lines
+    )
 
 
 class TestTables:
-    @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.csv.gz", "x.jsonl", "x.json", "x.jsonl.gz", "x.json.gz",
-                                      "x.parquet", "columns.json"])
+    @pytest.mark.parametrize(
+        "name",
+        ["x.csv", "x.tsv", "x.csv.gz", "x.jsonl", "x.json", "x.jsonl.gz", "x.json.gz", "x.parquet", "columns.json"],
+    )
     def test_every_format_gives_the_same(self, tmp_path: Path, name: str) -> None:
         rows, file = table(), tmp_path / name
         if "parquet" in name:
             pq.write_table(pa.Table.from_pylist(rows), file)
         else:
-            write(file, as_csv(rows, "\t" if ".tsv" in name else ",") if "sv" in name
-                  else "\n".join(map(json.dumps, rows)) if "jsonl" in name
-                  else json.dumps({"version": 1, "rows": rows} if "columns" in name else rows))
+            write(
+                file,
+                as_csv(rows, "\t" if ".tsv" in name else ",")
+                if "sv" in name
+                else "\n".join(map(json.dumps, rows))
+                if "jsonl" in name
+                else json.dumps({"version": 1, "rows": rows} if "columns" in name else rows),
+            )
         assert detect(str(file)) == "text"
         source = read_path(file, label_column="kind")
         assert source.texts.to_pylist() == WORDS
@@ -154,7 +163,8 @@ class TestTables:
         assert len(source) == 20
         assert [(bad.source, bad.reason) for bad in source.bad] == [
             ("x.csv:22", "2 fields, and the table has 4 columns"),
-            ("x.csv:24", "5 fields, and the table has 4 columns")]
+            ("x.csv:24", "5 fields, and the table has 4 columns"),
+        ]
 
     def test_a_field_of_megabytes(self, tmp_path: Path) -> None:
         before = csv.field_size_limit()
@@ -170,16 +180,24 @@ class TestTables:
         source = read_path(write(tmp_path / "x.jsonl", '{"text": "a"}\n\n{"text"\n"b"\n3\n{"text": null, "k": [1]}\n'))
         assert source.texts.to_pylist() == ["a", "b"]
         assert [bad.source for bad in source.bad] == ["x.jsonl:3", "x.jsonl:5"]
-        assert source.notes == ["columns without plain values left out: k",
-                                "texts: column text; labels: none found; 1 rows without a text passed over"]
+        assert source.notes == [
+            "columns without plain values left out: k",
+            "texts: column text; labels: none found; 1 rows without a text passed over",
+        ]
 
     def test_halves_of_characters_which_json_can_spell(self, tmp_path: Path) -> None:
         source = read_path(write(tmp_path / "x.jsonl", '{"text": "a \\ud83d"}\n{"text": "\\ud83d\\udc08"}\n'))
         assert source.texts.to_pylist() == ["a \N{REPLACEMENT CHARACTER}", "🐈"]
 
-    @pytest.mark.parametrize(("content", "match"), [
-        ('[{"text": "a"},', "no JSON"), ("[1, 2]", "no list of texts"), ("3", "no list of texts"),
-        ("[" * 100_000, "nested too deeply")])
+    @pytest.mark.parametrize(
+        ("content", "match"),
+        [
+            ('[{"text": "a"},', "no JSON"),
+            ("[1, 2]", "no list of texts"),
+            ("3", "no list of texts"),
+            ("[" * 100_000, "nested too deeply"),
+        ],
+    )
     def test_bad_json(self, tmp_path: Path, content: str, match: str) -> None:
         with pytest.raises(DataError, match=match):
             read_path(write(tmp_path / "x.json", content))
@@ -206,16 +224,26 @@ class TestColumns:
         pq.write_table(pa.table(table), tmp_path / "x.parquet")
         return read_path(tmp_path / "x.parquet", **settings)
 
-    @pytest.mark.parametrize(("names", "wanted"), [
-        (("a", "Text"), "Text"), (("title", "body"), "body"), (("url", "sentence"), "sentence"),
-        (("title", "url"), "title")])
+    @pytest.mark.parametrize(
+        ("names", "wanted"),
+        [
+            (("a", "Text"), "Text"),
+            (("title", "body"), "body"),
+            (("url", "sentence"), "sentence"),
+            (("title", "url"), "title"),
+        ],
+    )
     def test_by_the_name(self, tmp_path: Path, names: tuple[str, str], wanted: str) -> None:
         source = self.source(tmp_path, {name: [f"{name} {i}" for i in range(3)] for name in names})
         assert source.texts[0].as_py() == f"{wanted} 0"
 
     def test_by_the_values(self, tmp_path: Path) -> None:
-        rows = {"same": ["always the very same long words"] * 9, "short": list("abcdefghi"), "number": list(range(9)),
-                "remark": [f"varied words {i}" for i in range(9)]}
+        rows = {
+            "same": ["always the very same long words"] * 9,
+            "short": list("abcdefghi"),
+            "number": list(range(9)),
+            "remark": [f"varied words {i}" for i in range(9)],
+        }
         assert self.source(tmp_path, rows).texts[0].as_py() == "varied words 0"
 
     def test_as_the_user_says_even_numbers(self, tmp_path: Path) -> None:
@@ -261,17 +289,34 @@ class TestColumns:
 class TestHub:
     def test_splits_are_joined_and_classes_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         datasets = pytest.importorskip("datasets")
-        features = datasets.Features({
-            "text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"]),
-            "vector": datasets.List(datasets.Value("float32"))})
-        tables = datasets.DatasetDict({
-            name: datasets.Dataset.from_dict({
-                "text": [f"{name} {i}" for i in range(n)], "label": [i % 2 for i in range(n)], "vector": [[0.0]] * n,
-            }, features=features) for name, n in (("test", 2), ("train", 3))})
-        monkeypatch.setattr(datasets, "load_dataset",
-                            lambda name, config, split=None: tables[split] if split else tables)
-        monkeypatch.setattr(datasets, "load_dataset_builder",
-                            lambda name, config: type("Builder", (), {"info": datasets.DatasetInfo(features=features)}))
+        features = datasets.Features(
+            {
+                "text": datasets.Value("string"),
+                "label": datasets.ClassLabel(names=["no", "yes"]),
+                "vector": datasets.List(datasets.Value("float32")),
+            }
+        )
+        tables = datasets.DatasetDict(
+            {
+                name: datasets.Dataset.from_dict(
+                    {
+                        "text": [f"{name} {i}" for i in range(n)],
+                        "label": [i % 2 for i in range(n)],
+                        "vector": [[0.0]] * n,
+                    },
+                    features=features,
+                )
+                for name, n in (("test", 2), ("train", 3))
+            }
+        )
+        monkeypatch.setattr(
+            datasets, "load_dataset", lambda name, config, split=None: tables[split] if split else tables
+        )
+        monkeypatch.setattr(
+            datasets,
+            "load_dataset_builder",
+            lambda name, config: type("Builder", (), {"info": datasets.DatasetInfo(features=features)}),
+        )
         assert detect("hf:me/words") == "text"
         source = read_path("hf:me/words")
         assert source.ids == ["train/0", "train/1", "train/2", "test/0", "test/1"]
@@ -298,8 +343,10 @@ class TestDetect:
             read_path("python:nothing")
 
     def test_what_is_imported_is_light(self) -> None:
-        code = ("import sys, latentviz.modalities.text.config\n"
-                "print({'numpy', 'pyarrow', 'tokenizers'} & set(sys.modules))\n"
-                "import latentviz.modalities.text.new, latentviz.modalities.text.show\n"
-                "print({'torch', 'datasets', 'pandas'} & set(sys.modules))")
+        code = (
+            "import sys, latentviz.modalities.text.config\n"
+            "print({'numpy', 'pyarrow', 'tokenizers'} & set(sys.modules))\n"
+            "import latentviz.modalities.text.new, latentviz.modalities.text.show\n"
+            "print({'torch', 'datasets', 'pandas'} & set(sys.modules))"
+        )
         assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\nset()\n"

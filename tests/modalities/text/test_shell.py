@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 
 import latentviz as lv
-from latentviz import commands
-from latentviz.fit import load_model
+from latentviz.modalities.loading import load_model
+from latentviz.shell import commands
 
 SETTINGS = ("model.latent_dim=4", "model.width=16", "model.memory=16", "model.samples=2", "trainer.max_epochs=2")
-LINES = [f"{who} {what} {where} {i}" for i, (who, what, where) in enumerate(
-    (a, b, c) for a in ("the cat", "a dog", "my horse", "العصفور") for b in ("sleeps", "eats", "runs")
-    for c in ("at night", "in the garden", "with much joy"))]
+LINES = [
+    f"{who} {what} {where} {i}"
+    for i, (who, what, where) in enumerate(
+        (a, b, c)
+        for a in ("the cat", "a dog", "my horse", "العصفور")
+        for b in ("sleeps", "eats", "runs")
+        for c in ("at night", "in the garden", "with much joy")
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +72,16 @@ def test_long_odd_and_unknown_texts(shell: Callable, animals: Path, tmp_path: Pa
     assert "no item; give an id" in shell("recommend", animals, "  ").complaint
 
 
-@pytest.mark.parametrize(("word", "hint"), [
-    ("animals/99", "Nearest ids: animals/"), ("animal/12", "Nearest ids: animals/12"),
-    ("animals.csv:12", "animals/12"), ("notes.txt", "Its ids look like 'animals/2'"),
-    ("99999", "the rows of animals go from 0 to 71"),
-])
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("animals/99", "Nearest ids: animals/"),
+        ("animal/12", "Nearest ids: animals/12"),
+        ("animals.csv:12", "animals/12"),
+        ("notes.txt", "Its ids look like 'animals/2'"),
+        ("99999", "the rows of animals go from 0 to 71"),
+    ],
+)
 def test_a_mistyped_id_is_no_new_text(shell: Callable, animals: Path, word: str, hint: str) -> None:
     complaint = shell("recommend", animals, word, "-k", 1).complaint
     assert word in complaint
@@ -82,7 +93,8 @@ def test_generate_writes_a_file_an_output(shell: Callable, animals: Path) -> Non
     info = json.loads(shell("generate", animals, "--reconstruct", "animals/5", "my horse runs at night", "--json").out)
     folder = Path(info["folder"])
     assert [(folder / f"{i:03}.txt").read_text(encoding="utf-8").rstrip("\n") for i in (1, 2)] == [
-        output["text"] for output in info["outputs"]]
+        output["text"] for output in info["outputs"]
+    ]
     sheet = (folder / "sheet.txt").read_text(encoding="utf-8")
     assert sheet.splitlines()[:3] == ["given:", f"  {LINES[3]}", "  my horse runs at night"]
 
@@ -129,10 +141,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(shell: Callable, tmp_path: Pat
 
 def test_bad_settings(shell: Callable, tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("\n".join(LINES))
-    for setting, words in (("data.encoding=utf-88", "data.encoding: unknown encoding 'utf-88'"),
-                           ("data.tokens=words", "data.tokens: must be 'character' or 'bpe' or 'auto'"),
-                           ("data.max_length=1", "data.max_length: must be greater than or equal to 2"),
-                           ("data.group_column=poem", "data.group_column: no column 'poem'; there are none")):
+    for setting, words in (
+        ("data.encoding=utf-88", "data.encoding: unknown encoding 'utf-88'"),
+        ("data.tokens=words", "data.tokens: must be 'character' or 'bpe' or 'auto'"),
+        ("data.max_length=1", "data.max_length: must be greater than or equal to 2"),
+        ("data.group_column=poem", "data.group_column: no column 'poem'; there are none"),
+    ):
         assert words in shell("fit", tmp_path / "x.txt", setting, "--outputs", tmp_path / "outputs").complaint
 
 
@@ -140,8 +154,12 @@ def test_bad_settings(shell: Callable, tmp_path: Path) -> None:
 def test_byte_order_marks_crlf_and_long_lines_train(tmp_path: Path, encoding: str) -> None:
     content = "\r\n".join([*LINES, "word " * 100_000, "🧑‍👩‍👧 e\u0301"])
     (tmp_path / "x.txt").write_bytes(content.encode(encoding))
-    run = lv.fit(tmp_path / "x.txt", outputs=tmp_path, trainer={"max_epochs": 1}, model={
-        "latent_dim": 2, "width": 16, "memory": 16, "samples": 1})
+    run = lv.fit(
+        tmp_path / "x.txt",
+        outputs=tmp_path,
+        trainer={"max_epochs": 1},
+        model={"latent_dim": 2, "width": 16, "memory": 16, "samples": 1},
+    )
     items = run.items()
     assert items.column("text")[0] == LINES[0]
     assert items.column("text")[-1] == "🧑‍👩‍👧 e\u0301", "as it was written"

@@ -37,8 +37,9 @@ def test_value_and_gradients_are_those_of_torch(chunk: int, monkeypatch: pytest.
 def test_without_gradients_it_is_the_same() -> None:
     f, weight, bias, y = parts()
     with torch.no_grad():
-        torch.testing.assert_close(log_normaliser(f, weight, bias, y), log_normaliser(
-            f.detach().requires_grad_(), weight, bias, y))
+        torch.testing.assert_close(
+            log_normaliser(f, weight, bias, y), log_normaliser(f.detach().requires_grad_(), weight, bias, y)
+        )
 
 
 def test_a_column_can_be_left_out_of_a_row() -> None:

@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 
 from latentviz.errors import DataError
+from latentviz.modalities.sources import load_config
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.read import read
-from latentviz.sources import load_config
 
 POEMS = [
     {"author": "杜甫", "title": "絕句", "paragraphs": ["遲日江山麗，春風花草香。", "泥融飛燕子，沙暖睡鴛鴦。"]},
-    {"author": "無名氏", "title": "雜", "paragraphs": [
-        "君不見黃河之水天上來，奔流到海不復回。", "遲日江山麗，春風花草香。", "白日依山盡，黃河入海流？"]},
+    {
+        "author": "無名氏",
+        "title": "雜",
+        "paragraphs": [
+            "君不見黃河之水天上來，奔流到海不復回。",
+            "遲日江山麗，春風花草香。",
+            "白日依山盡，黃河入海流？",
+        ],
+    },
     {"author": "", "title": "缺", "paragraphs": ["紅豆生南國，春來發幾枝。"]},
 ]
 

@@ -14,9 +14,13 @@ from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.tokens import END, PAD, UNK, Tokenizer, count_characters
 from latentviz.modalities.text.vocabulary import choose_method, fitting_count, learn
 
-TEXTS = ["Hello, world! This is [PAD] and [END].", "naïve café, don't stop",
-         "日本語 テキスト 🧑‍👩‍👧 मराठी", "two\nlines of text",
-         "שלום עולם ערבית العربية"] * 4
+TEXTS = [
+    "Hello, world! This is [PAD] and [END].",
+    "naïve café, don't stop",
+    "日本語 テキスト 🧑‍👩‍👧 मराठी",
+    "two\nlines of text",
+    "שלום עולם ערבית العربية",
+] * 4
 
 
 def trained(method: str, texts: list[str] = TEXTS, vocab_size: int = 1000, min_count: int = 2) -> Tokenizer:
@@ -108,14 +112,17 @@ def test_a_word_is_the_same_wherever_it_stands() -> None:
     assert tokenizer.encode(["a   cat"], 9)[0].tolist() == tokenizer.encode(["a cat"], 9)[0].tolist()
 
 
-@pytest.mark.parametrize(("texts", "method", "why"), [
-    (["秦川雄帝宅,函谷壮皇居"] * 3, "character", "a script without spaces"),
-    (["ภาษาไทย ไม่มีช่องว่างระหว่างคำ " * 3] * 3, "character", "a script without spaces"),
-    (["Anna Maria", "Bob"] * 9, "character", "a few words"),
-    (["GATTACA" * 30] * 3, "character", "a few words"),
-    (["the first sentence of a docstring"] * 3, "bpe", "words with spaces"),
-    (["안녕하세요 저는 한국어를 공부하고 있습니다 반갑습니다"] * 3, "bpe", "words with spaces"),
-])
+@pytest.mark.parametrize(
+    ("texts", "method", "why"),
+    [
+        (["秦川雄帝宅,函谷壮皇居"] * 3, "character", "a script without spaces"),
+        (["ภาษาไทย ไม่มีช่องว่างระหว่างคำ " * 3] * 3, "character", "a script without spaces"),
+        (["Anna Maria", "Bob"] * 9, "character", "a few words"),
+        (["GATTACA" * 30] * 3, "character", "a few words"),
+        (["the first sentence of a docstring"] * 3, "bpe", "words with spaces"),
+        (["안녕하세요 저는 한국어를 공부하고 있습니다 반갑습니다"] * 3, "bpe", "words with spaces"),
+    ],
+)
 def test_the_method_is_chosen_from_the_texts(texts: list[str], method: str, why: str) -> None:
     found, said = choose_method(texts)
     assert found == method
@@ -133,9 +140,12 @@ def test_what_was_learnt_is_told() -> None:
     tokenizer, data, notes = learn(texts, TextData(path="x"))
     assert (data.tokens, data.min_count, data.max_length) == ("character", 5, 5)
     assert notes == [
-        ("tokens: characters, for a script without spaces between words; 7 distinct characters, 1 of them seen less "
-         "than 5 times and unknown"),
-        "lengths: 1 to 40 tokens, half of the texts up to 4; max_length 5 with the end"]
+        (
+            "tokens: characters, for a script without spaces between words; 7 distinct characters, 1 of them seen less "
+            "than 5 times and unknown"
+        ),
+        "lengths: 1 to 40 tokens, half of the texts up to 4; max_length 5 with the end",
+    ]
     assert tokenizer.size == 9
     tokenizer, data, notes = learn(texts, TextData(path="x", tokens="bpe", vocab_size=16, min_count=1, max_length=7))
     assert (data.tokens, data.min_count, data.max_length) == ("bpe", 1, 7)

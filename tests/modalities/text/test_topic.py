@@ -77,8 +77,8 @@ def test_the_posterior_begins_as_wide_as_the_prior_in_the_topic(ids, topic) -> N
 
 
 def test_clusters_of_a_given_mu_are_not_held_against_posterior_draws(monkeypatch) -> None:
-    from latentviz import mapping
     from latentviz.config import ClusterConfig
+    from latentviz.stages import cluster
 
     class Fitted:
         def __init__(self, given_dim: int) -> None:
@@ -93,6 +93,6 @@ def test_clusters_of_a_given_mu_are_not_held_against_posterior_draws(monkeypatch
     mu = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     everything = ClusterConfig(cluster={"on": "all"}, reduce={"metric": "euclidean"})
     config = ClusterConfig(reduce={"metric": "euclidean"})
-    assert mapping.draws(Fitted(4), mu, None, config) is None
-    assert mapping.draws(Fitted(0), mu, None, config) is not None
-    assert mapping.draws(Fitted(4), mu, None, everything) is not None
+    assert cluster.draws(Fitted(4), mu, None, config) is None
+    assert cluster.draws(Fitted(0), mu, None, config) is not None
+    assert cluster.draws(Fitted(4), mu, None, everything) is not None

@@ -22,13 +22,16 @@ def test_import_is_light():
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
-@pytest.mark.parametrize(("array", "kind"), [
-    (np.zeros((20, 8), np.float32), "vectors"),
-    (np.zeros((20, 8), np.float16), "vectors"),
-    (np.zeros((20, 8), np.int64), "vectors"),
-    (np.zeros((20, 8, 8)), "image"),
-    (np.zeros((20, 8, 8, 3), np.uint8), "image"),
-])
+@pytest.mark.parametrize(
+    ("array", "kind"),
+    [
+        (np.zeros((20, 8), np.float32), "vectors"),
+        (np.zeros((20, 8), np.float16), "vectors"),
+        (np.zeros((20, 8), np.int64), "vectors"),
+        (np.zeros((20, 8, 8)), "image"),
+        (np.zeros((20, 8, 8, 3), np.uint8), "image"),
+    ],
+)
 def test_arrays_by_their_dimensions(tmp_path: Path, array: np.ndarray, kind: str) -> None:
     np.save(tmp_path / "x.npy", array)
     np.savez(tmp_path / "x.npz", x=array, y=np.zeros(20))
@@ -36,10 +39,15 @@ def test_arrays_by_their_dimensions(tmp_path: Path, array: np.ndarray, kind: str
     assert detect_kind(str(tmp_path / "x.npz")) == kind
 
 
-@pytest.mark.parametrize(("array", "wrong"), [
-    (np.zeros(20), r"an array of shape \(20,\)"), (np.array([["a"]]), "an array of <U1"),
-    (np.zeros((2, 2), complex), "an array of complex128"), (np.array([[1], [1, 2]], object), "different lengths"),
-])
+@pytest.mark.parametrize(
+    ("array", "wrong"),
+    [
+        (np.zeros(20), r"an array of shape \(20,\)"),
+        (np.array([["a"]]), "an array of <U1"),
+        (np.zeros((2, 2), complex), "an array of complex128"),
+        (np.array([[1], [1, 2]], object), "different lengths"),
+    ],
+)
 def test_of_other_arrays_the_reader_says_what_is_wrong(tmp_path: Path, array: np.ndarray, wrong: str) -> None:
     np.save(tmp_path / "x.npy", array)
     assert detect_kind(str(tmp_path / "x.npy")) == "vectors"
@@ -56,14 +64,17 @@ def test_tables_by_a_column_of_lists(tmp_path: Path) -> None:
     assert not detect(str(tmp_path / "t.parquet"))
 
 
-@pytest.mark.parametrize(("text", "vectors"), [
-    ("1,2,3\n4,5,6\n", True),
-    ("id,a,b,c,label\nx,1,2e-3,-3,cat\n", True),
-    ("a,b\n1,2\n", False),
-    ("text,stars,year\nfine,5,1999\n", False),
-    ("id,text,stars,useful,funny\n7,I liked it very much,5,0,1\n", False),
-    ("a,b,c\n", False),
-])
+@pytest.mark.parametrize(
+    ("text", "vectors"),
+    [
+        ("1,2,3\n4,5,6\n", True),
+        ("id,a,b,c,label\nx,1,2e-3,-3,cat\n", True),
+        ("a,b\n1,2\n", False),
+        ("text,stars,year\nfine,5,1999\n", False),
+        ("id,text,stars,useful,funny\n7,I liked it very much,5,0,1\n", False),
+        ("a,b,c\n", False),
+    ],
+)
 def test_csv_by_its_numbers(tmp_path: Path, text: str, vectors: bool) -> None:
     (tmp_path / "x.csv").write_text(text)
     assert detect(str(tmp_path / "x.csv")) is vectors

@@ -12,7 +12,7 @@ from PIL import Image
 from pyarrow import feather
 
 from latentviz.errors import DataError
-from latentviz.modalities.prepared import Prepared
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.prepare import load, load_standard, load_texts, prepare
 from latentviz.modalities.vectors.show import load_images
@@ -69,8 +69,15 @@ def test_statistics_do_not_depend_on_the_blocks(tmp_path: Path, monkeypatch: pyt
 
 
 def test_npz_with_labels_ids_and_texts(tmp_path: Path) -> None:
-    np.savez(tmp_path / "v.npz", x=VECTORS, labels=np.array(LABELS), ids=np.array(NAMES), text=np.array(TEXTS),
-             year=np.arange(N), other=np.zeros((3, 3)))
+    np.savez(
+        tmp_path / "v.npz",
+        x=VECTORS,
+        labels=np.array(LABELS),
+        ids=np.array(NAMES),
+        text=np.array(TEXTS),
+        year=np.arange(N),
+        other=np.zeros((3, 3)),
+    )
     prepared = read(tmp_path / "v.npz", tmp_path / "cache")
     items = prepared.items
     assert (items.column("id"), items.labels, items.column("text")) == (NAMES, LABELS, TEXTS)
@@ -91,8 +98,15 @@ def test_npz_with_several_arrays_wants_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.large_list(pa.float64()), pa.list_(pa.float32(), D)])
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
 def test_tables(tmp_path: Path, kind: pa.DataType, suffix: str) -> None:
-    table = pa.table({"name": NAMES, "class": LABELS, "sentence": TEXTS, "year": list(range(N)),
-                      "vec": pa.array(VECTORS.tolist(), kind)})
+    table = pa.table(
+        {
+            "name": NAMES,
+            "class": LABELS,
+            "sentence": TEXTS,
+            "year": list(range(N)),
+            "vec": pa.array(VECTORS.tolist(), kind),
+        }
+    )
     path = tmp_path / f"v.{suffix}"
     pq.write_table(table, path, row_group_size=10) if suffix == "parquet" else feather.write_feather(table, path)
     items = read(path, tmp_path / "cache").items
@@ -141,8 +155,9 @@ def test_the_resolved_settings_read_the_same_vectors_again(tmp_path: Path) -> No
     assert first.fingerprint == again.fingerprint
 
 
-@pytest.mark.parametrize(("value", "what"), [(np.nan, "NaN or infinite"), (-np.inf, "NaN or infinite"),
-                                             (1e300, "overflow")])
+@pytest.mark.parametrize(
+    ("value", "what"), [(np.nan, "NaN or infinite"), (-np.inf, "NaN or infinite"), (1e300, "overflow")]
+)
 def test_values_that_are_no_use_are_counted(tmp_path: Path, value: float, what: str) -> None:
     array = VECTORS.copy()
     array[[7, 7, 20], [1, 2, 0]] = value
@@ -160,20 +175,24 @@ def test_a_cell_that_is_no_number_is_told_and_a_coordinate_is_no_label(tmp_path:
     rows[7] = "6,nope,-6"
     (tmp_path / "v.csv").write_text("\n".join(rows))
     assert "column y: 1 of 24 cells are no numbers; the first is 'nope' in line 8" in complaint(
-        tmp_path / "v.csv", label_column="none")
+        tmp_path / "v.csv", label_column="none"
+    )
 
 
-@pytest.mark.parametrize(("array", "what"), [
-    (np.zeros(N), "an array of shape (24,)"),
-    (np.zeros((N, 0)), "no numbers"),
-    (np.zeros((2, 3, 4, 5, 6)), "an array of shape (2, 3, 4, 5, 6)"),
-    (np.zeros((N, 3), complex), "an array of complex128"),
-    (np.array([["a", "b"]] * N), "an array of <U1"),
-    (np.array([[1.0], [1.0, 2.0]] * 12, object), "rows of different lengths"),
-    (np.zeros((15, 3)), "holds 15 vectors"),
-    (np.ones((N, 3)), "all 24 rows are identical"),
-    (np.arange(3.0 * N).reshape(N, 3) * 1e-20, "multiply them by a constant"),
-])
+@pytest.mark.parametrize(
+    ("array", "what"),
+    [
+        (np.zeros(N), "an array of shape (24,)"),
+        (np.zeros((N, 0)), "no numbers"),
+        (np.zeros((2, 3, 4, 5, 6)), "an array of shape (2, 3, 4, 5, 6)"),
+        (np.zeros((N, 3), complex), "an array of complex128"),
+        (np.array([["a", "b"]] * N), "an array of <U1"),
+        (np.array([[1.0], [1.0, 2.0]] * 12, object), "rows of different lengths"),
+        (np.zeros((15, 3)), "holds 15 vectors"),
+        (np.ones((N, 3)), "all 24 rows are identical"),
+        (np.arange(3.0 * N).reshape(N, 3) * 1e-20, "multiply them by a constant"),
+    ],
+)
 def test_arrays_that_are_no_use(tmp_path: Path, array: np.ndarray, what: str) -> None:
     assert what in complaint(saved(tmp_path, array))
 
@@ -234,9 +253,13 @@ def test_texts_beside(tmp_path: Path) -> None:
 
 def test_tables_beside(tmp_path: Path) -> None:
     path = saved(tmp_path, VECTORS)
-    (tmp_path / "t.csv").write_text("title,label,id,price\n" + "\n".join(
-        f'"{text}, said",{label},{name},{row}' for row, (text, label, name) in enumerate(
-            zip(TEXTS, LABELS, NAMES, strict=True))))
+    (tmp_path / "t.csv").write_text(
+        "title,label,id,price\n"
+        + "\n".join(
+            f'"{text}, said",{label},{name},{row}'
+            for row, (text, label, name) in enumerate(zip(TEXTS, LABELS, NAMES, strict=True))
+        )
+    )
     items = read(path, tmp_path / "cache", items=str(tmp_path / "t.csv")).items
     assert items.column("text")[0] == "text 0, said"
     assert (items.labels, items.column("id"), items.column("price")) == (LABELS, NAMES, list(range(N)))

@@ -19,8 +19,11 @@ from latentviz.modalities.vectors.new import read_item
 from latentviz.modalities.vectors.prepare import load
 
 N, M = 150, 24
-SETTINGS = {"trainer": {"max_epochs": 8}, "model": {"latent_dim": 4, "width": 32, "lr": 0.01, "contrast": 10_000},
-            "data": {"batch_size": 32}}
+SETTINGS = {
+    "trainer": {"max_epochs": 8},
+    "model": {"latent_dim": 4, "width": 32, "lr": 0.01, "contrast": 10_000},
+    "data": {"batch_size": 32},
+}
 
 
 def write(folder: Path) -> tuple[Path, Path]:
@@ -80,8 +83,11 @@ def test_contrast_is_for_vectors_that_the_latents_cannot_hold(tmp_path: Path, fl
 
 def test_samples_tell_what_is_nearest(fitted: Path) -> None:
     text = (fitted / "samples" / "epoch-0008.txt").read_text()
-    right = [line for line in text.splitlines() if " → " in line and line.split(" → ")[0].strip()[0] ==
-             line.split(" → ")[1][0]]
+    right = [
+        line
+        for line in text.splitlines()
+        if " → " in line and line.split(" → ")[0].strip()[0] == line.split(" → ")[1][0]
+    ]
     assert len(right) >= 10
 
 
@@ -163,8 +169,10 @@ def test_nearest_is_exact_over_the_blocks(metric: str, monkeypatch: pytest.Monke
     from scipy.spatial.distance import cdist
 
     vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    monkeypatch.setattr("latentviz.modalities.vectors.nearest.blocks_of",
-                        lambda values: ((start, values[start : start + 7]) for start in range(0, 50, 7)))
+    monkeypatch.setattr(
+        "latentviz.modalities.vectors.nearest.blocks_of",
+        lambda values: ((start, values[start : start + 7]) for start in range(0, 50, 7)),
+    )
     near = nearest(vectors[:9] + 0.01, vectors, 5, metric)
     distances = cdist(vectors[:9] + 0.01, vectors, metric)
     assert np.array_equal(near.rows, np.argsort(distances, axis=1)[:, :5])
@@ -174,7 +182,8 @@ def test_tables_carry_texts_into_the_run(tmp_path: Path) -> None:
     import pyarrow as pa
 
     vectors, texts = write(tmp_path)
-    pq.write_table(pa.table({"vec": np.load(vectors).tolist(), "text": texts.read_text().splitlines()}),
-                   tmp_path / "v.parquet")
+    pq.write_table(
+        pa.table({"vec": np.load(vectors).tolist(), "text": texts.read_text().splitlines()}), tmp_path / "v.parquet"
+    )
     run = lv.fit(tmp_path / "v.parquet", outputs=tmp_path, **SETTINGS)
     assert run.items().column("text")[1] == "b number 1"

@@ -1,0 +1,208 @@
+"""From coordinates (n, k) to clusters (n,): HDBSCAN, which finds their number and leaves noise as −1."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from latentviz.clustering.cut import Cut
+from latentviz.errors import choose
+
+EXEMPLARS = 12  # rows kept for each cluster
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """What a clusterer found; clusters are numbered 0, 1, … from the largest.
+
+    Attributes:
+        labels: int32 (n,), −1 for noise.
+        probabilities: float32 (n,) in [0, 1], strength of membership; 0 for noise.
+        outlier_scores: float32 (n,) in [0, 1], higher is odder (GLOSH, Campello et al. 2015).
+        persistence: of each cluster, in [0, 1]: how long it lived in the tree; empty where there is no tree.
+        exemplars: rows that stand for each cluster, most typical first.
+        tree: the condensed tree's clusters: parent, child, lambda_val, child_size; empty where there is none.
+        settings: the effective settings, nothing "auto".
+        raw_tree: HDBSCAN's condensed tree with a record an item too; None for methods without one.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    outlier_scores: np.ndarray
+    persistence: Mapping[int, float] = field(default_factory=dict)
+    exemplars: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    tree: Sequence[Mapping[str, float]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    raw_tree: np.ndarray | None = None
+
+    @property
+    def k(self) -> int:
+        """How many clusters there are."""
+        return int(self.labels.max(initial=-1)) + 1
+
+    @property
+    def noise_share(self) -> float:
+        """Share of the items that are in no cluster."""
+        return float((self.labels < 0).mean())
+
+
+def by_size(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the labels renumbered from the largest cluster, and the old number of each new one.
+
+    >>> by_size(np.array([5, 2, 2, -1]))
+    (array([ 1,  0,  0, -1], dtype=int32), array([2, 5]))
+    """
+    old, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    order = old[np.lexsort((old, -sizes))]
+    renumbered = np.full(len(labels), -1, np.int32)
+    for new, number in enumerate(order):
+        renumbered[labels == number] = new
+    return renumbered, order
+
+
+def hdbscan_cluster(
+    coordinates: np.ndarray,
+    *,
+    min_cluster_size: int | str = "auto",
+    min_samples: int | str = "auto",
+    selection: str = "auto",
+    **_: Any,
+) -> Clustering:
+    """Returns the clusters of HDBSCAN (Campello, Moulavi & Sander 2013).
+
+    Args:
+        coordinates: float32 (n, k).
+        min_cluster_size: items in the smallest cluster; auto: 1.5% of n, at least 10.
+        min_samples: neighbours that make a place dense; auto: 10.
+        selection: "eom" (excess of mass) or "leaf"; auto: eom.
+    """
+    from hdbscan import HDBSCAN
+
+    n = len(coordinates)
+    size = max(10, round(0.015 * n)) if min_cluster_size == "auto" else int(min_cluster_size)
+    samples = 10 if min_samples == "auto" else int(min_samples)
+    size, samples = max(2, min(size, n // 2)), max(1, min(samples, n - 1))
+    method = {"auto": "eom", "layer": "leaf"}.get(selection, selection)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = HDBSCAN(
+            min_cluster_size=size,
+            min_samples=samples,
+            cluster_selection_method=method,
+            core_dist_n_jobs=1,
+            gen_min_span_tree=False,
+            algorithm="boruvka_kdtree",
+            approx_min_span_tree=False,
+        ).fit(coordinates.astype(np.float64))
+        labels, old = by_size(model.labels_)
+        outliers = np.nan_to_num(model.outlier_scores_, nan=0.0, posinf=1.0, neginf=0.0)
+    raw_tree = model.condensed_tree_.to_numpy()
+    tree = raw_tree[raw_tree["child_size"] > 1]
+    return Clustering(
+        labels,
+        model.probabilities_.astype(np.float32),
+        outliers.clip(0, 1).astype(np.float32),
+        {new: float(model.cluster_persistence_[number]) for new, number in enumerate(old)},
+        typical(labels, model.probabilities_, coordinates),
+        [{name: float(row[name]) for name in tree.dtype.names} for row in tree],
+        {"method": "hdbscan", "min_cluster_size": size, "min_samples": samples, "selection": method},
+        raw_tree,
+    )
+
+
+def from_cut(coordinates: np.ndarray, cut: Cut) -> Clustering:
+    """Returns a chosen cut as a clustering, with the tree, outlier scores and persistence of HDBSCAN at its settings.
+
+    Args:
+        coordinates: float32 (n, k), the layout that was cut.
+        cut: the choice.
+    """
+    if cut.k == 0:
+        return hdbscan_cluster(coordinates, min_cluster_size=max(2, len(coordinates) // 2))
+    tree = hdbscan_cluster(
+        coordinates,
+        min_cluster_size=cut.min_cluster_size,
+        min_samples=cut.min_samples,
+        selection="leaf" if cut.selection == "layer" else cut.selection,
+    )
+    labels, old = by_size(cut.labels)
+    # The same cluster has another number in the tree's own cut; the largest overlap tells which.
+    persistence = {}
+    for new in range(len(old)):
+        inside = tree.labels[(labels == new) & (tree.labels >= 0)]
+        if len(inside):
+            persistence[new] = tree.persistence.get(int(np.bincount(inside).argmax()), 0.0)
+    return replace(
+        tree,
+        labels=labels,
+        probabilities=cut.probabilities,
+        persistence=persistence,
+        exemplars=typical(labels, cut.probabilities, coordinates),
+        settings={
+            "method": "hdbscan",
+            "min_cluster_size": cut.min_cluster_size,
+            "min_samples": cut.min_samples,
+            "selection": cut.selection,
+            "layout": cut.layout,
+        },
+    )
+
+
+def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarray) -> dict[int, list[int]]:
+    """Returns up to 12 rows for each cluster: its medoid-like centre first, then the surest members spread over it."""
+    chosen: dict[int, list[int]] = {}
+    for cluster in range(int(labels.max(initial=-1)) + 1):
+        rows = np.flatnonzero(labels == cluster)
+        inside = coordinates[rows].astype(np.float64)
+        centre = rows[np.linalg.norm(inside - np.median(inside, axis=0), axis=1).argmin()]
+        sure = rows[probabilities[rows] >= np.quantile(probabilities[rows], 0.5)]
+        picks = [int(centre)]
+        distance = np.linalg.norm(coordinates[sure] - coordinates[centre], axis=1)
+        while len(picks) < min(EXEMPLARS, len(sure)) and distance.max() > 0:
+            pick = int(sure[distance.argmax()])
+            picks.append(pick)
+            distance = np.minimum(distance, np.linalg.norm(coordinates[sure] - coordinates[pick], axis=1))
+        chosen[cluster] = picks
+    return chosen
+
+
+def gmm_cluster(coordinates: np.ndarray, *, n_clusters: int | str = "auto", seed: int = 0, **_: Any) -> Clustering:
+    """Returns the clusters of a mixture of Gaussians; it knows no noise.
+
+    Args:
+        coordinates: float32 (n, k).
+        n_clusters: how many; auto: the number up to 20 with the lowest Bayesian information criterion.
+        seed: of the initialisation.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    places = coordinates.astype(np.float64)
+    floor = 1e-6 * float(places.var(axis=0).mean()) + 1e-12  # of the covariances, for duplicates and single items
+    counts = range(1, min(20, len(coordinates) - 1) + 1) if n_clusters == "auto" else [int(n_clusters)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        models = [GaussianMixture(k, random_state=seed, reg_covar=floor).fit(places) for k in counts]
+        model = models[0] if len(models) == 1 else min(models, key=lambda m: m.bic(places))
+    share = model.predict_proba(places)
+    labels, _old = by_size(share.argmax(axis=1))
+    density = model.score_samples(places)
+    rank = density.argsort().argsort() / max(1, len(density) - 1)
+    probabilities = share.max(axis=1).astype(np.float32)
+    return Clustering(
+        labels,
+        probabilities,
+        (1 - rank).astype(np.float32),
+        exemplars=typical(labels, probabilities, coordinates),
+        settings={"method": "gmm", "n_clusters": int(model.n_components)},
+    )
+
+
+CLUSTERERS: Mapping[str, Callable[..., Clustering]] = {"hdbscan": hdbscan_cluster, "gmm": gmm_cluster}
+
+
+def cluster(method: str, coordinates: np.ndarray, **settings: Any) -> Clustering:
+    """Returns the clusters by the named method of `CLUSTERERS`."""
+    return choose(CLUSTERERS, method, "cluster.method")(coordinates, **settings)

@@ -1,0 +1,199 @@
+"""From μ (n, d) to coordinates (n, k): one nearest-neighbour graph, then UMAP or PCA as often as needed."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from latentviz.clustering.neighbors import Neighbours
+from latentviz.errors import ConfigError, choose
+
+# Items; below, starting another process costs more than it saves.
+PARALLEL_ABOVE = 10_000
+_COMPILING: list[Any] = []  # processes that go on by themselves; held so that Python does not complain of them
+
+
+def import_umap() -> Any:
+    """Returns the package, without its remark on TensorFlow, and made to keep on disk what it compiles."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import umap
+    keep_compiled()
+    return umap
+
+
+def keep_compiled() -> None:
+    """Makes numba keep on disk what it compiles of UMAP, which UMAP does not ask for itself: seconds a process."""
+    import sys
+    import warnings
+
+    from numba.core.dispatcher import Dispatcher
+
+    warnings.filterwarnings("ignore", message="Cannot cache compiled function", append=True)
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "umap" and module is not None:
+            for function in list(vars(module).values()):
+                if isinstance(function, Dispatcher) and function.__module__ == name:
+                    function.enable_caching()
+
+
+def compile_in_background() -> None:
+    """Starts a low-priority process that compiles UMAP and the cuts to disk while a training goes on."""
+    import subprocess
+    import sys
+
+    if os.environ.get("LATENTVIZ_COMPILE_AHEAD", "1") == "0":
+        return
+    code = (
+        "import os, numpy as np; getattr(os, 'nice', abs)(15); "
+        "from latentviz.clustering.cut import choose_cut; from latentviz.clustering.neighbors import neighbours; "
+        "from latentviz.clustering.reducers import fuzzy_graph, umap_reduce; "
+        "x = np.random.default_rng(0).normal(size=(256, 4)).astype('float32'); x[:128] += 9; "
+        "graph = neighbours(x, 15); points = umap_reduce(x, graph, 2); "
+        "choose_cut([points], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1])"
+    )
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    _COMPILING.append(subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **quiet))  # noqa: S603
+
+
+def directions(mu: np.ndarray, metric: str) -> np.ndarray:
+    """Returns the vectors that are mapped, float32 (n, d): μ itself, or for "cosine" μ at unit length.
+
+    Between unit vectors the Euclidean distance √(2 − 2·cosine) orders like the cosine, so that all that follows is
+    Euclidean.
+    """
+    vectors = np.ascontiguousarray(mu, np.float32)
+    if metric == "cosine":
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors
+
+
+def umap_reduce(
+    vectors: np.ndarray,
+    graph: Neighbours,
+    n_components: int,
+    *,
+    min_dist: float = 0.0,
+    seed: int = 0,
+    repeatable: bool = True,
+    start: np.ndarray | None = None,
+    backend: str = "cpu",
+) -> np.ndarray:
+    """Returns UMAP coordinates, float32 (n, k) (McInnes, Healy & Melville 2018).
+
+    Args:
+        vectors: float32 (n, d), compared by Euclidean distance.
+        graph: the neighbours of each row.
+        n_components: k.
+        min_dist: how close points may come; 0 packs clusters tightly.
+        seed: of the layout's random draws.
+        repeatable: the same seed gives the same coordinates, on one core; else all cores.
+        start: float32 (n, k), coordinates to begin from; None: the graph's spectrum.
+        backend: "cpu" for umap-learn, or "cuml".
+    """
+    import warnings
+
+    n, k = graph.indices.shape
+    init: Any = "spectral" if n > n_components + 2 else "random"
+    if backend == "cuml":
+        from cuml.manifold import UMAP
+
+        reducer = UMAP(
+            n_neighbors=k,
+            n_components=n_components,
+            min_dist=min_dist,
+            output_type="numpy",
+            random_state=seed if repeatable else None,
+            init=init if start is None else start,
+            precomputed_knn=(graph.indices, graph.distances),
+        )
+        return np.asarray(reducer.fit_transform(vectors), np.float32)
+    umap = import_umap()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reducer = umap.UMAP(
+            n_neighbors=k,
+            n_components=n_components,
+            min_dist=min_dist,
+            random_state=seed if repeatable else None,
+            n_jobs=1 if repeatable else -1,
+            precomputed_knn=(graph.indices.copy(), graph.distances.copy(), None),  # UMAP writes into them
+            init=init if start is None else start,
+        )
+        coordinates: np.ndarray = reducer.fit_transform(vectors)
+    return coordinates.astype(np.float32)
+
+
+def fuzzy_graph(graph: Neighbours) -> Any:
+    """Returns UMAP's symmetric weights between neighbours, sparse (n, n) (McInnes et al. 2018, section 3.1)."""
+    umap = import_umap()
+    n, k = graph.indices.shape
+    unread = np.empty((n, 1), np.float32)
+    weights, *_ = umap.umap_.fuzzy_simplicial_set(
+        unread, k, np.random.RandomState(0), "euclidean", knn_indices=graph.indices, knn_dists=graph.distances
+    )
+    return weights.tocsr()
+
+
+def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: Any) -> np.ndarray:
+    """Returns the first principal components, float32 (n, k); fewer than k dimensions are filled with zeros."""
+    del graph
+    centred = mu - mu.mean(axis=0)
+    covariance = centred.T @ centred / len(mu)
+    values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+    axes = vectors[:, np.argsort(-values)[:n_components]]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # a sign that does not flip
+    coordinates = np.zeros((len(mu), n_components), np.float32)
+    coordinates[:, : axes.shape[1]] = centred @ axes
+    return coordinates
+
+
+def choose_backend(asked: str) -> str:
+    """Returns "cuml" or "cpu"; for "auto", the GPU's where there are both the package and a GPU.
+
+    Raises:
+        ConfigError: cuml was asked for, and it or a GPU is missing.
+    """
+    if asked == "cpu":
+        return "cpu"
+    missing = None if importlib.util.find_spec("cuml") else "the package cuml, see docs.rapids.ai/install"
+    if missing is None:
+        import torch
+
+        missing = None if torch.cuda.is_available() else "a GPU that torch can use"
+    if missing and asked == "cuml":
+        raise ConfigError(f"reduce.backend: cuml needs {missing}; leave it at auto, or set cpu")
+    return "cpu" if missing else "cuml"
+
+
+REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {"umap": umap_reduce, "pca": pca_reduce}
+
+
+def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, **settings: Any) -> np.ndarray:
+    """Returns coordinates, float32 (n, k), by the named method of `REDUCERS`."""
+    return choose(REDUCERS, method, "reduce.method")(vectors, graph, n_components, **settings)
+
+
+def layouts(
+    method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int], **settings: Any
+) -> list[np.ndarray]:
+    """Returns coordinates, float32 (n, k), for each seed; of many items several at a time, one core each."""
+    parallel = (
+        len(seeds) > 1
+        and len(vectors) > PARALLEL_ABOVE
+        and settings.get("repeatable", True)
+        and settings.get("backend") != "cuml"
+    )
+    if not parallel:
+        return [reduce(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds]
+    from joblib import Parallel, delayed
+
+    jobs = min(len(seeds), os.cpu_count() or 1)
+    found: list[np.ndarray] = Parallel(n_jobs=jobs, max_nbytes=None)(
+        delayed(reduce)(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds
+    )
+    return found

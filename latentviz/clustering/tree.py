@@ -1,0 +1,69 @@
+"""HDBSCAN's condensed tree: which clusters split into which as the density rises."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def condensed_tree(raw: np.ndarray, labels: np.ndarray, points: np.ndarray) -> list[dict[str, Any]]:
+    """Returns the clusters of HDBSCAN's condensed tree, root first, as `MapData.tree` wants them.
+
+    Args:
+        raw: record array with the fields parent, child, lambda_val, child_size, as in
+            `hdbscan.HDBSCAN(...).condensed_tree_._raw_tree`; children below n are items.
+        labels: int (n,), the clusters selected from the tree, −1 for noise.
+        points: float (n, 2), where items are on the map.
+    """
+    n = len(labels)
+    root = int(raw["parent"].min())
+    count = int(max(raw["parent"].max(), raw["child"].max())) - root + 1
+    parent, birth = np.full(count, -1), np.zeros(count)
+    for row in raw[raw["child"] >= n]:
+        parent[int(row["child"]) - root] = int(row["parent"]) - root
+        birth[int(row["child"]) - root] = row["lambda_val"]
+    leaves = raw[raw["child"] < n]
+    finite = np.where(np.isfinite(raw["lambda_val"]), raw["lambda_val"], 0.0)
+    death = np.zeros(count)
+    np.maximum.at(death, raw["parent"] - root, finite)
+    members: list[list[int]] = [[] for _ in range(count)]
+    for row in leaves:
+        members[int(row["parent"]) - root].append(int(row["child"]))
+    for node in range(count - 1, 0, -1):  # children come after their parents
+        members[parent[node]].extend(members[node])
+    selected = _selected(members, labels)
+    nodes = []
+    for node in range(count):
+        rows = np.array([row for row in members[node] if np.isfinite(points[row]).all()], int)
+        if len(rows):
+            nodes.append(
+                {
+                    "node": node,
+                    "parent": int(parent[node]) if node else None,
+                    "size": len(members[node]),
+                    "birth": float(birth[node]),
+                    "death": float(death[node]),
+                    "cluster": selected.get(node),
+                    "row": int(rows[central(points[rows])]),
+                    "rows": rows,
+                }
+            )
+    return nodes
+
+
+def _selected(members: Sequence[Sequence[int]], labels: np.ndarray) -> dict[int, int]:
+    """Returns node → cluster for the nodes that were selected: the smallest that hold all items of a cluster."""
+    inside = labels[list(members[0])]  # the root's: all items, or those of them that were laid out
+    sizes = {int(c): int(np.count_nonzero(inside == c)) for c in np.unique(inside) if c >= 0}
+    node_of: dict[int, int] = {}
+    for node in range(len(members)):  # children come after their parents, so the smallest stays
+        held, times = np.unique(labels[members[node]], return_counts=True)
+        clusters = [(int(c), int(t)) for c, t in zip(held, times, strict=True) if c >= 0]
+        if len(clusters) == 1 and clusters[0][1] == sizes[clusters[0][0]]:
+            node_of[clusters[0][0]] = node
+    return {node: cluster for cluster, node in node_of.items()}
+
+
+def central(points: np.ndarray) -> int:
+    """Returns which of the points (m, 2) lies nearest to their coordinate-wise median."""
+    return int(np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin())

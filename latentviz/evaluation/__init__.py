@@ -1,0 +1,1 @@
+"""Metrics, the health of a VAE, verdicts, and the HTML report."""

@@ -1,0 +1,1 @@
+"""Order, neighbours and pairs of training items, shared by the data kinds."""

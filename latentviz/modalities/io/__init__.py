@@ -1,0 +1,1 @@
+"""Readers that all data kinds share."""

@@ -1,0 +1,132 @@
+"""What a data kind makes of its data before anything is trained: the items in their order, and what to tell of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from latentviz.config import DataSection
+from latentviz.errors import DataError
+from latentviz.modalities.io.names import BadItem, printable
+from latentviz.runs.files import unique_ids
+from latentviz.runs.items import Items
+
+# Fewer items make neither a validation set nor a neighbourhood to draw a map from.
+FEWEST = 16
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that is ready to train on.
+
+    Attributes:
+        items: row i is item i of the cache.
+        data: the settings with every `auto` that concerns the data resolved.
+        bad: what was left out, and why.
+        fingerprint: hex digits that change with any item, id, label or the order.
+        notes: lines for the user: what was decided and why.
+    """
+
+    items: Items
+    data: Any  # the kind's own DataSection
+    bad: list[BadItem]
+    fingerprint: str
+    notes: list[str]
+
+
+def load_array(file: Path, what: str) -> np.ndarray:
+    """Returns an array of a run's cache, memory-mapped and read-only; nothing pickled is ever loaded.
+
+    Args:
+        file: in `<run>/cache/`.
+        what: what it holds, for the message.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it holds no array")
+    except (OSError, ValueError, EOFError) as error:
+        run = file.parent.parent
+        raise DataError(
+            f"{file}: the {what} are missing or damaged ({error}); `latentviz fit {run / 'config.yaml'} "
+            f"--run {run.name} --outputs {run.parent} --force` makes them again"
+        ) from None
+    return array
+
+
+def held_out(n: int, data: DataSection, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
+    """Returns which items are held out for validation, bool (n,); no label is looked at.
+
+    Args:
+        n: how many items there are, at least 2.
+        data: says which share is held out.
+        seed: of the choice.
+        groups: int64 (n,), the group of each item, which is held out as a whole; None: each item is a group.
+    """
+    wanted = min(n - 1, max(1, round(n * data.val_fraction)))
+    random = np.random.default_rng(seed)
+    out = np.zeros(n, bool)
+    if groups is None:
+        out[random.permutation(n)[:wanted]] = True
+        return out
+    sizes = np.bincount(groups)
+    order = random.permutation(len(sizes))
+    order = order[np.argsort(sizes[order] > wanted, kind="stable")]  # a group larger than the share comes last
+    enough = int(np.searchsorted(sizes[order].cumsum(), wanted)) + 1
+    chosen = np.zeros(len(sizes), bool)
+    chosen[order[: min(len(order) - 1, enough)]] = True  # never all of them
+    return np.asarray(chosen[groups])
+
+
+def item_table(
+    ids: Sequence[str],
+    labels: Sequence[str | None],
+    sources: Sequence[str],
+    out: np.ndarray,
+    columns: Mapping[str, Any],
+) -> Items:
+    """Returns the items, their ids made unique.
+
+    Args:
+        ids: what to call them.
+        labels: class names, None where there is none.
+        sources: the file, or file and row, that each came from.
+        out: bool (n,), which are held out.
+        columns: the data's own columns, Arrow arrays or lists; one whose name is taken is called `data_…`.
+    """
+    table: dict[str, Any] = {
+        "id": pa.array(unique_ids(ids), pa.string()),
+        "split": pa.array(np.where(out, "val", "train").tolist(), pa.string()),
+        "label": pa.array(labels, pa.string()),
+        "source": pa.array(sources, pa.string()),
+    }
+    for name, values in columns.items():
+        free = name
+        while free in table:
+            free = f"data_{free}"
+        table[free] = values if isinstance(values, pa.Array | pa.ChunkedArray) else as_column(list(values))
+    return Items(pa.table(table))
+
+
+def _whole(value: Any) -> Any:
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
+
+
+def as_column(values: list[Any]) -> pa.Array:
+    r"""Returns a column of one type; mixed types become text, and halves of characters Unicode's sign for what is lost.
+
+    >>> as_column(["a\ud83d"]).to_pylist() == ["a\ufffd"], as_column([1, "b"]).to_pylist()
+    (True, ['1', 'b'])
+    """
+    try:
+        return pa.array(values)
+    except UnicodeEncodeError:  # JSON can spell them
+        return as_column([_whole(value) for value in values])
+    except (pa.ArrowException, OverflowError):
+        return pa.array([None if value is None else printable(str(value)) for value in values], pa.string())

@@ -1,0 +1,166 @@
+"""Training on more than one process: the first one reads, writes and speaks, and the others wait for it.
+
+Lightning starts the others itself (`trainer.devices=2`), running the same command again, or torchrun, SLURM or
+Kubernetes have started all of them. Either way every process comes through `team` before anything is read or written.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+from torch import Tensor, nn
+
+from latentviz.errors import ConfigError, TrainingError
+from latentviz.progress import quiet, silence
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(days=10)  # that the others wait while the first reads the data
+STARTED = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # what starting processes sets
+
+GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Application timeout")  # what gloo says
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of one training.
+
+    Attributes:
+        rank: of this process, from 0.
+        size: how many there are.
+        group: what they wait in; None: there is one.
+    """
+
+    rank: int = 0
+    size: int = 1
+    group: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that reads, writes and speaks."""
+        return self.rank == 0
+
+    def share(self, value: T) -> T:
+        """Returns the first process's value in all of them; who comes early waits."""
+        if self.group is None:
+            return value
+        told = [value]
+        torch.distributed.broadcast_object_list(told, src=0, group=self.group)
+        return told[0]
+
+    def wait(self) -> None:
+        """Returns once all processes have come here."""
+        self.share(None)
+        if self.group is not None:
+            torch.distributed.barrier(group=self.group)
+
+    def part(self, n: int) -> range:
+        """Returns this process's rows of n.
+
+        >>> [list(Team(rank, 3).part(7)) for rank in range(3)]
+        [[0, 1], [2, 3], [4, 5, 6]]
+        """
+        return range(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+
+
+ALONE = Team()
+
+
+def several() -> bool:
+    """Returns whether this process trains beside others."""
+    there = torch.distributed
+    return there.is_available() and there.is_initialized() and there.get_world_size() > 1
+
+
+def summed(values: Tensor) -> Tensor:
+    """Returns the sums over all processes of values that each has, with gradients."""
+    from torch.distributed.nn.functional import all_reduce
+
+    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return total
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation by the whole batch, also where several processes share it out (Ioffe & Szegedy 2015).
+
+    PyTorch's own for several processes needs a GPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns x (b, c, h, w) with each channel's mean taken off and its standard deviation divided by."""
+        if not (self.training and several()):
+            return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        values = x.float()
+        sums = summed(torch.cat([values.sum((0, 2, 3)), values.new_tensor([values[:, 0].numel()])]))
+        n = float(sums[-1])
+        centred = values - (sums[:-1] / n)[:, None, None]
+        variance = summed(centred.square().sum((0, 2, 3))) / n
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(sums[:-1] / n, share)
+            self.running_var.lerp_(variance * n / (n - 1), share)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+@contextmanager
+def team(trainer: pl.Trainer) -> Iterator[Team]:
+    """Yields the processes that a Trainer of these settings asks for, all of them started.
+
+    An error in the first ends the others that it started; one in another ends all, which Lightning sees to.
+
+    Raises:
+        ConfigError: the strategy has no processes of this kind.
+        TrainingError: another process has ended while this one waited for it.
+    """
+    strategy, launcher = trainer.strategy, trainer.strategy.launcher
+    if launcher is None:
+        yield ALONE
+        return
+    if not isinstance(launcher, _SubprocessScriptLauncher):  # it would copy the data into each process
+        raise ConfigError(
+            f"trainer.strategy: {type(strategy).__name__} with forked or spawned processes cannot train "
+            "here; use trainer.strategy=ddp from the shell, or trainer.devices=1 in a notebook"
+        )
+    before = {name: os.environ.get(name) for name in STARTED}
+    try:
+        with quiet():
+            launcher.launch(strategy.setup_environment)
+        rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        if rank:
+            silence()
+        yield Team(rank, size, torch.distributed.new_group(backend="gloo", timeout=PATIENCE))
+    except BaseException as error:
+        launcher.kill(signal.SIGTERM)
+        if lost(error):
+            raise TrainingError(
+                "one of the processes has ended, and the others cannot go on without it; go on from "
+                "the last epoch with --resume"
+            ) from error
+        raise
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def lost(error: BaseException) -> bool:
+    """Returns whether an error says that another process is there no more."""
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in GONE)
+    )

@@ -1,0 +1,69 @@
+"""Where fresh z come from: the prior, or a density that was fitted to the latents of the training items."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from latentviz.errors import choose
+
+COMPONENTS = 10  # of the mixture, with full covariances (Ghosh et al. 2020, section 4.3, use ten)
+FITTED_ON = 20_000  # items at most: beyond, the mixture gets no better, only slower
+
+
+def prior_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns z ~ N(0, I), float32 (n, d)."""
+    del logvar
+    return rng.standard_normal((n, mu.shape[1]), np.float32)
+
+
+def gmm_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns z from a mixture of Gaussians over μ, float32 (n, d): ex-post density estimation (Ghosh et al. 2020)."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    del logvar
+    rows = rng.permutation(len(mu))[:FITTED_ON]
+    fitted_on = np.asarray(mu[np.sort(rows)], np.float64)
+    components = max(1, min(COMPONENTS, len(rows) // (2 * mu.shape[1])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture = GaussianMixture(components, reg_covar=1e-4, random_state=int(rng.integers(2**31))).fit(fitted_on)
+    counts = rng.multinomial(n, mixture.weights_)
+    z = np.concatenate(
+        [
+            rng.multivariate_normal(mean, covariance, count, method="cholesky")
+            for mean, covariance, count in zip(mixture.means_, mixture.covariances_, counts, strict=True)
+        ]
+    )
+    return rng.permutation(z).astype(np.float32)
+
+
+def kde_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns z from a kernel density over μ, float32 (n, d), each item's kernel being its own posterior.
+
+    That is the aggregated posterior Σᵢ q(z|xᵢ)/n (Makhzani et al. 2016), which is what the decoder was trained on.
+    """
+    return aggregated(mu, logvar, rng.integers(len(mu), size=n), rng)
+
+
+def aggregated(
+    mu: np.ndarray, logvar: np.ndarray, rows: np.ndarray, rng: np.random.Generator, spread: float = 1.0
+) -> np.ndarray:
+    """Returns a draw z ~ N(μᵢ, (spread·σᵢ)²) for each of the given rows, float32 (len(rows), d)."""
+    noise = rng.standard_normal((len(rows), mu.shape[1]), np.float32)
+    z: np.ndarray = mu[rows] + spread * np.exp(0.5 * logvar[rows]) * noise
+    return z.astype(np.float32)
+
+
+SAMPLERS: Mapping[str, Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]] = {
+    "prior": prior_sampler,
+    "gmm": gmm_sampler,
+    "kde": kde_sampler,
+}
+
+
+def sample(sampler: str, mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns n draws of z, float32 (n, d), by the named sampler of `SAMPLERS`."""
+    return choose(SAMPLERS, sampler, "--sampler")(mu, logvar, n, rng)

@@ -1,0 +1,325 @@
+"""What is to be decoded: one function for each way to choose z, all listed in `WAYS`. Knows no torch."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from latentviz.errors import ConfigError, RunError
+from latentviz.model.samplers import aggregated, sample
+from latentviz.queries.lookup import CLUSTER, Found, Lookup
+
+NEIGHBOURS = 12  # on the map, whose μ are blended for a spot
+NEAR_RANK, NEAR_SHARE = 5, 0.99  # a spot is near data if its 5th neighbour is as near as for 99% of the items
+ACTIVE = 0.01  # variance of μ above which a unit is active (Burda et al. 2016, section 3.3)
+WALK = 3.0  # standard deviations of the prior, either way
+LARGEST_GRID = 40
+
+
+class Options(NamedTuple):
+    """What is asked besides the way.
+
+    Attributes:
+        n: how many draws.
+        steps: along a path.
+        spread: factor on the posterior's standard deviation.
+        sampler: a name in `samplers.SAMPLERS`.
+        rng: every draw comes from it.
+    """
+
+    n: int
+    steps: int
+    spread: float
+    sampler: str
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The z to decode, and how the outputs are laid out.
+
+    Attributes:
+        name: what the result is called unless the user says otherwise.
+        z: float32 (m, d).
+        rows: rows of the sheet: caption, and numbers of z.
+        given: rows above those: caption, and items as their data kind shows them.
+        origins: what each z came from, m texts; empty where that says nothing.
+        facts: more for the JSON file.
+        warnings: what the user should not miss.
+        noise: how much of the posterior's noise is in each z, float32 (m,): 0 for the μ of an item, which a decoder may
+            read more exactly than a draw; None: all of it, everywhere.
+    """
+
+    name: str
+    z: np.ndarray
+    rows: Sequence[tuple[str, Sequence[int]]]
+    given: Sequence[tuple[str, Sequence[Any]]] = ()
+    origins: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    noise: np.ndarray | None = None
+
+
+def from_prior(lookup: Lookup, asked: Any, options: Options) -> Plan:
+    """Returns n fresh z from the chosen sampler, which is fitted to the training items where it is fitted at all."""
+    del asked
+    train = lookup.items.train
+    z = sample(options.sampler, np.asarray(lookup.mu[train]), np.asarray(lookup.logvar[train]), options.n, options.rng)
+    return Plan(options.sampler, z, _block(len(z)))
+
+
+def from_cluster(lookup: Lookup, asked: int, options: Options) -> Plan:
+    """Returns n z from a cluster's aggregated posterior: draw a member i, then z ~ q(z|xᵢ)."""
+    rows = options.rng.choice(lookup.cluster(asked), options.n)
+    z = aggregated(lookup.mu, lookup.logvar, rows, options.rng)
+    ids = lookup.ids
+    return Plan(f"cluster-{asked}", z, _block(len(z)), origins=[ids[row] for row in rows])
+
+
+def between(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
+    """Returns two paths from one item or cluster to another: a straight line, and an arc (White 2016)."""
+    if len(asked) != 2:
+        raise ConfigError(f"--between: two items or clusters (got {len(asked)})")
+    a, b = (lookup.place(word) for word in asked)
+    at = np.linspace(0, 1, _at_least(options.steps, 2, "--steps"), dtype=np.float32)[:, None]
+    line, arc = (1 - at) * a.mu + at * b.mu, spherical(a.mu, b.mu, at)
+    steps = len(at)
+    where = [f"{how} {float(t):.3g}" for how in ("linear", "spherical") for t in at[:, 0]]
+    return Plan(
+        f"between-{a.short}-{b.short}",
+        np.concatenate([line, arc]).astype(np.float32),
+        [("linear", range(steps)), ("spherical", range(steps, 2 * steps))],
+        [(f"{a.name}, {b.name}", [a.given, b.given])],
+        where,
+        noise=_noise(
+            2 * steps,
+            [i for place, ends in ((a, (0, steps)), (b, (steps - 1, 2 * steps - 1))) if place.is_item for i in ends],
+        ),
+    )
+
+
+def spherical(a: np.ndarray, b: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Returns points on the arc from a to b, (s, d): sin((1 − t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b (Shoemake 1985).
+
+    Ω is the angle between a and b. Where they point the same or opposite ways there is no one arc: the straight line.
+
+    Args:
+        a: (d,).
+        b: (d,).
+        at: t in [0, 1], (s, 1).
+    """
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    angle = math.acos(max(-1.0, min(1.0, float(a @ b) / lengths))) if lengths > 0 else 0.0
+    if math.sin(angle) < 1e-4:
+        line: np.ndarray = (1 - at) * a + at * b
+        return line
+    arc: np.ndarray = (np.sin((1 - at) * angle) * a + np.sin(at * angle) * b) / math.sin(angle)
+    return arc
+
+
+def at_spot(lookup: Lookup, asked: tuple[float, float], options: Options) -> Plan:
+    """Returns the z of a spot of the map: the μ of its 12 nearest points, blended with Gaussian weights.
+
+    The bandwidth is half the distance to the 12th. A spot is far from the data if its 5th nearest point lies farther
+    away than that of 99% of the points themselves; it is drawn all the same, and flagged.
+    """
+    from scipy.spatial import cKDTree
+
+    del options
+    table = lookup.folder.points()
+    points = np.stack([table.column("x").to_numpy(), table.column("y").to_numpy()], axis=1).astype(np.float64)
+    placed = np.flatnonzero(np.isfinite(points).all(axis=1))
+    tree, rank = cKDTree(points[placed]), min(NEAR_RANK, len(placed) - 1)
+    limit = float(np.quantile(tree.query(points[placed], [rank + 1])[0], NEAR_SHARE))  # itself is the first
+    distances, near = tree.query(np.asarray(asked, np.float64), min(NEIGHBOURS, len(placed)))
+    rows = placed[near]
+    weights = np.exp(-0.5 * np.square(distances / max(distances[-1] / 2, 1e-9)))
+    weights /= weights.sum()
+    z = (weights @ np.asarray(lookup.mu[rows], np.float64)).astype(np.float32)[None]
+    far = bool(distances[rank - 1] > limit)
+    warning = (
+        f"no data near {asked[0]:g},{asked[1]:g}: its {rank}th nearest point is {distances[rank - 1]:.2g} "
+        f"away, and for {NEAR_SHARE:.0%} of the points that is {limit:.2g} at most; the map spans x "
+        f"{_span(points[placed, 0])}, y {_span(points[placed, 1])}"
+    )
+    ids = lookup.ids
+    facts = {
+        "near_data": not far,
+        "distance": float(distances[rank - 1]),
+        "near_below": limit,
+        "neighbours": [ids[row] for row in rows],
+        "weights": [round(float(w), 6) for w in weights],
+    }
+    return Plan(
+        f"at-{asked[0]:g}-{asked[1]:g}",
+        z,
+        [("decoded", [0])],
+        [("nearest points", list(lookup.given(rows)))],
+        facts=facts,
+        warnings=[warning] if far else [],
+    )
+
+
+def parse_spot(text: str) -> tuple[float, float]:
+    """Returns the coordinates in `X,Y`.
+
+    >>> parse_spot("1.5, -2")
+    (1.5, -2.0)
+    """
+    try:
+        x, y = (float(number) for number in text.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ConfigError(f"--at {text!r}: not a spot of the map; write two numbers, as in --at 1.5,-2")
+    return x, y
+
+
+def like_item(lookup: Lookup, asked: str, options: Options) -> Plan:
+    """Returns n z around an item: z ~ N(μ, (spread·σ)²) of its posterior."""
+    item = lookup.place(asked)
+    if options.spread < 0:
+        raise ConfigError(f"--spread: must be 0 or more (got {options.spread:g})")
+    z = aggregated(item.mu[None], item.logvar[None], np.zeros(options.n, np.int64), options.rng, options.spread)
+    noise = np.full(len(z), min(1.0, options.spread), np.float32)
+    return Plan(f"like-{item.short}", z, _block(len(z)), [(item.name, [item.given])], noise=noise)
+
+
+def vector(lookup: Lookup, asked: str, options: Options) -> Plan:
+    """Returns the z of a sum of items and clusters, such as "A - B + C"; + and − stand between spaces."""
+    del options
+    terms = parse_vector(asked)
+    places = [lookup.place(word) for _, word in terms]
+    z = np.stack(
+        [*(place.mu for place in places), sum(sign * place.mu for (sign, _), place in zip(terms, places, strict=True))]
+    ).astype(np.float32)
+    signed = [f"{'+' if sign > 0 else '-'} {place.name}" for (sign, _), place in zip(terms, places, strict=True)]
+    m = len(places)
+    return Plan(
+        "vector",
+        z,
+        [("decoded", range(m)), ("= the sum", [m])],
+        [(" ".join(signed).removeprefix("+ "), [place.given for place in places])],
+        [*signed, "sum"],
+        noise=_noise(m + 1, [i for i, place in enumerate(places) if place.is_item]),
+    )
+
+
+def parse_vector(text: str) -> list[tuple[int, str]]:
+    """Returns the signs and names in a sum.
+
+    >>> parse_vector("digit-1 - cluster:2 + b c")
+    [(1, 'digit-1'), (-1, 'cluster:2'), (1, 'b c')]
+    """
+    pieces = re.split(r"(?:^|\s+)([+-])(?:\s+|$)", text.strip())
+    first, rest = pieces[0].strip(), pieces[1:]
+    terms = [(1, first)] if first else []
+    terms += [(1 if sign == "+" else -1, name.strip()) for sign, name in zip(rest[::2], rest[1::2], strict=True)]
+    if not terms or not all(name for _, name in terms):
+        raise ConfigError(
+            f'--vector {text!r}: not a sum; write items or {CLUSTER}K with + and - between spaces, as in "A - B + C"'
+        )
+    return terms
+
+
+def reconstruct(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
+    """Returns the μ of items, whose decoded outputs stand below the items themselves."""
+    del options
+    items: list[Found] = [lookup.item(word) for word in ([asked] if isinstance(asked, str) else asked)]
+    if not items:
+        raise ConfigError("--reconstruct: which items? give ids, row numbers or files")
+    return Plan(
+        "reconstruct",
+        np.stack([item.mu for item in items]),
+        [("decoded", range(len(items)))],
+        [("given", [item.given for item in items])],
+        [item.name for item in items],
+        noise=_noise(len(items), range(len(items))),
+    )
+
+
+def traverse(lookup: Lookup, asked: Any, options: Options) -> Plan:
+    """Returns walks along each active unit from −3 to 3, the others at 0, the mean of the prior; busiest first."""
+    del asked
+    variance = np.asarray(lookup.mu).var(axis=0)
+    units = [int(unit) for unit in np.argsort(-variance, kind="stable") if variance[unit] > ACTIVE]
+    if not units:
+        raise RunError(
+            f"{lookup.run.name}: no latent unit is active (variance of μ above {ACTIVE:g}); train longer, "
+            "or with a larger model.c"
+        )
+    steps = np.linspace(-WALK, WALK, _at_least(options.steps, 2, "--steps"), dtype=np.float32)
+    z = np.zeros((len(units), len(steps), lookup.mu.shape[1]), np.float32)
+    for row, unit in enumerate(units):
+        z[row, :, unit] = steps
+    rows = [(f"z{unit}", range(row * len(steps), (row + 1) * len(steps))) for row, unit in enumerate(units)]
+    origins = [f"z{unit} = {step:.3g}" for unit in units for step in steps]
+    return Plan(
+        "traverse",
+        z.reshape(-1, z.shape[2]),
+        rows,
+        origins=origins,
+        facts={"units": units, "variances": [round(float(variance[unit]), 4) for unit in units]},
+    )
+
+
+def manifold(lookup: Lookup, asked: int, options: Options) -> Plan:
+    """Returns a grid over a 2-d latent through the Gaussian's quantiles (Kingma & Welling 2013, figure 4).
+
+    The cell centres (i + ½)/g in [0, 1]² pass through the inverse of the normal distribution function, so that every
+    cell holds the same share of the prior; the second coordinate grows upwards.
+    """
+    from scipy.special import ndtri
+
+    del options
+    d = lookup.mu.shape[1]
+    if d != 2:
+        raise RunError(
+            f"--manifold: needs a latent of 2 dimensions, and {lookup.run.name} has {d}; train one with "
+            "`latentviz fit SOURCE model.latent_dim=2`"
+        )
+    if not 2 <= asked <= LARGEST_GRID:
+        raise ConfigError(f"--manifold: from 2 to {LARGEST_GRID} cells a side (got {asked})")
+    quantiles = ndtri((np.arange(asked) + 0.5) / asked)
+    z = np.stack([np.tile(quantiles, asked), np.repeat(quantiles[::-1], asked)], axis=1).astype(np.float32)
+    return Plan("manifold", z, [("", range(row * asked, (row + 1) * asked)) for row in range(asked)])
+
+
+def _block(n: int) -> list[tuple[str, Sequence[int]]]:
+    """Returns rows that hold n outputs in about a square."""
+    wide = min(LARGEST_GRID, math.ceil(math.sqrt(n)))
+    return [("", range(start, min(start + wide, n))) for start in range(0, n, wide)]
+
+
+def _noise(m: int, means: Sequence[int]) -> np.ndarray:
+    """Returns the noise in m z of which some are the μ of an item, float32 (m,)."""
+    noise = np.ones(m, np.float32)
+    noise[list(means)] = 0
+    return noise
+
+
+def _span(values: np.ndarray) -> str:
+    return f"{values.min():.3g} to {values.max():.3g}"
+
+
+def _at_least(value: int, least: int, key: str) -> int:
+    if value < least:
+        raise ConfigError(f"{key}: must be {least} or more (got {value})")
+    return value
+
+
+# The ways, by the word that asks for them; "prior" is what happens when no other is asked for.
+WAYS: Mapping[str, Callable[[Lookup, Any, Options], Plan]] = {
+    "prior": from_prior,
+    "cluster": from_cluster,
+    "between": between,
+    "at": at_spot,
+    "like": like_item,
+    "vector": vector,
+    "reconstruct": reconstruct,
+    "traverse": traverse,
+    "manifold": manifold,
+}

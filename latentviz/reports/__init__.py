@@ -1,5 +1,0 @@
-"""The evaluation as one HTML file: opens by double-click, asks the network for nothing, and runs no script."""
-
-from latentviz.reports.html import render, write_report
-
-__all__ = ["render", "write_report"]

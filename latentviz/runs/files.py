@@ -1,0 +1,225 @@
+"""Files that are whole or not there: written under another name and renamed, read with one line for a damaged one."""
+
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from latentviz.errors import RunError, WriteError
+from latentviz.runs.checksums import seal, sync, verify
+
+AGAIN = "the command that made it makes it again with --force"
+LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names beside it are longer
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: a process number says nothing elsewhere
+TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})[0-9a-f]{6}\.tmp")
+
+
+def temporary_name(path: Path) -> Path:
+    """Returns a hidden name beside `path` that says which process writes there."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{HOST}{secrets.token_hex(3)}.tmp")
+
+
+def share_of(path: Path, rank: int) -> Path:
+    """Returns a hidden name beside `path` for what one of several processes contributes to it."""
+    return path.with_name(f".{path.stem}.part-{rank}{path.suffix}")
+
+
+def is_file(word: str) -> bool:
+    """Returns whether a word is the path of a file; texts may be too long for a path, or hold what no path does."""
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(word: str) -> bool:
+    """Returns whether a word is the path of a folder."""
+    try:
+        return Path(word).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step.
+
+    Raises:
+        WriteError: the disk is full, or may not be written to; what was at `path` stays.
+    """
+    temporary = temporary_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise WriteError(path, error.strerror or str(error)) from None
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all it holds, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Removes what processes of this machine that have ended left behind in `folder` and below, half-written."""
+    for path in [*folder.rglob(".*.tmp")]:
+        found = TEMPORARY.fullmatch(path.name)
+        if found and found[2] == HOST and not _alive(int(found[1])):
+            remove(path)
+
+
+def _alive(process: int) -> bool:
+    """Returns whether a process of this machine runs; where that cannot be asked without harm, True."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it runs, and is another user's
+        return True
+    return True
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, sealed: bool = False) -> None:
+    """Writes a JSON file in one step; lists of numbers take one line each.
+
+    Args:
+        path: where.
+        content: what; no NaN.
+        sealed: put a checksum of all else in as the last key, which `unsealed` looks at.
+    """
+    if sealed:
+        content = {**content, "crc32": seal(content)}
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        if sealed:
+            sync(temporary)
+
+
+def check_name(option: str, name: str) -> None:
+    """Raises a RunError if `name`, given with `option`, cannot be the name of a folder."""
+    if not name or name in {".", ".."} or Path(name).name != name or "\0" in name:
+        raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise RunError(
+            f"{option} {name[:40]}…: too long for a folder's name ({len(os.fsencode(name))} bytes); "
+            f"{LONGEST_NAME} at most"
+        )
+
+
+def make_newest(file: Path, others: Iterable[Path]) -> None:
+    """Sees to it that `file`, just written, is newer than the others, also where the clock was set back since."""
+    newest = max((other.stat().st_mtime for other in others if other != file), default=0.0)
+    if newest >= time.time():
+        with suppress(OSError, OverflowError):
+            os.utime(file, (newest + 1, newest + 1))
+
+
+def read_json(path: Path, again: str = AGAIN) -> dict[str, Any]:
+    """Returns the mapping in a JSON file.
+
+    Args:
+        path: the file.
+        again: what makes it again, for the message.
+
+    Raises:
+        RunError: the file is damaged; the message says how to make it again.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: damaged (it holds no mapping); {again}")
+    return content
+
+
+def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) -> pa.Table:
+    """Returns the table in a Parquet file.
+
+    Args:
+        path: the file.
+        again: what makes it again, for the message.
+        expected: its CRC-32; None: unknown.
+
+    Raises:
+        RunError: the file is damaged; the message says how to make it again.
+    """
+    verify(path, expected, again)
+    with damage(path, again):
+        return pq.read_table(path)
+
+
+def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.ndarray:
+    """Returns the array in an .npy file, memory-mapped; nothing pickled is ever loaded.
+
+    Args:
+        path: the file.
+        again: what makes it again, for the message.
+        expected: its CRC-32; None: unknown.
+
+    Raises:
+        RunError: the file is damaged; the message says how to make it again.
+    """
+    verify(path, expected, again)
+    with damage(path, again):
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):  # a zip archive under another name
+            raise ValueError("it holds no array")
+    return array
+
+
+@contextmanager
+def damage(path: Path, again: str) -> Iterator[None]:
+    """Turns whatever a library says of a damaged file into a RunError; `again` says what makes it again."""
+    try:
+        yield
+    except (OSError, ValueError, EOFError, MemoryError, RecursionError, pa.ArrowException) as error:
+        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
+
+
+def _line(error: BaseException) -> str:
+    """Returns the first line of what an error says."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+
+
+def unique_ids(candidates: Sequence[str]) -> list[str]:
+    """Returns the ids with " (2)", " (3)", … put behind those that stand there already.
+
+    >>> unique_ids(["a", "b", "a"])
+    ['a', 'b', 'a (2)']
+    """
+    seen: dict[str, int] = {}
+    taken = set(candidates)
+    unique = []
+    for candidate in candidates:
+        name, count = candidate, seen.get(candidate, 0) + 1
+        if count > 1:
+            while (name := f"{candidate} ({count})") in taken:
+                count += 1
+            taken.add(name)
+        seen[candidate] = count
+        unique.append(name)
+    return unique

@@ -1,0 +1,1 @@
+"""One file per command; each tells what the command does from top to bottom."""

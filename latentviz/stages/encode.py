@@ -1,0 +1,285 @@
+"""New items on an old map: the frozen encoder → μ → the frozen layout → clusters, and what looks like nothing known."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from latentviz.clustering.keywords import named
+from latentviz.clustering.landmarks import BATCH, Layout
+from latentviz.clustering.neighbors import nearest
+from latentviz.clustering.reducers import directions
+from latentviz.errors import RunError
+from latentviz.modalities import part
+from latentviz.modalities.loading import read_config
+from latentviz.modalities.sources import run_name
+from latentviz.model.encoding import posteriors
+from latentviz.progress import say, stage, warn
+from latentviz.queries.lookup import Lookup
+from latentviz.runs.files import unique_ids, write_json
+from latentviz.runs.items import Items
+from latentviz.runs.run import ResultFolder, Run
+
+STRANGE = 0.001  # share of the validation items that count as unlike the training data themselves
+REFERENCE = 2_000  # validation items that the thresholds are taken from, at most
+OWN = ("id", "split", "label", "source")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """New items, placed.
+
+    Attributes:
+        folder: where the tables and the map lie.
+        info: what encode.json holds.
+    """
+
+    folder: ResultFolder
+    info: dict[str, Any]
+
+    @cached_property
+    def points(self) -> Any:
+        """The table as a data frame: what `cluster` writes, and log_likelihood, distance, unlike."""
+        return pq.read_table(self.folder.points_file).to_pandas()
+
+    @cached_property
+    def mu(self) -> np.ndarray:
+        """The posterior means, float32 (m, d)."""
+        return np.asarray(np.load(self.folder.mu_file, allow_pickle=False))
+
+    @property
+    def map(self) -> Path:
+        """The HTML map of the new points over the old."""
+        return Path(self.folder.map_file)
+
+
+class Frozen:
+    """A clustering of a run that new μ are placed in; where only landmarks were laid out, among these.
+
+    Args:
+        lookup: the run, with the clustering's name.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self.config, folder = lookup.folder.config(), lookup.folder
+        self.dims = lookup.mu.shape[1]
+        if self.config.cluster.on == "mu":
+            self.dims = int(lookup.run.info()["summary"]["content_dim"])
+        self.table = folder.points()
+        coordinates, self.landmarks = folder.coordinates(), folder.landmarks()
+        if coordinates is None:
+            raise RunError(
+                f"{folder.path} has no {folder.coordinates_file.name}; make the clustering again with "
+                f"`latentviz cluster {lookup.run.path} --name {folder.name} --force`"
+            )
+        if not self.table.num_rows == len(coordinates) == len(lookup.mu):
+            raise RunError(
+                f"{folder.path}: damaged (its tables differ in length); `latentviz cluster` makes it again with --force"
+            )
+        kept: Any = slice(None) if self.landmarks is None else self.landmarks
+        points = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
+        columns = {
+            name: self.column(name)[kept] for name in ("cluster", "nearest_cluster", "probability", "outlier_score")
+        }
+        self.layout = Layout(
+            self.vectors(np.asarray(lookup.mu[kept])),
+            points[kept],
+            np.asarray(coordinates[kept]),
+            columns,
+            int(folder.info()["settings"].get("min_samples", 0)),
+            quick=self.landmarks is not None,
+        )
+
+    def column(self, name: str) -> np.ndarray:
+        """Returns a column of the points."""
+        return np.asarray(self.table.column(name).to_numpy())
+
+    def vectors(self, mu: np.ndarray) -> np.ndarray:
+        """Returns the part of μ that was mapped, as it was mapped, float32 (n, ≤ d)."""
+        return directions(np.ascontiguousarray(mu[:, : self.dims]), self.config.reduce.metric)
+
+    def place(self, mu: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns for new μ (m, d): x, y, cluster, nearest_cluster, probability, outlier_score, distance."""
+        parts = []
+        for start in range(0, max(1, len(mu)), BATCH):
+            place, found = self.layout.place(self.vectors(mu[start : start + BATCH]))
+            points = found.pop("points")
+            del found["coordinates"]
+            parts.append({"x": points[:, 0], "y": points[:, 1], **found, "distance": place.distances[:, 0]})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Beyond what an item is unlike the training data, taken from the validation items, which the model never learnt.
+
+    Attributes:
+        log_likelihood: nats; 0.1% of the validation items lie below.
+        distance: to the nearest training item's μ; 0.1% of the validation items lie farther away.
+        items: how many validation items these are quantiles of.
+    """
+
+    log_likelihood: float
+    distance: float
+    items: int
+
+    @property
+    def meaning(self) -> str:
+        """What the flag says, in a sentence."""
+        return (
+            f"unlike: log-likelihood below {self.log_likelihood:.1f} nats, or μ farther than {self.distance:.3g} "
+            f"from every fitted item's; {STRANGE:.1%} of the {self.items:,} validation items are, each way"
+        )
+
+
+def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
+    """Returns the thresholds of a run; without validation items, nothing counts as unlike."""
+    rows = lookup.items.val
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, REFERENCE).astype(np.int64))] if len(rows) else rows
+    if not len(rows):
+        return Thresholds(-np.inf, np.inf, 0)
+    vae, data = lookup.model
+    stored = data.dataset().__getitems__(rows.tolist()).numpy()
+    likelihood = posteriors(vae, stored, data.to_input).log_likelihood
+    train = lookup.items.train
+    if frozen.landmarks is not None:
+        train = np.intersect1d(train, frozen.landmarks, assume_unique=True)
+    distance = nearest(frozen.vectors(lookup.mu[rows]), frozen.vectors(lookup.mu[train]), 1).distances[:, 0]
+    return Thresholds(float(np.quantile(likelihood, STRANGE)), float(np.quantile(distance, 1 - STRANGE)), len(rows))
+
+
+def encode(run: Run, data: str, *, clustering: str = "default", name: str | None = None, force: bool = False) -> Placed:
+    """Places new data on a run's map, and writes `encoded/<name>/`: points.parquet, mu.npy, logvar.npy, map.html.
+
+    Args:
+        run: a finished run.
+        data: whatever `fit` reads; converted to what the model takes.
+        clustering: whose map and clusters are meant.
+        name: of the folder; None: from `data`.
+        force: replace an earlier result of this name.
+
+    Raises:
+        LatentvizError: the data cannot be read, or the run has no such clustering.
+    """
+    seconds: dict[str, float] = {}
+    lookup = Lookup(run, clustering)
+    frozen = Frozen(lookup)
+    with run.adding("encoded", name, run_name(data), force=force) as folder:
+        with stage("reading", seconds):
+            prepared, stored = part(lookup.kind, "new").read_items(data, read_config(run), folder.cache, run.cache)
+        for note in prepared.notes:
+            say(f"  {note}")
+        for bad in prepared.bad:
+            warn(f"left out: {bad.source}: {bad.reason}")
+        with stage("encoding", seconds):
+            vae, kind = lookup.model
+            latents = posteriors(vae, stored, kind.to_input)
+            limits = thresholds(lookup, frozen)
+        with stage("placing", seconds):
+            found = frozen.place(latents.mu)
+        strange = (latents.log_likelihood < limits.log_likelihood) | (found["distance"] > limits.distance)
+        table = points_table(prepared.items, {**found, "log_likelihood": latents.log_likelihood, "unlike": strange})
+        np.save(folder.mu_file, latents.mu)
+        np.save(folder.logvar_file, latents.logvar)
+        pq.write_table(table, folder.points_file, compression="zstd")
+        with stage("drawing the map", seconds):
+            draw_map(lookup, frozen, table, prepared.items, folder)
+        shutil.rmtree(folder.cache)
+        info = describe(table, data, clustering, limits) | {"bad_items": len(prepared.bad), "seconds": seconds}
+        write_json(folder.encode_file, info)
+    return Placed(folder.final, info)
+
+
+def points_table(items: Items, found: Mapping[str, np.ndarray]) -> pa.Table:
+    """Returns the same table that `cluster` writes, with log_likelihood, distance and unlike."""
+    own = {name: items.table.column(name) for name in items.table.column_names if name not in {*OWN, *found}}
+    return pa.table(
+        {
+            "id": items.table.column("id"),
+            **found,
+            "label": items.table.column("label"),
+            "source": items.table.column("source"),
+            **own,
+        }
+    )
+
+
+def describe(table: pa.Table, data: str, clustering: str, limits: Thresholds) -> dict[str, Any]:
+    """Returns what encode.json holds: counts and the thresholds with their meaning."""
+    cluster = table.column("cluster").to_numpy()
+    numbers, sizes = np.unique(cluster[cluster >= 0], return_counts=True)
+    return {
+        "data": data,
+        "clustering": clustering,
+        "items": len(cluster),
+        "noise": int((cluster < 0).sum()),
+        "unlike": int(table.column("unlike").to_numpy(zero_copy_only=False).sum()),
+        "clusters": {str(number): int(size) for number, size in zip(numbers, sizes, strict=True)},
+        "thresholds": {
+            "log_likelihood": _finite(limits.log_likelihood),
+            "distance": _finite(limits.distance),
+            "validation_items": limits.items,
+            "meaning": limits.meaning,
+        },
+    }
+
+
+def _finite(number: float) -> float | None:
+    return number if np.isfinite(number) else None
+
+
+def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, folder: ResultFolder) -> None:
+    """Writes the map of the new points over the old, coloured by which are new."""
+    from latentviz.maps import write_map
+    from latentviz.maps.data import MapData
+
+    old, n, m = frozen.table, frozen.table.num_rows, table.num_rows
+
+    def both(name: str) -> np.ndarray:
+        return np.concatenate([frozen.column(name), table.column(name).to_numpy()])
+
+    kind = part(lookup.kind, "kind").KIND
+    fresh = kind.shown(folder.cache)
+    shown: dict[str, Any] = {
+        name: joined(values, fresh.get(name), m) for name, values in kind.shown(lookup.run.cache).items()
+    }
+    labels = old.column("label").to_pylist() + items.column("label")
+    flagged = int(table.column("unlike").to_numpy(zero_copy_only=False).sum())
+    data = MapData(
+        ids=unique_ids([*old.column("id").to_pylist(), *items.column("id")]),
+        points=np.stack([both("x"), both("y")], axis=1),
+        cluster=both("cluster"),
+        nearest_cluster=both("nearest_cluster"),
+        probability=both("probability"),
+        outlier_score=both("outlier_score"),
+        labels=labels if any(label is not None for label in labels) else None,
+        sources=[*old.column("source").to_pylist(), *items.column("source")],
+        columns={
+            "new": ["fitted"] * n + ["new"] * m,
+            "unlike": [None] * n + ["yes" if flag else "no" for flag in table.column("unlike").to_pylist()],
+            "log_likelihood": [None] * n + table.column("log_likelihood").to_pylist(),
+        },
+        cluster_names=named(
+            {entry["cluster"]: entry.get("keywords", []) for entry in lookup.folder.info()["clusters"]}
+        ),
+        title=f"{lookup.run.name}: {folder.final.path.name}",
+        summary=[f"{m:,} new items over {n:,} fitted ones", f"{flagged:,} look like nothing in the training data"],
+        **shown,
+    )
+    write_map(folder.map_file, data, options={"colour_by": "new"})
+
+
+def joined(old: Any, new: Any, m: int) -> np.ndarray:
+    """Returns what is shown of the old items and the m new ones; of new ones that bring nothing, nothing is shown."""
+    if isinstance(old, list):  # of texts: one long one would make an array of characters as wide for all
+        return np.array([*old, *([""] * m if new is None else new)], object)
+    first = np.asarray(old)
+    if new is None:
+        return np.concatenate([first, np.zeros((m, *first.shape[1:]), first.dtype)])
+    return np.concatenate([first, np.asarray(new)])

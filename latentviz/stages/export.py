@@ -1,0 +1,164 @@
+"""Encoder and decoder for use without latentviz: ONNX files that any runtime runs, or the weights as safetensors."""
+
+import importlib.util
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from latentviz.errors import ConfigError, RunError
+from latentviz.modalities.loading import load_model
+from latentviz.progress import say
+from latentviz.runs.files import atomic_write, write_json
+from latentviz.runs.run import Run
+
+# Format → the packages it needs, which the extra of that name installs.
+NEEDED = {"onnx": ("onnx", "onnxscript"), "safetensors": ("safetensors",)}
+OPSET = 18  # what ONNX Runtime 1.14 and later run
+EXAMPLES = 2  # items that the network is traced with; the exported one takes any number
+
+
+class Encoder(nn.Module):
+    """x (b, …) → μ and log σ² of q(z|x), (b, d) each."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns (μ, log σ²)."""
+        posterior = self.encoder(x).base_dist
+        return posterior.loc, 2 * posterior.scale.log()
+
+
+class Decoder(nn.Module):
+    """z (b, d) → the mean of p(x|z), or for categories their probabilities, (b, …)."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Returns what is expected of x."""
+        return expected(self.decoder(z))
+
+
+def expected(likelihood: Distribution) -> Tensor:
+    """Returns the probabilities of a discrete likelihood, the mean of any other."""
+    base = likelihood.base_dist if isinstance(likelihood, Independent) else likelihood
+    value: Tensor = base.probs if hasattr(base, "probs") else likelihood.mean
+    return value
+
+
+def export(run: Run, *, onnx: bool = False, safetensors: bool = False, force: bool = False) -> list[Path]:
+    """Writes a run's networks to `exported/`, and returns the files.
+
+    Args:
+        run: a finished run.
+        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), both for any number of items; of texts the former.
+        safetensors: model.safetensors, the weights under PyTorch's names, with the run's config in its metadata.
+        force: replace earlier exports.
+
+    Raises:
+        ConfigError: no format was asked for, or a package it needs is missing.
+        RunError: the run is unfinished, or the files are there already.
+    """
+    formats = [name for name, wanted in (("onnx", onnx), ("safetensors", safetensors)) if wanted]
+    if not formats:
+        raise ConfigError("export: which format? give --onnx, --safetensors, or both")
+    for name in formats:
+        missing = [package for package in NEEDED[name] if importlib.util.find_spec(package) is None]
+        if missing:
+            raise ConfigError(
+                f"--{name}: needs the package {' and '.join(missing)}; run `pip install 'latentviz[{name}]'`"
+            )
+    files = [*([run.encoder_onnx, run.decoder_onnx] if onnx else []), *([run.safetensors] if safetensors else [])]
+    taken = [file for file in files if file.exists()]
+    if taken and not force:
+        raise RunError(f"{taken[0]}: exists already; replace it with --force")
+    vae, data = load_model(run)
+    vae = vae.cpu()
+    if onnx and not has_mean(vae):
+        files.remove(run.decoder_onnx)
+        run.decoder_onnx.unlink(missing_ok=True)
+        say(
+            "no decoder.onnx: this decoder writes each token by those before it, which is no one function of z; "
+            "--safetensors has its weights"
+        )
+    x = data.to_input(data.dataset().__getitems__(range(EXAMPLES)))
+    described: dict[str, Any] = {}
+    if onnx:
+        z = torch.zeros(EXAMPLES, vae.latent_dim)
+        write_onnx(Encoder(vae.encoder), x, run.encoder_onnx, ["x"], ["mu", "logvar"])
+        described["onnx"] = {
+            "opset": OPSET,
+            "encoder": {
+                "x": ["batch", *x.shape[1:]],
+                "mu": ["batch", vae.latent_dim],
+                "logvar": ["batch", vae.latent_dim],
+                "dtype": str(x.dtype).removeprefix("torch."),
+            },
+        }
+        if run.decoder_onnx in files:
+            write_onnx(Decoder(vae.decoder), z, run.decoder_onnx, ["z"], ["x"])
+            described["onnx"]["decoder"] = {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}
+    if safetensors:
+        write_safetensors(vae, run)
+        described["safetensors"] = {"tensors": len(vae.state_dict())}
+    write_json(run.export_file, {"kind": run.info()["kind"], "files": [file.name for file in files], **described})
+    return files
+
+
+@torch.no_grad()
+def has_mean(vae: Any) -> bool:
+    """Returns whether the likelihood has an expected x, as that of a text has not."""
+    likelihood = vae.decoder(torch.zeros(1, vae.latent_dim))
+    return any(hasattr(likelihood, name) for name in ("mean", "base_dist", "probs"))
+
+
+def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:
+    """Writes a network as one ONNX file whose first axis is the number of items."""
+    with atomic_write(path) as temporary, _quiet():
+        torch.onnx.export(
+            network.eval(),
+            (example,),
+            str(temporary),
+            input_names=inputs,
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+        )
+
+
+def write_safetensors(vae: nn.Module, run: Run) -> None:
+    """Writes the weights, which hold no code, with what is needed to build the network again."""
+    from safetensors.torch import save
+
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in vae.state_dict().items()}
+    metadata = {"config": run.config_file.read_text(encoding="utf-8"), "versions": json.dumps(run.info()["versions"])}
+    with atomic_write(run.safetensors) as temporary:
+        temporary.write_bytes(save(weights, metadata))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter's remarks on its own workings from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

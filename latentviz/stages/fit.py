@@ -1,0 +1,284 @@
+"""Training: data → items → VAE → checkpoints → μ. Reads top to bottom as the story of a run."""
+
+import csv
+import importlib.util
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from latentviz import resources
+from latentviz.config import FitConfig
+from latentviz.errors import ConfigError, DataError, RunError, TrainingError
+from latentviz.modalities import part
+from latentviz.model.callbacks import Bar, Clock, EpochMeans, EpochTable, Guard, Repeatable, Samples, read_metrics
+from latentviz.model.checkpoint import WholeCheckpoints, kept_checkpoint, load_weights
+from latentviz.model.distributed import Team, team
+from latentviz.model.encoding import active_units, encode
+from latentviz.model.vae import VAE
+from latentviz.progress import quiet, say, stage, warn
+from latentviz.runs.files import atomic_write
+from latentviz.runs.run import Run
+
+# Gradients of a sum over the item are large; this stops explosions and leaves the ordinary step alone.
+GRADIENT_CLIP = 1_000.0
+
+
+def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
+    """Trains a VAE and writes the whole run: items, cache, checkpoints, samples, μ, log σ², and last run.json.
+
+    Args:
+        config: what to fit, "auto" values allowed.
+        run: a new run from `Run.create`, or with `resume` one that was interrupted.
+        resume: go on from the last checkpoint to the same number of epochs.
+
+    Raises:
+        DataError: the data cannot be read or learnt from.
+        TrainingError: the loss is no longer a number; the last good checkpoint stays.
+    """
+    with ExitStack() as stack:
+        try:
+            processes = stack.enter_context(team(check_trainer(config.trainer)))
+        except ConfigError:
+            if not resume:
+                run.abandon()
+            raise
+        return _fit(config, run, processes, resume=resume)
+
+
+def follow(config: FitConfig, run: Run) -> None:
+    """Trains beside the first process and ends this one; returns at once where there is no other.
+
+    Raises:
+        SystemExit: the training is done; all that comes after it is the first process's.
+    """
+    with team(check_trainer(config.trainer)) as processes:
+        if processes.first:
+            return
+        _fit(config, run, processes)
+    raise SystemExit(0)
+
+
+def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) -> Run:
+    """Does what `fit` says as one of several processes, or as the only one."""
+    seconds: dict[str, float] = {}
+    kind = part(config.data.kind, "kind").KIND
+    if processes.first and (not resume or not run.items_file.exists()):
+        config = _read(kind, config, run, seconds, resume=resume)
+    config, resume = processes.share((config, resume))
+    if processes.first:
+        run.settle()
+    data = kind.load(config, run.cache, run.items())
+    pl.seed_everything(config.seed_everything, workers=True, verbose=False)
+    vae = data.build()
+    if processes.first:
+        resources.fit(
+            config,
+            len(data.items),
+            resources.pixels(run.cache),
+            sum(p.numel() for p in vae.parameters()),
+            getattr(data, "seconds", None),
+        )
+    clock = Clock()
+    say(f"training on {len(data.items.train):,} items …")
+    with quiet(), _interruptible(), _threads(data.threads):
+        batches, callbacks = data.training(run.cache)
+        trainer = _trainer(config, run, [clock, Samples(data.recorder(run.samples)), *callbacks])
+        checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
+        if checkpoint:
+            load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this one tells what is wrong
+        trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not run.best_checkpoint.exists():
+        raise TrainingError(
+            f"{run.path}: the training ended before its first validation, so that no checkpoint was "
+            "kept; raise trainer.max_steps, and leave trainer.fast_dev_run and "
+            "trainer.limit_val_batches alone"
+        )
+    seconds["train"] = round(clock.seconds, 2)
+    say(f"training done in {clock.seconds:.1f} s")
+    processes.wait()
+    load_weights(vae, kept_checkpoint(config, run), run.again)
+    with stage("encoding", seconds):
+        encode(
+            vae.to(trainer.strategy.root_device),
+            data.dataset(),
+            data.to_input,
+            run.mu_file,
+            run.logvar_file,
+            processes=processes,
+        )
+    vae.cpu()
+    if not processes.first:
+        return run
+    about = list(getattr(data, "about", ()))  # what a kind has the map say of its data
+    run.write_info(_info(config, run, vae, seconds, about))
+    return run
+
+
+def _read(kind: Any, config: FitConfig, run: Run, seconds: dict[str, float], *, resume: bool) -> FitConfig:
+    """Reads the data into the run and returns the resolved config; an error leaves no half-made run behind.
+
+    The config is written last: a run that has one has read its data.
+    """
+    try:
+        with stage("reading", seconds):
+            prepared = kind.prepare(config, run.cache)
+            config = kind.resolve(config, prepared, run.cache)
+        for note in prepared.notes:
+            say(f"  {note}")
+        if prepared.bad:
+            with atomic_write(run.bad_items_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+                csv.writer(f).writerows([("source", "reason"), *((b.source, b.reason) for b in prepared.bad)])
+            warn(f"{len(prepared.bad)} unreadable items were left out; {run.bad_items_file} lists them")
+        with atomic_write(run.cache / "fingerprint.txt") as temporary:
+            temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")
+        run.write_items(prepared.items)
+        run.write_config(config)
+    except BaseException:
+        if not resume:  # what was trained already stays
+            run.abandon()
+        raise
+    return config
+
+
+def check_trainer(arguments: dict[str, Any]) -> pl.Trainer:
+    """Returns a Trainer of these arguments that is good for nothing but asking it.
+
+    Raises:
+        ConfigError: Lightning refuses their values.
+    """
+    try:
+        with quiet():
+            return pl.Trainer(
+                **{**arguments, "enable_model_summary": False},
+                logger=False,
+                enable_progress_bar=False,
+                enable_checkpointing=False,
+            )
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from None
+
+
+def _trainer(config: FitConfig, run: Run, more: list[Callback]) -> pl.Trainer:
+    defaults = {
+        "accelerator": "auto",
+        "precision": "bf16-mixed" if has_bf16() else "32-true",
+        "gradient_clip_val": GRADIENT_CLIP,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "log_every_n_steps": 1_000_000,
+        "use_distributed_sampler": False,
+    }  # `Batches` shares out itself
+    callbacks: list[Callback] = [
+        Repeatable(config.seed_everything),
+        EpochMeans(),
+        Guard(),
+        EpochTable(run.metrics_file),
+        *more,
+        Bar(),
+        ModelCheckpoint(
+            run.checkpoints, filename=run.best_checkpoint.stem, monitor="val_loss", enable_version_counter=False
+        ),
+        ModelCheckpoint(
+            run.checkpoints,
+            filename=run.last_checkpoint.stem,
+            monitor=None,
+            every_n_epochs=1,
+            enable_version_counter=False,
+        ),
+    ]
+    if config.model.patience:
+        callbacks.append(EarlyStopping("val_loss", patience=config.model.patience, verbose=False))
+    logger = (
+        pl.loggers.TensorBoardLogger(run.path, name="", version="tensorboard")
+        if (importlib.util.find_spec("tensorboard"))
+        else False
+    )
+    settings = {**defaults, **config.trainer}
+    plugins = settings.pop("plugins", None) or []
+    return pl.Trainer(
+        **settings,
+        callbacks=callbacks,
+        logger=logger,
+        default_root_dir=run.path,
+        enable_progress_bar=False,
+        plugins=[WholeCheckpoints(), *(plugins if isinstance(plugins, list) else [plugins])],
+    )
+
+
+def has_bf16() -> bool:
+    """Returns whether this machine multiplies bfloat16 in hardware: then a step takes about half the time."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known and known())
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Lets torch use so many threads inside; None: as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets Ctrl-C arrive as a KeyboardInterrupt; Lightning turns it into an exit, and every later one into nothing."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float], about: list[str]) -> dict[str, Any]:
+    """Returns the content of run.json."""
+    mu = np.load(run.mu_file, mmap_mode="r")
+    epochs = read_metrics(run.metrics_file) if run.metrics_file.exists() else []
+    judged = [row for row in epochs if row["val_loss"]]
+    if not judged:
+        raise RunError(f"{run.metrics_file}: missing or damaged; {run.again}")
+    kept = min(judged, key=lambda row: float(row["val_loss"])) if config.model.patience else judged[-1]
+    bad = len(run.bad_items_file.read_text(encoding="utf-8").splitlines()) - 1 if run.bad_items_file.exists() else 0
+    if not np.isfinite(mu).all():
+        raise DataError(f"{run.mu_file}: the encoder gives values that are no numbers; train again with a smaller lr")
+    return {
+        "kind": config.data.kind,
+        "fingerprint": (run.cache / "fingerprint.txt").read_text(encoding="utf-8").strip(),
+        "seed": config.seed_everything,
+        "versions": {name: version(name) for name in ("latentviz", "torch", "pytorch-lightning", "numpy")}
+        | {"python": platform.python_version()},
+        "seconds": seconds,
+        "summary": {
+            "about": about,
+            "items": len(mu),
+            "bad_items": bad,
+            "epochs": len(epochs),
+            "latent_dim": vae.latent_dim,
+            "content_dim": vae.content_dim,
+            "given_dim": vae.given_dim,
+            "contrast": vae.contrast,
+            "active_units": active_units(mu),
+            "log_likelihood": float(kept["val_log_likelihood"]),
+            "kl": float(kept["val_kl"]),
+            "parameters": sum(p.numel() for p in vae.parameters()),
+        },
+    }

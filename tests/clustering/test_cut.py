@@ -1,0 +1,88 @@
+"""The choice of the cut: the clouds that are there, no confidence where there are none, the same each time."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.metrics import adjusted_rand_score
+
+from latentviz.clustering.cut import Separation, choose_cut
+from latentviz.clustering.neighbors import neighbours
+from latentviz.clustering.reducers import fuzzy_graph, umap_reduce
+
+
+def choice(points: np.ndarray, layouts: int = 2):
+    """Returns the choice among layouts that are the points themselves, slightly shaken."""
+    random = np.random.default_rng(1)
+    graph = neighbours(points, 15)
+    shaken = [(points + 0.01 * random.normal(size=points.shape)).astype(np.float32) for _ in range(layouts)]
+    return choose_cut(shaken, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1])
+
+
+def clouds(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    cloud = np.repeat(np.arange(len(sizes)), sizes)
+    centres = 15 * np.stack([np.cos(cloud), np.sin(cloud)], axis=1)
+    return (centres + random.normal(size=(len(cloud), 2))).astype(np.float32), cloud
+
+
+@pytest.mark.parametrize("sizes", [(100, 100), (150, 80, 60), (80, 70, 60, 50, 40)])
+def test_it_finds_the_clouds_that_are_there(sizes: tuple[int, ...]) -> None:
+    points, cloud = clouds(sizes)
+    chosen = choice(points)
+    assert chosen.cut.k == len(sizes)
+    assert chosen.reliable
+    for number in range(len(sizes)):
+        inside = chosen.cut.filled[cloud == number]
+        assert np.bincount(inside[inside >= 0]).max() > 0.95 * sizes[number]
+
+
+@pytest.mark.parametrize("d", [2, 4, 16])
+def test_one_cloud_gives_no_clusters_to_rely_on(d: int) -> None:
+    """In many dimensions its graph says so; in few, the cuts through it are as dense as the rest."""
+    mu = np.random.default_rng(0).normal(size=(600, d)).astype(np.float32)
+    graph = neighbours(mu, 15)
+    layouts = [umap_reduce(mu, graph, 2, seed=seed) for seed in range(2)]
+    assert not choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1]).reliable
+
+
+def test_separation_sees_the_sparser_places_between_groups_and_none_in_one_cloud() -> None:
+    random = np.random.default_rng(0)
+    cloud = random.normal(size=(800, 2)).astype(np.float32)
+    halves = (cloud[:, 0] > 0).astype(np.int32)
+    apart = cloud + np.float32([3, 0]) * (2 * halves[:, None] - 1)
+
+    def separation(points: np.ndarray, labels: np.ndarray) -> float:
+        graph = neighbours(points, 15)
+        return Separation(graph.indices[:, 1:], graph.distances[:, -1])(labels)
+
+    assert separation(cloud, halves) < 0.5
+    assert separation(apart.astype(np.float32), halves) == 1
+    assert separation(apart.astype(np.float32), np.where(halves == 1, -1, 0)) == pytest.approx(1 - halves.mean())
+    touching = cloud + np.float32([2, 0]) * (2 * random.integers(0, 2, 800)[:, None] - 1)
+    assert separation(touching.astype(np.float32), (touching[:, 0] > 0).astype(np.int32)) > 0.7
+
+
+def test_few_items_are_not_cut_up() -> None:
+    """Iris has three kinds, two of which overlap: two to four clusters are fair, six were not."""
+    vectors = load_iris().data.astype(np.float32)
+    graph = neighbours(vectors, 15)
+    layouts = [umap_reduce(vectors, graph, 2, seed=seed) for seed in range(3)]
+    chosen = choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1])
+    assert 2 <= chosen.cut.k <= 4
+    assert adjusted_rand_score(load_iris().target, chosen.cut.filled) > 0.5
+
+
+def test_the_same_layouts_give_the_same_cut() -> None:
+    points, _ = clouds((100, 60))
+    first, again = choice(points).cut, choice(points).cut
+    assert first.labels.tobytes() == again.labels.tobytes()
+    assert first.row() == again.row()
+
+
+def test_every_cut_that_was_looked_at_is_kept_and_one_layout_is_enough() -> None:
+    points, _ = clouds((100, 60))
+    chosen = choice(points, layouts=1)
+    assert chosen.agreement is None
+    assert chosen.cut.row() in list(chosen.sweep)
+    assert len(chosen.cut.labels) == len(chosen.cut.probabilities) == len(chosen.cut.filled) == 160
+    assert (chosen.cut.probabilities[chosen.cut.labels == -1] == 0).all()

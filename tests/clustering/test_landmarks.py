@@ -1,0 +1,124 @@
+"""Landmarks: what is placed beside them agrees with what laying out all would give, and everything after works."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import latentviz as lv
+from latentviz.clustering import landmarks
+from latentviz.clustering.clusterers import hdbscan_cluster
+from latentviz.clustering.cut import fill
+from latentviz.clustering.neighbors import neighbours
+from latentviz.clustering.tree import condensed_tree
+from latentviz.runs.run import Run
+
+N, LAID = 3_000, 900
+
+
+@pytest.fixture(scope="module")
+def clouds() -> tuple[np.ndarray, np.ndarray]:
+    """Returns items in eight clouds of several sizes, float32 (n, 2), and the cloud of each."""
+    random = np.random.default_rng(0)
+    group = random.choice(8, N, p=np.arange(1, 9) / 36)
+    centres = np.stack([np.cos(np.arange(8) * 0.785), np.sin(np.arange(8) * 0.785)], axis=1) * 10
+    return (centres[group] + random.normal(size=(N, 2))).astype(np.float32), group
+
+
+@pytest.fixture(scope="module")
+def spread(clouds: tuple[np.ndarray, np.ndarray]) -> dict:
+    """Returns the parts of a clustering by landmarks, and `rows`."""
+    vectors, _ = clouds
+    rows = landmarks.choose(N, LAID, 0)
+    graph = neighbours(vectors[rows], 15)
+    found = hdbscan_cluster(vectors[rows], min_cluster_size=15, min_samples=5)
+    nearest = fill(found.labels, graph.indices[:, 1:])
+    return {
+        **landmarks.spread(rows, vectors, graph, vectors[rows], vectors[rows] * 2, found, nearest),
+        "rows": rows,
+        "laid": found,
+    }
+
+
+def test_the_sample_is_seeded_and_none_where_all_are_laid_out() -> None:
+    assert landmarks.choose(100, 0, 0) is None
+    assert landmarks.choose(100, 100, 0) is None
+    rows = landmarks.choose(100, 40, 3)
+    assert len(set(rows.tolist())) == 40
+    assert (np.diff(rows) > 0).all()
+    held_out = np.random.default_rng(3).permutation(100)[:40]  # as the data kinds split
+    assert len(np.intersect1d(rows, held_out)) < 30
+    assert rows.tolist() == landmarks.choose(100, 40, 3).tolist() != landmarks.choose(100, 40, 4).tolist()
+
+
+def test_the_clusters_are_those_of_all_items(clouds: tuple, spread: dict) -> None:
+    vectors, group = clouds
+    whole = hdbscan_cluster(vectors, min_cluster_size=50, min_samples=5)
+    filled = fill(whole.labels, neighbours(vectors, 15).indices[:, 1:])
+    assert whole.k == spread["found"].k == 8
+    assert adjusted_rand_score(group, spread["nearest"]) > adjusted_rand_score(group, filled) - 0.01
+    assert abs(spread["found"].noise_share - whole.noise_share) < 0.05
+
+
+def test_landmarks_stay_and_the_others_lie_beside_them(clouds: tuple, spread: dict) -> None:
+    vectors, _ = clouds
+    rows, others = spread["rows"], np.setdiff1d(np.arange(N), spread["rows"])
+    assert np.array_equal(spread["coordinates"][rows], vectors[rows])
+    assert np.array_equal(spread["points"][rows], vectors[rows] * 2)
+    away = np.linalg.norm(spread["coordinates"][others] - vectors[others], axis=1)
+    assert np.median(away) < 0.3, "the coordinates are the vectors here, so that an item belongs where it is"
+    assert set(spread["neighbours"].ravel().tolist()) <= set(rows.tolist())
+    assert (np.diff(np.bincount(spread["found"].labels[spread["found"].labels >= 0])) <= 0).all(), "largest first"
+    for number, some in spread["found"].exemplars.items():
+        assert (spread["found"].labels[list(some)] == number).all()
+    assert set(spread["found"].persistence) == set(range(8))
+    assert spread["found"].settings["min_cluster_size"] == 50, "in items, not in landmarks"
+
+
+def test_the_tree_holds_the_landmarks_and_every_cluster_is_a_node(spread: dict) -> None:
+    tree = condensed_tree(spread["found"].raw_tree, spread["found"].labels, spread["points"])
+    assert set(tree[0]["rows"].tolist()) <= set(spread["rows"].tolist())
+    assert tree[0]["size"] == LAID
+    assert {node["parent"] for node in tree[1:]} <= {node["node"] for node in tree}
+    first = int(spread["found"].raw_tree["parent"].min())
+    assert first == N
+    assert {row["child"] - first for row in spread["found"].tree} <= {float(node["node"]) for node in tree}
+
+
+def test_a_run_clustered_by_landmarks(shell: Callable, run_folder: Path) -> None:
+    settings = ["reduce.landmarks=120", "reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3"]
+    outcome = shell("cluster", run_folder, *settings)
+    assert outcome.code == 0, outcome.err
+    assert "120 of 200 items were laid out, the others placed beside their neighbours" in outcome.out
+    run = Run.open(run_folder)
+    folder = run.clustering()
+    assert folder.config().reduce.landmarks == 120
+    assert len(folder.landmarks()) == folder.info()["n_landmarks"] == 120
+    points = folder.points().to_pandas()
+    assert len(points) == 200
+    assert np.isfinite(points[["x", "y", "probability", "outlier_score"]].to_numpy()).all()
+    assert set(points["cluster"]) == {0, 1, 2}
+
+    images = run_folder / "again.npy"
+    np.save(images, np.load(run.cache / "images.npy")[:, 0])
+    again = lv.encode(run, images).points
+    for name in ("x", "y", "probability"):
+        assert again[name].to_numpy() == pytest.approx(points[name].to_numpy(), abs=0.05), name
+    assert (again["cluster"] == points["cluster"]).mean() > 0.98
+    assert lv.generate(run, at=(float(points["x"][0]), float(points["y"][0]))).info["near_data"]
+    assert len(run.recommend([0], k=5).rows) == 5
+    assert shell("evaluate", run_folder).code in {0, 1}
+    assert shell("map", run_folder, "theme=dark").code == 0
+
+    assert shell("cluster", run_folder, *settings, "reduce.landmarks=0", "--force").code == 0
+    assert folder.landmarks() is None
+    assert pq.read_table(folder.points_file).num_rows == 200
+
+
+def test_too_few_landmarks_are_raised_and_said(shell: Callable, run_folder: Path) -> None:
+    outcome = shell("cluster", run_folder, "reduce.landmarks=5", "reduce.method=pca", "cluster.method=gmm")
+    assert "warning: reduce.landmarks: 5 have no 15 neighbours each; using 150" in outcome.err
+    assert outcome.code == 0
