@@ -31,16 +31,18 @@ tang: $(VENV)/installed ## Fetch 155,000 couplets of Tang poems (needs npm), fit
 test: $(VENV)/installed-dev ## Run every test
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/installed-dev ## Kill every command many times, and the like; takes minutes
+soak: $(VENV)/installed-dev ## Kill commands many times and try many damaged files; takes minutes
 	$(BIN)/python -m pytest -m soak
 	LATENTVIZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/hostile/test_properties.py
 
-audit: $(VENV)/installed-dev ## Look the pinned dependencies up among known vulnerabilities (needs a network)
+audit: $(VENV)/installed-dev ## Check the pinned dependencies for known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
-lint: $(VENV)/installed-dev ## Check the style with ruff
+lint: $(VENV)/installed-dev ## Check style, layout and import contracts
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 lint-js: ## Check the map's JavaScript with ESLint (needs npm)
 	npm install --silent --no-save --no-package-lock --no-audit --no-fund eslint @eslint/js globals
@@ -49,8 +51,9 @@ lint-js: ## Check the map's JavaScript with ESLint (needs npm)
 types: $(VENV)/installed-dev ## Check the types with mypy
 	$(BIN)/mypy
 
-format: $(VENV)/installed-dev ## Mend what ruff can mend
+format: $(VENV)/installed-dev ## Format the code and apply ruff's safe fixes
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-clean: ## Remove the environment and the caches; runs stay
-	rm -rf $(VENV) node_modules build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+clean: ## Remove the environment and the caches, but keep runs
+	rm -rf $(VENV) node_modules build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -117,7 +117,7 @@ def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[st
         "",
         (
             f"kNN: share of the labels that {NEIGHBOURS} neighbours by cosine tell. The first two have the same "
-            "neighbours' graph, layouts and automatic cut; which clusters come out depends on how many items each calls "
-            "noise."
+            "neighbours' graph, layouts and automatic cut; which clusters come out depends on how many items each "
+            "calls noise."
         ),
     ]

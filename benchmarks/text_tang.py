@@ -269,10 +269,11 @@ def about(ids: Tensor, model: Any, known: set[tuple[int, ...]], comma: int) -> d
     """Returns the figures of a set of texts."""
     x = ids.numpy()
     there = characters(x, comma)
-    told_twice = [len(set(row[mask])) < mask.sum() for row, mask in zip(x, there, strict=True)]
+    repeats = [len(set(row[mask])) < mask.sum() for row, mask in zip(x, there, strict=True)]
+    few = len(np.unique(x[:DRAWN][there[:DRAWN]]))
     return {
-        f"with a character twice, of {DRAWN}": f"{np.mean(told_twice[:DRAWN]):.1%}",
-        f"different characters in {DRAWN}; in {MANY:,}": f"{len(np.unique(x[:DRAWN][there[:DRAWN]]))}; {len(np.unique(x[there])):,}",
+        f"with a character twice, of {DRAWN}": f"{np.mean(repeats[:DRAWN]):.1%}",
+        f"different characters in {DRAWN}; in {MANY:,}": f"{few}; {len(np.unique(x[there])):,}",
         "nats a character under the language model": f"{nats(model, ids).mean() / CHARACTERS:.2f}",
         f"couplets of the training data, of {MANY:,}": str(sum(tuple(row) in known for row in x.tolist())),
         f"different ones, of {MANY:,}": f"{len({tuple(row) for row in x.tolist()}):,}",
