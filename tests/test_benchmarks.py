@@ -1,4 +1,4 @@
-"""The benchmark's book-keeping: what is done is not done again, and the table says what the lines say."""
+"""The benchmarks' helpers: finished work is skipped, tables match the recorded lines, and structure is counted right."""
 
 import argparse
 import json
@@ -37,7 +37,7 @@ def line(method: str, seed: int, ari: float, data: str = "digits", n: int = 500)
     }
 
 
-def test_what_is_done_is_skipped_and_a_torn_line_is_done_again(
+def test_finished_jobs_are_skipped_and_a_truncated_line_is_redone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from clustering import append, jobs, read
@@ -81,7 +81,7 @@ def test_the_table_has_medians_and_ranges_of_the_largest_set(tmp_path: Path) -> 
     assert out.with_suffix(".svg").read_bytes() == first
 
 
-def test_a_part_of_the_results_on_texts_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+def test_writing_a_section_of_the_text_results_keeps_the_other_sections(tmp_path: Path) -> None:
     from text import write
 
     out = tmp_path / "text.md"
@@ -103,7 +103,7 @@ def test_a_part_of_the_results_on_texts_is_replaced_and_the_others_stay(tmp_path
     ]
 
 
-def test_neighbours_of_each_class_count_alike() -> None:
+def test_balanced_knn_weighs_classes_equally() -> None:
     import numpy as np
     from text_baselines import balanced_knn
 
@@ -114,10 +114,10 @@ def test_neighbours_of_each_class_count_alike() -> None:
     assert balanced_knn(apart, labels, apart[::7], labels[::7]) == 1.0
     alike = rng.normal(size=(940, 2))
     found = balanced_knn(alike, labels, rng.normal(size=(940, 2)), labels)
-    assert 0.3 < found < 0.7, "told by chance, half is right, however many of one class there are"
+    assert 0.3 < found < 0.7, "at chance, half is right, however many items a class has"
 
 
-def test_labelled_sentences_are_read_from_what_package_managers_hold() -> None:
+def test_labelled_sentences_are_read_from_wordnet_and_debian_files() -> None:
     from text_sets import debian, wordnet
 
     lines = ["  1 a licence\n", '00001740 03 n 01 entity 0 000 | that which is; "an example" \n']
@@ -145,3 +145,29 @@ def test_scores_of_a_perfect_clustering_of_sentences() -> None:
     knn, count, noise, *rest = scores(vectors, labels, np.where(np.arange(120) % 30 == 0, -1, found), found)
     assert (knn, count, noise) == ("1.000", "2", "3%")
     assert rest[0] == rest[2] == "1.000 / 1.000" != rest[1]
+
+
+def test_circles_are_the_strongly_connected_components_of_two_or_more_modules() -> None:
+    from structure import circles
+
+    edges = [("p.a", "p.b"), ("p.b", "p.c"), ("p.c", "p.a"), ("p.c", "p.d"), ("p.d", "p.e"), ("p.e", "p.d")]
+    assert circles(["p.a", "p.b", "p.c", "p.d", "p.e", "p.f"], edges) == [["p.a", "p.b", "p.c"], ["p.d", "p.e"]]
+
+
+def test_any_is_counted_in_public_signatures_only() -> None:
+    import ast
+
+    from structure import any_annotations
+
+    source = """
+def public(a: dict[str, Any], b: int, *rest: Any, **others: Any) -> Any: ...
+def _private(a: Any) -> Any: ...
+class Thing:
+    x: Any
+    def __init__(self, a: Any | None) -> None: ...
+    def method(self, a: Anything) -> None:
+        def inner(a: Any) -> None: ...
+class _Hidden:
+    def method(self, a: Any) -> None: ...
+"""
+    assert any_annotations(ast.parse(source)) == 5
