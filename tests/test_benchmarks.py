@@ -1,4 +1,4 @@
-"""The benchmarks' helpers: finished work is skipped, tables match the recorded lines, and structure is counted right."""
+"""The benchmarks' helpers: finished work is skipped, tables match the recorded lines, structure is counted right."""
 
 import argparse
 import json
