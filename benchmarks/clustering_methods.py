@@ -51,20 +51,22 @@ def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, An
 def fit(source: str, data: str, runs: str, seed: int, method: str, limit: int | None, **_: Any) -> dict[str, Any]:
     """Trains with latentviz's defaults, or the plain VAE."""
     import latentviz as lv
+    from latentviz.runs.run import RunFolder
 
     path = source if limit is None else str(Path(data) / "data.npz")
     run = lv.fit(path, run=f"{method}-{seed}", outputs=runs, force=True, seed_everything=seed, **PLAIN.get(method, {}))
-    return {"seconds": run.info()["seconds"]}
+    return {"seconds": RunFolder.open(run).info()["seconds"]}
 
 
 def cluster(runs: str, seed: int, method: str, **_: Any) -> dict[str, Any]:
     """Clusters a run with latentviz's defaults, the map included, and scores it."""
     import latentviz as lv
     from latentviz.clustering.reducers import directions
+    from latentviz.runs.run import RunFolder
 
     result = lv.cluster(f"{method}-{seed}", outputs=runs, force=True, seed_everything=APART * seed)
-    config = result.folder.config()
-    kept = slice(result.run.info()["summary"]["content_dim"] if config.cluster.on == "mu" else None)
+    config = RunFolder.open(result.run).clustering().config()
+    kept = slice(result.run.summary["content_dim"] if config.cluster.on == "mu" else None)
     points = result.points
     return score(
         directions(np.array(result.mu[:, kept]), config.reduce.metric),

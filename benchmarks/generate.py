@@ -38,7 +38,7 @@ from latentviz.model.encoding import posteriors
 from latentviz.model.samplers import SAMPLERS, sample
 from latentviz.progress import say
 from latentviz.runs.files import write_json
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 FEATURES = 64
 NEIGHBOUR = 3  # whose distance is the radius of an image's ball, as in Kynkäänniemi et al. 2019
@@ -142,7 +142,7 @@ class Benchmark:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.out = options, Path(options.out)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.run = Run.open(options.run)
+        self.run = RunFolder.open(options.run)
         self.vae, self.data = load_model(self.run)
         self.vae.to(self.device)
         self.table: dict[str, Any] = json.loads(self.out.read_text()) if self.out.exists() else {}

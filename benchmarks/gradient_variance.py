@@ -14,10 +14,10 @@ import torch
 
 from latentviz.modalities.image.data import to_float
 from latentviz.modalities.loading import load_model
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 
-def estimates(run: Run, items: int, draws: int, seed: int) -> dict[str, torch.Tensor]:
+def estimates(run: RunFolder, items: int, draws: int, seed: int) -> dict[str, torch.Tensor]:
     """Returns gradient estimates with respect to μ, shape (draws, items, d), by each estimator."""
     vae, data = load_model(run)
     x = to_float(data.dataset().__getitems__(data.items.val[:items]))
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    found = estimates(Run.open(options.run), options.items, options.draws, options.seed)
+    found = estimates(RunFolder.open(options.run), options.items, options.draws, options.seed)
     reference = found["reparametrised"].var(0).mean()
     print("| estimator | variance of one draw, relative | standard error of the mean gradient |")
     print("|---|---|---|")

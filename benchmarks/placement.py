@@ -25,7 +25,7 @@ from latentviz.modalities.image.prepare import load
 from latentviz.modalities.sources import load_config
 from latentviz.progress import say
 from latentviz.runs.files import write_json
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 HELD_BACK = 0.1
 ALONE = 5  # items placed one by one: each draws a map
@@ -58,7 +58,7 @@ def agreement(points: Any) -> dict[str, float]:
     }
 
 
-def placed_alone(run: Run, held: Path, together: Any, work: Path) -> bool:
+def placed_alone(run: RunFolder, held: Path, together: Any, work: Path) -> bool:
     """Returns whether items placed one by one lie exactly where they lie when placed together."""
     with np.load(held) as arrays:
         images = arrays["images"][:ALONE]
@@ -123,7 +123,7 @@ def main() -> None:
     done = json.loads(options.out.read_text()) if options.out.exists() else {}
     fitted, held = split(options.data, overrides, work, options.limit)
     overrides.get("data", {}).pop("path", None)
-    run = Run(work / "run")
+    run = RunFolder(work / "run")
     if not run.finished:
         shutil.rmtree(run.path, ignore_errors=True)
         lv.fit(fitted, run="run", outputs=work, **overrides)

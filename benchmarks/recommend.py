@@ -21,7 +21,7 @@ from latentviz.clustering.neighbors import nearest
 from latentviz.modalities.loading import read_config
 from latentviz.progress import say
 from latentviz.runs.files import write_json
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.stages.recommend import Search
 
 K = 10
@@ -30,7 +30,7 @@ NAMES = {"mu": "μ, content dimensions", "mu (all dimensions)": "**μ**, all dim
 COMPONENTS = 300  # of TF-IDF: an exact search needs dense vectors
 
 
-def raw_vectors(run: Run) -> tuple[str, np.ndarray]:
+def raw_vectors(run: RunFolder) -> tuple[str, np.ndarray]:
     """Returns what the items are before any model, float32 (n, ·), and its name."""
     items = run.items()
     if "text" in items.table.column_names:
@@ -61,7 +61,7 @@ def score(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, metric: str
     return {"precision@10": float(hits.mean()), "ndcg@10": float((hits @ discount / np.maximum(ideal, 1e-9)).mean())}
 
 
-def by_label(run: Run, column: str, queries: int, raw_name: str, raw: np.ndarray) -> dict[str, Any]:
+def by_label(run: RunFolder, column: str, queries: int, raw_name: str, raw: np.ndarray) -> dict[str, Any]:
     """Returns the scores of μ and of the raw items for each metric."""
     names = run.items().column("label" if column == read_config(run).data.label_column else column)
     values = {name: number for number, name in enumerate(sorted({str(n) for n in names if n is not None}))}
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=LARGE, help="items of the timed search")
     options = parser.parse_args()
     done: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
-    run = Run.open(options.data)
+    run = RunFolder.open(options.data)
     wanted = {f"{run.name} by {label}": label for label in options.label}
     if not done.keys() >= wanted.keys():
         raw_name, raw = raw_vectors(run)

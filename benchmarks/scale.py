@@ -138,11 +138,12 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         )
 
     progress.stage = stage  # before the modules that import it by name
-    from latentviz import api, commands
-    from latentviz.runs.run import Run
+    from latentviz import api
+    from latentviz.runs.run import RunFolder
+    from latentviz.shell import commands
 
     os.environ["LATENTVIZ_COMPILE_AHEAD"] = "0"
-    images, new, run = work / f"images-{n}.npy", work / "new.npy", Run(work / f"run-{n}")
+    images, new, run = work / f"images-{n}.npy", work / "new.npy", RunFolder(work / f"run-{n}")
     for file, count, seed in ((images, n, 0), (new, NEW, 1)):
         if not file.exists():
             write_images(file, count, seed)
@@ -156,11 +157,13 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         np.save(run.mu_file, mu)
         run.write_info({key: value for key, value in run.info().items() if key not in {"format_version", "checksums"}})
     prefix, start = "cluster: ", _busy()
-    folder = api.cluster_run(run, commands._nested(["reduce.metric=euclidean", *settings]), name="default", force=True)
+    folder = api.make_clustering(
+        run, commands._nested(["reduce.metric=euclidean", *settings]), name="default", force=True
+    )
     whole = _busy() - start
     prefix = ""
     with stage("recommend", {}):
-        run.recommend([5], k=10)
+        api.recommend(run, 5, k=10)
     with stage("generate --at", {}):
         api.generate(run, at=_first(folder), name=f"at-{time.time()}")
     prefix = "encode: "

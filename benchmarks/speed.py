@@ -32,7 +32,7 @@ from latentviz.modalities.image.kind import ImageKind
 from latentviz.model.encoding import encode
 from latentviz.progress import quiet
 from latentviz.runs.items import Items
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.stages.fit import GRADIENT_CLIP, _trainer, has_bf16
 
 RESULTS = Path(__file__).parent / "results" / "speed.md"
@@ -80,7 +80,7 @@ def made(work: Path, batch: int, *, contrast: bool) -> ImageKind:
 
 def ours(kind: ImageKind, work: Path) -> float:
     """Returns the seconds of an epoch by `fit`'s own Trainer, its tables, checkpoints and bar included."""
-    run = Run(Path(tempfile.mkdtemp(dir=work)))
+    run = RunFolder(Path(tempfile.mkdtemp(dir=work)))
     vae = kind.build()
     batches, callbacks = kind.training(run.path)
     with contextlib.redirect_stderr(Terminal()), quiet():

@@ -19,7 +19,7 @@ from latentviz.evaluation import metrics
 from latentviz.modalities.text.cooccurrence import ppmi_vectors
 from latentviz.modalities.text.prepare import load
 from latentviz.progress import say
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.stages.cluster import find_clusters, fit_to_size, place
 
 DIMENSIONS, WIDTH = 100, 128  # of TF-IDF's decomposition, and of the vectors that are averaged
@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[list[str], list[str]]:
     return [row["text"] for row in rows], [row["label"] for row in rows]
 
 
-def fitted(path: Path, outputs: Path, overrides: list[str]) -> tuple[Run, list[str], list[str]]:
+def fitted(path: Path, outputs: Path, overrides: list[str]) -> tuple[RunFolder, list[str], list[str]]:
     """Returns the run, its texts and their labels; a run that is there is not trained again."""
     name, labels, source = path.stem, None, str(path)
     if path.suffix == ".tsv":
@@ -42,7 +42,7 @@ def fitted(path: Path, outputs: Path, overrides: list[str]) -> tuple[Run, list[s
         Path(source).write_text("\n".join(texts) + "\n", encoding="utf-8")
     if not (outputs / name / "run.json").exists():
         lv.fit(source, run=name, outputs=str(outputs), force=True, **parse_overrides(overrides))
-    run = Run.open(str(outputs / name))
+    run = RunFolder.open(str(outputs / name))
     items = run.items()
     assert labels is None or len(labels) == len(items), "a line was left out: texts and labels no longer match"
     return run, items.column("text"), labels or items.column("label")

@@ -24,7 +24,7 @@ from latentviz.modalities.text.tokens import END
 from latentviz.model.encoding import posteriors
 from latentviz.model.information import aggregate
 from latentviz.progress import say
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.stages.fit import has_bf16
 
 HELD_OUT = 0.1  # of the poems
@@ -63,7 +63,7 @@ def read(path: Path) -> Couplets:
     return Couplets(columns, place[poem] < HELD_OUT * len(poems))
 
 
-def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run, dict[str, float]]:
+def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[RunFolder, dict[str, float]]:
     """Returns the run, and the seconds that its training took: by the clock, and of this process on how many cores."""
     place = outputs / "tang"
     file = outputs / "tang-couplets.txt"
@@ -86,7 +86,7 @@ def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run
             "threads": torch.get_num_threads(),
         }
         clock.write_text(json.dumps(spent), encoding="utf-8")
-    return Run.open(str(place)), json.loads(clock.read_text(encoding="utf-8"))
+    return RunFolder.open(str(place)), json.loads(clock.read_text(encoding="utf-8"))
 
 
 @torch.inference_mode()
@@ -203,7 +203,7 @@ def alone_at(vae: Any, z: Tensor) -> Tensor:
 
 
 def neighbours(
-    run: Run, couplets: Couplets, latents: Any, facts: Any, kind: Any, x: np.ndarray
+    run: RunFolder, couplets: Couplets, latents: Any, facts: Any, kind: Any, x: np.ndarray
 ) -> list[tuple[str, str, str]]:
     """Returns what neighbours in μ know of author, era and form, and what baselines' neighbours do."""
     train_mu, train_x = np.asarray(run.mu()), np.asarray(kind.tokens[:], np.int64)

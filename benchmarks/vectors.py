@@ -149,6 +149,7 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
 def score(sets: list[str], work: Path, out: Path) -> None:
     """Fits each set, unless `work` has its run already, and writes the table; rows of other sets stay in it."""
     import latentviz as lv
+    from latentviz.runs.run import RunFolder
 
     names = [text.partition("=")[0] for text in sets]
     earlier = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
@@ -163,7 +164,7 @@ def score(sets: list[str], work: Path, out: Path) -> None:
         name, _, stem = text.partition("=")
         vectors, labels = np.load(f"{stem}.npy"), np.load(f"{stem}-labels.npy")
         finished = work / Path(stem).name
-        run = lv.Run.open(finished) if (finished / "run.json").exists() else lv.fit(f"{stem}.npy", outputs=work)
+        run = RunFolder.open(finished if (finished / "run.json").exists() else lv.fit(f"{stem}.npy", outputs=work))
         kept = run.info()["summary"]["content_dim"]
         rows = {}
         for what, measured in (("vectors", (vectors, None)), ("μ", (np.array(run.mu())[:, :kept], run))):

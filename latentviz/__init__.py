@@ -1,36 +1,69 @@
-"""See what is in a pile of images or texts: a VAE, its latent space as a map, and the decoder behind it.
+"""Explore unlabelled images, texts or vectors: a VAE, an interactive map of its latent space, and its decoder.
 
 >>> import latentviz as lv
 >>> run = lv.fit("digits")            # doctest: +SKIP
 >>> result = lv.cluster(run)          # doctest: +SKIP
 >>> result.points.head()              # doctest: +SKIP
 >>> print(lv.evaluate(run))           # doctest: +SKIP
+>>> lv.open("digits").clustering()    # doctest: +SKIP
 """
 
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Evaluation, Result, cluster, encode, evaluate, export, fit, generate, redraw
-    from latentviz.runs.run import Run
+    from latentviz.api import (
+        Evaluation,
+        Result,
+        Run,
+        cluster,
+        encode,
+        evaluate,
+        export,
+        fit,
+        generate,
+        map,  # noqa: A004
+        open,  # noqa: A004
+        recommend,
+    )
+    from latentviz.model.vae import VAE
 
-# Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that a training beside
-# another busy program is not many times slower.
+    __version__: str
+
+# Set before torch is loaded: threads that wait for each other sleep instead of spinning, so that training next to
+# another busy program does not become many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_VERBS = ("cluster", "encode", "evaluate", "export", "fit", "generate", "redraw")
-_HOMES = {**dict.fromkeys(["Evaluation", "Result", *_VERBS], "latentviz.api"), "Run": "latentviz.runs.run"}
-__all__ = ["Evaluation", "Result", "Run", "cluster", "encode", "evaluate", "export", "fit", "generate", "redraw"]
+__all__ = [
+    "VAE",
+    "Evaluation",
+    "Result",
+    "Run",
+    "__version__",
+    "cluster",
+    "encode",
+    "evaluate",
+    "export",
+    "fit",
+    "generate",
+    "map",
+    "open",
+    "recommend",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name on first use, so that `latentviz --help` need not wait for torch and umap."""
-    if name not in _HOMES:
+    """Loads a public name on first use, so that `latentviz --help` does not wait for torch."""
+    if name not in __all__:
         raise AttributeError(f"module 'latentviz' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("latentviz")
+    module = importlib.import_module("latentviz.model.vae" if name == "VAE" else "latentviz.api")
+    globals()[name] = value = getattr(module, name)
     return value
 
 

@@ -78,10 +78,10 @@ def fit_small(source: object, outputs: Path, *words: str, settings: Sequence[str
 
 def reseal(run: Path) -> None:
     """Puts the checksums of a run's files as they are now into its run.json, as somebody with a purpose could."""
-    from latentviz.runs.run import Run
+    from latentviz.runs.run import RunFolder
 
     info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    Run(run).write_info({key: value for key, value in info.items() if key not in {"crc32", "checksums"}})
+    RunFolder(run).write_info({key: value for key, value in info.items() if key not in {"crc32", "checksums"}})
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,33 @@
 """`import latentviz as lv`: the shell's verbs, words and defaults."""
 
 import inspect
+import shutil
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import latentviz as lv
-from latentviz.errors import ConfigError, LatentvizError
-from latentviz.shell import commands
+from latentviz.errors import ConfigError, LatentvizError, RunError
+from latentviz.shell.cli import COMMANDS, Parser
 
 SETTINGS = {"model": {"latent_dim": 4, "width": 8}, "data": {"batch_size": 64}, "trainer": {"max_epochs": 3}}
 
 
-def test_the_package_names_its_verbs() -> None:
-    assert (
-        set(dir(lv))
-        == set(lv.__all__)
-        == {"fit", "cluster", "redraw", "evaluate", "generate", "encode", "export", "Run", "Result", "Evaluation"}
-    )
+def test_the_package_names_its_commands() -> None:
+    verbs = {"fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "open"}
+    assert set(dir(lv)) == set(lv.__all__) == verbs | {"Run", "Result", "Evaluation", "VAE", "__version__"}
+    assert all(inspect.isfunction(getattr(lv, verb)) for verb in verbs)
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
         _ = lv.fitt
+
+
+def test_version_and_model_are_public() -> None:
+    import pytorch_lightning as pl
+
+    assert lv.__version__ == version("latentviz")
+    assert issubclass(lv.VAE, pl.LightningModule)
 
 
 def test_the_verbs_stay_verbs_when_the_modules_of_their_names_are_imported() -> None:
@@ -50,37 +58,84 @@ def test_cluster_does_what_the_shell_does(run_folder, shell) -> None:
     assert result.map == run_folder / "clusters" / "python" / "map.html"
 
 
-def test_a_notebook_shows_the_map(run_folder) -> None:
-    result = lv.cluster(lv.Run(run_folder), reduce={"method": "pca"}, cluster={"method": "gmm"})
+@pytest.fixture(scope="module")
+def run(trained, tmp_path_factory) -> lv.Run:
+    """Returns a run with one quick clustering; add to it, but change nothing."""
+    run = lv.open(shutil.copytree(trained, tmp_path_factory.mktemp("api") / "small"))
+    run.cluster(reduce={"method": "pca"}, cluster={"method": "gmm", "n_clusters": 3})
+    return run
+
+
+def test_a_run_shows_what_users_need(run: lv.Run) -> None:
+    shown = {name for name in dir(run) if not name.startswith("_")}
+    verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export"}
+    facts = {"path", "name", "summary", "config", "mu", "logvar", "items", "clusterings"}
+    assert shown == verbs | facts | {"clustering"}
+    assert run.mu.shape == run.logvar.shape == (200, 4)
+    assert run.items["id"].tolist() == run.clustering().points["id"].tolist()
+    assert run.clusterings == ["default"]
+    assert run.config["model"]["latent_dim"] == run.summary["latent_dim"] == 4
+    assert repr(run) == "<Run 'small': 200 items, latent_dim 4, clusterings: default>"
+    assert Path(run) == run.path
+    assert run == lv.open("small", outputs=run.path.parent)
+
+
+def test_a_result_shows_what_users_need(run: lv.Run) -> None:
+    result = run.clustering("default")
+    shown = {name for name in dir(result) if not name.startswith("_")}
+    assert shown == {"run", "name", "path", "mu", "points", "clusters", "labels", "map"}
+    assert result.run == run
+    assert all(part in repr(result) for part in ("'default'", "'small'", "200 items", "3 clusters", str(result.map)))
     html = result._repr_html_()
     assert html.startswith("<iframe")
     assert html.endswith("</iframe>")
 
 
-def test_dotted_keys_and_sections_mean_the_same(run_folder) -> None:
-    both = [
-        lv.cluster(run_folder, name=name, **settings).points
-        for name, settings in (
-            ("a", {"reduce": {"method": "pca"}, "cluster": {"method": "gmm"}}),
-            ("b", {"reduce.method": "pca", "cluster.method": "gmm"}),
-        )
-    ]
-    assert both[0].equals(both[1])
+def test_a_clustering_that_does_not_exist_names_the_command(run: lv.Run) -> None:
+    with pytest.raises(RunError, match="latentviz cluster .* --name fine"):
+        run.clustering("fine")
+    with pytest.raises(RunError, match="latentviz fit"):
+        lv.open(outputs=run.path / "nowhere")
+
+
+def test_a_run_answers_all_commands(run: lv.Run, few: Path) -> None:
+    assert len(run.generate(cluster=1, n=2).z) == 2
+    assert run.recommend(3, k=2).ids == run.recommend([3], k=2).ids == lv.recommend(run.path, "few/3", k=2).ids
+    assert len(run.encode(few).points) == 200
+    assert run.evaluate().report == run.path / "clusters" / "default" / "evaluation.html"
+    assert run.export(safetensors=True) == [run.path / "exported" / "model.safetensors"]
+
+
+def test_the_map_is_drawn_again(run: lv.Run) -> None:
+    before = run.clustering().map.read_bytes()
+    again = run.map(title="Mine", theme="dark")
+    assert again.map.read_bytes() != before
+    assert b"Mine" in again.map.read_bytes()
 
 
 def test_mistakes_are_latentviz_errors(tmp_path, run_folder) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'latent_dim'"):
         lv.fit("digits", outputs=tmp_path, model={"latentdim": 3})
-    with pytest.raises(ConfigError, match="Did you mean 'cluster'"):
+    with pytest.raises(ConfigError, match="Did you mean 'min_cluster_size'"):
+        lv.cluster(run_folder, cluster={"min_clustersize": 5})
+    with pytest.raises(TypeError, match="clutser"):
         lv.cluster(run_folder, clutser={})
     with pytest.raises(LatentvizError):
         lv.cluster("nothing", outputs=tmp_path)
     assert list(tmp_path.glob("digits")) == []
 
 
-@pytest.mark.parametrize("verb", ["fit", "cluster"])
+SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "seed_everything", "check_memory"}
+OPTIONS = {"fit": SECTIONS, "cluster": SECTIONS, "map": {"title", "theme", "colour_by", "layers"}}
+
+
+@pytest.mark.parametrize("verb", ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "export"])
 def test_the_shell_has_the_same_words_and_defaults(verb: str) -> None:
-    shell, python = (inspect.signature(getattr(module, verb)).parameters for module in (commands, lv))
-    assert set(shell) - {"overrides"} == set(python) - {"settings"}
-    for name in set(python) - {"settings"}:
-        assert shell[name].default == python[name].default, name
+    parser = Parser()
+    COMMANDS[verb].arguments(parser)
+    shell = {action.dest: action.default for action in parser._actions} | {"run": None}
+    python = inspect.signature(getattr(lv, verb)).parameters
+    words = set(shell) - {"help", "json", "overrides", "words", *(["name"] if verb == "recommend" else [])}
+    assert words == set(python) - OPTIONS.get(verb, set())
+    for name in words - {"source", "data", "items", "run"}:
+        assert (shell[name] or None) == (python[name].default or None), name

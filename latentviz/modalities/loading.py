@@ -7,10 +7,10 @@ from latentviz.errors import ConfigError, RunError
 from latentviz.modalities import part
 from latentviz.model.checkpoint import kept_checkpoint, load_weights
 from latentviz.model.vae import VAE
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 
-def load_model(run: Run) -> tuple[VAE, Any]:
+def load_model(run: RunFolder) -> tuple[VAE, Any]:
     """Returns the trained model of a run, in evaluation mode, and its data.
 
     Raises:
@@ -23,7 +23,7 @@ def load_model(run: Run) -> tuple[VAE, Any]:
     return load_weights(data.build(), checkpoint, run.again).eval(), data
 
 
-def read_config(run: Run) -> FitConfig:
+def read_config(run: RunFolder) -> FitConfig:
     """Returns the resolved config of a run.
 
     Raises:

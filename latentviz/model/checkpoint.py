@@ -12,7 +12,7 @@ from latentviz.config import FitConfig
 from latentviz.errors import RunError
 from latentviz.model.vae import VAE
 from latentviz.runs.files import atomic_write
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -30,7 +30,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             temporary.write_bytes(content.getbuffer())
 
 
-def kept_checkpoint(config: FitConfig, run: Run) -> Path:
+def kept_checkpoint(config: FitConfig, run: RunFolder) -> Path:
     """Returns the checkpoint that a run's μ come from: the best with early stopping, else the last.
 
     The learning rate falls to 0, so that the last epoch is the converged one; the lowest of many noisy validation

@@ -64,7 +64,7 @@ def encode(
             for number, file in enumerate((mu_file, logvar_file)):
                 _join([part[number] for part in parts], file, (len(data), vae.latent_dim))
         processes.wait()
-    finally:  # what a killed process leaves, `Run.sweep` removes
+    finally:  # what a killed process leaves, `RunFolder.sweep` removes
         for file in parts[processes.rank]:
             file.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from latentviz.errors import DataError, RunError, did_you_mean
 from latentviz.modalities import part
 from latentviz.progress import one_line, say
 from latentviz.runs.files import is_file, is_folder
-from latentviz.runs.run import ClusterFolder, Run
+from latentviz.runs.run import ClusterFolder, RunFolder
 
 CLUSTER = "cluster:"
 WIDEST = 60  # characters of a word that is said again
@@ -61,7 +61,7 @@ class Lookup:
         clustering: the name of the clustering that cluster numbers refer to.
     """
 
-    def __init__(self, run: Run, clustering: str = "default") -> None:
+    def __init__(self, run: RunFolder, clustering: str = "default") -> None:
         self.run, self._clustering = run, clustering
         self.mu, self.logvar, self.items = run.mu(), run.logvar(), run.items()
         self.kind = str(run.info()["kind"])
@@ -214,7 +214,7 @@ class Lookup:
         return Found(str(word), None, mean, logvar.mean(axis=0), self.given([central])[0])
 
 
-def check_first(run: Run, words: Sequence[str]) -> None:
+def check_first(run: RunFolder, words: Sequence[str]) -> None:
     """Looks whether the first word, which is no run's name, stands for an item of the newest run.
 
     Raises:
@@ -237,7 +237,7 @@ def check_first(run: Run, words: Sequence[str]) -> None:
     )
 
 
-def columns(run: Run, clustering: str = "default") -> Any:
+def columns(run: RunFolder, clustering: str = "default") -> Any:
     """Returns the table whose columns a condition may name: the points of a clustering, or without one the items."""
     folder = run.clustering(clustering)
     if folder.finished:

@@ -27,7 +27,7 @@ from latentviz.runs.files import (
 from latentviz.runs.lock import held
 
 if TYPE_CHECKING:
-    from latentviz.runs.run import Run
+    from latentviz.runs.run import RunFolder
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ResultFolder:
 class ClusterFolder:
     """A handle to one clustering of a run: `outputs/<run>/clusters/<name>/`."""
 
-    run: "Run"
+    run: "RunFolder"
     name: str
 
     @property

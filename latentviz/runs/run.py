@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -51,14 +51,11 @@ from latentviz.runs.folders import ClusterFolder, ResultFolder
 from latentviz.runs.items import Items
 from latentviz.runs.lock import held
 
-if TYPE_CHECKING:
-    from latentviz.stages.recommend import Recommendation
-
-__all__ = ["FORMAT_VERSION", "ClusterFolder", "ResultFolder", "Run"]
+__all__ = ["FORMAT_VERSION", "ClusterFolder", "ResultFolder", "RunFolder"]
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """A handle to a run folder; it holds no data, only where things are."""
 
     path: Path
@@ -174,14 +171,14 @@ class Run:
 
     @classmethod
     def open(
-        cls, run: "str | os.PathLike[str] | Run | None" = None, outputs: "str | os.PathLike[str]" = "outputs"
+        cls, run: "str | os.PathLike[str] | RunFolder | None" = None, outputs: "str | os.PathLike[str]" = "outputs"
     ) -> Self:
         """Returns the run of a name under `outputs`, of a path, or the newest one.
 
         Raises:
             RunError: there is no such run, or its format is newer than this latentviz knows.
         """
-        if isinstance(run, Run):
+        if isinstance(run, RunFolder):
             return cls(run.path)
         folder = Path(outputs)
         _recover(folder)
@@ -414,16 +411,10 @@ class Run:
             remove(temporary.path)
             remove(earlier)
 
-    def recommend(self, items: Sequence[str | int], **options: Any) -> "Recommendation":
-        """Returns the items whose μ are most like those of `items`; `latentviz.stages.recommend.recommend` says how."""
-        from latentviz.stages.recommend import recommend
-
-        return recommend(self, items, **options)
-
 
 def _recover(folder: Path) -> None:
     """Puts runs back that killed fits were to replace; nothing is done where one still works."""
     for aside in folder.glob(".*.replaced"):
-        run = Run(aside.with_name(aside.name.removeprefix(".").removesuffix(".replaced")))
+        run = RunFolder(aside.with_name(aside.name.removeprefix(".").removesuffix(".replaced")))
         with suppress(LatentvizError, OSError), run.held("fit"):
             run.recover()

@@ -65,7 +65,7 @@ def _cluster(parser: Parser) -> None:
 
 def _evaluate(parser: Parser) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or path (default: the newest)")
-    parser.add_argument("--name", metavar="CLUSTERING", help="which clustering (default: default, if there is one)")
+    parser.add_argument("--clustering", metavar="NAME", help="which clustering (default: default, if there is one)")
     _outputs(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON and nothing else")
 
@@ -77,7 +77,7 @@ def _map(parser: Parser) -> None:
         metavar="RUN|key=value",
         help="a run's name or path (default: the newest), and title=, theme=, colour_by=, layers=",
     )
-    parser.add_argument("--name", default="default", help="name of the clustering (default: default)")
+    parser.add_argument("--clustering", default="default", metavar="NAME", help="which clustering (default: default)")
     _outputs(parser)
 
 
@@ -190,7 +190,7 @@ COMMANDS: dict[str, Command] = {
         _evaluate,
         """\
   latentviz evaluate                                the newest run
-  latentviz evaluate cats --name fine               another of its clusterings
+  latentviz evaluate cats --clustering fine               another of its clusterings
   latentviz evaluate cats --json | jq .clusters""",
     ),
     "map": Command(

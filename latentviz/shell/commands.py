@@ -29,10 +29,10 @@ def fit(
     force: bool = False,
 ) -> int:
     """Trains, exports μ and log σ², and prints the table of the run."""
-    from latentviz.api import fit_run
+    from latentviz.api import train
     from latentviz.shell.tables import fit_table
 
-    finished = fit_run(source, _nested(overrides), run=run, outputs=outputs, resume=resume, force=force)
+    finished = train(source, _nested(overrides), run=run, outputs=outputs, resume=resume, force=force)
     print(fit_table(finished))
     print(
         f"run {finished.path}; its map: latentviz cluster {finished.name}"
@@ -50,36 +50,39 @@ def cluster(
     force: bool = False,
 ) -> int:
     """Reduces, clusters, draws the map, and prints the table and the map's path."""
-    from latentviz.api import cluster_run
-    from latentviz.runs.run import Run
+    from latentviz.api import make_clustering
+    from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import cluster_table
 
-    folder = cluster_run(Run.open(run, outputs), _nested(overrides), name=name, force=force)
+    folder = make_clustering(RunFolder.open(run, outputs), _nested(overrides), name=name, force=force)
     print(cluster_table(folder))
     print(f"map {folder.map_file}")
     return 0
 
 
-def evaluate(run: str | None = None, *, name: str | None = None, outputs: str = "outputs", json: bool = False) -> int:
+def evaluate(
+    run: str | None = None, *, clustering: str | None = None, outputs: str = "outputs", json: bool = False
+) -> int:
     """Evaluates, prints the verdicts and the figures, or the JSON; returns 1 for a collapsed model."""
     from latentviz import api
-    from latentviz.shell.tables import evaluation_table
 
-    found = api.evaluate(run, name=name, outputs=outputs)
+    found = api.evaluate(run, clustering=clustering, outputs=outputs)
     if json:
         print(found.json_file.read_text(encoding="utf-8"), end="")
     else:
-        print(evaluation_table(found.figures))
+        print(found)
         print(f"report {found.report}")
     return 1 if found.collapsed else 0
 
 
-def map(run: str | None = None, overrides: Overrides = (), *, name: str = "default", outputs: str = "outputs") -> int:  # noqa: A001
+def map(
+    run: str | None = None, overrides: Overrides = (), *, clustering: str = "default", outputs: str = "outputs"
+) -> int:
     """Draws a clustering's map again and prints its path."""
-    from latentviz.api import redraw_run
-    from latentviz.runs.run import Run
+    from latentviz.api import draw_map
+    from latentviz.runs.run import RunFolder
 
-    print(f"map {redraw_run(Run.open(run, outputs), _nested(overrides), name=name).map_file}")
+    print(f"map {draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering).map_file}")
     return 0
 
 
@@ -89,10 +92,10 @@ def generate(
     """Decodes what is asked for, and prints texts, the sheet's path, or with `json` all there is to know."""
     from latentviz.modalities import part
     from latentviz.queries.ways import parse_spot
-    from latentviz.runs.run import Run
+    from latentviz.runs.run import RunFolder
     from latentviz.stages.generate import generate as draw
 
-    handle = Run.open(run, outputs)
+    handle = RunFolder.open(run, outputs)
     made = draw(handle, at=None if at is None else parse_spot(at), **options)
     if json:
         _print_json({"folder": str(made.folder.path), **made.info})
@@ -109,11 +112,11 @@ def recommend(
 ) -> int:
     """Prints the items most like the given ones as a table or as JSON, and writes their sheet."""
     from latentviz.queries.lookup import check_first
-    from latentviz.runs.run import Run
+    from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import recommendation_table
     from latentviz.stages.recommend import recommend as find
 
-    run, words = Run.open_first(items, outputs)
+    run, words = RunFolder.open_first(items, outputs)
     if len(words) == len(items):
         check_first(run, words)
     found = find(run, words, **options)
@@ -129,11 +132,11 @@ def recommend(
 
 def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> int:
     """Places new data on a run's map, and prints what became of it and the map's path."""
-    from latentviz.runs.run import Run
+    from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import encode_table
     from latentviz.stages.encode import encode as place
 
-    placed = place(Run.open(run, outputs), data, **options)
+    placed = place(RunFolder.open(run, outputs), data, **options)
     print(encode_table(placed.info))
     print(f"map {placed.folder.map_file}")
     return 0
@@ -141,10 +144,10 @@ def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> 
 
 def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> int:
     """Writes encoder and decoder for other programs, and prints the files."""
-    from latentviz.runs.run import Run
+    from latentviz.runs.run import RunFolder
     from latentviz.stages.export import export as write
 
-    for file in write(Run.open(run, outputs), **options):
+    for file in write(RunFolder.open(run, outputs), **options):
         print(file)
     return 0
 

@@ -24,7 +24,7 @@ from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
 from latentviz.model.vae import VAE
 from latentviz.progress import say, stage, warn
 from latentviz.runs.items import Items
-from latentviz.runs.run import ClusterFolder, Run
+from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.map import SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
 
@@ -33,7 +33,7 @@ DRAWN_ITEMS, DRAWS, DRAW_VOTERS = 5_000, 4, 5
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the reader is told
 
 
-def make_clustering(run: Run, config: ClusterConfig, *, name: str, force: bool) -> ClusterFolder:
+def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: bool) -> ClusterFolder:
     """Clusters a run and draws its map.
 
     Raises:
@@ -99,7 +99,7 @@ def with_landmarks(config: ClusterConfig, landmarks: int) -> ClusterConfig:
 
 
 def lay_out(
-    run: Run, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig, seconds: dict[str, float]
+    run: RunFolder, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig, seconds: dict[str, float]
 ) -> tuple[dict[str, Any], Choice | None]:
     """Returns points, coordinates, neighbours, found and nearest of all items, and how the cut was chosen.
 
@@ -144,7 +144,7 @@ def to_landmarks(config: ClusterConfig, share: float) -> ClusterConfig:
     )
 
 
-def with_metric(config: ClusterConfig, run: Run) -> ClusterConfig:
+def with_metric(config: ClusterConfig, run: RunFolder) -> ClusterConfig:
     """Returns the config with the metric resolved: contrast compares directions, so that the cosine is what it made."""
     if config.reduce.metric != "auto":
         return config
@@ -197,7 +197,7 @@ def searched(config: ClusterConfig) -> bool:
     return config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto"
 
 
-def draws(run: Run, mu: np.ndarray, laid: np.ndarray | None, config: ClusterConfig) -> Draws | None:
+def draws(run: RunFolder, mu: np.ndarray, laid: np.ndarray | None, config: ClusterConfig) -> Draws | None:
     """Returns posterior draws of a sample of the items, which the cuts are held against.
 
     None where no cut is chosen, or where μ is not learnt.
@@ -284,7 +284,7 @@ def points_table(
     )
 
 
-def likelihoods(run: Run, model: tuple[VAE, Any]) -> dict[str, np.ndarray]:
+def likelihoods(run: RunFolder, model: tuple[VAE, Any]) -> dict[str, np.ndarray]:
     """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other."""
     vae, data = model
     mu = np.asarray(run.mu())

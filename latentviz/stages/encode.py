@@ -24,7 +24,7 @@ from latentviz.progress import say, stage, warn
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import unique_ids, write_json
 from latentviz.runs.items import Items
-from latentviz.runs.run import ResultFolder, Run
+from latentviz.runs.run import ResultFolder, RunFolder
 
 STRANGE = 0.001  # share of the validation items that count as unlike the training data themselves
 REFERENCE = 2_000  # validation items that the thresholds are taken from, at most
@@ -154,7 +154,9 @@ def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
     return Thresholds(float(np.quantile(likelihood, STRANGE)), float(np.quantile(distance, 1 - STRANGE)), len(rows))
 
 
-def encode(run: Run, data: str, *, clustering: str = "default", name: str | None = None, force: bool = False) -> Placed:
+def encode(
+    run: RunFolder, data: str, *, clustering: str = "default", name: str | None = None, force: bool = False
+) -> Placed:
     """Places new data on a run's map, and writes `encoded/<name>/`: points.parquet, mu.npy, logvar.npy, map.html.
 
     Args:

@@ -19,7 +19,7 @@ from latentviz.evaluation.verdicts import judge
 from latentviz.modalities.loading import load_model, read_config
 from latentviz.progress import say, stage
 from latentviz.runs.files import write_json
-from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, Run
+from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
 
 NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's default neighbourhood
 ALL_BELOW = 5_000  # up to here each item is asked
@@ -61,7 +61,7 @@ class Space(NamedTuple):
         return directions(self.mu, self.metric)
 
 
-def appraise(run: Run, name: str | None = None, *, seed: int = 0) -> dict[str, Any]:
+def appraise(run: RunFolder, name: str | None = None, *, seed: int = 0) -> dict[str, Any]:
     """Evaluates a run and writes `evaluation.html`, then `evaluation.json`; returns what the latter holds.
 
     An evaluation follows from the run alone, so an earlier one is replaced.
@@ -106,7 +106,7 @@ def appraise(run: Run, name: str | None = None, *, seed: int = 0) -> dict[str, A
     return content
 
 
-def choose_clustering(run: Run, name: str | None) -> ClusterFolder | None:
+def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
     """Returns the clustering to evaluate, or None where none was asked for and there is no "default"."""
     if name is not None:
         return run.clustering(name).require()
@@ -114,13 +114,13 @@ def choose_clustering(run: Run, name: str | None) -> ClusterFolder | None:
     if folder.finished:
         return folder
     others = run.clusterings
-    there = f"; there is {', '.join(others)}: choose one with --name" if others else ""
+    there = f"; there is {', '.join(others)}: choose one with --clustering" if others else ""
     say(f"{run.path} has no clusters/default{there}. Evaluating the model alone")
     return None
 
 
 def map_figures(
-    run: Run, folder: ClusterFolder, labels: list[str | None] | None, seed: int, seconds: dict[str, float]
+    run: RunFolder, folder: ClusterFolder, labels: list[str | None] | None, seed: int, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """Returns the sections `faithfulness`, `clusters` and, where there are labels, `labels`."""
     space = read_space(run, folder)
@@ -149,7 +149,7 @@ def map_figures(
     return sections
 
 
-def read_space(run: Run, folder: ClusterFolder) -> Space:
+def read_space(run: RunFolder, folder: ClusterFolder) -> Space:
     """Returns a clustering with the latents that it was made from.
 
     Raises:

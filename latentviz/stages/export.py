@@ -17,7 +17,7 @@ from latentviz.errors import ConfigError, RunError
 from latentviz.modalities.loading import load_model
 from latentviz.progress import say
 from latentviz.runs.files import atomic_write, write_json
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 # Format → the packages it needs, which the extra of that name installs.
 NEEDED = {"onnx": ("onnx", "onnxscript"), "safetensors": ("safetensors",)}
@@ -57,7 +57,7 @@ def expected(likelihood: Distribution) -> Tensor:
     return value
 
 
-def export(run: Run, *, onnx: bool = False, safetensors: bool = False, force: bool = False) -> list[Path]:
+def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, force: bool = False) -> list[Path]:
     """Writes a run's networks to `exported/`, and returns the files.
 
     Args:
@@ -140,7 +140,7 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str
         )
 
 
-def write_safetensors(vae: nn.Module, run: Run) -> None:
+def write_safetensors(vae: nn.Module, run: RunFolder) -> None:
     """Writes the weights, which hold no code, with what is needed to build the network again."""
     from safetensors.torch import save
 

@@ -27,18 +27,18 @@ from latentviz.model.encoding import active_units, encode
 from latentviz.model.vae import VAE
 from latentviz.progress import quiet, say, stage, warn
 from latentviz.runs.files import atomic_write
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 # Gradients of a sum over the item are large; this stops explosions and leaves the ordinary step alone.
 GRADIENT_CLIP = 1_000.0
 
 
-def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
+def fit(config: FitConfig, run: RunFolder, *, resume: bool = False) -> RunFolder:
     """Trains a VAE and writes the whole run: items, cache, checkpoints, samples, μ, log σ², and last run.json.
 
     Args:
         config: what to fit, "auto" values allowed.
-        run: a new run from `Run.create`, or with `resume` one that was interrupted.
+        run: a new run from `RunFolder.create`, or with `resume` one that was interrupted.
         resume: go on from the last checkpoint to the same number of epochs.
 
     Raises:
@@ -55,7 +55,7 @@ def fit(config: FitConfig, run: Run, *, resume: bool = False) -> Run:
         return _fit(config, run, processes, resume=resume)
 
 
-def follow(config: FitConfig, run: Run) -> None:
+def follow(config: FitConfig, run: RunFolder) -> None:
     """Trains beside the first process and ends this one; returns at once where there is no other.
 
     Raises:
@@ -68,7 +68,7 @@ def follow(config: FitConfig, run: Run) -> None:
     raise SystemExit(0)
 
 
-def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) -> Run:
+def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = False) -> RunFolder:
     """Does what `fit` says as one of several processes, or as the only one."""
     seconds: dict[str, float] = {}
     kind = part(config.data.kind, "kind").KIND
@@ -126,7 +126,7 @@ def _fit(config: FitConfig, run: Run, processes: Team, *, resume: bool = False) 
     return run
 
 
-def _read(kind: Any, config: FitConfig, run: Run, seconds: dict[str, float], *, resume: bool) -> FitConfig:
+def _read(kind: Any, config: FitConfig, run: RunFolder, seconds: dict[str, float], *, resume: bool) -> FitConfig:
     """Reads the data into the run and returns the resolved config; an error leaves no half-made run behind.
 
     The config is written last: a run that has one has read its data.
@@ -170,7 +170,7 @@ def check_trainer(arguments: dict[str, Any]) -> pl.Trainer:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from None
 
 
-def _trainer(config: FitConfig, run: Run, more: list[Callback]) -> pl.Trainer:
+def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trainer:
     defaults = {
         "accelerator": "auto",
         "precision": "bf16-mixed" if has_bf16() else "32-true",
@@ -249,7 +249,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
-def _info(config: FitConfig, run: Run, vae: VAE, seconds: dict[str, float], about: list[str]) -> dict[str, Any]:
+def _info(config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float], about: list[str]) -> dict[str, Any]:
     """Returns the content of run.json."""
     mu = np.load(run.mu_file, mmap_mode="r")
     epochs = read_metrics(run.metrics_file) if run.metrics_file.exists() else []

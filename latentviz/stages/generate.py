@@ -14,7 +14,7 @@ from latentviz.progress import say, warn
 from latentviz.queries.lookup import Lookup
 from latentviz.queries.ways import WAYS, Options, Plan
 from latentviz.runs.files import write_json
-from latentviz.runs.run import ResultFolder, Run
+from latentviz.runs.run import ResultFolder, RunFolder
 
 BATCH = 256  # z decoded at a time
 MOST = 100_000  # outputs of one call: each becomes a file
@@ -43,7 +43,7 @@ class Generated:
 
 
 def generate(
-    run: Run,
+    run: RunFolder,
     *,
     n: int = 64,
     seed: int = 0,

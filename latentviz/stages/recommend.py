@@ -12,7 +12,7 @@ from latentviz.progress import warn
 from latentviz.queries.filter import select
 from latentviz.queries.lookup import Found, Lookup, columns
 from latentviz.runs.files import write_json
-from latentviz.runs.run import ResultFolder, Run
+from latentviz.runs.run import ResultFolder, RunFolder
 
 BLOCK = 65_536  # rows in one matrix product: their scores stay in the processor's cache
 SPARE = 8  # candidates beyond k, since float32 products round; the scores returned are computed in float64
@@ -189,7 +189,7 @@ def _listed(items: Sequence[str | int] | str | int) -> Sequence[str | int]:
     return [items] if isinstance(items, (str, int)) else items
 
 
-def compared(run: Run, on: str) -> int:
+def compared(run: RunFolder, on: str) -> int:
     """Returns how many of the first dimensions of μ items are compared by.
 
     "auto" are all of them: what is style to a clustering still says which item of a group is the most like (see
@@ -221,7 +221,9 @@ class Recommender:
         clustering: whose clusters the tables show and conditions may name.
     """
 
-    def __init__(self, run: Run, *, on: str = "auto", metric: str = "cosine", clustering: str = "default") -> None:
+    def __init__(
+        self, run: RunFolder, *, on: str = "auto", metric: str = "cosine", clustering: str = "default"
+    ) -> None:
         self.lookup = Lookup(run, clustering)
         self.run, self.on, self.dims = run, on, compared(run, on)
         self.search = Search(self.lookup.mu[:, : self.dims], metric)
@@ -288,7 +290,7 @@ class Recommender:
 
 
 def recommend(
-    run: Run,
+    run: RunFolder,
     items: Sequence[str | int],
     *,
     k: int = 10,

@@ -14,7 +14,7 @@ from latentviz.clustering.clusterers import hdbscan_cluster
 from latentviz.clustering.cut import fill
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.tree import condensed_tree
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 N, LAID = 3_000, 900
 
@@ -93,7 +93,7 @@ def test_a_run_clustered_by_landmarks(shell: Callable, run_folder: Path) -> None
     outcome = shell("cluster", run_folder, *settings)
     assert outcome.code == 0, outcome.err
     assert "120 of 200 items were laid out, the others placed beside their neighbours" in outcome.out
-    run = Run.open(run_folder)
+    run = RunFolder.open(run_folder)
     folder = run.clustering()
     assert folder.config().reduce.landmarks == 120
     assert len(folder.landmarks()) == folder.info()["n_landmarks"] == 120
@@ -109,7 +109,7 @@ def test_a_run_clustered_by_landmarks(shell: Callable, run_folder: Path) -> None
         assert again[name].to_numpy() == pytest.approx(points[name].to_numpy(), abs=0.05), name
     assert (again["cluster"] == points["cluster"]).mean() > 0.98
     assert lv.generate(run, at=(float(points["x"][0]), float(points["y"][0]))).info["near_data"]
-    assert len(run.recommend([0], k=5).rows) == 5
+    assert len(lv.recommend(run, 0, k=5).rows) == 5
     assert shell("evaluate", run_folder).code in {0, 1}
     assert shell("map", run_folder, "theme=dark").code == 0
 

@@ -10,7 +10,7 @@ from latentviz.errors import RunError
 from latentviz.model.samplers import SAMPLERS, sample
 from latentviz.queries.lookup import Lookup
 from latentviz.queries.ways import WAYS, Options
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.shell.cli import COMMANDS, Parser
 from latentviz.stages.recommend import METRICS, Search
 
@@ -48,7 +48,7 @@ class TestSamplers:
 @pytest.mark.parametrize("way", WAYS)
 class TestWays:
     def test_every_z_stands_in_the_sheet_once(self, way: str, mapped: Path) -> None:
-        lookup = Lookup(Run.open(mapped))
+        lookup = Lookup(RunFolder.open(mapped))
         options = Options(5, 4, 1.0, "prior", np.random.default_rng(0))
         if way == "manifold":  # this run's latent has four dimensions
             with pytest.raises(RunError, match="needs a latent of 2 dimensions"):

@@ -13,7 +13,7 @@ import torch
 import latentviz as lv
 from latentviz import modalities
 from latentviz.runs.items import Items
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from tests.words.config import WordConfig
 from tests.words.kind import WordKind
 
@@ -22,7 +22,7 @@ from tests.words.kind import WordKind
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns a finished, clustered run on 54 words around two corners of the alphabet."""
     monkeypatch.setattr(modalities, "MODALITIES", {"words": "tests.words"})
-    run = Run(tmp_path / "outputs" / "words")
+    run = RunFolder(tmp_path / "outputs" / "words")
     texts = [
         "".join(letters) + end for end in ("ab", "yz") for letters in product("abc" if end == "ab" else "xyz", repeat=3)
     ]
@@ -94,7 +94,7 @@ def test_recommend(shell: Callable, words: Path) -> None:
 def test_encode(words: Path, tmp_path: Path) -> None:
     (tmp_path / "new.words").write_text("abcab\nzzzyz")
     placed = lv.encode(words, tmp_path / "new.words")
-    old = lv.Run.open(words).clustering().points().to_pandas()
+    old = RunFolder.open(words).clustering().points().to_pandas()
     for new, text in enumerate(("abcab", "zzzyz")):
         row = int(np.flatnonzero(old["text"] == text)[0])
         assert placed.points["x"][new] == old["x"][row]

@@ -10,7 +10,7 @@ import pytest
 
 from latentviz.runs.checksums import FORMAT_VERSION
 from latentviz.runs.files import write_json
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from tests.conftest import Outcome, fit_small, write_digits
 
 
@@ -133,11 +133,11 @@ class TestFormats:
             said = shell(*words, "--outputs", old.parent)
             assert said.code in {0, 1}, said.err
             assert "Traceback" not in said.err
-        assert "checksums" not in Run.open(old).info(), "that version knew none"
+        assert "checksums" not in RunFolder.open(old).info(), "that version knew none"
 
     @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 99, 0, -1, 1.5, None, "2"])
     def test_a_version_that_nobody_knows_is_refused(self, shell, old, version) -> None:
-        write_json(old / "run.json", {**Run(old).info(), "format_version": version})
+        write_json(old / "run.json", {**RunFolder(old).info(), "format_version": version})
         assert "format version" in shell("evaluate", "format-1", "--outputs", old.parent).complaint
 
 

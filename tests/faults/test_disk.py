@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from latentviz.runs.files import TEMPORARY
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from tests.conftest import SMALL, fit_small
 from tests.faults.shells import Conditions, shell
 
@@ -41,7 +41,7 @@ def test_a_fit_on_a_full_disk(work, digits, file_size, what) -> None:
     assert again.code == 0, again.err
     undisturbed = shell(work, "fit", digits, *FIT[:-1], "other")
     assert undisturbed.code == 0
-    mus = [np.asarray(Run(work / "outputs" / name).mu()) for name in ("small", "other")]
+    mus = [np.asarray(RunFolder(work / "outputs" / name).mu()) for name in ("small", "other")]
     assert np.array_equal(*mus)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from latentviz.errors import RunError
 from latentviz.runs.lock import held
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from tests.conftest import SMALL, fit_small
 from tests.faults.shells import finish, shell, start, until
 
@@ -57,7 +57,7 @@ def test_two_clusterings_into_one_name(done, work) -> None:
 
 def test_a_clustering_that_is_held_is_refused_by_name_only(done, work) -> None:
     shutil.copytree(done, work, dirs_exist_ok=True)
-    with Run(work / "outputs" / "small").clustering("a").held("cluster"):
+    with RunFolder(work / "outputs" / "small").clustering("a").held("cluster"):
         complaint = shell(work, "cluster", "small", "--name", "a", *QUICK).complaint
         assert f"in use by `latentviz cluster` (process {os.getpid()} " in complaint
         assert shell(work, "cluster", "small", "--name", "b", *QUICK).code == 0
@@ -79,7 +79,7 @@ def test_a_run_that_is_replaced_while_it_is_clustered(done, work, digits) -> Non
 
 def test_an_earlier_result_is_not_replaced_by_one_that_took_longer(done, work) -> None:
     shutil.copytree(done, work, dirs_exist_ok=True)
-    run = Run(work / "outputs" / "small")
+    run = RunFolder(work / "outputs" / "small")
 
     def slower() -> None:
         with run.adding("generated", "x", "x") as slow:
@@ -126,13 +126,13 @@ class TestClock:
             assert shell(work, "fit", digits, *SMALL, "trainer.max_epochs=1", "--run", name).code == 0
             os.utime(work / "outputs" / name / "config.yaml", (4e9, 4e9))  # in the year 2096
         assert shell(work, "fit", digits, *SMALL, "trainer.max_epochs=1", "--run", "third").code == 0
-        assert Run.open(None, work / "outputs").name == "third"
+        assert RunFolder.open(None, work / "outputs").name == "third"
         said = shell(work, "cluster", *QUICK)
         assert "third/clusters/default/map.html" in said.out
 
     def test_the_last_clustering_comes_first(self, done, work) -> None:
         shutil.copytree(done, work, dirs_exist_ok=True)
-        run = Run(work / "outputs" / "small")
+        run = RunFolder(work / "outputs" / "small")
         assert shell(work, "cluster", "small", "--name", "a", *QUICK).code == 0
         os.utime(run.clustering("a").info_file, (4e9, 4e9))
         assert shell(work, "cluster", "small", "--name", "b", *QUICK).code == 0

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from tests.conftest import Outcome, reseal
 
 
@@ -84,7 +84,7 @@ def test_a_pickle_in_an_artefact_is_refused(shell, treed, digits, tmp_path, name
     run = Path(shutil.copytree(treed, tmp_path / "outputs" / "small"))
     (run / name).write_bytes(plant(Planted(tmp_path / "planted")))
     if name.startswith("clusters/") and not name.endswith((".json", ".yaml")):
-        folder = Run(run).clustering()
+        folder = RunFolder(run).clustering()
         info = {key: value for key, value in folder.info().items() if key not in {"checksums", "config"}}
         import pyarrow.parquet as pq
 

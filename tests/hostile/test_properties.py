@@ -22,7 +22,7 @@ from latentviz.modalities.image.pixels import Unreadable, decode
 from latentviz.queries.filter import select
 from latentviz.queries.lookup import Lookup
 from latentviz.queries.ways import parse_spot, parse_vector
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.shell.cli import COMMANDS, main
 
 MANY = settings(
@@ -176,7 +176,7 @@ def test_conditions(condition) -> None:
 
 @pytest.fixture(scope="module")
 def lookup(trained: Path) -> Lookup:
-    return Lookup(Run.open(trained))
+    return Lookup(RunFolder.open(trained))
 
 
 @MANY

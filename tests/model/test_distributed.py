@@ -17,7 +17,7 @@ from latentviz.modalities.loading import load_model
 from latentviz.model.contrast import from_all, info_nce
 from latentviz.model.distributed import ALONE, Team
 from latentviz.model.encoding import encode
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 PLAIN = (
     "trainer.max_epochs=3",
@@ -189,7 +189,7 @@ def test_two_processes_train_what_one_trains(few: Path, tmp_path: Path, model: t
     assert len(losses[0]) == len(losses[1]) == 3
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
-    runs = [Run(tmp_path / name) for name in ("one", "two")]
+    runs = [RunFolder(tmp_path / name) for name in ("one", "two")]
     np.testing.assert_allclose(runs[0].mu(), runs[1].mu(), atol=1e-3)
     assert runs[0].items().table.equals(runs[1].items().table)
     vae, data = load_model(runs[1])
@@ -205,13 +205,13 @@ def test_one_of_two_processes_killed_ends_the_other(few: Path, tmp_path: Path, r
     words = (*PLAIN, "model.contrast=0", *BOTH)
     killed = fit(few, tmp_path, "two", *words, script=KILLED, first=(rank, moment))  # and does not hang
     assert killed.returncode != 0
-    assert not Run(tmp_path / "two").finished
+    assert not RunFolder(tmp_path / "two").finished
     assert "the others cannot go on without it" in killed.stderr
     assert "Traceback" not in killed.stderr
     (tmp_path / "two" / ".mu.part-3.npy").write_bytes(b"what a machine that failed leaves")
     again = fit(few, tmp_path, "two", *words, "--resume")
     assert again.returncode == 0, again.stderr
-    assert np.isfinite(Run(tmp_path / "two").mu()).all()
+    assert np.isfinite(RunFolder(tmp_path / "two").mu()).all()
     assert not list((tmp_path / "two").glob(".*part*"))
 
 

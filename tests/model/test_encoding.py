@@ -8,12 +8,12 @@ import torch
 
 from latentviz.modalities.loading import load_model
 from latentviz.model.encoding import encode, posteriors
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 
 def written(trained: Path, folder: Path, **settings: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns μ and log σ² of the trained run's items, encoded afresh into `folder`."""
-    vae, data = load_model(Run.open(trained))
+    vae, data = load_model(RunFolder.open(trained))
     files = folder / "mu.npy", folder / "logvar.npy"
     encode(vae, data.dataset(), data.to_input, *files, **settings)
     mu, logvar = (np.load(file, mmap_mode="r", allow_pickle=False) for file in files)
@@ -28,14 +28,14 @@ def test_two_encodings_are_the_same_byte_for_byte(trained, tmp_path) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 7, 199, 200, 201])
 def test_the_batch_size_does_not_matter(trained, tmp_path, batch_size) -> None:
-    run = Run.open(trained)
+    run = RunFolder.open(trained)
     mu, logvar = written(trained, tmp_path, batch_size=batch_size)
     np.testing.assert_array_equal(mu, run.mu())
     np.testing.assert_array_equal(logvar, run.logvar())
 
 
 def test_an_item_has_the_same_latents_whichever_command_encodes_it(trained) -> None:
-    run = Run.open(trained)
+    run = RunFolder.open(trained)
     vae, data = load_model(run)
     for rows in ([7], [3, 150], list(range(200))):
         found = posteriors(vae, data.images[rows], data.to_input)
@@ -44,7 +44,7 @@ def test_an_item_has_the_same_latents_whichever_command_encodes_it(trained) -> N
 
 
 def test_row_i_is_item_i(trained) -> None:
-    run = Run.open(trained)
+    run = RunFolder.open(trained)
     vae, data = load_model(run)
     for row in (0, 57, 199):
         image = data.dataset()[row][None]
@@ -63,7 +63,7 @@ def test_the_files_are_float32_and_memory_mapped(trained, tmp_path) -> None:
 
 
 def test_encoding_leaves_the_model_in_evaluation_mode_and_without_gradients(trained, tmp_path) -> None:
-    vae, data = load_model(Run.open(trained))
+    vae, data = load_model(RunFolder.open(trained))
     vae.train()
     encode(vae, data.dataset(), data.to_input, tmp_path / "mu.npy", tmp_path / "logvar.npy")
     assert not vae.training
@@ -71,7 +71,7 @@ def test_encoding_leaves_the_model_in_evaluation_mode_and_without_gradients(trai
 
 
 def test_an_interrupted_encoding_leaves_no_half_a_file(trained, tmp_path) -> None:
-    vae, data = load_model(Run.open(trained))
+    vae, data = load_model(RunFolder.open(trained))
     seen = []
 
     def stop(batch: torch.Tensor) -> torch.Tensor:

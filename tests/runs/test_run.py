@@ -13,7 +13,7 @@ from latentviz.config import ClusterConfig
 from latentviz.errors import RunError
 from latentviz.runs.files import atomic_write, unique_ids, write_json
 from latentviz.runs.items import Items
-from latentviz.runs.run import FORMAT_VERSION, Run
+from latentviz.runs.run import FORMAT_VERSION, RunFolder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -73,7 +73,7 @@ def test_ids_become_unique_and_the_first_keeps_its_name(ids: list[str]) -> None:
 
 class TestCreate:
     def test_a_new_run_is_an_empty_folder(self, tmp_path: Path) -> None:
-        run = Run.create(tmp_path / "outputs" / "a", force=False)
+        run = RunFolder.create(tmp_path / "outputs" / "a", force=False)
         assert run.path.is_dir()
         assert contents(run.path) == {}
         assert not run.finished
@@ -81,43 +81,43 @@ class TestCreate:
     def test_an_existing_run_is_left_alone_without_force(self, run_folder: Path) -> None:
         before = contents(run_folder)
         with pytest.raises(RunError, match=r"exists already; continue it with --resume, .*--force.*--run NAME"):
-            Run.create(run_folder, force=False)
+            RunFolder.create(run_folder, force=False)
         assert contents(run_folder) == before
 
     def test_force_sets_the_earlier_run_aside_until_the_new_one_settles(self, run_folder: Path) -> None:
         before = contents(run_folder)
-        run = Run.create(run_folder, force=True)
+        run = RunFolder.create(run_folder, force=True)
         assert contents(run.path) == {}
         run.abandon()
         assert contents(run_folder) == before
-        Run.create(run_folder, force=True).settle()
+        RunFolder.create(run_folder, force=True).settle()
         assert [p.name for p in run_folder.parent.iterdir()] == ["small"], "nothing is left of the earlier run"
 
     def test_force_does_not_replace_what_is_no_run(self, tmp_path: Path) -> None:
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
         with pytest.raises(RunError, match="this folder is none"):
-            Run.create(tmp_path / "thesis", force=True)
+            RunFolder.create(tmp_path / "thesis", force=True)
         assert contents(tmp_path) == {"thesis/chapter.txt": b"years of work"}
 
     def test_force_clears_up_after_a_fit_that_was_killed_while_it_read(self, tmp_path: Path) -> None:
         half = tmp_path / "half"
         (half / "cache").mkdir(parents=True)
         (half / "cache" / ".images.npy.123-abc.tmp").write_bytes(b"half")
-        assert contents(Run.create(half, force=True).path) == {}
+        assert contents(RunFolder.create(half, force=True).path) == {}
 
     @pytest.mark.parametrize("blocked", ["outputs", "outputs/small"])
     def test_a_file_in_the_way_is_one_line(self, tmp_path: Path, blocked: str) -> None:
         (tmp_path / blocked).parent.mkdir(exist_ok=True)
         (tmp_path / blocked).write_text("a file")
         with pytest.raises(RunError, match=r"cannot be written \(.+\); .*another folder with --outputs DIR"):
-            Run.create(tmp_path / "outputs" / "small", force=False)
+            RunFolder.create(tmp_path / "outputs" / "small", force=False)
         assert (tmp_path / blocked).read_text() == "a file"
 
     @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that not even root may write to")
     def test_an_unwritable_folder_is_one_line(self) -> None:
         with pytest.raises(RunError, match="cannot be written"):
-            Run.create(Path("/proc/outputs/small"), force=False)
+            RunFolder.create(Path("/proc/outputs/small"), force=False)
 
 
 class TestOpen:
@@ -125,47 +125,47 @@ class TestOpen:
         newer = Path(shutil.copytree(run_folder, run_folder.parent / "newer"))
         os.utime(newer / "config.yaml", (2e9, 2e9))
         outputs = run_folder.parent
-        assert Run.open("small", outputs).path == run_folder
-        assert Run.open(run_folder, "elsewhere").path == run_folder
-        assert Run.open(None, outputs).path == newer
-        assert Run.open(Run(run_folder)).path == run_folder
+        assert RunFolder.open("small", outputs).path == run_folder
+        assert RunFolder.open(run_folder, "elsewhere").path == run_folder
+        assert RunFolder.open(None, outputs).path == newer
+        assert RunFolder.open(RunFolder(run_folder)).path == run_folder
 
     def test_an_unknown_name_lists_the_runs_and_the_nearest(self, run_folder: Path) -> None:
         with pytest.raises(RunError, match=r"runs there: small\. Did you mean 'small'\?"):
-            Run.open("smal", run_folder.parent)
+            RunFolder.open("smal", run_folder.parent)
 
     def test_no_run_at_all_says_how_to_make_one(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="latentviz fit"):
-            Run.open(None, tmp_path / "nowhere")
+            RunFolder.open(None, tmp_path / "nowhere")
 
     @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, None, "2"])
     def test_another_format_version_is_refused(self, run_folder: Path, version: object) -> None:
         write_json(run_folder / "run.json", {"format_version": version})
         with pytest.raises(RunError, match=r"format version .*upgrade with `pip install -U latentviz`"):
-            Run.open(run_folder)
+            RunFolder.open(run_folder)
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "\x00", "7"])
     def test_a_damaged_run_json_is_one_line(self, run_folder: Path, text: str) -> None:
         (run_folder / "run.json").write_text(text)
         with pytest.raises(RunError, match=r"run\.json: damaged") as caught:
-            Run.open(run_folder)
+            RunFolder.open(run_folder)
         assert "\n" not in str(caught.value)
 
     def test_a_run_set_aside_is_not_the_newest(self, run_folder: Path) -> None:
-        with Run(run_folder).held("fit"):
-            Run.create(run_folder, force=True)
+        with RunFolder(run_folder).held("fit"):
+            RunFolder.create(run_folder, force=True)
             with pytest.raises(RunError, match="holds no run"):
-                Run.open(None, run_folder.parent)
+                RunFolder.open(None, run_folder.parent)
 
     def test_a_run_set_aside_comes_back_when_nobody_replaces_it_any_more(self, run_folder: Path) -> None:
         before = contents(run_folder)
-        Run.create(run_folder, force=True)
-        assert contents(Run.open(None, run_folder.parent).path) == before
+        RunFolder.create(run_folder, force=True)
+        assert contents(RunFolder.open(None, run_folder.parent).path) == before
 
 
 class TestArtefacts:
     def test_latents_are_float32_and_memory_mapped(self, trained: Path) -> None:
-        run = Run(trained)
+        run = RunFolder(trained)
         for array in (run.mu(), run.logvar()):
             assert isinstance(array, np.memmap)
             assert array.dtype == np.float32
@@ -175,30 +175,30 @@ class TestArtefacts:
     def test_an_unfinished_run_names_the_command_that_finishes_it(self, run_folder: Path) -> None:
         (run_folder / "run.json").unlink()
         with pytest.raises(RunError, match=r"has not finished; go on with `latentviz fit .*--resume`"):
-            Run.open(run_folder).mu()
+            RunFolder.open(run_folder).mu()
 
     def test_a_missing_file_names_the_command_that_makes_it(self, run_folder: Path) -> None:
         (run_folder / "mu.npy").unlink()
         with pytest.raises(RunError, match=r"has no mu\.npy; make the run again with `latentviz fit .*--force`"):
-            Run.open(run_folder).mu()
+            RunFolder.open(run_folder).mu()
 
     @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-50], lambda b: b[:20], lambda b: b"no array"])
     def test_damaged_latents_are_one_line(self, run_folder: Path, damage) -> None:
         file = run_folder / "mu.npy"
         file.write_bytes(damage(file.read_bytes()))
         with pytest.raises(RunError, match=r"mu\.npy: damaged") as caught:
-            Run.open(run_folder).mu()
+            RunFolder.open(run_folder).mu()
         assert "\n" not in str(caught.value)
 
     def test_pickled_latents_are_refused(self, run_folder: Path) -> None:
         np.save(run_folder / "mu.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
         with pytest.raises(RunError, match=r"mu\.npy: damaged"):
-            Run.open(run_folder).mu()
+            RunFolder.open(run_folder).mu()
 
     def test_a_damaged_item_table_is_one_line(self, run_folder: Path) -> None:
         (run_folder / "items.parquet").write_bytes(b"PAR1 no more")
         with pytest.raises(RunError, match=r"items\.parquet: damaged") as caught:
-            Run.open(run_folder).items()
+            RunFolder.open(run_folder).items()
         assert "\n" not in str(caught.value)
 
 
@@ -206,7 +206,7 @@ class TestClusterFolder:
     TABLE = pa.table({"id": ["a"], "x": [0.0], "y": [0.0], "cluster": pa.array([-1], pa.int32())})
 
     def test_what_is_written_reads_back(self, run_folder: Path) -> None:
-        folder = Run(run_folder).clustering("fine")
+        folder = RunFolder(run_folder).clustering("fine")
         folder.begin(force=False)
         assert not folder.finished
         folder.write(ClusterConfig(), self.TABLE, {"n_clusters": 0})
@@ -218,7 +218,7 @@ class TestClusterFolder:
         assert folder.config() == ClusterConfig()
 
     def test_a_finished_clustering_is_replaced_with_force_only(self, run_folder: Path) -> None:
-        folder = Run(run_folder).clustering()
+        folder = RunFolder(run_folder).clustering()
         folder.begin(force=False)
         folder.write(ClusterConfig(), self.TABLE, {})
         with pytest.raises(RunError, match=r"exists already; replace it with --force, or .*--name NAME"):
@@ -231,11 +231,11 @@ class TestClusterFolder:
     @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/x"])
     def test_a_name_that_is_no_folder_name_is_refused(self, run_folder: Path, name: str) -> None:
         with pytest.raises(RunError, match="not a folder name"):
-            Run(run_folder).clustering(name).begin(force=True)
+            RunFolder(run_folder).clustering(name).begin(force=True)
 
     def test_points_before_cluster_name_the_command(self, run_folder: Path) -> None:
         with pytest.raises(RunError, match=r"has no clusters/fine; run `latentviz cluster .*small --name fine` first"):
-            Run(run_folder).clustering("fine").points()
+            RunFolder(run_folder).clustering("fine").points()
 
 
 def test_run_json_says_what_was_run(trained: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.shell.cli import COMMANDS, main
 from tests.conftest import SMALL, reseal, write_digits
 
@@ -137,7 +137,7 @@ class TestPrinting:
         (tmp_path / "mine.yaml").write_text(shell("config", few, *SMALL).out)
         said = shell("fit", tmp_path / "mine.yaml", "--outputs", tmp_path / "outputs", "trainer.max_epochs=1")
         assert said.code == 0, said.err
-        assert Run.open("mine", tmp_path / "outputs").mu().shape == (200, 4)
+        assert RunFolder.open("mine", tmp_path / "outputs").mu().shape == (200, 4)
 
     def test_the_schema_is_json_and_describes_the_recipe(self, shell) -> None:
         said = shell("schema")
@@ -282,7 +282,7 @@ class TestCluster:
             "source",
         ]
         assert table.num_rows == 200
-        assert table.column("id").to_pylist() == Run(run_folder).items().column("id")
+        assert table.column("id").to_pylist() == RunFolder(run_folder).items().column("id")
         frame = table.to_pandas()
         assert str(frame["x"].dtype) == "float32"
         assert str(frame["cluster"].dtype) == "int32"

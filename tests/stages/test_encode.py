@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import latentviz as lv
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, mapped: Path) -> Path:
 
 def test_the_same_items_land_where_they_were(mapped: Path, pictures: Path) -> None:
     placed = lv.encode(mapped, pictures, name="same")
-    old = Run.open(mapped).clustering().points().to_pandas()[:30]
+    old = RunFolder.open(mapped).clustering().points().to_pandas()[:30]
     new = placed.points
     for name in ("x", "y", "cluster", "nearest_cluster", "probability", "outlier_score"):
         assert new[name].tolist() == old[name].tolist(), name
-    assert placed.mu == pytest.approx(np.asarray(Run.open(mapped).mu())[:30], abs=1e-4)
+    assert placed.mu == pytest.approx(np.asarray(RunFolder.open(mapped).mu())[:30], abs=1e-4)
     assert new["id"].tolist() == [f"{row:02}.png" for row in range(30)]
 
 
@@ -66,7 +66,7 @@ def test_what_is_written(shell: Callable, mapped: Path, pictures: Path) -> None:
     ]
     assert outcome.out.splitlines()[-1] == f"map {folder / 'map.html'}"
     points = pq.read_table(folder / "points.parquet")
-    old = Run.open(mapped).clustering().points()
+    old = RunFolder.open(mapped).clustering().points()
     for name in old.column_names[:9]:
         assert points.schema.field(name).type == old.schema.field(name).type, name
     info = json.loads((folder / "encode.json").read_text())

@@ -65,7 +65,7 @@ def test_without_a_clustering_the_model_alone_is_judged(shell: Any, run_folder: 
 
 
 def test_a_clustering_that_is_not_there_is_a_mistake(shell: Any, run_folder: Path) -> None:
-    assert "clusters/fine" in shell("evaluate", run_folder, "--name", "fine").complaint
+    assert "clusters/fine" in shell("evaluate", run_folder, "--clustering", "fine").complaint
 
 
 def test_a_collapsed_model_is_called_collapsed_with_what_to_change(shell: Any, few: Path, tmp_path: Path) -> None:

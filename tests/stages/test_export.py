@@ -12,7 +12,7 @@ import torch
 
 import latentviz as lv
 from latentviz.modalities.loading import load_model
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from latentviz.stages.export import expected
 
 
@@ -32,7 +32,7 @@ def runner(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
 @pytest.fixture(scope="module")
 def networks(mapped: Path) -> tuple[Any, Any]:
     """Returns the trained VAE and its data."""
-    return load_model(Run.open(mapped))
+    return load_model(RunFolder.open(mapped))
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("onnxscript"), reason="needs the extra onnx")

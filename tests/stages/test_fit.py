@@ -19,7 +19,7 @@ from latentviz.model.callbacks import Clock
 from latentviz.model.checkpoint import kept_checkpoint
 from latentviz.model.encoding import active_units
 from latentviz.model.vae import VAE
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from tests.conftest import SMALL, fit_small, reseal, write_digits
 
 EPOCHS = 60  # enough that the signal arrives in time, at some hundredths of a second each
@@ -81,7 +81,7 @@ def test_ctrl_c_keeps_the_checkpoint_and_resume_ends_where_an_undisturbed_traini
     told = [int(number) for number in re.findall(r"epoch (\d+)/", resumed.err)]
     assert min(told) >= done, "the finished epochs are not trained again"
     assert [int(row["epoch"]) for row in rows(run)] == list(range(1, EPOCHS + 1))
-    assert Run.open(run).info()["seconds"]["train"] > earlier > 0
+    assert RunFolder.open(run).info()["seconds"]["train"] > earlier > 0
 
     undisturbed = fit_small(few, tmp_path / "other", settings=[*SMALL, f"trainer.max_epochs={EPOCHS}"])
     assert (run / "mu.npy").read_bytes() == (undisturbed / "mu.npy").read_bytes()
@@ -231,7 +231,7 @@ class TestForce:
     def test_it_replaces_the_run(self, run_folder, few) -> None:
         (run_folder / "clusters").mkdir()
         fit_small(few, run_folder.parent, "force", settings=[*SMALL, "model.latent_dim=3"])
-        assert Run.open(run_folder).mu().shape == (200, 3)
+        assert RunFolder.open(run_folder).mu().shape == (200, 3)
         assert not (run_folder / "clusters").exists(), "clusterings of the old latents are gone with them"
         assert [p.name for p in run_folder.parent.iterdir()] == ["small"]
 
@@ -284,7 +284,7 @@ class TestCheckpoints:
         planted = self.plant(run_folder, "last.ckpt", tmp_path)
         reseal(run_folder)
         with pytest.raises(RunError, match=r"last\.ckpt: cannot be loaded") as caught:
-            load_model(Run.open(run_folder))
+            load_model(RunFolder.open(run_folder))
         assert not planted.exists()
         assert "\n" not in str(caught.value)
 
@@ -302,16 +302,16 @@ class TestCheckpoints:
         file = run_folder / "checkpoints" / "last.ckpt"
         file.write_bytes(damage(file.read_bytes()))
         with pytest.raises(RunError, match=r"last\.ckpt: damaged .*--force") as caught:
-            load_model(Run.open(run_folder))
+            load_model(RunFolder.open(run_folder))
         assert "\n" not in str(caught.value)
 
     def test_a_missing_checkpoint_names_the_command_that_makes_it(self, run_folder) -> None:
         shutil.rmtree(run_folder / "checkpoints")
         with pytest.raises(RunError, match=r"has no checkpoints/last\.ckpt; make the run again"):
-            load_model(Run.open(run_folder))
+            load_model(RunFolder.open(run_folder))
 
     def test_with_early_stopping_the_best_is_kept_and_else_the_last(self, trained, run_folder) -> None:
-        config, run = read_config(Run.open(trained)), Run.open(trained)
+        config, run = read_config(RunFolder.open(trained)), RunFolder.open(trained)
         patient = config.model_copy(update={"model": config.model.model_copy(update={"patience": 2})})
         assert kept_checkpoint(config, run).name == "last.ckpt"
         assert kept_checkpoint(patient, run).name == "best.ckpt"
@@ -321,7 +321,7 @@ class TestCheckpoints:
         assert content["epoch"] == 2
 
     def test_the_loaded_model_is_the_one_that_encoded(self, trained) -> None:
-        run = Run.open(trained)
+        run = RunFolder.open(trained)
         vae, data = load_model(run)
         images = data.dataset().__getitems__(range(len(run.items())))
         mu, _ = vae.encode(data.to_input(images))
@@ -344,7 +344,7 @@ class TestCheckpoints:
 def test_each_choice_trains(few, tmp_path, shell, words) -> None:
     ended = shell("fit", few, *SMALL, "trainer.max_epochs=1", *words, "--run", "small", "--outputs", tmp_path)
     assert ended.code == 0, ended.err
-    assert np.isfinite(Run.open(tmp_path / "small").mu()).all()
+    assert np.isfinite(RunFolder.open(tmp_path / "small").mu()).all()
 
 
 @pytest.mark.parametrize("word", ["trainer.max_steps=1", "trainer.fast_dev_run=true", "trainer.limit_val_batches=0"])
@@ -355,7 +355,7 @@ def test_a_training_without_a_validation_says_so(few, tmp_path, shell, word) -> 
 def test_twenty_images_are_enough_to_fit(tmp_path, shell) -> None:
     ended = shell("fit", write_digits(tmp_path, 20), *SMALL, "--run", "small", "--outputs", tmp_path)
     assert ended.code == 0, ended.err
-    assert Run.open(tmp_path / "small").mu().shape == (20, 4)
+    assert RunFolder.open(tmp_path / "small").mu().shape == (20, 4)
 
 
 def test_training_leaves_warnings_and_loggers_as_they_were(few, tmp_path) -> None:

@@ -15,7 +15,7 @@ from latentviz.modalities.loading import load_model
 from latentviz.model.encoding import posteriors
 from latentviz.queries.lookup import Lookup
 from latentviz.queries.ways import spherical
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 from tests.conftest import fit_small
 
 D = 4  # latent dimensions of the small runs
@@ -34,7 +34,7 @@ def test_fresh_draws_are_written_with_their_exact_z(mapped: Path) -> None:
     assert np.array_equal(z, np.random.default_rng(3).standard_normal((5, D), np.float32))
     for output, image in zip(info["outputs"], made.outputs, strict=True):
         assert np.array_equal(np.asarray(Image.open(made.folder.path / output["file"])), image[0])
-    vae, data = load_model(Run.open(mapped))
+    vae, data = load_model(RunFolder.open(mapped))
     import torch
 
     assert np.array_equal(data.decode(vae, torch.from_numpy(z), torch.ones(len(z))), made.outputs)
@@ -54,8 +54,8 @@ def test_the_same_seed_draws_the_same(mapped: Path) -> None:
 def test_without_a_word_the_sampler_fits_the_training(
     mapped: Path, monkeypatch: pytest.MonkeyPatch, contrast: float, sampler: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    info = Run.open(mapped).info()
-    monkeypatch.setattr(Run, "info", lambda _: {**info, "summary": {**info["summary"], "contrast": contrast}})
+    info = RunFolder.open(mapped).info()
+    monkeypatch.setattr(RunFolder, "info", lambda _: {**info, "summary": {**info["summary"], "contrast": contrast}})
     made = lv.generate(mapped, n=3)
     assert made.info["sampler"] == sampler
     assert made.folder.path.name.startswith(sampler)
@@ -64,7 +64,7 @@ def test_without_a_word_the_sampler_fits_the_training(
 
 
 def test_samplers_follow_the_latents(mapped: Path) -> None:
-    mu = np.asarray(Run.open(mapped).mu())
+    mu = np.asarray(RunFolder.open(mapped).mu())
     for sampler in ("gmm", "kde"):
         z = _draw(mapped, sampler, 4000)
         error = z.std(axis=0) / np.sqrt(len(z))
@@ -74,12 +74,12 @@ def test_samplers_follow_the_latents(mapped: Path) -> None:
 def _draw(folder: Path, sampler: str, n: int) -> np.ndarray:
     from latentviz.model.samplers import sample
 
-    run = Run.open(folder)
+    run = RunFolder.open(folder)
     return sample(sampler, np.asarray(run.mu()), np.asarray(run.logvar()), n, np.random.default_rng(0))
 
 
 def test_a_cluster_is_drawn_from_its_members(mapped: Path) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     made = lv.generate(mapped, cluster=1, n=300)
     members = np.flatnonzero(run.clustering().points().column("cluster").to_numpy() == 1)
     ids = run.items().column("id")
@@ -92,7 +92,7 @@ def test_a_cluster_is_drawn_from_its_members(mapped: Path) -> None:
 
 
 def test_between_begins_and_ends_at_the_two(mapped: Path) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     labels = run.clustering().points().column("cluster").to_numpy()
     made = lv.generate(mapped, between=("3", "cluster:1"), steps=5)
     mean = np.asarray(run.mu())[labels == 1].mean(axis=0)
@@ -114,7 +114,7 @@ def test_the_arc_keeps_the_length() -> None:
 
 
 def test_a_spot_blends_its_neighbours(mapped: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     points = run.clustering().points()
     x, y = (float(points.column(name)[7].as_py()) for name in "xy")
     made = lv.generate(mapped, at=(x, y))
@@ -134,7 +134,7 @@ def test_a_spot_without_data_is_drawn_and_flagged(shell: Callable, mapped: Path)
 
 
 def test_like_an_item(mapped: Path) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     made = lv.generate(mapped, like="3", n=500, spread=2)
     noise = (made.z - run.mu()[3]) / np.exp(0.5 * run.logvar()[3])
     assert noise.std() == pytest.approx(2, abs=0.15)
@@ -142,7 +142,7 @@ def test_like_an_item(mapped: Path) -> None:
 
 
 def test_a_sum(mapped: Path) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     made = lv.generate(mapped, vector="few/3 - 4 + cluster:0")
     labels = run.clustering().points().column("cluster").to_numpy()
     mean = np.asarray(run.mu())[labels == 0].mean(axis=0)
@@ -152,7 +152,7 @@ def test_a_sum(mapped: Path) -> None:
 def test_reconstructions_of_items_and_of_a_file(
     mapped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     image = np.load(run.cache / "images.npy")[9, 0]
     Image.fromarray(image).resize((24, 16)).convert("RGB").save(tmp_path / "nine.png")
     made = lv.generate(mapped, reconstruct=["9", tmp_path / "nine.png"])
@@ -183,7 +183,7 @@ def test_the_grid_of_a_flat_latent(tmp_path: Path, few: Path) -> None:
 
 def test_a_new_item_has_the_latents_of_the_same_item(mapped: Path) -> None:
     """Alone, in a batch and in training's export alike: kernels round by the batch's shape, so that it is fixed."""
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     vae, data = load_model(run)
     images = np.load(run.cache / "images.npy")
     together = posteriors(vae, images, data.to_input)
@@ -267,5 +267,5 @@ def test_the_verbs_stay_functions_after_the_modules_were_imported() -> None:
 
 
 def test_ids_go_before_rows(mapped: Path) -> None:
-    lookup = Lookup(Run.open(mapped))
+    lookup = Lookup(RunFolder.open(mapped))
     assert lookup.item("few/12").row == lookup.item(12).row == 12

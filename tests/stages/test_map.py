@@ -11,7 +11,7 @@ import pytest
 import latentviz as lv
 from latentviz.modalities.loading import load_model
 from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 
 def blocks(page: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_the_map_carries_decoder_tree_and_neighbours(clustered) -> None:
 
 
 def test_every_item_has_its_likelihood_and_kl(clustered) -> None:
-    run = clustered.run
+    run = RunFolder.open(clustered.run)
     vae, data = load_model(run)
     expected = log_likelihoods(vae, data.dataset(), data.to_input, run.mu(), batch_size=7)
     np.testing.assert_allclose(clustered.points["log_likelihood"], expected, rtol=1e-3)
@@ -54,7 +54,7 @@ def test_every_item_has_its_likelihood_and_kl(clustered) -> None:
 
 
 def test_neighbours_leave_the_item_out(clustered) -> None:
-    rows = clustered.folder.neighbours()
+    rows = RunFolder.open(clustered.run).clustering().neighbours()
     assert rows.shape[0] == len(clustered.points)
     assert not (rows == np.arange(len(rows))[:, None]).any()
 
@@ -68,7 +68,7 @@ def test_redrawing_changes_the_map_and_nothing_else(clustered, tmp_path, shell) 
         "map", "small", "--outputs", tmp_path / "outputs", "title=<b>Mine</b>", "theme=dark", "colour_by=outlier_score"
     )
     assert outcome.code == 0
-    drawn = Run.open(folder).clustering()
+    drawn = RunFolder.open(folder).clustering()
     told = meta(drawn.map_file.read_text(encoding="utf-8"))
     assert told["title"] == "<b>Mine</b>"
     assert told["options"] == {"theme": "dark", "colour_by": "outlier_score"}

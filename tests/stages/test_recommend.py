@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentviz.runs.run import Run
-from latentviz.stages.recommend import BLOCK, METRICS, Recommender, Search, compared, diversify, profile
+from latentviz.runs.run import RunFolder
+from latentviz.stages.recommend import BLOCK, METRICS, Recommender, Search, compared, diversify, profile, recommend
 
 RNG = np.random.default_rng(0)
 
@@ -66,12 +66,12 @@ def test_diversity_of_nothing_keeps_the_order_and_of_one_spreads() -> None:
 def test_the_run_recommends_on_the_dimensions_that_are_asked_for(
     mapped: Path, monkeypatch: pytest.MonkeyPatch, on: str
 ) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     info = run.info()
-    monkeypatch.setattr(Run, "info", lambda _: {**info, "summary": {**info["summary"], "content_dim": 2}})
+    monkeypatch.setattr(RunFolder, "info", lambda _: {**info, "summary": {**info["summary"], "content_dim": 2}})
     mu = np.asarray(run.mu())[:, : 2 if on == "content" else 4]
     expected = [row for row in full_sort(mu, mu[5], "cosine") if row != 5][:7]
-    found = run.recommend([5], k=7, on=on)
+    found = recommend(run, [5], k=7, on=on)
     assert [row["row"] for row in found.rows] == expected
     assert found.ids == [run.items().column("id")[row] for row in expected]
     assert found.to_pandas().shape[0] == 7
@@ -79,22 +79,22 @@ def test_the_run_recommends_on_the_dimensions_that_are_asked_for(
 
 
 def test_of_given_dimensions_those_alone_are_compared(mapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     info = run.info()
     given = {**info, "summary": {**info["summary"], "given_dim": 3, "content_dim": 3}}
-    monkeypatch.setattr(Run, "info", lambda _: given)
+    monkeypatch.setattr(RunFolder, "info", lambda _: given)
     assert compared(run, "auto") == 3
     assert compared(run, "all") == run.mu().shape[1]
 
 
 def test_the_items_asked_with_are_never_recommended(mapped: Path) -> None:
-    found = Run.open(mapped).recommend([1, 2, 3], disliked=[4], k=196, metric="euclidean")
+    found = recommend(RunFolder.open(mapped), [1, 2, 3], disliked=[4], k=196, metric="euclidean")
     assert not {1, 2, 3, 4} & {row["row"] for row in found.rows}
 
 
 def test_one_item_needs_no_list(mapped: Path) -> None:
-    run = Run.open(mapped)
-    assert run.recommend("few/12", k=3).ids == run.recommend([12], k=3).ids == run.recommend(12, k=3).ids
+    run = RunFolder.open(mapped)
+    assert recommend(run, "few/12", k=3).ids == recommend(run, [12], k=3).ids == recommend(run, 12, k=3).ids
 
 
 def test_the_newest_run_needs_no_name(shell: Callable, mapped: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_newest_run_needs_no_name(shell: Callable, mapped: Path) -> None:
 
 
 def test_a_file_is_recommended_like_the_item_it_is(mapped: Path, tmp_path: Path) -> None:
-    run = Run.open(mapped)
+    run = RunFolder.open(mapped)
     Image.fromarray(np.load(run.cache / "images.npy")[9, 0]).save(tmp_path / "nine.png")
     recommender = Recommender(run)
     _, by_file = recommender([tmp_path / "nine.png"], k=1)
@@ -200,7 +200,7 @@ def test_torch_is_not_loaded_for_items_of_the_run(mapped: Path) -> None:
     import sys
 
     code = (
-        f"import sys; from latentviz.runs.run import Run; Run.open({str(mapped)!r}).recommend([3]).save(); "
+        f"import sys; import latentviz as lv; lv.open({str(mapped)!r}).recommend([3]).save(); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

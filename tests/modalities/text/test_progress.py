@@ -9,7 +9,7 @@ import torch
 
 import latentviz as lv
 from latentviz.modalities.loading import load_model
-from latentviz.runs.run import Run
+from latentviz.runs.run import RunFolder
 
 SETTINGS = {
     "model": {"latent_dim": 4, "width": 16, "memory": 16, "samples": 2, "contrast": 1.0},
@@ -31,11 +31,11 @@ def verses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(verses: Path) -> Run:
-    return lv.fit(str(verses), outputs=str(verses.parent / "outputs"), **SETTINGS)
+def run(verses: Path) -> RunFolder:
+    return RunFolder.open(lv.fit(str(verses), outputs=str(verses.parent / "outputs"), **SETTINGS))
 
 
-def test_after_each_epoch_it_keeps_what_it_made_up(run: Run) -> None:
+def test_after_each_epoch_it_keeps_what_it_made_up(run: RunFolder) -> None:
     for number in (1, 2, 3):
         lines = (run.samples / f"epoch-{number:04d}.txt").read_text(encoding="utf-8").splitlines()
         assert lines[0] == "made up:"
@@ -56,11 +56,11 @@ def test_it_says_what_it_made_up(verses: Path, capsys: pytest.CaptureFixture[str
     )
     told = capsys.readouterr().err.splitlines()
     place = told.index("epoch 1, made up:")
-    kept = (run.samples / "epoch-0001.txt").read_text(encoding="utf-8").splitlines()
+    kept = (run.path / "samples" / "epoch-0001.txt").read_text(encoding="utf-8").splitlines()
     assert told[place + 1].strip() == kept[1].strip()
 
 
-def test_the_epochs_table_has_the_latent_s_health(run: Run) -> None:
+def test_the_epochs_table_has_the_latent_s_health(run: RunFolder) -> None:
     with run.metrics_file.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3
@@ -69,7 +69,7 @@ def test_the_epochs_table_has_the_latent_s_health(run: Run) -> None:
         assert 0 <= float(row["val_active_units"]) <= 4
 
 
-def test_a_mean_is_decoded_without_noise_and_a_draw_with_it(run: Run) -> None:
+def test_a_mean_is_decoded_without_noise_and_a_draw_with_it(run: RunFolder) -> None:
     vae, kind = load_model(run)
     z = torch.from_numpy(np.array(run.mu()[:40]))
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_a_mean_is_decoded_without_noise_and_a_draw_with_it(run: Run) -> None:
     assert means != draws
 
 
-def test_plans_know_means_from_draws(run: Run) -> None:
+def test_plans_know_means_from_draws(run: RunFolder) -> None:
     from latentviz.queries.lookup import Lookup
     from latentviz.queries.ways import WAYS, Options
 

@@ -9,6 +9,8 @@ import pytest
 
 import latentviz as lv
 from latentviz.modalities.loading import load_model
+from latentviz.modalities.sources import load_config
+from latentviz.runs.run import RunFolder
 from latentviz.shell import commands
 
 SETTINGS = ("model.latent_dim=4", "model.width=16", "model.memory=16", "model.samples=2", "trainer.max_epochs=2")
@@ -36,7 +38,7 @@ def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_map_has_the_texts_once(animals: Path) -> None:
-    points = lv.Run.open(animals).clustering().points().to_pandas()
+    points = RunFolder.open(animals).clustering().points().to_pandas()
     assert points["text"][3] == LINES[3]
     assert points["stars"].tolist() == [i % 5 for i in range(72)]
     assert (animals / "clusters" / "default" / "map.html").exists()
@@ -102,7 +104,7 @@ def test_generate_writes_a_file_an_output(shell: Callable, animals: Path) -> Non
 def test_encode_places_a_file(animals: Path, tmp_path: Path) -> None:
     (tmp_path / "more.jsonl").write_text("\n".join(json.dumps({"body": line}) for line in (LINES[4], "a dog eats")))
     placed = lv.encode(animals, tmp_path / "more.jsonl")
-    old = lv.Run.open(animals).clustering().points().to_pandas()
+    old = RunFolder.open(animals).clustering().points().to_pandas()
     assert placed.points["text"].tolist() == [LINES[4], "a dog eats"]
     assert placed.points["x"][0] == pytest.approx(old["x"][4])
     assert placed.map.exists()
@@ -160,16 +162,16 @@ def test_byte_order_marks_crlf_and_long_lines_train(tmp_path: Path, encoding: st
         trainer={"max_epochs": 1},
         model={"latent_dim": 2, "width": 16, "memory": 16, "samples": 1},
     )
-    items = run.items()
-    assert items.column("text")[0] == LINES[0]
-    assert items.column("text")[-1] == "🧑‍👩‍👧 e\u0301", "as it was written"
-    assert items.column("id")[:2] == ["x/1", "x/2"]
+    items = run.items
+    assert items["text"][0] == LINES[0]
+    assert items["text"].iloc[-1] == "🧑‍👩‍👧 e\u0301", "as it was written"
+    assert items["id"].tolist()[:2] == ["x/1", "x/2"]
 
 
 def test_ids_that_stand_twice_are_told_apart(tmp_path: Path) -> None:
     rows = [f"{i // 2},{line}" for i, line in enumerate(LINES)]
     (tmp_path / "x.csv").write_text("\n".join(["name,text", *rows]), encoding="utf-8")
-    config = lv.sources.load_config(str(tmp_path / "x.csv"), {"data": {"id_column": "name"}})[0]
+    config = load_config(str(tmp_path / "x.csv"), {"data": {"id_column": "name"}})[0]
     from latentviz.modalities.text.prepare import prepare
 
     prepared = prepare(config.data, tmp_path / "cache", 0)
@@ -184,7 +186,7 @@ def test_the_encoder_is_exported_and_a_decoder_that_needs_what_it_wrote_is_not(s
     assert outcome.code == 0, outcome.err
     assert outcome.out == f"{animals}/exported/encoder.onnx\n"
     assert "no decoder.onnx" in outcome.err
-    vae, data = load_model(lv.Run.open(animals))
+    vae, data = load_model(RunFolder.open(animals))
     x = data.to_input(data.dataset().__getitems__(range(5)))
     found = ReferenceEvaluator(str(animals / "exported" / "encoder.onnx")).run(None, {"x": x.numpy()})
     for ours, theirs in zip(vae.encode(x), found, strict=True):

@@ -17,6 +17,7 @@ from latentviz.modalities.vectors.kind import VectorKind
 from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.new import read_item
 from latentviz.modalities.vectors.prepare import load
+from latentviz.runs.run import RunFolder
 
 N, M = 150, 24
 SETTINGS = {
@@ -48,7 +49,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_groups_are_found_and_the_map_says_whose_vectors(fitted: Path) -> None:
-    run = lv.Run.open(fitted)
+    run = RunFolder.open(fitted)
     points = run.clustering().points().to_pandas()
     assert points.groupby("cluster")["text"].agg(lambda texts: len({text[0] for text in texts})).tolist() == [1, 1, 1]
     assert "vectors brought along: vectors.npy, 24 → 4" in run.clustering().info()["lines"]
@@ -56,15 +57,15 @@ def test_the_groups_are_found_and_the_map_says_whose_vectors(fitted: Path) -> No
 
 def test_the_same_seed_gives_the_same_mu_and_the_written_config_repeats_the_run(fitted: Path, tmp_path: Path) -> None:
     again = lv.fit(fitted / "config.yaml", run="again", outputs=tmp_path)
-    assert (again.mu_file.read_bytes()) == (fitted / "mu.npy").read_bytes()
-    assert again.info()["fingerprint"] == lv.Run.open(fitted).info()["fingerprint"]
+    assert ((again.path / "mu.npy").read_bytes()) == (fitted / "mu.npy").read_bytes()
+    assert RunFolder.open(again).info()["fingerprint"] == RunFolder.open(fitted).info()["fingerprint"]
 
 
 def test_the_plain_vae_is_one_setting_away(fitted: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "model": {**SETTINGS["model"], "contrast": 0}}
     run = lv.fit(fitted.parent.parent / "vectors.npy", outputs=tmp_path, **settings)
-    assert run.info()["summary"]["contrast"] == 0
-    assert not (run.cache / "neighbours.npy").exists()
+    assert run.summary["contrast"] == 0
+    assert not (run.path / "cache" / "neighbours.npy").exists()
 
 
 @pytest.mark.parametrize(("flat", "contrast"), [(0.01, 0), (3.0, 10_000)])
@@ -121,7 +122,7 @@ def test_encode(fitted: Path, tmp_path: Path, shell: Callable) -> None:
     original = np.load(fitted.parent.parent / "vectors.npy")
     np.save(tmp_path / "new.npy", original[[0, 4]])
     placed = lv.encode(fitted, tmp_path / "new.npy")
-    old = lv.Run.open(fitted).clustering().points().to_pandas()
+    old = RunFolder.open(fitted).clustering().points().to_pandas()
     assert placed.points["cluster"].tolist() == old["cluster"][[0, 4]].tolist()
     assert placed.points["x"].tolist() == old["x"][[0, 4]].tolist()
     assert "new" in placed.map.read_text()
@@ -155,7 +156,7 @@ def test_images_beside_are_on_the_map_and_on_sheets(tmp_path: Path) -> None:
     assert [int(output.image.max()) for output in made.outputs[:2]] == [0, 80]
     np.save(tmp_path / "new.npy", np.load(vectors)[:2])
     assert lv.encode(run, tmp_path / "new.npy").map.exists()
-    assert (lv.Run.open(run).recommend(["3.png"], k=2).save()[0].path / "sheet.png").exists()
+    assert (run.recommend(["3.png"], k=2).save()[0].path / "sheet.png").exists()
 
 
 def test_a_word_that_is_no_file_is_nothing(fitted: Path) -> None:
@@ -186,4 +187,4 @@ def test_tables_carry_texts_into_the_run(tmp_path: Path) -> None:
         pa.table({"vec": np.load(vectors).tolist(), "text": texts.read_text().splitlines()}), tmp_path / "v.parquet"
     )
     run = lv.fit(tmp_path / "v.parquet", outputs=tmp_path, **SETTINGS)
-    assert run.items().column("text")[1] == "b number 1"
+    assert run.items["text"][1] == "b number 1"
