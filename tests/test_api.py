@@ -92,7 +92,7 @@ def test_a_result_shows_what_users_need(run: lv.Run) -> None:
 
 
 def test_a_clustering_that_does_not_exist_names_the_command(run: lv.Run) -> None:
-    with pytest.raises(RunError, match="latentviz cluster .* --name fine"):
+    with pytest.raises(RunError, match=r"latentviz cluster .* --name fine"):
         run.clustering("fine")
     with pytest.raises(RunError, match="latentviz fit"):
         lv.open(outputs=run.path / "nowhere")
