@@ -81,8 +81,8 @@ def test_other_sizes_and_modes_are_converted_and_said(shell: Callable, mapped: P
     (tmp_path / "c.png").write_bytes(b"\x89PNG no more")
     outcome = shell("encode", mapped, tmp_path)
     assert outcome.code == 0
-    assert "1 of 2 images: resized from 20×30 to the 8×8 pixels of the run" in outcome.err
-    assert "1 of 2 images: colour turned into the grey of the run" in outcome.err
+    assert "1 of 2 images: resized from 20×30 to the run's 8×8 pixels" in outcome.err
+    assert "1 of 2 images: converted from colour to grey" in outcome.err
     assert "warning: left out: " in outcome.err
     assert "left out, unreadable 1" in " ".join(outcome.out.split())
 

@@ -158,8 +158,8 @@ def test_reconstructions_of_items_and_of_a_file(
     made = lv.generate(mapped, reconstruct=["9", tmp_path / "nine.png"])
     assert np.array_equal(made.z[0], run.mu()[9])
     said = capsys.readouterr().err
-    assert "resized from 16×24 to the 8×8 pixels of the run" in said
-    assert "colour turned into the grey of the run" in said
+    assert "resized from 16×24 to the run's 8×8 pixels" in said
+    assert "converted from colour to grey" in said
 
 
 def test_walks_along_the_active_units(mapped: Path) -> None:

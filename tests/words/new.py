@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from latentviz.modalities.image.prepare import Prepared
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.runs.items import Items
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -1,1 +1,1 @@
-"""Order, neighbours and pairs of training items, shared by the data kinds."""
+"""Batches of training items and their positives, shared by the data kinds."""

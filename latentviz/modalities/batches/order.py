@@ -1,27 +1,28 @@
-"""The batches of a training: which items, in which order, and whose on more than one process."""
+"""Which items form each batch, in which order, and how processes share them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class Batches(Sampler[list[int]]):
-    """All places of 0 … n − 1 in batches, each shared out among the processes of a training.
+    """Batches of the indices 0 … n − 1, each batch divided among the processes of a distributed training.
 
-    The order of shuffled batches follows from the seed alone that torch was last given, less the process's number. The
-    usual sampler draws its order, so that it depends on what was drawn since; seeded by its number, an epoch then sees
-    another order when a training is resumed at it. The loader has a generator of its own for the same reason.
+    The shuffled order depends only on torch's last seed minus the rank. PyTorch's RandomSampler draws a seed from the
+    global generator, so its order depends on earlier draws; Lightning reseeds each epoch, and this sampler then repeats
+    the order of that epoch when training resumes. `loader` gives the DataLoader its own generator for the same reason.
 
-    A batch of one process is shared out among several, so that they see together what one would.
+    Each batch is divided, so that all processes together see what a single process would.
 
     Args:
-        n: how many places.
-        size: of a batch, all processes together.
-        shuffled: whether for training: then the last, smaller batch is dropped unless it is the only one.
-        module: whose trainer knows the processes; without one there is one process.
+        n: number of items.
+        size: batch size over all processes.
+        shuffled: for training; drops the last, smaller batch unless it is the only one.
+        module: its trainer knows rank and world size; None: a single process.
     """
 
     def __init__(self, n: int, size: int, *, shuffled: bool, module: pl.LightningDataModule | None = None) -> None:
@@ -30,37 +31,35 @@ class Batches(Sampler[list[int]]):
         self.n, self.size, self.shuffled = n, size, shuffled
 
     def __len__(self) -> int:
-        """Returns the number of batches, the same in each process."""
+        """The number of batches, equal in every process."""
         return max(1, self.n // self.size) if self.shuffled else -(-self.n // self.size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yields the places of each batch that are this process's."""
-        order = (
-            range(self.n)
-            if not self.shuffled
-            else torch.randperm(
-                self.n, generator=torch.Generator().manual_seed(torch.initial_seed() - self.rank)
-            ).tolist()
-        )
+        """Yields this process's share of each batch."""
+        order: Sequence[int] = range(self.n)
+        if self.shuffled:
+            generator = torch.Generator().manual_seed(torch.initial_seed() - self.rank)
+            order = torch.randperm(self.n, generator=generator).tolist()
         for number in range(len(self)):
             batch = list(order[number * self.size : (number + 1) * self.size])
-            if self.shuffled:  # as many for each, since what they find is averaged
+            if self.shuffled:  # equal shares, because gradients are averaged over processes
                 batch = batch[: max(self.ranks, len(batch) // self.ranks * self.ranks)]
             yield batch[self.rank :: self.ranks] or batch[-1:]
 
 
-def _as_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def loader(data: Any, size: int, *, shuffled: bool, module: pl.LightningDataModule) -> DataLoader[Any]:
-    """Returns batches of a data set whose `__getitems__` gives a whole batch.
+def loader(data: Dataset[Tensor], size: int, *, shuffled: bool, module: pl.LightningDataModule) -> DataLoader[Tensor]:
+    """Makes a DataLoader over a data set whose `__getitems__` reads a whole batch.
 
     Args:
-        data: of n items.
-        size: of a batch, all processes together.
-        shuffled: whether for training.
-        module: whose trainer knows the processes.
+        data: n items.
+        size: batch size over all processes.
+        shuffled: for training.
+        module: its trainer knows rank and world size.
     """
-    batches = Batches(len(data), size, shuffled=shuffled, module=module)
-    return DataLoader(data, batch_sampler=batches, collate_fn=_as_is, generator=torch.Generator() if shuffled else None)
+    batches = Batches(len(data), size, shuffled=shuffled, module=module)  # type: ignore[arg-type]
+    generator = torch.Generator() if shuffled else None
+    return DataLoader(data, batch_sampler=batches, collate_fn=_unchanged, generator=generator)

@@ -1,19 +1,22 @@
-"""Batches straight out of a memory-mapped cache: rows as they lie there, or each with one that counts as its view."""
+"""Batches from a memory-mapped cache: single rows, or each row with a positive to contrast it with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
+
+from latentviz.modalities.batches.order import loader
 
 
 class Rows(Dataset[Tensor]):
-    """Rows of the cache as they are stored; a batch is read in one go.
+    """Some rows of the cache, as they are stored.
 
     Args:
-        values: (n, …) of any type, memory-mapped.
+        values: (n, …) of any dtype, memory-mapped.
         rows: int64, the items of this split.
     """
 
@@ -21,25 +24,25 @@ class Rows(Dataset[Tensor]):
         self.values, self.rows = values, rows
 
     def __len__(self) -> int:
-        """Returns the number of rows."""
+        """The number of rows."""
         return len(self.rows)
 
     def __getitem__(self, i: int) -> Tensor:
-        """Returns one item (…)."""
+        """Reads one item (…)."""
         return torch.from_numpy(np.array(self.values[self.rows[i]]))
 
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        """Returns a batch (b, …); PyTorch's fetcher prefers this to b single look-ups."""
+        """Reads a batch (b, …) at once; PyTorch's fetcher prefers this to b calls of `__getitem__`."""
         return torch.from_numpy(self.values[self.rows[list(indices)]])
 
 
 @dataclass(kw_only=True)
-class Kin:
-    """Which items count as views of each other.
+class Positives:
+    """Which items are positives of each other in the contrastive loss.
 
     Attributes:
-        neighbours: int32 (n, k), for each item k others; k may be 0. Renewed during the training.
-        itself: share of the second views that show the item itself.
+        neighbours: int32 (n, k), k other items for each item; k may be 0. `UpdatePositives` fills it.
+        itself: share of the positives that are the item itself.
     """
 
     neighbours: np.ndarray
@@ -47,18 +50,46 @@ class Kin:
 
 
 class Pairs(Rows):
-    """Batches of items, each with another that counts as a view of the same thing."""
+    """Rows of the cache, each with a positive."""
 
-    def __init__(self, values: np.ndarray, rows: np.ndarray, kin: Kin) -> None:
+    def __init__(self, values: np.ndarray, rows: np.ndarray, positives: Positives) -> None:
         super().__init__(values, rows)
-        self.kin = kin
+        self.positives = positives
 
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        """Returns the items and their partners, (2, b, …)."""
+        """Reads items and their positives, (2, b, …)."""
         rows = self.rows[list(indices)]
-        partners, k = rows, self.kin.neighbours.shape[1]
+        partners, k = rows, self.positives.neighbours.shape[1]
         if k:
             pick = torch.randint(k, (len(rows),)).numpy()
-            near = self.kin.neighbours[rows, pick]
-            partners = np.where(torch.rand(len(rows)).numpy() < self.kin.itself, rows, near)
+            near = self.positives.neighbours[rows, pick]
+            partners = np.where(torch.rand(len(rows)).numpy() < self.positives.itself, rows, near)
         return torch.from_numpy(np.stack([self.values[rows], self.values[partners]]))
+
+
+class RowsDataModule(pl.LightningDataModule):
+    """Training and validation batches of cached rows.
+
+    Args:
+        values: (n, …), memory-mapped.
+        train: int64 (t,), rows to train on.
+        val: int64 (v,), held-out rows.
+        batch_size: b.
+        positives: adds a positive to each training row; None: single rows.
+    """
+
+    def __init__(
+        self, values: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, positives: Positives | None
+    ) -> None:
+        super().__init__()
+        self.values, self.train, self.val, self.batch_size, self.positives = values, train, val, batch_size, positives
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Shuffled batches; drops the last, smaller one unless it is the only one."""
+        rows = Rows(self.values, self.train)
+        data = rows if self.positives is None else Pairs(self.values, self.train, self.positives)
+        return loader(data, self.batch_size, shuffled=True, module=self)
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Held-out batches in order."""
+        return loader(Rows(self.values, self.val), 4 * self.batch_size, shuffled=False, module=self)

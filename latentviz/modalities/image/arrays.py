@@ -1,18 +1,26 @@
-"""Images that already are arrays: parts of numbers (n, h, w) or (n, h, w, c) → a `Source`."""
+"""Images in arrays (n, h, w) or (n, h, w, c), and NumPy's .npy and .npz files, as a `Source`."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from latentviz.errors import DataError
+from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import to_uint8, value_range
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.io.names import PART
+from latentviz.modalities.io.arrays import require_array, row_blocks
+from latentviz.modalities.io.names import LABEL_NAMES, PART, PARTS, as_label, printable
+from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers
 
-_BLOCK_BYTES = 2**25  # what is looked at in one go when a whole array is passed over
+# Names of image arrays in .npz files, in order of preference; "" stands for arrays named only "train" or "test".
+_IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")
+_PART_ORDER = ("", "train", "validation", "test")
+_CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -20,8 +28,8 @@ class Part:
     """One array of images of a data set.
 
     Attributes:
-        name: "train", "test", or what the file is called; the ids begin with it.
-        images: numbers (n, h, w) or (n, h, w, c) with c 1, 3 or 4, of any type, best memory-mapped.
+        name: "train", "test" or the file's name; the ids begin with it.
+        images: numbers (n, h, w) or (n, h, w, c) with c 1, 3 or 4, of any dtype, preferably memory-mapped.
         labels: n class names, or None.
         origin: the file.
     """
@@ -33,24 +41,22 @@ class Part:
 
 
 def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence[str] | None = None) -> Source:
-    """Returns the images of all parts in their order.
+    """Joins the images of all parts, in order.
 
     Args:
         parts: at least one.
-        notes: lines for the user that the reader has already.
-        ids: what to call the items; None: part and row, as in "train/12".
+        notes: the reader's lines for the user.
+        ids: of the items; None: part and row, as in "train/12".
 
     Raises:
-        DataError: an array is empty, or has values that are no numbers.
+        DataError: an array is empty, or has NaN or infinite values.
     """
     for part in parts:
         if part.images.size == 0:
-            raise DataError(
-                f"{part.origin}: holds no images (an array of shape {part.images.shape}); check how it was made"
-            )
-    low, high = (f(ends) for f, ends in zip((min, max), zip(*map(_ends, parts), strict=True), strict=True))
-    integer = all(part.images.dtype.kind in "iub" for part in parts)
-    black, white = value_range(low, high, integer=integer)
+            raise DataError(f"{part.origin}: holds no images (got shape {part.images.shape}); check how it was made")
+    lows, highs = zip(*map(_extremes, parts), strict=True)
+    low, high = min(lows), max(highs)
+    black, white = value_range(low, high, integer=all(part.images.dtype.kind in "iub" for part in parts))
     starts = [0, *accumulate(len(part.images) for part in parts)]
 
     def open_row(i: int) -> Image.Image:
@@ -58,47 +64,136 @@ def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence
         pixels = to_uint8(np.asarray(parts[which].images[i - starts[which]]), black, white)
         return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels)
 
+    scale = [f"values range from {low:g} to {high:g}: {black:g} is black and {white:g} is white"]
     rows = [(part, row) for part in parts for row in range(len(part.images))]
-    labels: list[str | None] = []
-    for part in parts:
-        labels += part.labels if part.labels is not None else [None] * len(part.images)
     return Source(
         ids=ids or [f"{part.name}/{row}" for part, row in rows],
         origins=[f"{part.origin}#{row}" for part, row in rows],
-        labels=labels,
+        labels=[label for part in parts for label in part.labels or [None] * len(part.images)],
         open=open_row,
         columns={PART: [part.name for part, _ in rows]} if len(parts) > 1 else {},
-        notes=[*notes, *_scale_note(low, high, black, white)],
+        notes=[*notes, *([] if (black, white) == (0, 255) else scale)],
     )
 
 
-def _scale_note(low: float, high: float, black: float, white: float) -> list[str]:
-    if (black, white) == (0, 255):
-        return []
-    return [f"values lie between {low:g} and {high:g}: {black:g} is black and {white:g} is white"]
-
-
-def _ends(part: Part) -> tuple[float, float]:
-    """Returns the least and the greatest value of a part.
-
-    Raises:
-        DataError: a value is NaN or infinite.
-    """
-    ends = []
-    for start, block in blocks(part.images):
+def _extremes(part: Part) -> tuple[float, float]:
+    """Finds the least and the greatest value; raises a DataError if one is NaN or infinite."""
+    extremes: list[float] = []
+    for start, block in row_blocks(part.images):
         low, high = block.min(), block.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             row = start + int(np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))[0])
             raise DataError(
-                f"{part.origin}: row {row} has values that are NaN or infinite; an image needs a number for "
-                "every pixel; replace them, with numpy.nan_to_num for instance"
+                f"{part.origin}: row {row} has values that are NaN or infinite; every pixel needs a number; "
+                "replace them, for example with numpy.nan_to_num"
             )
-        ends.append((float(low), float(high)))
-    return min(low for low, _ in ends), max(high for _, high in ends)
+        extremes += [float(low), float(high)]
+    return min(extremes), max(extremes)
 
 
-def blocks(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (first row, block) of an array, in blocks of some megabytes."""
-    rows = max(1, _BLOCK_BYTES // max(1, images[:1].nbytes))
-    for start in range(0, len(images), rows):
-        yield start, images[start : start + rows]
+def npy_has_images(path: Path) -> bool:
+    """Whether a .npy or .npz file holds an array that may be images."""
+    return any(_may_be_images(header) for header in read_headers(path).values())
+
+
+def _may_be_images(header: Header) -> bool:
+    return header.dtype.kind in "buif" and len(header.shape) in (3, 4)
+
+
+def read_npy(path: Path, data: ImageData) -> Source:
+    """Reads the images in a .npy or .npz file; joins arrays such as x_train and x_test.
+
+    Raises:
+        DataError: the file is damaged, has no array of images, or images and labels differ in number.
+    """
+    headers = read_headers(path)
+    chosen = [("", "", None)] if path.suffix.lower() == ".npy" else _choose_arrays(path, headers, data)
+    parts, notes = [], []
+    for part, image_key, label_key in chosen:
+        origin = printable(f"{path}/{image_key}" if image_key else str(path))
+        images = as_images(read_array(path, image_key, headers[image_key]), origin)
+        labels = None
+        if label_key is not None:
+            labels = _read_labels(read_array(path, label_key, headers[label_key]), len(images), path, label_key)
+        parts.append(Part(part or printable(path.stem), images, labels, origin))
+    if image_keys := [key for _, key, _ in chosen if key]:
+        label_keys = [key for _, _, key in chosen if key]
+        notes = [f"images: {' and '.join(image_keys)}; labels: {' and '.join(label_keys) or 'none found'}"]
+    return array_source(parts, notes)
+
+
+def as_images(array: np.ndarray, origin: str) -> np.ndarray:
+    """Views an array as (n, h, w) or (n, h, w, c); its shape shows the layout.
+
+    Raises:
+        DataError: it has another shape, or holds no numbers.
+    """
+    wanted = "images have the shape (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1, 3 or 4"
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{origin}: an array of {array.dtype}; images are of integers or floats; convert it")
+    if array.ndim == 3 and array.shape[-1] in _CHANNELS:
+        raise DataError(f"{origin}: {array.shape} is the shape of one image; {wanted}; stack several with numpy.stack")
+    if array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in _CHANNELS):
+        return array
+    if array.ndim == 4 and array.shape[1] in _CHANNELS:
+        return np.moveaxis(array, 1, -1)
+    raise DataError(f"{origin}: an array of shape {array.shape}; {wanted}; convert it with numpy.reshape")
+
+
+def _read_labels(array: np.ndarray, n: int, path: Path, key: str) -> list[str | None]:
+    """Reads n labels from an array (n,), (n, 1), or one-hot (n, classes)."""
+    if array.ndim == 2 and array.shape[1] > 1:
+        array = array.argmax(axis=1)
+    values = [as_label(value) for value in array.reshape(-1).tolist()]
+    if len(values) != n:
+        raise DataError(
+            f"{printable(str(path))}: {printable(key)} has {len(values)} labels for {n} images; every image needs one "
+            "label; choose another array with data.label_column=NAME, or none"
+        )
+    return values
+
+
+def _part_and_role(key: str) -> tuple[str, str]:
+    """Splits "x_train" into "train" and "x", "images" into "" and "images"."""
+    part, role = "", []
+    for word in re.split(r"[_\-.]", key.lower()):
+        if word in PARTS:
+            part = PARTS[word]
+        else:
+            role.append(word)
+    return part, "_".join(role)
+
+
+def _choose_arrays(path: Path, headers: Mapping[str, Header], data: ImageData) -> list[tuple[str, str, str | None]]:
+    """Chooses (part, key of the images, key of the labels) for every part of an .npz file."""
+    require_array(path, headers, "image_column", data.image_column)
+    require_array(path, headers, "label_column", data.label_column)
+    if data.image_column != "auto":
+        found = {_part_and_role(data.image_column)[0]: data.image_column}
+    else:
+        found = _best(headers, _IMAGE_NAMES, _may_be_images)
+        candidates = [key for key, header in headers.items() if _may_be_images(header)]
+        if not found and len(candidates) == 1:
+            found = {"": candidates[0]}
+        if not found:
+            raise DataError(
+                f"{printable(str(path))}: cannot tell which array holds the images; it has {listing(headers)}; "
+                "name it with data.image_column=NAME"
+            )
+    if "" in found:
+        found = {"": found[""]}
+    labels = _best(headers, LABEL_NAMES, lambda header: len(header.shape) in (1, 2))
+    if data.label_column != "auto":
+        labels = {} if data.label_column == "none" else dict.fromkeys(found, data.label_column)
+    return [(part, found[part], labels.get(part)) for part in sorted(found, key=_PART_ORDER.index)]
+
+
+def _best(headers: Mapping[str, Header], names: Sequence[str], fits: Callable[[Header], bool]) -> dict[str, str]:
+    """Finds, for every part, the fitting key whose role comes first in `names`."""
+    best: dict[str, tuple[int, str]] = {}
+    for key, header in headers.items():
+        part, role = _part_and_role(key)
+        if role in names and (role or part) and fits(header):
+            rank = names.index(role), key
+            best[part] = min(best.get(part, rank), rank)
+    return {part: key for part, (_, key) in best.items()}

@@ -1,4 +1,4 @@
-"""Random views of images: turned, shifted, scaled, sheared, of other contrast, mirrored where that fits."""
+"""Random views of images for the contrastive loss, and the principal components that find their first positives."""
 
 import math
 
@@ -7,69 +7,67 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-DEGREES = 12.0  # largest turn either way: beyond it a 6 begins to be a 9
-SHIFT = 0.045  # largest shift, share of the side: 1.3 of 28 pixels
+DEGREES = 12.0  # largest rotation either way: beyond it a 6 begins to look like a 9
+SHIFT = 0.045  # largest shift, as a share of the side: 1.3 of 28 pixels
 GAIN = 0.5  # largest change of the log-contrast
-STRETCH = 0.12  # largest log-scale and shear
-# Median distance of mirrored images to the data over that of the images themselves: letters and digits have 1.4 to
-# 1.8, clothes 1.2. Below, a mirrored image could have been in the data.
+STRETCH = 0.12  # largest log-scale, and largest shear
+# Median distance of mirrored images to the data, divided by that of the images: 1.4 to 1.8 for letters and digits, 1.2
+# for clothes. Below this ratio a mirrored image could be part of the data.
 FLIP_BELOW = 1.25
 SAMPLE_BYTES = 2**28
 
 
 def views(images: Tensor, strength: float, *, flip: bool) -> Tensor:
-    """Returns each image of (b, c, h, w) moved at random (bilinear, the border repeated), its contrast changed.
+    """Moves each image (b, c, h, w) by a random affine map (bilinear, border repeated) and changes its contrast.
 
     Args:
         images: floats.
-        strength: 1 for the largest moves named above, 0 for none.
+        strength: 1 for the largest changes named above, 0 for none.
         flip: mirror half of them left to right.
     """
     b, device = len(images), images.device
 
-    def draw(largest: float) -> Tensor:
-        return (torch.rand(b, device=device) * 2 - 1) * (largest * strength)
+    def uniform(largest: float) -> Tensor:
+        return (torch.rand(b, device=device) * 2 - 1) * (largest * strength)  # (b,)
 
-    angle, shear = draw(math.radians(DEGREES)), draw(STRETCH)
-    scale_x, scale_y = draw(STRETCH).exp(), draw(STRETCH).exp()
+    angle, shear = uniform(math.radians(DEGREES)), uniform(STRETCH)
+    scale_x, scale_y = uniform(STRETCH).exp(), uniform(STRETCH).exp()
     if flip:
         scale_x = scale_x * (1 - 2 * (torch.rand(b, device=device) < 0.5).float())
     cos, sin = angle.cos(), angle.sin()
     theta = torch.stack(
         [
-            torch.stack([scale_x * cos, scale_x * (shear * cos - sin), 2 * draw(SHIFT)], dim=1),
-            torch.stack([scale_y * sin, scale_y * (shear * sin + cos), 2 * draw(SHIFT)], dim=1),
+            torch.stack([scale_x * cos, scale_x * (shear * cos - sin), 2 * uniform(SHIFT)], dim=1),
+            torch.stack([scale_y * sin, scale_y * (shear * sin + cos), 2 * uniform(SHIFT)], dim=1),
         ],
         dim=1,
     )  # (b, 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    darkest = moved.amin(dim=(1, 2, 3), keepdim=True)
-    return darkest + (moved - darkest) * draw(GAIN).exp()[:, None, None, None]
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (b, h, w, 2)
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)  # (b, c, h, w)
+    darkest = moved.amin(dim=(1, 2, 3), keepdim=True)  # (b, 1, 1, 1)
+    return darkest + (moved - darkest) * uniform(GAIN).exp()[:, None, None, None]
 
 
-def flips_fit(images: np.ndarray, seed: int, *, reference: int = 10_000, asked: int = 2_000) -> bool:
-    """Returns whether mirrored images stay near the data, so that mirroring makes a view and not another thing.
-
-    Compares the distance to the nearest image of the data for mirrored images and for the images themselves.
+def flips_fit(images: np.ndarray, seed: int, *, reference: int = 10_000, queries: int = 2_000) -> bool:
+    """Whether mirroring makes a view of the same thing: mirrored images are about as near to the data as the images.
 
     Args:
         images: uint8 (n, c, h, w).
         seed: of the sample.
-        reference: images that stand for the data at most.
-        asked: images that are mirrored at most.
+        reference: images that represent the data, at most.
+        queries: images to mirror, at most.
     """
     sample = images[sample_rows(images, reference, seed)].astype(np.float32) / 255
-    asked = min(asked, len(sample))
-    chosen = np.random.default_rng(seed).permutation(len(sample))[:asked]
+    queries = min(queries, len(sample))
+    chosen = np.random.default_rng(seed).permutation(len(sample))[:queries]
     flat = sample.reshape(len(sample), -1)
     own = _nearest_other(flat[chosen], chosen, flat)
-    mirrored = _nearest_other(sample[chosen][..., ::-1].reshape(asked, -1), chosen, flat)
+    mirrored = _nearest_other(sample[chosen][..., ::-1].reshape(queries, -1), chosen, flat)
     return bool(np.median(mirrored / np.maximum(own, 1e-9)) < FLIP_BELOW)
 
 
 def _nearest_other(queries: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Returns the distance from each query to the nearest row of `data` but row `rows[i]`, its own image."""
+    """Distance (m,) from each query to the nearest row of `data` other than `rows[i]`, its own image."""
     squares = np.square(queries).sum(1)[:, None] - 2 * queries @ data.T + np.square(data).sum(1)
     squares[np.arange(len(queries)), rows] = np.inf
     nearest: np.ndarray = np.sqrt(np.maximum(squares.min(axis=1), 0))
@@ -77,25 +75,25 @@ def _nearest_other(queries: np.ndarray, rows: np.ndarray, data: np.ndarray) -> n
 
 
 def sample_rows(images: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Returns rows of a random sample, ascending: `most` at most, and no more than fit into 256 MB as floats."""
+    """Draws up to `most` rows, ascending, and no more than fit into 256 MB as float32."""
     fit = max(2, SAMPLE_BYTES // (4 * math.prod(images.shape[1:])))
     return np.sort(np.random.default_rng(seed).permutation(len(images))[: min(most, fit)])
 
 
 def principal_components(images: np.ndarray, seed: int, *, most: int = 50, sample: int = 20_000) -> np.ndarray:
-    """Returns the images' scores on their first principal components, float32 (n, ≤ 50), in one pass over the cache.
+    """Computes the images' scores on their first principal components, float32 (n, ≤ 50), in one pass over the cache.
 
     Args:
         images: uint8 (n, c, h, w), memory-mapped.
-        seed: of the sample that the components are found on.
-        most: components at most.
-        sample: images in that sample at most.
+        seed: of the sample.
+        most: number of components at most.
+        sample: number of images the components are computed on, at most.
     """
     rows = sample_rows(images, sample, seed)
     flat = images[rows].reshape(len(rows), -1).astype(np.float32) / 255
     mean = flat.mean(axis=0)
     count = min(most, flat.shape[1], len(rows) - 1)
-    if flat.shape[1] <= 4096:
+    if flat.shape[1] <= 4096:  # the covariance matrix is small
         values, vectors = np.linalg.eigh(((flat - mean).T @ (flat - mean)).astype(np.float64))
         axes = vectors[:, np.argsort(-values)[:count]].astype(np.float32)
     else:

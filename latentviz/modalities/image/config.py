@@ -191,7 +191,7 @@ def _file_has_images(file: Path) -> bool:
         with file.open(encoding="utf-8", errors="replace") as lines:
             return "file_name" in lines.readline()
     if suffix in {".npy", ".npz"}:
-        from latentviz.modalities.image.npy import npy_has_images  # needs numpy
+        from latentviz.modalities.image.arrays import npy_has_images  # needs numpy
 
         return npy_has_images(file)
     if suffix == ".parquet":

@@ -1,27 +1,24 @@
-"""The DataModule for images: batches straight out of the memory-mapped cache."""
+"""Training batches of images, from pixels in the cache to views on the device."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from latentviz.modalities.batches.order import loader
-from latentviz.modalities.batches.pairs import Kin, Pairs, Rows
+from latentviz.modalities.batches.pairs import Positives, RowsDataModule
 from latentviz.modalities.image.augment import views
 from latentviz.model.vae import Batch
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Returns uint8 pixels as float32 in [0, 1]."""
+    """Converts uint8 pixels to float32 in [0, 1]."""
     return images.float().div_(255)
 
 
 @dataclass
-class Views(Kin):
-    """How a training batch gets a second view of each image: of itself or of one of its kin, moved.
+class Views(Positives):
+    """How a training batch gets a second view of each image: an augmented image, or an augmented positive.
 
     Attributes:
         strength: of the augmentation, see `augment.views`.
@@ -32,55 +29,45 @@ class Views(Kin):
     flip: bool
 
 
-class ImageDataModule(pl.LightningDataModule):
-    """Training and validation batches of images.
+class ImageDataModule(RowsDataModule):
+    """Batches of images, uint8 (n, c, h, w) in the cache.
 
     Args:
         images: uint8 (n, c, h, w), memory-mapped.
-        train: int64 rows to learn from.
-        val: int64 rows held out.
+        train: int64 rows to train on.
+        val: int64 held-out rows.
         batch_size: b.
-        views: how second views are made; None: batches have one view, the image as it is.
+        views: how to make second views; None: batches have one view, the image itself.
     """
 
     def __init__(
         self, images: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, views: Views | None = None
     ) -> None:
-        super().__init__()
-        self.images, self.train, self.val, self.batch_size, self.views = images, train, val, batch_size, views
-
-    def train_dataloader(self) -> DataLoader[Tensor]:
-        """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
-        data = Rows(self.images, self.train) if self.views is None else Pairs(self.images, self.train, self.views)
-        return loader(data, self.batch_size, shuffled=True, module=self)
-
-    def val_dataloader(self) -> DataLoader[Tensor]:
-        """Returns the held-out batches in order."""
-        data = Rows(self.images, self.val)
-        return loader(data, 4 * self.batch_size, shuffled=False, module=self)
+        super().__init__(images, train, val, batch_size, views)
+        self.views = views
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
-        """Turns pixels into floats on the device, and pairs (2, b, …) into two views and the first's clean image."""
+        """Converts pixels to floats, and pairs (2, b, c, h, w) to two views; the first clean image is the target."""
         x = to_float(batch)
         if x.ndim == 4 or self.views is None:
             return Batch(x, x)
-        first, second = x
-        moved = views(torch.cat([first, second]), self.views.strength, flip=self.views.flip)
-        return Batch(moved[: len(first)], first, moved[len(first) :])
+        clean, positive = x  # each (b, c, h, w)
+        moved = views(torch.cat([clean, positive]), self.views.strength, flip=self.views.flip)  # (2b, c, h, w)
+        return Batch(moved[: len(clean)], clean, moved[len(clean) :])
 
 
-def scale_to_variance(images: np.ndarray, seed: int, share: float = 10_000.0, sample: int = 10_000) -> float:
-    """Returns the C at which the whole variance of the data costs `share` nats: share / Σ pixel variances.
+def scale_to_variance(images: np.ndarray, seed: int, nats: float = 10_000.0, sample: int = 10_000) -> float:
+    """Computes the C at which losing all variance of the data costs `nats`: nats / Σ pixel variances.
 
-    C = 1 leaves most latent units unused on small images and one C cannot serve 8×8 and 128×128 alike; scaled this
-    way, the same share of the data's variance has the same price everywhere.
+    C = 1 leaves most latent units of small images unused, and no single C suits both 8×8 and 128×128. With this C, the
+    same share of the variance costs the same at every size.
 
     Args:
         images: uint8 (n, c, h, w).
-        seed: of the sample that the variances are measured on.
-        share: nats that losing all the variance would cost.
-        sample: items measured at most.
+        seed: of the sample.
+        nats: cost of losing all variance.
+        sample: number of images to measure at most.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:sample])
     pixels = images[rows].reshape(len(rows), -1).astype(np.float32) / 255
-    return float(share / pixels.var(axis=0).sum())
+    return float(nats / pixels.var(axis=0).sum())

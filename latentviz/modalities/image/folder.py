@@ -1,7 +1,7 @@
-"""A folder of image files: class-named subfolders, and the metadata files of `datasets`' imagefolder.
+"""A folder of image files, with class-named subfolders and the metadata files of `datasets`' imagefolder.
 
-`datasets` itself is not used here: it decodes whole columns, so one damaged file would end the reading; it knows
-fewer formats; and it would follow links out of the folder.
+This does not use `datasets`, because it decodes whole columns (so one damaged file would end the reading), knows fewer
+formats, and follows links out of the folder.
 """
 
 import os
@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
-from PIL import Image
 
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
-from latentviz.modalities.image.pixels import formats
+from latentviz.modalities.image.pixels import open_image
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.io.names import (
     LABEL_NAMES,
@@ -35,14 +34,14 @@ from latentviz.modalities.io.names import (
 
 @dataclass
 class Scan:
-    """What lies in a folder and its subfolders; paths are relative to it, with "/" between their parts.
+    """What a folder and its subfolders hold; paths are relative to it, with "/" as separator.
 
     Attributes:
-        images: regular files whose suffix is that of an image.
-        metadata: files that say more about the images.
-        others: how many files there are of each other suffix.
-        links: how many symbolic links lead out of the folder, or nowhere; they are not followed.
-        closed: subfolders that may not be read.
+        images: regular files with the suffix of an image.
+        metadata: files that describe the images.
+        others: number of files by any other suffix.
+        links: number of symbolic links that lead out of the folder or nowhere; not followed.
+        closed: subfolders without read permission.
     """
 
     images: list[str] = field(default_factory=list)
@@ -51,9 +50,20 @@ class Scan:
     links: int = 0
     closed: list[str] = field(default_factory=list)
 
+    @property
+    def notes(self) -> list[str]:
+        """Lines for the user about what is not read."""
+        closed = ", ".join(map(printable, self.closed[:5]))
+        notes = {
+            f"ignored files: {listing(self.others)}": self.others,
+            f"symbolic links out of the folder, not followed: {self.links:,}": self.links,
+            f"subfolders without read permission: {closed}": self.closed,
+        }
+        return [note for note, present in notes.items() if present]
+
 
 def scan(root: Path) -> Scan:
-    """Returns what lies in a folder, naturally ordered, without hidden files; FIFOs and devices never opened."""
+    """Lists a folder in natural order, without hidden files. Never opens FIFOs or devices."""
     found, real_root = Scan(), os.path.realpath(root)
     folders = [""]
     while folders:
@@ -66,10 +76,10 @@ def scan(root: Path) -> Scan:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(path)
-                    elif entry.is_symlink() and not _inside(real_root, entry):
+                    elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(real_root):
                         found.links += 1
-                    elif Path(entry).is_file():  # after the line above, a link is followed only to a file inside
-                        _sort_in(found, path)
+                    elif Path(entry).is_file():  # follows a link only inside the folder, because of the line above
+                        _add(found, path)
         except OSError as error:
             if not folder:
                 raise DataError(f"{printable(str(root))}: cannot be read ({error.strerror})") from None
@@ -79,12 +89,7 @@ def scan(root: Path) -> Scan:
     return found
 
 
-def _inside(root: str, entry: "os.DirEntry[str]") -> bool:
-    target = os.path.realpath(entry.path)
-    return Path(target).is_relative_to(root)
-
-
-def _sort_in(found: Scan, path: str) -> None:
+def _add(found: Scan, path: str) -> None:
     name = posixpath.basename(path)
     suffix = posixpath.splitext(name)[1].lower()
     if suffix in IMAGE_SUFFIXES:
@@ -96,15 +101,15 @@ def _sort_in(found: Scan, path: str) -> None:
 
 
 def read_folder(root: Path, data: ImageData, found: Scan) -> Source:
-    """Returns the images of a folder.
+    """Finds the images of a folder.
 
-    With metadata files, the items are their rows, as in `datasets`' imagefolder; otherwise every image file is
-    one. A label is what the column `label`, `class` or `category` says, otherwise the name of the subfolder.
+    With metadata files, each of their rows is an item, as in `datasets`' imagefolder; otherwise each image file is. The
+    label is the value in the column `label`, `class` or `category`, otherwise the name of the subfolder.
 
     Raises:
         DataError: a metadata file cannot be read or lacks a column.
     """
-    notes = _scan_notes(found)
+    notes = found.notes
     paths = found.images
     columns: dict[str, list[Any]] = {}
     bad: list[BadItem] = []
@@ -124,26 +129,15 @@ def read_folder(root: Path, data: ImageData, found: Scan) -> Source:
         ids=[printable(path) for path in paths],
         origins=[printable(str(root / path)) for path in paths],
         labels=labels,
-        open=lambda i: Image.open(root / paths[i], formats=formats()),
+        open=lambda i: open_image(root / paths[i]),
         columns=columns,
         notes=notes,
         bad=bad,
     )
 
 
-def _scan_notes(found: Scan) -> list[str]:
-    notes = []
-    if found.others:
-        notes.append(f"passed over: {listing(found.others)}")
-    if found.links:
-        notes.append(f"symbolic links that lead out of the folder were not followed: {found.links:,}")
-    if found.closed:
-        notes.append(f"subfolders that may not be read: {', '.join(map(printable, found.closed[:5]))}")
-    return notes
-
-
 def listing(suffixes: Counter[str]) -> str:
-    """Returns the commonest kinds of files in words.
+    """Describes the most common kinds of files.
 
     >>> listing(Counter({".txt": 12, "": 1}))
     '12 .txt files, 1 file without a suffix'
@@ -156,7 +150,7 @@ def listing(suffixes: Counter[str]) -> str:
 
 
 def _label_column(root: Path, columns: dict[str, list[Any]], data: ImageData) -> str | None:
-    """Returns the column of the metadata with the labels, or None."""
+    """Finds the metadata column with the labels, if there is one."""
     if data.label_column == "auto":
         return find_label(list(columns))
     if data.label_column == "none" or data.label_column in columns:
@@ -169,8 +163,8 @@ def _label_column(root: Path, columns: dict[str, list[Any]], data: ImageData) ->
 
 
 def _join_metadata(root: Path, found: Scan, notes: list[str]) -> tuple[list[str], dict[str, list[Any]], list[BadItem]]:
-    """Returns path and columns of each row of the metadata whose image exists, and the others as bad."""
-    there = set(found.images)
+    """Joins the metadata: path and columns of each row with an image, and the other rows as bad."""
+    existing = set(found.images)
     paths: list[str] = []
     rows: list[dict[str, Any]] = []
     bad: list[BadItem] = []
@@ -178,28 +172,24 @@ def _join_metadata(root: Path, found: Scan, notes: list[str]) -> tuple[list[str]
         table = _read_metadata(root / file)
         nested = [f.name for f in table.schema if pa.types.is_nested(f.type) or pa.types.is_binary(f.type)]
         if nested:
-            notes.append(f"{printable(file)}: columns without plain values are left out: {', '.join(nested)}")
+            notes.append(
+                f"{printable(file)}: ignored columns without plain values: {', '.join(map(printable, nested))}"
+            )
         for row in table.drop_columns(nested).to_pylist():
             path = posixpath.normpath(posixpath.join(posixpath.dirname(file), row.pop("file_name") or "(no name)"))
-            if path in there:
+            if path in existing:
                 paths.append(path)
                 rows.append(row)
             else:
-                bad.append(
-                    BadItem(printable(str(root / path)), f"named in {printable(file)}, but there is no such image")
-                )
-    if unnamed := len(there - set(paths)):
-        notes.append(f"images that no metadata file names were left out: {unnamed:,}")
+                bad.append(BadItem(printable(str(root / path)), f"listed in {printable(file)}, but does not exist"))
+    if unlisted := len(existing - set(paths)):
+        notes.append(f"ignored images that no metadata file lists: {unlisted:,}")
     names = list(dict.fromkeys(name for row in rows for name in row))
     return paths, {name: [row.get(name) for row in rows] for name in names}, bad
 
 
 def _read_metadata(file: Path) -> pa.Table:
-    """Returns one metadata file; its column `file_name` is text.
-
-    Raises:
-        DataError: it cannot be read, or has no such column.
-    """
+    """Reads one metadata file; raises a DataError if it is damaged or has no text column `file_name`."""
     as_text = {name: pa.string() for name in ("file_name", *LABEL_NAMES)}  # "007" is a name, not a number
     try:
         if file.suffix == ".csv":
@@ -215,13 +205,12 @@ def _read_metadata(file: Path) -> pa.Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())
         raise DataError(
-            f"{printable(str(file))}: cannot be read ({text[:200]}); repair it, or rename it to have its "
-            "images read without it"
+            f"{printable(str(file))}: cannot be read ({text[:200]}); "
+            "repair it, or rename it to read the images without it"
         ) from None
     if "file_name" not in table.column_names or not pa.types.is_string(table.schema.field("file_name").type):
         raise DataError(
-            f"{printable(str(file))}: no text column file_name, which names the image of each row; it has "
-            f"{', '.join(map(printable, table.column_names))}; name it so, or rename the file to have it "
-            "passed over"
+            f"{printable(str(file))}: no text column file_name with the image of each row; it has "
+            f"{', '.join(map(printable, table.column_names))}; add it, or rename the file to ignore it"
         )
     return table

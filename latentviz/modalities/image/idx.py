@@ -1,11 +1,9 @@
-"""IDX, the format of MNIST: http://yann.lecun.com/exdb/mnist (now mirrored elsewhere), plain or gzipped."""
+"""IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist), plain or gzipped."""
 
 import gzip
 import re
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,30 +14,32 @@ from latentviz.modalities.image.source import Source
 from latentviz.modalities.io.names import as_label, natural, part_of, printable
 from latentviz.modalities.io.numpy_files import Stream, map_file, map_stream
 
-# The third byte of the magic number; values are big-endian.
+# By the third byte of the magic number; values are big-endian.
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_PART_ORDER = ("train", "validation", "test", None)
 
 
 def read_idx(path: Path, label_column: str) -> Source:
-    """Returns the images in an IDX file, or in all those of a folder, train before test, with their labels.
+    """Reads the images in an IDX file, or in all those of a folder, train before test, with their labels.
 
     Raises:
-        DataError: a file is damaged or cut off, holds no images, or its labels are not as many as its images.
+        DataError: a file is damaged or truncated, holds no images, or images and labels differ in number.
     """
     folder = path if path.is_dir() else path.parent
-    beside = sorted((p for p in folder.iterdir() if IDX_NAME.search(p.name) and p.is_file()), key=_part_order)
-    label_files = {} if label_column == "none" else {_key(p): p for p in beside if _holds_labels(p)}
-    images = [p for p in beside if not _holds_labels(p)] if path.is_dir() else [path]
+    files = sorted((p for p in folder.iterdir() if IDX_NAME.search(p.name) and p.is_file()), key=_order)
+    label_files = {} if label_column == "none" else {_key(p): p for p in files if _holds_labels(p)}
+    images = [p for p in files if not _holds_labels(p)] if path.is_dir() else [path]
     if not images:
         raise DataError(
-            f"{printable(str(path))}: holds IDX files of labels only; put the file of images, such as "
-            "train-images-idx3-ubyte.gz, beside them"
+            f"{printable(str(path))}: holds IDX files of labels only; add the file of images, "
+            "such as train-images-idx3-ubyte.gz"
         )
-    parts = []
-    for file in _plain_before_gzipped(images):
-        part = _read_part(file, label_files.get(_key(file)), alone=len(images) == 1)
-        parts.append(part)
-    notes = [] if any(part.labels for part in parts) else ["no file of labels lies beside the images"]
+    names = {file.name for file in images}
+    images = [file for file in images if not (file.suffix == ".gz" and file.stem in names)]  # a gzipped duplicate
+    parts = [_read_part(file, label_files.get(_key(file)), alone=len(images) == 1) for file in images]
+    notes = (
+        [] if any(part.labels for part in parts) else ["labels: none found (no IDX file of labels next to the images)"]
+    )
     return array_source(parts, notes)
 
 
@@ -47,8 +47,8 @@ def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:
     pixels = read_array(file)
     if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3, 4)):
         raise DataError(
-            f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the shape (n, h, "
-            "w) or (n, h, w, c)"
+            f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the shape (n, h, w) or "
+            "(n, h, w, c); give another file"
         )
     labels = None
     if label_file is not None:
@@ -56,17 +56,10 @@ def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:
         if len(labels) != len(pixels):
             raise DataError(
                 f"{printable(str(label_file))}: holds {len(labels)} labels for the {len(pixels)} images of "
-                f"{printable(file.name)}; one label an image is needed; fetch the pair again, or go without "
-                "with data.label_column=none"
+                f"{printable(file.name)}; every image needs one label; fetch both again, or pass data.label_column=none"
             )
-    name = part_of(file.name) or printable(_key(file)) or "image"
-    return Part(name if not alone or part_of(file.name) else "image", pixels, labels, printable(str(file)))
-
-
-def _plain_before_gzipped(files: Sequence[Path]) -> list[Path]:
-    """Returns the files without those that are the gzipped twin of another."""
-    names = {file.name for file in files}
-    return [file for file in files if not (file.suffix == ".gz" and file.stem in names)]
+    part = part_of(file.name)
+    return Part(part or ("image" if alone else printable(_key(file)) or "image"), pixels, labels, printable(str(file)))
 
 
 def _holds_labels(path: Path) -> bool:
@@ -74,22 +67,20 @@ def _holds_labels(path: Path) -> bool:
 
 
 def _key(path: Path) -> str:
-    """Returns what the names of a file of images and its file of labels have in common, such as "t10k"."""
+    """What a file of images and its file of labels share in their names, such as "t10k"."""
     stem = IDX_NAME.sub("", path.name)
     return re.sub(r"[-_.]*(images?|labels?|data)[-_.]*", "", stem, flags=re.IGNORECASE).strip("-_.")
 
 
-def _part_order(path: Path) -> tuple[int, object]:
-    order = ("train", "validation", "test")
-    part = part_of(path.name)
-    return (order.index(part) if part else len(order)), natural(path.name)
+def _order(path: Path) -> tuple[int, object]:
+    return _PART_ORDER.index(part_of(path.name)), natural(path.name)
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Returns the array in an IDX file, of its own dtype and shape, memory-mapped.
+    """Reads the array in an IDX file, of its own dtype and shape, memory-mapped.
 
     Raises:
-        DataError: the file is no IDX, or is cut off.
+        DataError: the file is not IDX, or is truncated.
     """
     name = printable(str(path))
     with path.open("rb") as file:
@@ -99,15 +90,15 @@ def read_array(path: Path) -> np.ndarray:
             dtype, shape = _read_header(stream, name)
             return map_stream(stream, dtype, shape) if gzipped else map_file(path, stream.tell(), dtype, shape)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name}: the file is damaged or cut off ({error}); fetch it again") from None
+        raise DataError(f"{name}: damaged or truncated ({error}); fetch it again") from None
 
 
-def _read_header(stream: Stream, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _read_header(stream: Stream, name: str) -> tuple[np.dtype, tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= 4:
         raise DataError(
-            f"{name}: no IDX file (its first bytes are {magic.hex(' ') or 'missing'}); those of IDX images "
-            "are 00 00 08 03; fetch it again, or give another file"
+            f"{name}: not an IDX file (its first bytes are {magic.hex(' ') or 'missing'}); IDX images begin with "
+            "00 00 08 03; fetch it again, or give another file"
         )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
 from latentviz.modalities.batches.pairs import Rows
-from latentviz.modalities.batches.partners import Partners
+from latentviz.modalities.batches.positives import UpdatePositives
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
@@ -108,7 +108,7 @@ class ImageKind:
             callbacks.append(CleanStatistics(self.images, train, seed))
             if model.neighbors:
                 callbacks.append(
-                    Partners(
+                    UpdatePositives(
                         self.dataset(),
                         self.to_input,
                         lambda: principal_components(self.images, seed),

@@ -1,10 +1,9 @@
-"""New images for a trained model: read, and made to fit the size and the channels it knows. Knows no torch."""
+"""Reads new images and converts them to the size and channels of a trained model. Does not import torch."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ImageFitConfig
@@ -14,8 +13,8 @@ from latentviz.modalities.image.pixels import (
     Unreadable,
     binarise,
     decode,
-    formats,
     header,
+    open_image,
     reason,
     strict,
 )
@@ -27,55 +26,52 @@ from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.runs.files import is_file
 
-LOOKED_AT = 500  # headers that tell what has to be converted
+SAMPLED_HEADERS = 500  # to describe the conversions
 
 
 def read_item(
     word: str, config: ImageFitConfig, trained: Path | None = None
 ) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
-    """Returns the image in a file as it is shown, as it is stored, and what was done to it; None: no such file.
+    """Reads the image in a file: as shown, as stored (the same array), and what was converted; None: no such file.
 
-    Shown and stored are one for images, uint8 (c, h, w) of the size and channels that the model takes; these stand in
-    the config, so that nothing is asked of `trained`, the run's cache.
+    The array is uint8 (c, h, w); the config holds size and channels, so the run's cache (`trained`) is not used.
 
     Raises:
-        DataError: the file is no image.
+        DataError: the file is not an image.
     """
     del trained
     if not is_file(word):
         return None
-    path = Path(word)
     data = config.data
     try:
-        with strict(), Image.open(path, formats=formats()) as image:
-            seen = header(image)
+        with strict(), open_image(Path(word)) as image:
+            head = header(image)
             pixels = decode(image, shape_of(config), data.fit)
             pixels = binarise(pixels) if data.binarise else pixels
     except Unreadable as error:
         raise DataError(f"{word}: {error}") from None
-    except Exception as error:  # noqa: BLE001 - whatever Pillow raises on a damaged file
-        hint = "" if path.suffix.lower() in IMAGE_SUFFIXES else "; this run takes image files, ids and row numbers"
+    except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
+        known = Path(word).suffix.lower() in IMAGE_SUFFIXES
+        hint = "" if known else "; give an image file, or an id or row number of the run"
         raise DataError(f"{word}: {reason(error)}{hint}") from None
-    return pixels, pixels, conversions([seen], config)
+    return pixels, pixels, conversions([head], config)
 
 
 def read_items(
     path: str, config: ImageFitConfig, cache: Path, trained: Path | None = None
 ) -> tuple[Prepared, np.ndarray]:
-    """Returns the items at `path` and their images, uint8 (n, c, h, w) as the model takes them, decoded into `cache`.
+    """Reads the items at `path` and decodes their images, uint8 (n, c, h, w), into `cache`.
 
-    One image will do, and damaged ones are left out and listed, however many there are.
+    A single image is enough; damaged ones, however many, are left out and listed.
 
     Raises:
-        DataError: there is nothing there that can be read.
+        DataError: nothing can be read.
     """
     del trained
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
     file = Path(path)
     if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
-        source = Source(
-            [printable(file.name)], [printable(path)], [None], lambda _: Image.open(file, formats=formats())
-        )
+        source = Source([printable(file.name)], [printable(path)], [None], lambda _: open_image(file))
     else:
         source = read(data)
     prepared = prepare(data, cache, config.seed_everything, source=source, learn=False)
@@ -86,17 +82,17 @@ def read_items(
 
 def _headers(source: Source) -> list[Header]:
     found = []
-    for row in spread(len(source), LOOKED_AT):
+    for row in spread(len(source), SAMPLED_HEADERS):
         try:
             with source.open(row) as image:
                 found.append(header(image))
-        except Exception:  # noqa: BLE001, S112 - damaged ones were counted when they were decoded
+        except Exception:  # noqa: BLE001, S112 - decoding has already reported damaged ones
             continue
     return found
 
 
 def shape_of(config: ImageFitConfig) -> tuple[int, int, int]:
-    """Returns the (c, h, w) that the model was trained on."""
+    """The (c, h, w) that the model was trained on."""
     size, channels = config.data.size, config.data.channels
     assert size != "auto"
     assert channels != "auto"
@@ -105,23 +101,21 @@ def shape_of(config: ImageFitConfig) -> tuple[int, int, int]:
 
 
 def conversions(headers: list[Header], config: ImageFitConfig) -> list[str]:
-    """Returns what has to be done to images so that the model can take them, a line each; nothing: no line."""
+    """Lists how images were converted to fit the model, one line each."""
     c, h, w = shape_of(config)
     notes, n = [], len(headers)
 
-    def share(count: int) -> str:
-        return "" if n == 1 else f"{count:,} of {n:,} images: "
+    def note(count: int, text: str) -> None:
+        if count:
+            notes.append(text if n == 1 else f"{count:,} of {n:,} images: {text}")
 
-    other = [seen for seen in headers if (seen.height, seen.width) != (h, w)]
-    if other:
-        sizes = sorted({(seen.height, seen.width) for seen in other})
-        what = f"{sizes[0][0]}×{sizes[0][1]}" if len(sizes) == 1 else f"{len(sizes)} sizes"
-        notes.append(
-            f"{share(len(other))}resized from {what} to the {h}×{w} pixels of the run (data.fit={config.data.fit})"
-        )
-    grey = [seen.mode in GREY_MODES for seen in headers]
-    if c == 1 and not all(grey):
-        notes.append(f"{share(n - sum(grey))}colour turned into the grey of the run")
-    if c == 3 and any(grey):
-        notes.append(f"{share(sum(grey))}grey shown to a run that was trained on colour")
+    other = [head for head in headers if (head.height, head.width) != (h, w)]
+    sizes = sorted({(head.height, head.width) for head in other})
+    before = f"{sizes[0][0]}×{sizes[0][1]}" if len(sizes) == 1 else f"{len(sizes)} sizes"
+    note(len(other), f"resized from {before} to the run's {h}×{w} pixels (data.fit={config.data.fit})")
+    grey = sum(head.mode in GREY_MODES for head in headers)
+    if c == 1:
+        note(n - grey, "converted from colour to grey, as the run's images are")
+    else:
+        note(grey, "grey, but the run was trained on colour")
     return notes

@@ -1,4 +1,4 @@
-"""One image that Pillow opened → uint8 pixels of the wanted shape; and what its header says undecoded."""
+"""Opens an image with Pillow, reads its header, and decodes it to uint8 pixels of a given shape."""
 
 import warnings
 import zlib
@@ -6,38 +6,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, ImageStat, UnidentifiedImageError
 
 Fit = Literal["crop", "pad", "stretch"]
 
-# EPS runs Ghostscript; the others are stubs that need a plug-in to show anything.
+# EPS runs Ghostscript; the others are stubs that show nothing without a plug-in.
 _UNWANTED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-
-# More than 8 bits a value: what white is cannot be known from one image.
+# Modes with more than 8 bits per value: one image alone does not show which value is white.
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 GREY_MODES = frozenset({"1", "L", "LA", "La"}) | DEEP_MODES
-
-# Values a channel may differ by in a picture that still counts as grey: JPEG's rounding of chroma.
+# Channels of a grey image may differ by this much: JPEG rounds chroma.
 _GREY_TOLERANCE = 8
 
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Returns the names of the file formats that are read: all of Pillow's but the unwanted ones."""
+    """Names of the file formats that are read: all of Pillow's except the unwanted ones."""
     Image.init()
     return tuple(name for name in Image.ID if name not in _UNWANTED)
 
 
-class Unreadable(Exception):  # noqa: N818 - not an error of the program: a fact about one item
-    """An image that has to be left out; the text says why, in one line."""
+def open_image(file: Path | IO[bytes]) -> Image.Image:
+    """Opens an image of an accepted format; reads the header only. Raises what Pillow raises."""
+    return Image.open(file, formats=formats())
+
+
+class Unreadable(Exception):  # noqa: N818 - not a program error: it describes one item
+    """An image that has to be left out; the message gives the reason in one line."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known before an image is decoded: size in pixels after EXIF rotation, and Pillow's mode."""
+    """What is known before decoding: size in pixels after EXIF rotation, and Pillow's mode."""
 
     height: int
     width: int
@@ -46,9 +50,9 @@ class Header:
 
 @contextmanager
 def strict() -> Iterator[None]:
-    """Inside, Pillow's warning about decompression bombs is an error and its other warnings are silent.
+    """Turns Pillow's warning about decompression bombs into an error, and silences its other warnings.
 
-    Warning filters belong to the whole process: enter this once around a pool of threads, not inside each.
+    Warning filters apply to the whole process: enter this once around a thread pool, not inside each thread.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -57,13 +61,13 @@ def strict() -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Returns in one line why Pillow could not read an image."""
+    """Explains in one line why Pillow could not read an image."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image in a format that Pillow reads, or damaged from its first bytes on"
+        return "not an image in a format that Pillow reads, or its header is damaged"
     if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
         return (
-            f"more pixels than Pillow's limit of {Image.MAX_IMAGE_PIXELS} against decompression bombs; scale "
-            "it down first"
+            f"more pixels than Pillow's limit of {Image.MAX_IMAGE_PIXELS} against decompression bombs; "
+            "scale it down first"
         )
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
@@ -72,25 +76,19 @@ def reason(error: Exception) -> str:
 
 
 def header(image: Image.Image) -> Header:
-    """Returns what the image's header says."""
+    """Reads size and mode from an image's header."""
     width, height = image.size
-    if _turned(image):
+    # Without "exif" in info, getexif would decode a PNG; Pillow itself rotates the size of a TIFF.
+    if "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
         width, height = height, width
     return Header(height, width, image.mode)
 
 
-def _turned(image: Image.Image) -> bool:
-    """Returns whether EXIF says that the image lies on its side, as far as the header tells."""
-    if "exif" not in image.info:  # then getexif would decode a PNG; Pillow turns TIFF's size itself
-        return False
-    return image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-
-
 def value_range(low: float, high: float, *, integer: bool) -> tuple[float, float]:
-    """Returns the values of black and white, for numbers that were seen to lie between `low` and `high`.
+    """Guesses the values of black and white from the least and the greatest value.
 
-    That is the scale whose whole range is plausibly used: [0, 1], [−1, 1], [0, 255], for integers also 10, 12, 14
-    and 16 bits; otherwise what was seen.
+    Chooses the scale whose full range is plausibly used: [0, 1], [−1, 1], [0, 255], for integers also 10, 12, 14 and 16
+    bits; otherwise [low, high].
 
     >>> value_range(0, 0.9, integer=False), value_range(0, 16, integer=True), value_range(3, 4e3, integer=True)
     ((0, 1), (0, 16), (0, 4095))
@@ -98,7 +96,7 @@ def value_range(low: float, high: float, *, integer: bool) -> tuple[float, float
     if low >= 0:
         if high <= 1:
             return 0, 1
-        if high < 64:  # would be all but black on the scale to 255: digits to 16, palettes, masks
+        if high < 64:  # nearly black on the scale to 255: digits to 16, palettes, masks
             return 0, high
         tops = (255, 1023, 4095, 16383, 65535) if integer else (255,)
         for top in tops:
@@ -110,7 +108,7 @@ def value_range(low: float, high: float, *, integer: bool) -> tuple[float, float
 
 
 def to_uint8(values: np.ndarray, black: float, white: float) -> np.ndarray:
-    """Returns numbers as uint8 of the same shape, in [0, 255] with `black` at 0 and `white` at 255."""
+    """Scales numbers to uint8 in [0, 255], `black` to 0 and `white` to 255."""
     if values.dtype == np.uint8 and (black, white) == (0, 255):
         return values
     scale = 255 / (white - black) if white > black else 0.0
@@ -120,7 +118,7 @@ def to_uint8(values: np.ndarray, black: float, white: float) -> np.ndarray:
 
 
 def deep_values(image: Image.Image) -> np.ndarray:
-    """Returns the values of an image with more than 8 bits, float or integer (h, w).
+    """Reads the values (h, w), float or integer, of an image with more than 8 bits.
 
     Raises:
         Unreadable: some are NaN or infinite.
@@ -134,17 +132,17 @@ def deep_values(image: Image.Image) -> np.ndarray:
 def decode(
     image: Image.Image, shape: tuple[int, int, int], fit: Fit, scale: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """Returns the image as uint8 (c, h, w) in [0, 255].
+    """Decodes an image to uint8 (c, h, w) in [0, 255].
 
     Args:
-        image: as Pillow opened it; its first frame is taken.
-        shape: the wanted (c, h, w), c 1 or 3.
-        fit: how another aspect ratio is made to fit: `crop` cuts the longer side evenly, `pad` adds bars in the
-            mean colour of the image's border, `stretch` changes the aspect ratio.
-        scale: the values of black and white for images with more than 8 bits; None: told from this image alone.
+        image: as Pillow opened it; only the first frame is used.
+        shape: (c, h, w), c 1 or 3.
+        fit: for another aspect ratio: `crop` cuts the longer side evenly, `pad` adds bars in the mean colour of the
+            image's border, `stretch` changes the aspect ratio.
+        scale: the values of black and white in images with more than 8 bits; None: guessed from this image.
 
     Raises:
-        Unreadable: the file is damaged, a bomb, or no image.
+        Unreadable: the file is damaged, a decompression bomb, or not an image.
     """
     channels, height, width = shape
     try:
@@ -154,7 +152,7 @@ def decode(
         flat = flatten(image, scale)
     except Unreadable:
         raise
-    except Exception as error:  # noqa: BLE001 - damaged files make Pillow raise nearly anything
+    except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
         raise Unreadable(reason(error)) from None
     flat = flat.convert("L" if channels == 1 else "RGB")
     pixels: np.ndarray = np.asarray(resize(flat, height, width, fit))
@@ -162,33 +160,31 @@ def decode(
 
 
 def _draft(image: Image.Image, height: int, width: int, fit: Fit) -> None:
-    """Lets JPEG's decoder skip detail that scaling down would lose; a factor of 2 is kept to average over."""
+    """Lets the JPEG decoder skip detail that scaling down would lose; keeps a factor of 2 to average over."""
     if image.format not in {"JPEG", "MPO"}:
         return
-    seen = header(image)
-    ratios = height / seen.height, width / seen.width
+    head = header(image)
+    ratios = height / head.height, width / head.width
     factor = 2 * (min(ratios) if fit == "pad" else max(ratios))
     if factor < 1:
         image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
 
 
 def flatten(image: Image.Image, scale: tuple[float, float] | None = None) -> Image.Image:
-    """Returns the image in mode L or RGB: transparency on white, deep values scaled to 8 bits."""
+    """Converts to mode L or RGB: transparency on white, deep values scaled to 8 bits."""
     if image.mode in DEEP_MODES:
         values = deep_values(image)
-        ends = scale or value_range(values.min(), values.max(), integer=values.dtype.kind in "iu")
-        return Image.fromarray(to_uint8(values, *ends))
+        black, white = scale or value_range(values.min(), values.max(), integer=values.dtype.kind in "iu")
+        return Image.fromarray(to_uint8(values, black, white))
+    mode = "L" if image.mode in GREY_MODES else "RGB"
     if image.has_transparency_data:
         colour = image.convert("RGBA")
-        flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), colour)
-        return flat.convert("L" if image.mode in GREY_MODES else "RGB")
-    if image.mode in {"L", "RGB"}:
-        return image
-    return image.convert("L" if image.mode in GREY_MODES else "RGB")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colour).convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def resize(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image:
-    """Returns an L or RGB image of the wanted size; scaling down averages over the pixels it merges."""
+    """Resizes an L or RGB image; scaling down averages over the pixels it merges."""
     if image.size == (width, height):
         return image
     # Pillow widens the bicubic kernel by the scale, which antialiases; a gap of 3 looks exact and is fast.
@@ -198,12 +194,14 @@ def resize(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image
         return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=_border_colour(image))
     factor = min(image.width / width, image.height / height)
     left, top = (image.width - factor * width) / 2, (image.height - factor * height) / 2
-    box = (left, top, left + factor * width, top + factor * height)
+    # Rounding can put a side an ulp outside the image, which Pillow refuses.
+    left, top = max(0.0, left), max(0.0, top)
+    box = (left, top, min(image.width, left + factor * width), min(image.height, top + factor * height))
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 
 
 def _border_colour(image: Image.Image) -> tuple[int, ...]:
-    """Returns the mean colour of the pixels along the image's edge."""
+    """Mean colour of the pixels along the image's edge."""
     mask = Image.new("1", image.size, 1)
     if min(image.size) > 2:
         mask.paste(0, (1, 1, image.width - 1, image.height - 1))
@@ -211,10 +209,10 @@ def _border_colour(image: Image.Image) -> tuple[int, ...]:
 
 
 def binarise(pixels: np.ndarray) -> np.ndarray:
-    """Returns pixels that are 0 or 255, uint8 of the same shape: 255 with probability value/255, drawn once.
+    """Draws each uint8 pixel as 255 with probability value/255, otherwise 0.
 
-    The static binarisation of Salakhutdinov & Murray (2008). The draw follows from the image itself, so that equal
-    images stay equal, wherever they stand and whenever they are read.
+    The static binarisation of Salakhutdinov & Murray (2008). The seed follows from the image, so equal images stay
+    equal whenever and in whatever order they are read.
 
     >>> int(binarise(np.full((1, 100, 100), 51, np.uint8)).mean()) in range(46, 57)
     True
@@ -224,7 +222,7 @@ def binarise(pixels: np.ndarray) -> np.ndarray:
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Returns whether a flattened (L or RGB) image is grey: R, G and B differ by no more than rounding."""
+    """Whether R, G and B of a flattened (L or RGB) image differ by rounding only."""
     if image.mode == "L":
         return True
     pixels = np.asarray(image).astype(np.int16)  # (h, w, 3)

@@ -1,4 +1,4 @@
-"""Statistics of batch normalisation for images as they are, where the training sees moved ones."""
+"""Batch-normalisation statistics measured on clean images, because training sees augmented ones."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -8,20 +8,20 @@ from torch import nn
 
 from latentviz.modalities.image.data import to_float
 
-MEASURED = 1_024  # images; each has some hundred places in a convolution
+MEASURED = 1_024  # images; each contributes some hundred positions per convolution
 BATCH = 256
 
 
 class CleanStatistics(Callback):
-    """Measures the encoder's batch statistics anew on images as they are before each validation.
+    """Measures the encoder's batch statistics on clean images before each validation.
 
-    Views are blurred and of other contrast, so that the running statistics of a training on them fit no image that is
-    encoded later (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 5). The training itself does not use
-    them, and checkpoints are written after the validation.
+    Augmented views are blurred and differ in contrast, so the running statistics of training do not suit the images
+    encoded later (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 5). Training itself does not use the
+    statistics, and checkpoints are written after validation.
 
     Args:
         images: uint8 (n, c, h, w), memory-mapped.
-        train: int64 rows to measure on.
+        train: int64, training rows.
         seed: of the sample.
     """
 
@@ -31,7 +31,7 @@ class CleanStatistics(Callback):
 
     @torch.no_grad()
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measures: the plain mean over the batches."""
+        """Sets the running statistics to the plain mean over the batches."""
         del trainer
         encoder = pl_module.encoder
         assert isinstance(encoder, nn.Module)
@@ -39,7 +39,7 @@ class CleanStatistics(Callback):
         momenta = [layer.momentum for layer in layers]
         for layer in layers:
             layer.reset_running_stats()
-            layer.momentum = None
+            layer.momentum = None  # makes PyTorch average over batches
             layer.train()
         for rows in np.array_split(self.rows, -(-len(self.rows) // BATCH)):
             encoder(to_float(torch.from_numpy(np.array(self.images[rows])).to(pl_module.device)))

@@ -1,4 +1,4 @@
-"""Looks at a sample of the images to decide what all are turned into: size, channels, scale of values."""
+"""Samples the images to choose their common size, channels and scale of values."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,41 +10,32 @@ import numpy as np
 from PIL import Image
 
 from latentviz.errors import DataError
+from latentviz.modalities.image import pixels
 from latentviz.modalities.image.config import ImageData
-from latentviz.modalities.image.pixels import (
-    DEEP_MODES,
-    GREY_MODES,
-    Header,
-    Unreadable,
-    deep_values,
-    flatten,
-    header,
-    is_grey,
-    value_range,
-)
+from latentviz.modalities.image.pixels import DEEP_MODES, GREY_MODES, Header, Unreadable
 from latentviz.modalities.image.source import Source
 
 T = TypeVar("T")
 
-LARGEST_KEPT = 128  # pixels: images that all have one size up to this stay as they are
-LARGEST_AUTO = 64  # pixels: longer side otherwise, which a CPU still trains on in minutes
-SMALLEST, LARGEST = 8, 512  # pixels a side: what the networks are built for
+LARGEST_KEPT = 128  # pixels: images of one common size up to this keep it
+LARGEST_AUTO = 64  # pixels: longer side otherwise; a CPU trains on it in minutes
+SMALLEST, LARGEST = 8, 512  # pixels per side that the networks support
 
-_HEADERS = 4096  # headers read for sizes and modes: the median's error is below 2 %
+_HEADERS = 4096  # headers read for sizes and modes: the error of the median is below 2%
 _DECODED = 512  # images decoded for colour and value range
 _GREY_BLOCK = 32
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image is turned into.
+    """What every image is converted to.
 
     Attributes:
         channels: 1 or 3.
         height: in pixels.
         width: in pixels.
-        scale: the values of black and white in images with more than 8 bits, None if there are none.
-        notes: lines for the user: what was decided and why.
+        scale: the values of black and white in images with more than 8 bits; None if there are no such images.
+        notes: lines for the user about these choices.
     """
 
     channels: int
@@ -59,36 +50,34 @@ class Shape:
         return self.channels, self.height, self.width
 
     def resolve(self, data: ImageData) -> ImageData:
-        """Returns the settings with what was decided in the place of `auto`."""
+        """Replaces `auto` in the settings."""
         size = self.height if self.height == self.width else (self.height, self.width)
         return data.model_copy(update={"size": size, "channels": self.channels})
 
 
 def survey(source: Source, data: ImageData, pool: ThreadPoolExecutor) -> Shape:
-    """Returns the shape that `data` asks for, or where it says auto, the one that suits the images.
+    """Chooses the shape: what `data` asks for, or for `auto` what suits the images.
 
     Raises:
-        DataError: the size asked for is outside what the networks are built for.
+        DataError: the networks do not support the size.
     """
-    rows = spread(len(source), _HEADERS)
-    seen = _look(source, rows, header, pool, decoded=False)
-    headers = [head for _, head in seen]
-    height, width, notes = choose_size(headers, data)
-    deep = [row for row, head in seen if head.mode in DEEP_MODES]
+    headers = _sample(source, spread(len(source), _HEADERS), pixels.header, pool, decoded=False)
+    height, width, notes = choose_size([head for _, head in headers], data)
+    deep = [row for row, head in headers if head.mode in DEEP_MODES]
     scale = _deep_scale(source, deep, pool) if deep else None
     if scale is not None and scale != (0, 65535):
         notes.append(f"images with more than 8 bits: {scale[0]:g} is black and {scale[1]:g} is white")
     channels = data.channels
     if channels == "auto":
-        coloured = [row for row, head in seen if head.mode not in GREY_MODES]
+        coloured = [row for row, head in headers if head.mode not in GREY_MODES]
         channels = 1 if _all_grey(source, coloured, pool) else 3
         if channels == 1 and coloured:
-            notes.append("the images are stored in colour, but all that were looked at are grey: 1 channel")
+            notes.append("1 channel: images are stored in colour, but all sampled ones are grey")
     return Shape(channels, height, width, scale, notes)
 
 
 def spread(n: int, most: int) -> list[int]:
-    """Returns at most `most` of n rows, evenly spread.
+    """Picks at most `most` of n rows, evenly spread.
 
     >>> spread(10, 3)
     [0, 4, 9]
@@ -99,91 +88,86 @@ def spread(n: int, most: int) -> list[int]:
 
 
 def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, list[str]]:
-    """Returns height, width, and the lines that say why."""
+    """Chooses height and width in pixels, with lines that give the reason."""
     if data.size != "auto":
         height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
         if min(height, width) < SMALLEST or max(height, width) > LARGEST:
             raise DataError(
                 f"data.size: a side must be from {SMALLEST} to {LARGEST} pixels (got {height}×{width}); "
-                "leave it out to have it chosen from the images"
+                "omit it to choose the size from the images"
             )
         return height, width, []
-    if not headers:  # every image that was looked at is damaged: the reading ends with an error that says so
+    if not headers:  # no sampled image is readable: decoding will raise an error about that
         return SMALLEST, SMALLEST, []
     sizes = {(head.height, head.width) for head in headers}
     high, wide = median(head.height for head in headers), median(head.width for head in headers)
     if len(sizes) == 1 and max(high, wide) <= LARGEST_KEPT:
         height, width = max(int(high), SMALLEST), max(int(wide), SMALLEST)
-        return height, width, [f"every image has {high:g}×{wide:g} pixels (height × width)"]
+        return height, width, [f"all images have {high:g}×{wide:g} pixels (height × width)"]
     ratios = [head.width / head.height for head in headers]
-    alike = max(ratios) / min(ratios) < 1.02  # the same but for rounding
-    if not alike:
+    same_ratio = max(ratios) / min(ratios) < 1.02  # up to rounding
+    if not same_ratio:
         high = wide = min(high, wide)
     factor = min(1.0, LARGEST_AUTO / max(high, wide))
     height, width = (max(SMALLEST, round(side * factor)) for side in (high, wide))
     what = f"{len(sizes)} sizes" if len(sizes) > 1 else "one size"
-    shapes = "one aspect ratio" if alike else f"several aspect ratios (made to fit by data.fit={data.fit})"
-    note = f"images of {what} and {shapes} become {height}×{width} pixels; data.size={LARGEST_KEPT} shows more"
+    shapes = "one aspect ratio" if same_ratio else f"several aspect ratios (adapted by data.fit={data.fit})"
+    note = f"images of {what} and {shapes} are resized to {height}×{width} pixels; data.size={LARGEST_KEPT} keeps more"
     return height, width, [note]
 
 
 def _deep_scale(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> tuple[float, float] | None:
-    """Returns the values of black and white for a whole set, so that its images stay comparable."""
+    """Finds black and white for the whole set, so that its images stay comparable."""
 
-    def ends(image: Image.Image) -> tuple[float, float, bool]:
-        values = deep_values(image)
+    def extremes(image: Image.Image) -> tuple[float, float, bool]:
+        values = pixels.deep_values(image)
         return float(values.min()), float(values.max()), values.dtype.kind in "iu"
 
-    seen = [found for _, found in _look(source, _thin(rows), ends, pool, decoded=True)]
-    if not seen:
+    found = [ends for _, ends in _sample(source, _thin(rows), extremes, pool, decoded=True)]
+    if not found:
         return None
-    lows, highs, integer = zip(*seen, strict=True)
-    return value_range(min(lows), max(highs), integer=all(integer))
+    lows, highs, integer = zip(*found, strict=True)
+    return pixels.value_range(min(lows), max(highs), integer=all(integer))
 
 
 def _all_grey(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> bool:
+    def grey(image: Image.Image) -> bool:
+        return pixels.is_grey(pixels.flatten(image))
+
     thin = _thin(rows)
-    for start in range(0, len(thin), _GREY_BLOCK):  # where there is colour, the first few show it
-        block = thin[start : start + _GREY_BLOCK]
-        if not all(grey for _, grey in _look(source, block, _shows_no_colour, pool, decoded=True)):
+    for start in range(0, len(thin), _GREY_BLOCK):  # in coloured sets, the first few show it
+        if not all(found for _, found in _sample(source, thin[start : start + _GREY_BLOCK], grey, pool, decoded=True)):
             return False
     return True
-
-
-def _shows_no_colour(image: Image.Image) -> bool:
-    return is_grey(flatten(image))
 
 
 def _thin(rows: Sequence[int]) -> list[int]:
     return [rows[place] for place in spread(len(rows), _DECODED)]
 
 
-def _look(
+def _sample(
     source: Source,
     rows: Sequence[int],
-    see: Callable[[Image.Image], T],
+    measure: Callable[[Image.Image], T],
     pool: ThreadPoolExecutor,
     *,
     decoded: bool,
 ) -> list[tuple[int, T]]:
-    """Returns (row, what `see` made of the image) for the rows that can be read.
-
-    The others are not counted here: they are when all images are decoded.
-    """
+    """Measures the readable images among `rows`; decoding counts and reports the others later."""
 
     def attempt(row: int) -> T | None:
         try:
             image = source.open(row)
             if decoded:
-                image.draft(None, (2 * LARGEST_AUTO, 2 * LARGEST_AUTO))  # JPEG's colours and modes need no detail
+                image.draft(None, (2 * LARGEST_AUTO, 2 * LARGEST_AUTO))  # colours and modes of a JPEG need no detail
                 image.load()
-        except Exception:  # noqa: BLE001 - damaged files make Pillow raise nearly anything
+        except Exception:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
             return None
         try:
-            return see(image)
+            return measure(image)
         except Unreadable:
             return None
         finally:
             image.close()
 
-    return [(row, seen) for row, seen in zip(rows, pool.map(attempt, rows), strict=True) if seen is not None]
+    return [(row, found) for row, found in zip(rows, pool.map(attempt, rows), strict=True) if found is not None]

@@ -1,15 +1,12 @@
-"""The DataModule for vectors: batches out of the cache, standardised by the encoder itself."""
+"""Training batches of vectors, and their principal components. The encoder standardises the vectors."""
 
 from typing import NamedTuple
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from latentviz.modalities.batches.order import loader
-from latentviz.modalities.batches.pairs import Kin, Pairs, Rows
+from latentviz.modalities.batches.pairs import Positives, RowsDataModule
 from latentviz.modalities.vectors.nearest import unit
 from latentviz.modalities.vectors.prepare import blocks_of
 from latentviz.model.vae import Batch
@@ -17,16 +14,16 @@ from latentviz.model.vae import Batch
 COMPONENTS, SAMPLE = 64, 20_000  # principal components that neighbours are searched in, and vectors they are found on
 
 
-class VectorDataModule(pl.LightningDataModule):
-    """Training and validation batches of vectors.
+class VectorDataModule(RowsDataModule):
+    """Batches of vectors.
 
     Args:
         vectors: float32 or float16 (n, m), memory-mapped.
-        train: int64 rows to learn from.
-        val: int64 rows held out.
+        train: int64 rows to train on.
+        val: int64 held-out rows.
         batch_size: b.
-        kin: which vectors count as views of each other; None: batches have one view.
-        noise: deviation of the noise that is put on views, in the unit of the vectors.
+        positives: which vectors are positives of each other; None: batches have one view.
+        noise: standard deviation of the noise added to views, in the unit of the vectors.
     """
 
     def __init__(
@@ -35,32 +32,19 @@ class VectorDataModule(pl.LightningDataModule):
         train: np.ndarray,
         val: np.ndarray,
         batch_size: int,
-        kin: Kin | None = None,
+        positives: Positives | None = None,
         noise: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.vectors, self.train, self.val, self.batch_size = vectors, train, val, batch_size
-        self.kin, self.noise = kin, noise
-
-    def train_dataloader(self) -> DataLoader[Tensor]:
-        """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
-        data = Rows(self.vectors, self.train) if self.kin is None else Pairs(self.vectors, self.train, self.kin)
-        return loader(data, self.batch_size, shuffled=True, module=self)
-
-    def val_dataloader(self) -> DataLoader[Tensor]:
-        """Returns the held-out batches in order."""
-        data = Rows(self.vectors, self.val)
-        return loader(data, 4 * self.batch_size, shuffled=False, module=self)
+        super().__init__(vectors, train, val, batch_size, positives)
+        self.noise = noise
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
-        """Turns vectors into floats, and pairs (2, b, m) into two noisy views and the first as it is."""
+        """Converts vectors to floats, and pairs (2, b, m) to two noisy views; the first clean vector is the target."""
         x = batch.float()
         assert self.trainer is not None
         noise = self.noise if self.trainer.training else 0.0
-        if x.ndim == 2:
-            return Batch(x + noise * torch.randn_like(x) if noise else x, x)
-        first, second = x + noise * torch.randn_like(x) if noise else x
-        return Batch(first, x[0], second)
+        noisy = x + noise * torch.randn_like(x) if noise else x
+        return Batch(noisy, x) if x.ndim == 2 else Batch(noisy[0], x[0], noisy[1])
 
 
 def principal_components(vectors: np.ndarray, seed: int, metric: str) -> np.ndarray:

@@ -9,8 +9,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from latentviz.modalities.batches.pairs import Kin, Rows
-from latentviz.modalities.batches.partners import Partners
+from latentviz.modalities.batches.pairs import Positives, Rows
+from latentviz.modalities.batches.positives import UpdatePositives
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorFitConfig
@@ -112,19 +112,21 @@ class VectorKind:
     def training(self, cache: Path) -> tuple[VectorDataModule, list[Callback]]:
         """Returns the batches, and what goes on beside the training."""
         model, train, val = self.config.model, self.items.train, self.items.val
-        kin: Kin | None = None
+        positives: Positives | None = None
         callbacks: list[Callback] = []
         seed, metric = self.config.seed_everything, self.config.data.metric
         if model.contrast:
-            kin = Kin(neighbours=np.empty((len(self.vectors), 0), np.int32), itself=0.0 if model.neighbors else 1.0)
+            positives = Positives(
+                neighbours=np.empty((len(self.vectors), 0), np.int32), itself=0.0 if model.neighbors else 1.0
+            )
             if model.neighbors:
                 callbacks.append(
-                    Partners(
+                    UpdatePositives(
                         self.dataset(),
                         self.to_input,
                         lambda: principal_components(self.vectors, seed, metric),
                         train,
-                        kin,
+                        positives,
                         k=model.neighbors,
                         seed=seed,
                         cache=cache,
@@ -133,7 +135,7 @@ class VectorKind:
                 )
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         noise = model.noise * load_standard(self.cache).deviation
-        return VectorDataModule(self.vectors, train, val, batch_size, kin, noise), callbacks
+        return VectorDataModule(self.vectors, train, val, batch_size, positives, noise), callbacks
 
     def dataset(self) -> Rows:
         """Returns all items in item order."""

@@ -39,8 +39,9 @@ def test_nothing_is_said_of_what_fits(tmp_path: Path) -> None:
 
 def test_grey_for_a_colour_run_is_said(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
-    said = read_item(str(tmp_path / "a.png"), config(channels=3))[2]
-    assert said == ["grey shown to a run that was trained on colour"]
+    (note,) = read_item(str(tmp_path / "a.png"), config(channels=3))[2]
+    assert "grey" in note
+    assert "colour" in note
 
 
 def test_one_image_is_enough_and_identical_ones_are_welcome(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which items count as views of each other: the nearest in the data first, then also by what the encoder has learnt."""
+"""Searches each item's positives: its nearest neighbours in the data, later also in μ."""
 
 import math
 from collections.abc import Callable
@@ -11,27 +11,27 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from latentviz.clustering.neighbors import neighbours
-from latentviz.modalities.batches.pairs import Kin, Rows
+from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.model.encoding import at_a_time
 from latentviz.model.vae import VAE
 from latentviz.runs.files import atomic_write, read_npy
 
-RENEW_AT = 0.6  # share of the epochs after which μ knows better than the data what is near
+RENEW_AT = 0.6  # share of the epochs after which μ finds better neighbours than the data
 
 
-class Partners(Callback):
-    """Fills `kin.neighbours` before the training and renews it once; kept in the cache, so that a resume finds it.
+class UpdatePositives(Callback):
+    """Fills `positives.neighbours` before training and updates it once; cached, so that resuming finds it.
 
     Args:
-        data: all items as they are stored.
-        to_input: what turns a batch of them into the encoder's input.
-        components: gives what stands for the items while nothing is learnt yet, float32 (n, k).
-        rows: int64, the training items; the others are nobody's neighbours.
-        kin: what the batches are made with.
-        k: neighbours an item.
+        data: all items as stored.
+        to_input: converts a stored batch to the encoder's input.
+        components: computes vectors that represent the items before training, float32 (n, c).
+        rows: int64, training items; only they are neighbours.
+        positives: what to fill.
+        k: neighbours per item.
         seed: of the search.
         cache: the run's cache folder.
-        renew: whether to search again with what was learnt.
+        renew: search again during training, with μ.
     """
 
     def __init__(
@@ -40,53 +40,45 @@ class Partners(Callback):
         to_input: Callable[[Tensor], Tensor],
         components: Callable[[], np.ndarray],
         rows: np.ndarray,
-        kin: Kin,
+        positives: Positives,
         *,
         k: int,
         seed: int,
         cache: Path,
         renew: bool = True,
     ) -> None:
-        self.data, self.to_input, self.find, self.rows, self.kin, self.seed = (
-            data,
-            to_input,
-            components,
-            rows,
-            kin,
-            seed,
-        )
-        self.k, self.renew = min(k, len(rows) - 1), renew
+        self.data, self.to_input, self.compute_components, self.rows = data, to_input, components, rows
+        self.positives, self.k, self.seed, self.renew = positives, min(k, len(rows) - 1), seed, renew
         self.file = cache / "neighbours.npy"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Finds the neighbours in the data, or those a resumed training went with."""
+        """Searches in the data, or loads what a resumed training used."""
         del pl_module
         self.renew_at = (math.ceil(RENEW_AT * (trainer.max_epochs or 0)) or None) if self.renew else None
         if trainer.is_global_zero:
-            self.components = unit_variance(self.find()[self.rows])
+            self.components = unit_variance(self.compute_components()[self.rows])
             if trainer.current_epoch == 0 or not self.file.exists():
                 self._search(self.components)
-        self._take(trainer)
+        self._load(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Renews the neighbours when it is time."""
+        """Searches again, once, with μ's content dimensions next to the components."""
         if trainer.current_epoch == self.renew_at:
             assert isinstance(pl_module, VAE)
             if trainer.is_global_zero:
                 content = self._encode(pl_module)[:, : pl_module.content_dim]
                 self._search(np.hstack([self.components, unit_variance(content)]))
-            self._take(trainer)
+            self._load(trainer)
 
-    def _take(self, trainer: pl.Trainer) -> None:
-        """Takes up what the first process has found and written."""
-        trainer.strategy.barrier()
-        self.kin.neighbours = np.asarray(read_npy(self.file, "delete it and go on with --resume"))
+    def _load(self, trainer: pl.Trainer) -> None:
+        trainer.strategy.barrier()  # the first process searches
+        self.positives.neighbours = np.asarray(read_npy(self.file, "delete it and continue with --resume"))
 
     @torch.no_grad()
     def _encode(self, vae: VAE) -> np.ndarray:
-        parts = []
+        """Encodes the training items: μ, float32 (t, d)."""
+        parts, step = [], at_a_time(vae)
         vae.eval()
-        step = at_a_time(vae)
         for start in range(0, len(self.rows), step):
             batch = self.data.__getitems__(self.rows[start : start + step].tolist())
             parts.append(vae.encode(self.to_input(batch.to(vae.device)))[0].float().cpu().numpy())
@@ -94,7 +86,7 @@ class Partners(Callback):
         return np.concatenate(parts)
 
     def _search(self, vectors: np.ndarray) -> None:
-        """Writes the rows of the k nearest, int32 (n, k); a row not trained on holds itself."""
+        """Writes the k nearest rows, int32 (n, k); held-out rows get themselves."""
         found = np.repeat(np.arange(len(self.data), dtype=np.int32)[:, None], self.k, axis=1)
         found[self.rows] = self.rows[neighbours(vectors, self.k + 1, seed=self.seed).indices[:, 1:]]
         with atomic_write(self.file) as temporary, temporary.open("wb") as file:
@@ -102,7 +94,7 @@ class Partners(Callback):
 
 
 def unit_variance(vectors: np.ndarray) -> np.ndarray:
-    """Returns the vectors (n, d) centred and scaled to a total variance of 1."""
+    """Centres vectors (n, d) and scales them to a total variance of 1."""
     centred = vectors - vectors.mean(axis=0)
     scaled: np.ndarray = centred / math.sqrt(float(centred.var(axis=0).sum()) + 1e-12)
     return scaled
