@@ -534,10 +534,10 @@ def train(
             return _resume(folder, overrides)
         # A fit that was killed while it read its data left nothing to continue from, and nothing to lose.
         folder = RunFolder.create(folder.path, force=force or (resume and folder.begun))
-        from latentviz.clustering.reducers import compile_in_background
+        from latentviz.clustering import compile_ahead
         from latentviz.stages.fit import fit as stage
 
-        compile_in_background()
+        compile_ahead.start()
         return stage(config, folder)
 
 

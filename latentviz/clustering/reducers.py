@@ -12,7 +12,6 @@ from latentviz.errors import ConfigError, choose
 
 # Items; below, starting another process costs more than it saves.
 PARALLEL_ABOVE = 10_000
-_COMPILING: list[Any] = []  # processes that go on by themselves; held so that Python does not complain of them
 
 
 def import_umap() -> Any:
@@ -39,25 +38,6 @@ def keep_compiled() -> None:
             for function in list(vars(module).values()):
                 if isinstance(function, Dispatcher) and function.__module__ == name:
                     function.enable_caching()
-
-
-def compile_in_background() -> None:
-    """Starts a low-priority process that compiles UMAP and the cuts to disk while a training goes on."""
-    import subprocess
-    import sys
-
-    if os.environ.get("LATENTVIZ_COMPILE_AHEAD", "1") == "0":
-        return
-    code = (
-        "import os, numpy as np; getattr(os, 'nice', abs)(15); "
-        "from latentviz.clustering.cut import choose_cut; from latentviz.clustering.neighbors import neighbours; "
-        "from latentviz.clustering.reducers import fuzzy_graph, umap_reduce; "
-        "x = np.random.default_rng(0).normal(size=(256, 4)).astype('float32'); x[:128] += 9; "
-        "graph = neighbours(x, 15); points = umap_reduce(x, graph, 2); "
-        "choose_cut([points], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1])"
-    )
-    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    _COMPILING.append(subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **quiet))  # noqa: S603
 
 
 def directions(mu: np.ndarray, metric: str) -> np.ndarray:
