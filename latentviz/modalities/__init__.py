@@ -9,7 +9,8 @@ from typing import Any
 from latentviz.errors import DataError, choose
 
 # kind -> package with the modules
-#   config  CONFIG and detect: pydantic only
+#   config  CONFIG: pydantic only
+#   detect  detect: whether bare data is of this kind; standard library only, until a file has to be opened
 #   kind    KIND: what training, encoding and decoding ask for; its docstrings say what
 #   show    given, lines, draw, draw_sheet: items and outputs as pictures or texts; without torch
 #   new     read_item, read_items: items that are not in a run, made to fit its model, whose cache they are given;
@@ -46,7 +47,7 @@ def detect(path: str) -> str:
     if not path.startswith(SCHEMES) and not Path(path).exists():
         raise DataError(f"{path}: no recipe, config, file or folder of this name; `latentviz recipes` lists recipes")
     for kind in MODALITIES:
-        if part(kind, "config").detect(path):
+        if part(kind, "detect").detect(path):
             return kind
     kinds = " or ".join(f"{kind.removesuffix('s')}s" for kind in MODALITIES)
     raise DataError(

@@ -8,10 +8,11 @@ from latentviz.modalities.image.config import IDX_NAME, IMAGE_SUFFIXES, METADATA
 from latentviz.modalities.image.folder import listing, read_folder, scan
 from latentviz.modalities.image.idx import read_idx
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.image.tables import parquet_files, read_parquet
+from latentviz.modalities.image.tables import image_tables, read_images
+from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, suffix_of
 from latentviz.modalities.io.names import printable
 
-_FORMATS = "give a folder of images, or an IDX, .npy, .npz or .parquet file"
+_FORMATS = "give a folder of images, or an IDX, .npy or .npz file, or a table"
 # A folder of Parquet files may also hold a few images for its README.
 _FEW = 16
 
@@ -26,9 +27,7 @@ def read(data: ImageData) -> Source:
     if scheme == "sklearn":
         return read_bundled(name)
     if scheme == "hf":
-        from latentviz.modalities.image.hub import read_hub  # two seconds to import
-
-        return read_hub(data)
+        return read_images(data.path, data)
     path, shown = Path(data.path), printable(data.path)
     try:
         if path.is_dir():
@@ -47,14 +46,20 @@ def _read_folder(path: Path, data: ImageData) -> Source:
     if any(IDX_NAME.search(p.name) for p in path.iterdir() if p.is_file()):
         return read_idx(path, data.label_column)
     found = scan(path)
-    if len(found.images) < _FEW and found.others[".parquet"] and parquet_files(path):
-        return read_parquet(path, data)
+    tables = image_tables(path) if len(found.images) < _FEW else []
+    if tables and (_is_binary(tables[0]) or not (found.images or found.metadata)):
+        return read_images(data.path, data)
     if found.images or found.metadata:
         return read_folder(path, data, found)
     contents = [listing(found.others)] if found.others else []
     contents += [f"{found.links:,} symbolic links out of the folder"] if found.links else []
     what = f"holds no images (got {', '.join(contents)})" if contents else "the folder is empty"
     raise DataError(f"{printable(data.path)}: {what}; {_FORMATS}")
+
+
+def _is_binary(table: Path) -> bool:
+    """Returns whether a table can hold images themselves; one of text can only name image files."""
+    return suffix_of(table.name) in {".parquet", *ARROW_SUFFIXES}
 
 
 def _read_file(path: Path, data: ImageData) -> Source:
@@ -68,8 +73,8 @@ def _read_file(path: Path, data: ImageData) -> Source:
         )
     if suffix in {".npy", ".npz"}:
         return read_npy(path, data)
-    if suffix == ".parquet":
-        return read_parquet(path, data)
+    if suffix_of(path.name) in TABLE_SUFFIXES:
+        return read_images(data.path, data)
     if IDX_NAME.search(path.name) or suffix in {"", ".gz", ".bin"}:
         return read_idx(path, data.label_column)
     raise DataError(f"{printable(data.path)}: a {suffix} file holds no images that can be read; {_FORMATS}")

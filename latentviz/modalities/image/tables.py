@@ -1,214 +1,93 @@
-"""Parquet files with a column of images, through `datasets` → a `Source`."""
+"""Tables with a column of images, encoded or named by their paths → a `Source`."""
 
 import io
-import shutil
-import tempfile
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from latentviz.errors import DataError
-from latentviz.modalities.image.config import METADATA_NAMES, ImageData
+from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, formats
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.io.hub import first_line, quiet
-from latentviz.modalities.io.limits import check_rows
-from latentviz.modalities.io.names import PART, as_label, find_label, natural, part_of, printable, require
+from latentviz.modalities.io.columns import find_images, is_plain, is_text
+from latentviz.modalities.io.names import PART, as_label, by_name, find_label, printable, require
+from latentviz.modalities.io.tables import Table, class_names, read_table, table_files
 
-# What columns of plain bytes are called when they are images.
-_IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "png", "pixel_values")
-
-
-def parquet_files(folder: Path) -> list[Path]:
-    """Returns the Parquet files of a folder and its subfolders in natural order, but no hidden or metadata ones."""
-    files = [
-        p
-        for p in folder.rglob("*.parquet")
-        if p.is_file()
-        and p.name not in METADATA_NAMES
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
-    ]
-    return sorted(files, key=lambda p: natural(p.relative_to(folder).as_posix()))
+# Columns with these names hold the paths of images, where several could.
+_PATH_NAMES = ("image", "image_path", "path", "file_name", "filename", "file", "filepath")
+_LOOKED_AT = 100  # values that tell whether a column of text names images
 
 
-def parquet_has_images(file: Path) -> bool:
-    """Returns whether a Parquet file has a column of images.
+def image_tables(folder: Path) -> list[Path]:
+    """Returns the tables of a folder that are not metadata of an image folder; links are followed to files."""
+    return table_files(folder, links=True, without=METADATA_NAMES)
+
+
+def read_images(path: str, data: ImageData) -> Source:
+    """Returns the images in a table, in all those of a folder, or in a data set on the Hugging Face hub.
 
     Raises:
-        DataError: it is damaged.
+        DataError: it cannot be read, or has no column of images.
     """
-    return find_images(_schema(file)) is not None
-
-
-def _schema(file: Path) -> pa.Schema:
-    try:
-        return pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
-        text = " ".join(str(error).split())
-        raise DataError(
-            f"{printable(str(file))}: not a whole Parquet file ({text[:200]}); fetch or make it again"
-        ) from None
-
-
-def find_images(schema: pa.Schema) -> str | None:
-    """Returns the column of encoded images: a struct with `bytes`, or bytes under a name that says so."""
-    for name in schema.names:
-        kind = schema.field(name).type
-        if pa.types.is_struct(kind) and {"bytes", "path"} <= {kind.field(i).name for i in range(kind.num_fields)}:
-            return str(name)
-    binary = [
-        n
-        for n in schema.names
-        if pa.types.is_binary(schema.field(n).type) or pa.types.is_large_binary(schema.field(n).type)
-    ]
-    named = [n for n in binary if n.lower() in _IMAGE_NAMES]
-    return str(named[0]) if named else str(binary[0]) if len(binary) == 1 else None
-
-
-def read_parquet(path: Path, data: ImageData) -> Source:
-    """Returns the images in a Parquet file, or in all those of a folder, joined.
-
-    Raises:
-        DataError: a file is damaged, or there is no column of images.
-    """
-    files = [path] if path.is_file() else parquet_files(path)
-    counts = []
-    for file in files:
-        _schema(file)
-        counts.append(pq.read_metadata(file).num_rows)
-        check_rows(file, counts[-1])
-    files, counts = [f for f, n in zip(files, counts, strict=True) if n], [n for n in counts if n]
-    if not files:
-        raise DataError(f"{printable(str(path))}: holds no images (the tables have no rows); check how it was made")
-    import datasets  # two seconds to import
-
-    # `datasets` turns Parquet into a memory-mapped Arrow file; it goes when the images have been decoded.
-    folder = tempfile.mkdtemp(prefix="latentviz-")
-    try:
-        with quiet():
-            table = datasets.load_dataset(
-                "parquet", data_files=[_literal(f) for f in files], split="train", cache_dir=folder
-            )
-        source = _joined(table, path, files, counts, data)
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, (datasets.exceptions.DatasetsError, OSError, ValueError, pa.ArrowException)):
-            raise DataError(
-                f"{printable(str(path))}: cannot be read ({first_line(error)}); the files of a folder must "
-                "have the same columns, and the temporary folder room for a copy"
-            ) from None
-        raise
-    weakref.finalize(source, shutil.rmtree, folder, ignore_errors=True)
-    return source
-
-
-def _joined(table: Any, path: Path, files: Sequence[Path], counts: Sequence[int], data: ImageData) -> Source:
-    """Returns the rows of several files, which `table` holds one after the other, as one source."""
-    rows = [(file, row) for file, count in zip(files, counts, strict=True) for row in range(count)]
-    names = {f: f.stem if f == path else f.relative_to(path).with_suffix("").as_posix() for f in files}
-    parts = [part_of(file.name) for file, _ in rows]
-    return table_source(
-        table,
-        [printable(f"{names[file]}/{row}") for file, row in rows],
-        [printable(f"{file}#{row}") for file, row in rows],
-        data,
-        root=path if path.is_dir() else path.parent,
-        parts=None if None in parts else parts,
-    )
-
-
-def _literal(path: Path) -> str:
-    """Returns a path in which `datasets` sees no pattern: it takes [, * and ? for a glob's."""
-    return "".join(f"[{c}]" if c in "[*?" else c for c in str(path.absolute()))
-
-
-def table_source(
-    table: Any,
-    ids: Sequence[str],
-    origins: Sequence[str],
-    data: ImageData,
-    *,
-    root: Path | None = None,
-    parts: Sequence[str | None] | None = None,
-) -> Source:
-    """Returns the images in a `datasets.Dataset`.
-
-    Args:
-        table: a memory-mapped data set.
-        ids: what to call its rows.
-        origins: where its rows come from.
-        data: which columns hold images and labels.
-        root: folder in which images lie that the table only names; None: there is none.
-        parts: "train" or "test" for each row, if it is known.
-
-    Raises:
-        DataError: a column is missing.
-    """
-    import datasets  # two seconds to import
-
-    columns, name = table.column_names, data.image_column
-    require(columns, "image_column", name)
-    if name == "auto":
-        images = [c for c, f in table.features.items() if isinstance(f, datasets.Image)]
-        found = images[0] if images else find_images(table.features.arrow_schema)
-        if found is None:
-            raise DataError(
-                f"{printable(data.path)}: no column of images found; it has "
-                f"{', '.join(map(printable, columns))}; say which with data.image_column=…"
-            )
-        name = found
-    label = _label_column(table, data)
-    plain = [
-        c
-        for c, f in table.features.items()
-        if c != name
-        and (isinstance(f, datasets.ClassLabel) or (isinstance(f, datasets.Value) and "binary" not in f.dtype))
-    ]
-    values = {c: _named(table.features[c], table.select_columns([c])[:][c]) for c in plain}
-    labels = [as_label(v) for v in values.pop(label)] if label else [None] * len(table)
-    said = f"column {printable(label)}" if label else "none found"
+    files = image_tables(Path(path)) if not path.startswith("hf:") and Path(path).is_dir() else ()
+    table = read_table(path, files=files, split=data.split)
+    if not len(table):
+        raise DataError(f"{table.shown}: holds no images (the tables have no rows); check how it was made")
+    columns = table.schema.names
+    require(columns, "image_column", data.image_column)
+    require(columns, "label_column", data.label_column)
+    name = _image_column(table) if data.image_column == "auto" else data.image_column
+    label = _label_column(table, name) if data.label_column == "auto" else data.label_column
+    plain = [field.name for field in table.schema if field.name != name and is_plain(field.type)]
+    values = {column: table.column(column).to_pylist() for column in plain}
+    labels = [as_label(value) for value in values.pop(label)] if label in values else [None] * len(table)
+    parts = table.parts()
+    said = f"column {printable(label)}" if label and label != "none" else "none found"
     return Source(
-        ids=ids,
-        origins=origins,
+        ids=table.ids(),
+        origins=table.origins(full=True),
         labels=labels,
-        open=_opener(table, name, root),
-        columns={**({PART: list(parts)} if parts is not None else {}), **values},
-        notes=[f"images: column {printable(name)}; labels: {said}"],
+        open=_opener(table, name),
+        columns={**({PART: parts} if parts is not None else {}), **values},
+        notes=[*table.notes, f"images: column {printable(name)}; labels: {said}"],
+        bad=table.bad,
     )
 
 
-def _label_column(table: Any, data: ImageData) -> str | None:
-    import datasets  # two seconds to import
+def _image_column(table: Table) -> str:
+    """Returns the column of encoded images, or else of paths of images."""
+    found = find_images(table.schema)
+    if found is None:
+        paths = [field.name for field in table.schema if is_text(field.type) and _names_images(table, field.name)]
+        found = by_name(paths, _PATH_NAMES) or (paths[0] if len(paths) == 1 else None)
+    if found is None:
+        raise DataError(
+            f"{table.shown}: no column of images found; it has {', '.join(map(printable, table.schema.names))}; name "
+            "it with data.image_column=…"
+        )
+    return found
 
-    require(table.column_names, "label_column", data.label_column)
-    if data.label_column != "auto":
-        return None if data.label_column == "none" else data.label_column
-    classes = [c for c, f in table.features.items() if isinstance(f, datasets.ClassLabel)]
-    plain = [c for c, f in table.features.items() if isinstance(f, (datasets.ClassLabel, datasets.Value))]
+
+def _names_images(table: Table, name: str) -> bool:
+    first: pa.Array = next(table.batches(name, _LOOKED_AT), pa.array([]))
+    values = [value for value in first.to_pylist()[:_LOOKED_AT] if value]
+    return bool(values) and all(Path(value).suffix.lower() in IMAGE_SUFFIXES for value in values)
+
+
+def _label_column(table: Table, image: str) -> str | None:
+    classes = list(class_names(table.schema))
+    plain = [field.name for field in table.schema if field.name != image and is_plain(field.type)]
     return find_label(classes) or (classes[0] if len(classes) == 1 else find_label(plain))
 
 
-def _named(feature: Any, values: list[Any]) -> list[Any]:
-    """Returns class numbers as class names; −1 is how unlabelled test sets say None."""
-    if hasattr(feature, "names"):
-        return [feature.names[v] if v is not None and 0 <= v < len(feature.names) else None for v in values]
-    return values
-
-
-def _opener(table: Any, name: str, root: Path | None) -> Callable[[int], Image.Image]:
-    import datasets  # two seconds to import
-
-    column = table.select_columns([name])
-    if isinstance(column.features[name], datasets.Image):
-        column = column.cast_column(name, datasets.Image(decode=False))
+def _opener(table: Table, name: str) -> Callable[[int], Image.Image]:
+    column, root = table.mapped(name), table.root
 
     def open_row(i: int) -> Image.Image:
-        value = column[i][name]
+        value: Any = column[i].as_py()
         content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
         if isinstance(content, str):
             content, path = None, content
@@ -218,8 +97,6 @@ def _opener(table: Any, name: str, root: Path | None) -> Callable[[int], Image.I
             file = (root / path).resolve()
             if file.is_relative_to(root.resolve()) and file.is_file():
                 return Image.open(file, formats=formats())
-        raise Unreadable(
-            f"the table only names a file that is not there: {printable(path)}" if path else "no image here"
-        )
+        raise Unreadable(f"the table names a file that is not there: {printable(path)}" if path else "no image here")
 
     return open_row

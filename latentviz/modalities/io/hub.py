@@ -4,7 +4,9 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
+
+import pyarrow as pa
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import PARTS, printable
@@ -12,12 +14,29 @@ from latentviz.modalities.io.names import PARTS, printable
 T = TypeVar("T")
 
 
-def read_splits(path: str, split: str) -> tuple[Any, list[tuple[str, int]]]:
-    """Returns a data set on the hub, which `datasets` keeps in its own cache, and the split and row of each item.
+def hub_schema(path: str) -> pa.Schema:
+    """Returns the columns of a data set on the hub without downloading it.
+
+    Raises:
+        DataError: the hub cannot be reached, or has no such data set.
+    """
+    import datasets  # two seconds to import
+
+    features = ask(path, lambda name, config: datasets.load_dataset_builder(name, config).info.features)
+    if features is not None:
+        return features.arrow_schema
+    splits = ask(path, lambda name, config: datasets.load_dataset(name, config, streaming=True))
+    row = ask(path, lambda *_: next(iter(next(iter(splits.values())))))
+    picture = datasets.Image().pa_type
+    return pa.schema({key: picture if hasattr(v, "getexif") else pa.array([v]).type for key, v in row.items()})
+
+
+def read_splits(path: str, split: str) -> tuple[pa.Table, list[tuple[str, int]]]:
+    """Downloads a data set into the cache of `datasets`; returns its rows and the number of rows of each split.
 
     Args:
         path: hf:NAME or hf:NAME:CONFIG.
-        split: its name; "all": every one, joined, those to train on first.
+        split: its name; "all": every one, joined, train first.
 
     Raises:
         DataError: the hub cannot be reached, or has no such data set or split.
@@ -30,49 +49,41 @@ def read_splits(path: str, split: str) -> tuple[Any, list[tuple[str, int]]]:
     order = ("train", "validation", "test")
     ordered = sorted(tables, key=lambda s: order.index(PARTS[s]) if s in PARTS else len(order))
     if not ordered:
-        raise DataError(f"{path}: the data set is empty")
+        raise DataError(f"{path}: the data set is empty; check its name and configuration")
     joined = ask(path, lambda *_: datasets.concatenate_datasets([tables[s] for s in ordered]))
-    return joined, [(s, row) for s in ordered for row in range(len(tables[s]))]
-
-
-def parts(rows: list[tuple[str, int]]) -> list[str] | None:
-    """Returns the part of the data set that each row came from, or None where there is only one."""
-    return [PARTS.get(s, s) for s, _ in rows] if len({s for s, _ in rows}) > 1 else None
+    table = joined.with_format("arrow")[:].replace_schema_metadata(joined.features.arrow_schema.metadata)
+    return table, [(s, len(tables[s])) for s in ordered]
 
 
 def ask(path: str, call: Callable[[str, str | None], T]) -> T:
-    """Returns what `call(name, config)` returns.
+    """Returns `call(name, config)`.
 
     Raises:
-        DataError: it raised; the hub, its client and the builders of data sets raise errors of many families.
+        DataError: the call failed; the hub, its client and the data set builders raise errors of many families.
     """
     name, _, config = path.removeprefix("hf:").partition(":")
     if not name:
         raise DataError(f"{path}: no data set is named; write hf:NAME or hf:NAME:CONFIG, as in hf:ylecun/mnist")
-    # The client logs each of its tries; one line at the end says as much.
     client = logging.getLogger("huggingface_hub")
     level = client.level
-    client.setLevel(logging.CRITICAL)
+    client.setLevel(logging.CRITICAL)  # it logs every retry; the error below says as much
     try:
-        with quiet():
+        with _quiet():
             return call(name, config or None)
     except Exception as error:  # noqa: BLE001 - see above
+        cause = error.__cause__ or error
+        line = next(iter(str(cause).strip().splitlines()), "") or type(cause).__name__
         raise DataError(
-            f"{printable(path)}: cannot be had from the Hugging Face hub ({_said(error)}); check the name at "
-            "https://huggingface.co/datasets and the network, or fetch the files and give their folder"
+            f"{printable(path)}: cannot be had from the Hugging Face hub ({printable(line)[:300]}); check the name at "
+            "https://huggingface.co/datasets and the network, or download the files and give their folder"
         ) from None
     finally:
         client.setLevel(level)
 
 
-def _said(error: Exception) -> str:
-    """Returns what an error says in one line that is not too long."""
-    return printable(first_line(error))[:300]
-
-
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Inside, `datasets` draws no progress bars where nobody watches, and logs nothing that is raised as well."""
+def _quiet() -> Iterator[None]:
+    """Silences the progress bars of `datasets` where stderr is no terminal, and its log of errors that it raises."""
     import datasets  # two seconds to import
 
     bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
@@ -85,9 +96,3 @@ def quiet() -> Iterator[None]:
         datasets.logging.set_verbosity(level)
         if bars:
             datasets.enable_progress_bars()
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of what an error, or the error that it stands for, says."""
-    error = error.__cause__ or error
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -87,8 +87,17 @@ def find_label(names: Sequence[str]) -> str | None:
     >>> find_label(["file_name", "Category"])
     'Category'
     """
+    return by_name(names, LABEL_NAMES)
+
+
+def by_name(names: Sequence[str], candidates: Sequence[str]) -> str | None:
+    """Returns the first candidate that is among the names, ignoring case, as it is spelt there.
+
+    >>> by_name(["vector", "Title", "text"], ("text", "title"))
+    'text'
+    """
     lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[candidate] for candidate in LABEL_NAMES if candidate in lower), None)
+    return next((lower[candidate] for candidate in candidates if candidate in lower), None)
 
 
 def as_label(value: Any) -> str | None:

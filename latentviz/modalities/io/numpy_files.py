@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, Protocol
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.limits import check_room
+from latentviz.modalities.io.files import check_room
 from latentviz.modalities.io.names import printable
 
 Order = Literal["C", "F"]

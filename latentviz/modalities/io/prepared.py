@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from latentviz.config import DataSection
 from latentviz.errors import DataError
-from latentviz.modalities.io.names import BadItem, printable
+from latentviz.modalities.io.columns import as_column
+from latentviz.modalities.io.names import BadItem
 from latentviz.runs.files import unique_ids
 from latentviz.runs.items import Items
 
@@ -112,21 +113,3 @@ def item_table(
             free = f"data_{free}"
         table[free] = values if isinstance(values, pa.Array | pa.ChunkedArray) else as_column(list(values))
     return Items(pa.table(table))
-
-
-def _whole(value: Any) -> Any:
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
-
-
-def as_column(values: list[Any]) -> pa.Array:
-    r"""Returns a column of one type; mixed types become text, and halves of characters Unicode's sign for what is lost.
-
-    >>> as_column(["a\ud83d"]).to_pylist() == ["a\ufffd"], as_column([1, "b"]).to_pylist()
-    (True, ['1', 'b'])
-    """
-    try:
-        return pa.array(values)
-    except UnicodeEncodeError:  # JSON can spell them
-        return as_column([_whole(value) for value in values])
-    except (pa.ArrowException, OverflowError):
-        return pa.array([None if value is None else printable(str(value)) for value in values], pa.string())

@@ -1,6 +1,7 @@
 """Which column of a table holds the texts, the labels, the ids: named by the user, or found."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.names import as_label, find_label, printable, require
+from latentviz.modalities.io.columns import described, is_plain, is_text, left_out
+from latentviz.modalities.io.names import PART, as_label, by_name, find_label, printable, require
+from latentviz.modalities.io.tables import read_table
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.source import Source
 
@@ -38,6 +41,27 @@ TEXT_NAMES = (
 _ID_NAMES = ("id", "uid", "uuid", "key")
 _LOOKED_AT = 1_000  # values that tell what a column holds
 _SHARED = 2  # texts a label must have on average; "target" is also what a sentence to translate is called
+
+
+def read_texts(path: str, data: TextData, files: Sequence[Path] = ()) -> Source:
+    """Returns the texts of a table, of several with the same columns, or of a data set on the hub.
+
+    Args:
+        path: a file, a folder, or hf:NAME.
+        data: which columns hold texts, labels and ids, and the encoding.
+        files: the tables of the folder.
+
+    Raises:
+        DataError: a file cannot be read, or there is no column of text.
+    """
+    table = read_table(path, files=files, encoding=data.encoding, split=data.split)
+    plain = [field.name for field in table.schema if is_plain(field.type)]
+    columns = pa.table({name: table.column(name) for name in plain})
+    parts = table.parts() if len(table.pieces) > 1 else None
+    if parts is not None and PART not in plain:
+        columns = columns.append_column(PART, pa.array(parts, pa.string()))
+    left = left_out([name for name in table.schema.names if name not in plain])
+    return table_source(columns, table.ids(), table.origins(), data, notes=[*table.notes, *left], bad=table.bad)
 
 
 def table_source(
@@ -99,27 +123,18 @@ def find_text(table: pa.Table, taken: Sequence[str], data: TextData) -> str:
     Raises:
         DataError: there is no column of text; the message lists those there are.
     """
-    strings = [name for name in table.column_names if _is_text(table.schema.field(name).type)]
-    lower: dict[str, str] = {name.lower(): name for name in reversed(strings)}
-    for wanted in TEXT_NAMES:
-        if wanted in lower:
-            return lower[wanted]
+    strings = [name for name in table.column_names if is_text(table.schema.field(name).type)]
+    if named := by_name(strings, TEXT_NAMES):
+        return named
     scores: Mapping[str, float] = {name: _wordy(table.column(name)) for name in strings if name not in taken} or {
         name: _wordy(table.column(name)) for name in strings
     }
     if not scores or not max(scores.values()):
-        there = ", ".join(f"{printable(field.name)} ({field.type})" for field in table.schema) or "no columns at all"
-        raise DataError(f"{printable(data.path)}: no column of text; it has {there}. Name one with data.text_column=…")
+        raise DataError(
+            f"{printable(data.path)}: no column of text; it has {described(table.schema)}. Name one with "
+            "data.text_column=…"
+        )
     return max(scores, key=lambda name: scores[name])
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
-    )
 
 
 def _wordy(column: pa.ChunkedArray) -> float:

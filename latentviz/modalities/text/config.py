@@ -1,13 +1,10 @@
-"""The settings of texts, and whether bare data is texts."""
+"""The settings of texts."""
 
-import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from latentviz.config import AtLeast1, Auto, DataSection, FitConfig, ModelSection
-from latentviz.errors import DataError
 
 
 class TextData(DataSection):
@@ -108,52 +105,3 @@ class TextFitConfig(FitConfig):
 
 
 CONFIG = TextFitConfig
-
-LINE_SUFFIXES = frozenset({".txt", ".text"})
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
-_FILES_LOOKED_AT = 10_000  # of a folder
-
-
-def suffix_of(name: str) -> str:
-    """Returns a file's suffix in lower case, that of gzip not counted.
-
-    >>> suffix_of("a.TXT"), suffix_of("a.csv.gz"), suffix_of("a.gz")
-    ('.txt', '.csv', '')
-    """
-    return Path(name[:-3] if name.lower().endswith(".gz") else name).suffix.lower()
-
-
-def detect(path: str) -> bool:
-    """Returns whether bare data at `path` looks like texts: a text file, a table, a folder of these.
-
-    Raises:
-        DataError: the file is damaged or may not be read, or the Hugging Face hub cannot be asked.
-    """
-    if path.startswith("hf:"):
-        from latentviz.modalities.text.hub import hub_has_texts  # takes seconds to import
-
-        return hub_has_texts(path)
-    if path.startswith("python:"):
-        return True
-    place = Path(path)
-    try:
-        return (
-            _folder_has_texts(place)
-            if place.is_dir()
-            else place.is_file() and suffix_of(place.name) in (LINE_SUFFIXES | TABLE_SUFFIXES)
-        )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
-
-
-def _folder_has_texts(folder: Path) -> bool:
-    """Returns whether a folder holds text files or tables."""
-    files = 0
-    for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if any(suffix_of(name) in LINE_SUFFIXES | TABLE_SUFFIXES for name in names if not name.startswith(".")):
-            return True
-        files += len(names)
-        if files > _FILES_LOOKED_AT:
-            break
-    return False

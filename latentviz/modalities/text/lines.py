@@ -1,17 +1,15 @@
 """Texts in files of their own kind: an item a line, or an item a file, with subfolders for labels."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.names import PART, BadItem, folder_labels, natural, part_of, printable
+from latentviz.modalities.io.files import examine, in_order, stem_of, suffix_of, text_of, walk
+from latentviz.modalities.io.names import PART, BadItem, folder_labels, part_of, printable
 from latentviz.modalities.io.prepared import FEWEST
-from latentviz.modalities.text.config import LINE_SUFFIXES, suffix_of
-from latentviz.modalities.text.encoding import examine, text_of
+from latentviz.modalities.text.detect import LINE_SUFFIXES
 from latentviz.modalities.text.source import Source
 
 _BLOCK = 65_536  # lines that are Python's at a time
@@ -54,17 +52,12 @@ def read_lines(files: list[Path], encoding: str, root: Path) -> Source:
     notes = [f"texts: each line is one{f'; {blank:,} blank lines passed over' if blank else ''}"]
     return Source(
         pa.chunked_array(chunks, pa.string()),
-        ids=[f"{_stem(names[file])}/{i}" for file in files for i in found[file].numbers],
+        ids=[f"{stem_of(names[file])}/{i}" for file in files for i in found[file].numbers],
         origins=[f"{names[file]}:{i}" for file in files for i in found[file].numbers],
         labels=[None] * n,
         columns={PART: parts} if len(files) > 1 and None not in parts else {},
         notes=notes,
     )
-
-
-def _stem(name: str) -> str:
-    """Returns a file's name without its suffix, and without that of gzip."""
-    return Path(name[:-3] if name.lower().endswith(".gz") else name).with_suffix("").as_posix()
 
 
 def _lines(file: Path, encoding: str) -> Lines:
@@ -88,18 +81,7 @@ def _lines(file: Path, encoding: str) -> Lines:
 
 def text_files(folder: Path) -> list[Path]:
     """Returns the text files of a folder and its subfolders in natural order, no hidden ones, none outside of it."""
-    files = [file for file in walk(folder) if suffix_of(file.name) in LINE_SUFFIXES]
-    return sorted(files, key=lambda file: natural(file.relative_to(folder).as_posix()))
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """Yields the files of a folder and its subfolders, no hidden ones, none that lie outside of it."""
-    real = folder.resolve()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in (Path(parent) / name for name in names if not name.startswith(".")):
-            if file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(real)):
-                yield file
+    return in_order([file for file in walk(folder) if suffix_of(file.name) in LINE_SUFFIXES], folder)
 
 
 def read_files(files: list[Path], encoding: str, root: Path, label_column: str) -> Source:
@@ -134,7 +116,7 @@ def read_files(files: list[Path], encoding: str, root: Path, label_column: str) 
     names = [printable(path.as_posix()) for path in kept]
     return Source(
         pa.chunked_array([pa.array(texts, pa.string())]),
-        ids=[_stem(name) for name in names],
+        ids=[stem_of(name) for name in names],
         origins=names,
         labels=[None] * len(kept) if label_column == "none" else labels,
         columns={PART: parts} if parts is not None else {},

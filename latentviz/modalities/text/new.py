@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.files import examine, text_of
 from latentviz.modalities.io.names import MissingColumnError
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text.config import TextData, TextFitConfig
-from latentviz.modalities.text.encoding import examine, text_of
 from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.source import Source

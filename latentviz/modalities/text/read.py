@@ -4,12 +4,14 @@ from collections import Counter
 from pathlib import Path
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.files import TABLE_SUFFIXES, suffix_of, walk
 from latentviz.modalities.io.names import printable
-from latentviz.modalities.text.config import LINE_SUFFIXES, TABLE_SUFFIXES, TextData, suffix_of
+from latentviz.modalities.io.tables import table_files
+from latentviz.modalities.text.columns import read_texts
+from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.docstrings import read_docstrings
-from latentviz.modalities.text.lines import read_files, read_lines, text_files, walk
+from latentviz.modalities.text.lines import read_files, read_lines, text_files
 from latentviz.modalities.text.source import Source
-from latentviz.modalities.text.tables import read_tables, table_files
 from latentviz.modalities.text.tang import PACKAGE, is_package, read_tang
 
 # How error messages name the files that can be read.
@@ -28,9 +30,7 @@ def read(data: TextData) -> Source:
             raise DataError(f"{printable(data.path)}: no such data; python:docstrings is what there is")
         return read_docstrings()
     if scheme == "hf":
-        from latentviz.modalities.text.hub import read_hub  # two seconds to import
-
-        return read_hub(data)
+        return read_texts(data.path, data)
     path, shown = Path(data.path), printable(data.path)
     try:
         if path.is_dir():
@@ -55,7 +55,7 @@ def _read_folder(path: Path, data: TextData) -> Source:
         return read_tang(path, data)
     files, tables = text_files(path), table_files(path)
     if tables and len(tables) >= len(files):
-        return read_tables(tables, data, path)
+        return read_texts(data.path, data, tables)
     if files:
         return read_files(files, data.encoding, path, data.label_column)
     others = Counter(file.suffix.lower() or "without a suffix" for file in walk(path))
@@ -65,9 +65,6 @@ def _read_folder(path: Path, data: TextData) -> Source:
 
 
 def _read_file(path: Path, data: TextData) -> Source:
-    suffix = suffix_of(path.name)
-    if suffix in TABLE_SUFFIXES:
-        return read_tables([path], data, path.parent)
-    if suffix in LINE_SUFFIXES or data.kind == "text":
-        return read_lines([path], data.encoding, path.parent)
-    raise AssertionError(suffix)
+    if suffix_of(path.name) in TABLE_SUFFIXES:
+        return read_texts(data.path, data)
+    return read_lines([path], data.encoding, path.parent)

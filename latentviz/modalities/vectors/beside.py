@@ -12,10 +12,11 @@ import pyarrow.parquet
 
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.io.names import LABEL_NAMES, as_label, find_label, natural, printable
-from latentviz.modalities.vectors.config import SEPARATORS, VectorData
+from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.read import read_lines
 from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, by_name
 
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _FILES = "a .txt file with a line a vector, a .csv, .tsv, .jsonl or .parquet file, or a folder of images"
 
 
@@ -49,7 +50,7 @@ def read_beside(data: VectorData, n: int, cache: Path, seed: int) -> Beside:
     path, shown = Path(data.items), printable(data.items)
     if not path.exists():
         raise DataError(f"data.items: {shown}: there is no such file or folder; give {_FILES}")
-    from latentviz.modalities.image.config import detect  # the only other kind that vectors know
+    from latentviz.modalities.image.detect import detect  # the only other kind that vectors know
 
     suffix = path.suffix.lower()
     if suffix == ".txt":

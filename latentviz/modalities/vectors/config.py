@@ -1,19 +1,10 @@
-"""The settings of vectors, and whether bare data is vectors."""
+"""The settings of vectors."""
 
-import csv
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from latentviz.config import Auto, DataSection, FitConfig, ModelSection
-from latentviz.errors import DataError
-
-# Apache Arrow's own file, called Feather too.
-ARROW_SUFFIXES = frozenset({".arrow", ".feather", ".ipc"})
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_NAME_WORDS = 3  # in an id or a label; what has more is a text
-_FEWEST_COLUMNS = 3  # of numbers that make a .csv file vectors and not a table of something else
 
 
 class VectorData(DataSection):
@@ -60,55 +51,3 @@ class VectorFitConfig(FitConfig):
 
 
 CONFIG = VectorFitConfig
-
-
-def detect(path: str) -> bool:
-    """Returns whether bare data at `path` is vectors: an array, a table with a column of lists, a .csv of numbers.
-
-    Images were asked for before: of an array that is neither, the reader of vectors says what is wrong.
-
-    Raises:
-        DataError: the file is damaged or may not be read.
-    """
-    file = Path(path)
-    suffix = file.suffix.lower()
-    try:
-        if not file.is_file():
-            return False
-        if suffix in {".npy", ".npz"}:
-            return True
-        if suffix == ".parquet" or suffix in ARROW_SUFFIXES:
-            from latentviz.modalities.vectors.tables import has_vectors  # needs pyarrow
-
-            return has_vectors(file)
-        return suffix in SEPARATORS and _mostly_numbers(file, SEPARATORS[suffix])
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
-
-
-def _mostly_numbers(file: Path, separator: str) -> bool:
-    """Returns whether the second line of a file is numbers, but for an id and a label; sentences make it texts."""
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        rows = csv.reader(lines, delimiter=separator)
-        try:
-            next(rows)
-            cells = next(rows)
-        except (StopIteration, csv.Error):
-            return False
-    others = [cell for cell in cells if not is_number(cell)]
-    if len(others) > 2 or any(len(cell.split()) > _NAME_WORDS for cell in others):
-        return False
-    return len(cells) - len(others) >= _FEWEST_COLUMNS
-
-
-def is_number(cell: str) -> bool:
-    """Returns whether a cell of a table is a number.
-
-    >>> [is_number(cell) for cell in ("1e-3", " 2 ", "nan", "1_000", "x", "")]
-    [True, True, True, False, False, False]
-    """
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell

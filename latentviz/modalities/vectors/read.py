@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.files import TABLE_SUFFIXES, suffix_of
 from latentviz.modalities.io.names import as_label, printable
 from latentviz.modalities.io.numpy_files import read_array, read_headers
 from latentviz.modalities.vectors.arrays import read_arrays
-from latentviz.modalities.vectors.config import ARROW_SUFFIXES, SEPARATORS, VectorData
+from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import Source
-from latentviz.modalities.vectors.tables import read_numbers, read_table
+from latentviz.modalities.vectors.tables import read_vectors
 
 # How error messages name the files that can be read.
-_FILES = "a .npy, .npz, .parquet, .arrow, .csv or .tsv file"
+_FILES = "a .npy or .npz file, or a table such as .csv, .jsonl, .parquet or .arrow"
 
 
 def read(data: VectorData) -> Source:
@@ -26,16 +27,16 @@ def read(data: VectorData) -> Source:
     path, shown = Path(data.path), printable(data.path)
     suffix = path.suffix.lower()
     try:
-        if path.is_dir():
+        if data.path.startswith("hf:"):
+            source = read_vectors(data.path, data)
+        elif path.is_dir():
             raise DataError(f"{shown}: a folder; vectors come in one file; give {_FILES}")
-        if not path.is_file():
+        elif not path.is_file():
             raise DataError(f"{shown}: there is no such file; check data.path")
-        if suffix in {".npy", ".npz"}:
+        elif suffix in {".npy", ".npz"}:
             source = read_arrays(path, data)
-        elif suffix == ".parquet" or suffix in ARROW_SUFFIXES:
-            source = read_table(path, data)
-        elif suffix in SEPARATORS:
-            source = read_numbers(path, data)
+        elif suffix_of(path.name) in TABLE_SUFFIXES:
+            source = read_vectors(data.path, data)
         else:
             raise DataError(f"{shown}: a {suffix or 'nameless'} file holds no vectors that can be read; give {_FILES}")
     except OSError as error:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from latentviz.errors import DataError
-from latentviz.modalities.image.config import detect
+from latentviz.modalities.image.detect import detect
 
 
 def picture(path: Path) -> Path:
@@ -23,7 +23,7 @@ def picture(path: Path) -> Path:
 
 def test_import_is_light():
     heavy = "{'numpy', 'PIL', 'pyarrow', 'torch'}"
-    code = f"import sys, latentviz.modalities.image.config; print({heavy} & set(sys.modules))"
+    code = f"import sys, latentviz.modalities.image.detect; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 

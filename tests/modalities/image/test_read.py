@@ -494,6 +494,8 @@ class TestParquet:
     def test_files_that_differ(self, tmp_path):
         self.write(tmp_path / "0.parquet", image=[encoded()], a=[1])
         self.write(tmp_path / "1.parquet", image=[encoded()], b=["x"])
+        assert read_path(tmp_path).columns == {"a": [1, None], "b": [None, "x"]}
+        self.write(tmp_path / "1.parquet", image=["a.png"], a=[1])
         with pytest.raises(DataError, match="must have the same columns"):
             read_path(tmp_path)
 
@@ -523,7 +525,7 @@ class TestHub:
 
     def test_offline(self):
         code = (
-            "from latentviz.modalities.image.config import detect\n"
+            "from latentviz.modalities.image.detect import detect\n"
             "try:\n    detect('hf:nobody/nothing')\nexcept Exception as e:\n    print(type(e).__name__, e)"
         )
         done = subprocess.run(

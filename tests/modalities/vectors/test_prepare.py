@@ -174,9 +174,8 @@ def test_a_cell_that_is_no_number_is_told_and_a_coordinate_is_no_label(tmp_path:
     assert np.load(tmp_path / "cache" / "vectors.npy").shape == (N, 3)
     rows[7] = "6,nope,-6"
     (tmp_path / "v.csv").write_text("\n".join(rows))
-    assert "column y: 1 of 24 cells are no numbers; the first is 'nope' in line 8" in complaint(
-        tmp_path / "v.csv", label_column="none"
-    )
+    said = complaint(tmp_path / "v.csv", label_column="none")
+    assert all(fact in said for fact in ("column y", "1 of 24 cells", "'nope'", "v.csv:8"))
 
 
 @pytest.mark.parametrize(

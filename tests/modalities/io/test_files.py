@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latentviz.errors import DataError
-from latentviz.modalities.text.encoding import examine, text_of
+from latentviz.modalities.io.files import examine, text_of
 
 LINES = ["Le café était déjà fermé à Noël", "été", "plain words"] * 20
 HAN = ["秦川雄帝宅,函谷壮皇居", "绮殿千寻起,离宫百雉余"] * 20
@@ -45,9 +45,9 @@ def test_byte_order_marks_say_the_encoding(tmp_path: Path, encoding: str, packed
 )
 def test_another_encoding_is_guessed_and_then_read(tmp_path: Path, encoding: str, lines: list[str], guess: str) -> None:
     file = tmp_path / "x.txt"
-    assert said(file, "\n".join(lines).encode(encoding)).endswith(
-        f"say what it is with data.encoding=…, which may be {guess}"
-    )
+    message = said(file, "\n".join(lines).encode(encoding))
+    assert "data.encoding=" in message
+    assert message.endswith(guess)
     with text_of(file, examine(file, guess)) as text:
         assert text.read().split("\n") == lines
 
@@ -76,9 +76,9 @@ def test_nul(tmp_path: Path) -> None:
 def test_what_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / "x.txt"
     assert said(file, b"").startswith("the file is empty")
-    assert "is a PDF" in said(file, b"%PDF-1.7 \xc4\xe5")
+    assert "a PDF" in said(file, b"%PDF-1.7 \xc4\xe5")
     assert "a ZIP archive" in said(file, b"PK\x03\x04" + b"\0" * 20)
-    assert "no text but other bytes" in said(file, b"\xff" + random.Random(0).randbytes(5000))
+    assert "binary data" in said(file, b"\xff" + random.Random(0).randbytes(5000))
     packed = gzip.compress("\n".join(LINES * 50).encode())
     assert "not a whole gzip file" in said(file, packed[: len(packed) // 2])
 

@@ -1,0 +1,118 @@
+"""What the columns of a table hold: images, vectors, texts, labels, ids; by their types, names and values."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latentviz.modalities.io.header import is_number
+from latentviz.modalities.io.names import by_name, printable
+
+# Columns of bytes with these names hold encoded images.
+_IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "png", "pixel_values")
+# How tables spell a missing number; pandas and Arrow read these as missing too.
+_MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None")
+_PADDED = r"^-?0\d"  # "007" is a name
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Returns whether a column holds bytes."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Returns whether a column holds one number, text or date per row."""
+    return not (pa.types.is_nested(kind) or is_binary(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Returns whether a column holds strings."""
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or (pa.types.is_dictionary(kind) and is_text(kind.value_type))
+    )
+
+
+def is_vectors(kind: pa.DataType) -> bool:
+    """Returns whether a column holds lists of numbers."""
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists and is_numeric(kind.value_type))
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Returns whether a column holds numbers."""
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def find_images(schema: pa.Schema) -> str | None:
+    """Returns the column of encoded images: a struct with `bytes` and `path`, or bytes with a name that says so."""
+    for field in schema:
+        if pa.types.is_struct(field.type) and {"bytes", "path"} <= {inner.name for inner in field.type.fields}:
+            return str(field.name)
+    binary = [field.name for field in schema if is_binary(field.type)]
+    return by_name(binary, _IMAGE_NAMES) or (binary[0] if len(binary) == 1 else None)
+
+
+def described(schema: pa.Schema) -> str:
+    """Returns the columns with their types, for messages."""
+    return ", ".join(printable(f"{field.name} ({field.type})") for field in schema) or "no columns at all"
+
+
+def left_out(names: Sequence[str]) -> list[str]:
+    """Returns the note on columns that are not read, or none."""
+    return [f"columns without plain values are left out: {', '.join(map(printable, names))}"] if names else []
+
+
+def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Converts a column of strings to int64 or float64 if all are numbers; "007" is a name.
+
+    >>> typed(pa.chunked_array([["1", " 2"]])).to_pylist(), typed(pa.chunked_array([["007", "1"]])).to_pylist()
+    ([1, 2], ['007', '1'])
+    """
+    present = column.slice(0, 1_000).drop_null()
+    if column.null_count == len(column) or not (not len(present) or is_number(present[0].as_py())):
+        return column
+    trimmed = pc.utf8_trim_whitespace(column)
+    return column if pc.any(pc.match_substring_regex(trimmed, _PADDED)).as_py() else _cast(trimmed) or column
+
+
+def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Converts a column of strings to numbers if all but the missing ones are, padded with zeros or not; else None."""
+    trimmed = pc.utf8_trim_whitespace(column)
+    present = pc.if_else(pc.is_in(trimmed, pa.array(_MISSING)), None, trimmed)
+    return None if present.null_count == len(present) else _cast(present)
+
+
+def _cast(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            return column.cast(kind)
+        except pa.ArrowException:
+            continue
+    return None
+
+
+def as_column(values: list[Any]) -> pa.Array:
+    r"""Returns a column of one type; mixed types become text, and halves of surrogate pairs U+FFFD.
+
+    >>> as_column(["a\ud83d"]).to_pylist() == ["a\ufffd"], as_column([1, "b"]).to_pylist()
+    (True, ['1', 'b'])
+    """
+    try:
+        return pa.array(values)
+    except UnicodeEncodeError:  # JSON can spell them
+        return as_column([_whole(value) for value in values])
+    except (pa.ArrowException, OverflowError):
+        return pa.array([None if value is None else printable(str(value)) for value in values], pa.string())
+
+
+def _whole(value: Any) -> Any:
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
