@@ -1,14 +1,59 @@
-"""What a map is drawn from: one record of plain arrays and texts, row i of everything is item i."""
+"""What a map is drawn from: plain arrays and texts; row i of everything is item i."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from latentviz.maps.decoder import DecoderData
+from latentviz.maps.decoder import DecoderData, finite_rows
 
 FILE_LIMIT = 25_000_000
+
+
+@dataclass(frozen=True)
+class ClusterInfo:
+    """What is known of a cluster.
+
+    Attributes:
+        persistence: of the cluster in the condensed tree.
+        exemplars: rows of typical items.
+        medoid: row of the most central item; None: the item nearest to the median of the points.
+        keywords: words that tell it from the other clusters.
+        decoded: uint8 (c, h, w), the image decoded from the cluster's mean mu.
+    """
+
+    persistence: float | None = None
+    exemplars: Sequence[int] = ()
+    medoid: int | None = None
+    keywords: Sequence[str] = ()
+    decoded: np.ndarray | None = None
+
+
+class TreeNode(TypedDict):
+    """A node of the condensed tree, as `condensed_tree` makes them; `birth` and `death` are λ = 1/distance."""
+
+    node: int
+    parent: int | None
+    size: int
+    birth: float
+    death: float
+    cluster: int | None
+    row: int
+    rows: NotRequired[np.ndarray]
+    keywords: NotRequired[Sequence[str]]
+    name: NotRequired[str]
+
+
+class Region(TypedDict):
+    """A part of the map at zoom level `level` (0 the coarsest); most of it is in `cluster` (−1 for noise)."""
+
+    level: int
+    row: int
+    size: int
+    cluster: int
+    keywords: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -17,29 +62,25 @@ class MapData:
 
     Attributes:
         ids: n unique names of the items.
-        points: float32 (n, 2), the picture; rows that are not finite are left out of the drawing, and said.
+        points: float32 (n, 2), map coordinates; items without finite ones are left out, which the summary reports.
         cluster: int32 (n,), −1 for noise.
-        nearest_cluster: int32 (n,), the cluster an item is nearest to; for noise, where it would go.
+        nearest_cluster: int32 (n,), the nearest cluster, for noise too.
         probability: float32 (n,) in [0, 1], strength of the membership in the cluster.
-        outlier_score: float32 (n,) in [0, 1], higher is odder.
+        outlier_score: float32 (n,) in [0, 1], higher is more unusual.
         labels: n known classes, None where an item has none; None where no item has one.
         sources: n files, or file and row, that the items came from.
-        columns: more about each item, n values a column: metadata, captions, log_likelihood, kl.
+        columns: name → n values: metadata, captions, log_likelihood, kl.
         texts: n texts to show; None for other data.
-        images: uint8 (n, c, h, w) with c 1 or 3, possibly memory-mapped; thumbnails are made from it.
-        cluster_names: cluster → its name; a missing one is called "Cluster 3".
-        cluster_info: cluster → what is known of it: `size`, `persistence`, `exemplars` (rows), `medoid`
-            (row), `keywords` (texts), and `decoded`, uint8 (c, h, w): the decoder's picture of its mean μ.
-        tree: the condensed tree's clusters, one row each: `node`, `parent`, `size`, `birth`, `death` (both
-            λ), `cluster` (or None), `row` (its most central item); `condensed_tree` makes them. `keywords` tell
-            a part from the rest of its parent.
-        regions: parts of the map at several zoom levels, one row each: `level` (0 the coarsest), `row` (an item in
-            its middle), `size`, `cluster` (that most of it is in, −1 for noise), `keywords`.
+        images: uint8 (n, c, h, w) with c 1 or 3, possibly memory-mapped; the source of the thumbnails.
+        cluster_names: cluster → its name; others are called "Cluster 3".
+        cluster_info: cluster → what is known of it.
+        tree: the condensed tree.
+        regions: named parts of the map.
         decoder: weights and latents with which the page decodes spots of the map.
         title: the map's heading.
-        summary: lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings in plain words.
-        neighbours: int32 (n, k), rows of the k items whose μ are nearest, nearest first, without itself.
-        file_limit: bytes that the file may take; thumbnails, then the latents of some items are left out for it.
+        summary: lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings.
+        neighbours: int32 (n, k), rows of the k items with the nearest mu, nearest first, the item itself left out.
+        file_limit: bytes of the file; thumbnails, then latents of some items are dropped to meet it.
     """
 
     ids: Sequence[str]
@@ -50,13 +91,13 @@ class MapData:
     outlier_score: np.ndarray
     labels: Sequence[str | None] | None = None
     sources: Sequence[str] = ()
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    columns: Mapping[str, Sequence[object]] = field(default_factory=dict)
     texts: Sequence[str] | None = None
     images: np.ndarray | None = None
     cluster_names: Mapping[int, str] = field(default_factory=dict)
-    cluster_info: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    tree: Sequence[Mapping[str, Any]] | None = None
-    regions: Sequence[Mapping[str, Any]] = ()
+    cluster_info: Mapping[int, ClusterInfo] = field(default_factory=dict)
+    tree: Sequence[TreeNode] = ()
+    regions: Sequence[Region] = ()
     decoder: DecoderData | None = None
     title: str = "Map"
     summary: Sequence[str] = ()
@@ -64,25 +105,17 @@ class MapData:
     file_limit: int = FILE_LIMIT
 
     def __post_init__(self) -> None:
-        """Raises a ValueError if a part has not exactly one entry an item."""
+        """Raises a ValueError if a field does not have one entry per item."""
         n = len(self.ids)
         if np.shape(self.points) != (n, 2):
-            raise ValueError(f"points must have shape ({n}, 2), one row an id. Got {np.shape(self.points)}")
-        parts: dict[str, Any] = {
-            "cluster": self.cluster,
-            "nearest_cluster": self.nearest_cluster,
-            "probability": self.probability,
-            "outlier_score": self.outlier_score,
-            "labels": self.labels,
-            "sources": self.sources or None,
-            "texts": self.texts,
-            "images": self.images,
-            "neighbours": self.neighbours,
-            **{f"columns[{name!r}]": values for name, values in self.columns.items()},
-        }
+            raise ValueError(f"points must have shape ({n}, 2), one row per id. Got {np.shape(self.points)}")
+        one_per_item = ["cluster", "nearest_cluster", "probability", "outlier_score"]
+        one_per_item += ["labels", "sources", "texts", "images", "neighbours"]
+        parts = {name: getattr(self, name) for name in one_per_item if name != "sources" or self.sources}
+        parts |= {f"columns[{name!r}]": values for name, values in self.columns.items()}
         for name, part in parts.items():
             if part is not None and len(part) != n:
-                raise ValueError(f"{name} must have {n} entries, one an id. Got {len(part)}")
+                raise ValueError(f"{name} must have {n} entries, one per id. Got {len(part)}")
 
     def __len__(self) -> int:
         """Returns n."""
@@ -93,30 +126,38 @@ class MapData:
         """The clusters that have items, ascending, without noise."""
         return [int(c) for c in np.unique(self.cluster) if c >= 0]
 
-    @property
-    def placed(self) -> np.ndarray:
-        """Bool (n,): whether the item has a place on the map; UMAP gives none to items without neighbours."""
-        finite: np.ndarray = np.isfinite(self.points).all(axis=1)
-        return finite
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Int64 (m,): rows that have a position, in drawing order: noise first, then by cluster."""
+        rows = finite_rows(np.asarray(self.points))
+        ordered: np.ndarray = rows[np.argsort(np.asarray(self.cluster)[rows], kind="stable")]
+        return ordered
+
+    @cached_property
+    def place(self) -> np.ndarray:
+        """Int64 (n,): each row's index in `order`; −1 for rows without a position."""
+        place = np.full(len(self), -1, np.int64)
+        place[self.order] = np.arange(len(self.order))
+        return place
 
     def name(self, cluster: int) -> str:
         """Returns a cluster's name; "Noise" for −1."""
         return "Noise" if cluster < 0 else str(self.cluster_names.get(cluster, f"Cluster {cluster}"))
 
     def described(self) -> list[str]:
-        """Returns the summary, or one made from the counts, and what the reader must know besides."""
+        """Returns the summary, or one made from the counts, and warnings."""
         n, noise = len(self), int(np.count_nonzero(np.asarray(self.cluster) < 0))
         share = f"{noise / max(n, 1):.0%} noise"
         lines = list(self.summary) or [f"{n:,} items, {count(len(self.clusters), 'cluster')}, {share}"]
         if n and not self.clusters and not any("No cluster" in line for line in lines):
             lines.append("No cluster was found: every item is noise. Try a smaller cluster.min_cluster_size.")
-        if missing := n - int(np.count_nonzero(self.placed)):
+        if missing := n - len(self.order):
             lines.append(f"{count(missing, 'item')} without a place on the map left out.")
         return lines
 
 
 def count(n: int, noun: str) -> str:
-    """Returns a number with its noun.
+    """Formats a number with its noun.
 
     >>> count(1, "cluster"), count(1200, "item")
     ('1 cluster', '1,200 items')

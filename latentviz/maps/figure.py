@@ -1,36 +1,32 @@
-"""`figure`: the map as a plain Plotly figure, for Python and notebooks."""
+"""`figure`: the map as a Plotly figure, for Python and notebooks."""
 
 import html
 
 import numpy as np
 import plotly.graph_objects as go
 
-from latentviz.maps.contents import describe_clusters, order_of
+from latentviz.maps.contents import describe_clusters
 from latentviz.maps.data import MapData
 from latentviz.maps.static import clip
 
 
 def figure(data: MapData) -> go.Figure:
-    """Returns one scattergl trace a cluster, noise first and grey; `customdata` holds the items' rows."""
-    order = order_of(data)
-    points = np.asarray(data.points)[order]
+    """Makes one scattergl trace per cluster, noise first and grey; `customdata` holds the items' rows."""
+    order, points = data.order, np.asarray(data.points)[data.order]
     size = float(np.clip(3_000 / max(len(order), 1) ** 0.8, 2, 7))
-    traces = []
-    for cluster in describe_clusters(data, order):
-        part = slice(cluster["start"], cluster["start"] + cluster["size"])
-        noise = cluster["id"] < 0
-        traces.append(
-            go.Scattergl(
-                x=points[part, 0],
-                y=points[part, 1],
-                customdata=order[part],
-                mode="markers",
-                name=_safe(cluster["name"]),
-                marker={"size": size, "color": cluster["colour"], "opacity": 0.45 if noise else 0.8},
-                text=[_describe(data, row) for row in order[part]],
-                hovertemplate="%{text}<extra></extra>",
-            )
+    traces = [
+        go.Scattergl(
+            x=points[cluster.rows, 0],
+            y=points[cluster.rows, 1],
+            customdata=order[cluster.rows],
+            mode="markers",
+            name=_safe(cluster.name),
+            marker={"size": size, "color": cluster.colour, "opacity": 0.45 if cluster.id < 0 else 0.8},
+            text=[_describe(data, row) for row in order[cluster.rows]],
+            hovertemplate="%{text}<extra></extra>",
         )
+        for cluster in describe_clusters(data)
+    ]
     axis = {"visible": False, "showgrid": False, "zeroline": False}
     layout = {
         "title": {"text": _safe(data.title), "subtitle": {"text": _safe(" · ".join(data.described()))}},
@@ -46,14 +42,13 @@ def figure(data: MapData) -> go.Figure:
 
 
 def _describe(data: MapData, row: int) -> str:
-    """Returns the hover text of an item."""
+    """Writes an item's hover text."""
     label = None if data.labels is None else data.labels[row]
-    lines = [data.ids[row], data.name(int(data.cluster[row])), *([] if label is None else [str(label)])]
-    if data.texts is not None:
-        lines.append(data.texts[row])
-    return "<br>".join(_safe(line) for line in lines)
+    text = None if data.texts is None else data.texts[row]
+    lines = [data.ids[row], data.name(int(data.cluster[row])), label, text]
+    return "<br>".join(_safe(str(line)) for line in lines if line is not None)
 
 
 def _safe(text: str) -> str:
-    """Returns text that Plotly shows as it is: it takes some markup in texts for its own."""
+    """Escapes text, part of which Plotly would otherwise read as markup."""
     return html.escape(clip(text, 120), quote=False)

@@ -1,33 +1,36 @@
-"""`write_map`: one HTML file that opens by double-click and asks the network for nothing."""
+"""`write_map`: one self-contained HTML file that opens by double-click and makes no network request."""
 
-import html
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from latentviz.errors import choose
 from latentviz.maps import blocks
-from latentviz.maps.bundle import PAGE, bundle
-from latentviz.maps.contents import Part, order_of, pack_items, pack_points
+from latentviz.maps.contents import Part, pack_items, pack_points
 from latentviz.maps.data import MapData
 from latentviz.maps.layers import LAYERS
 from latentviz.runs.files import atomic_write
 
+PAGE = Path(__file__).parent / "page"
+FIRST = ("app", "meta", "points")  # enough to draw the points while the browser reads on
+_IMPORT = re.compile(r'^import \{[^}]*\} from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(async )?function|const|let)", re.MULTILINE)
+
 
 def write_map(
-    path: Path, data: MapData, *, layers: Sequence[str] = tuple(LAYERS), options: Mapping[str, Any] | None = None
+    path: Path, data: MapData, *, layers: Sequence[str] = tuple(LAYERS), options: Mapping[str, str] | None = None
 ) -> None:
-    """Writes the map to `path` in one step.
+    """Writes the map to `path` atomically.
 
     Args:
         path: the HTML file.
         data: what to draw.
         layers: names in `LAYERS`; the others are left out of the file.
-        options: what the page starts with: `theme` (auto, light, dark), `colour_by` (cluster or a field).
+        options: initial state of the page: `theme` (auto, light, dark), `colour_by` (cluster or a field).
 
     Raises:
         ConfigError: a layer has no entry in `LAYERS`.
@@ -37,14 +40,11 @@ def write_map(
         temporary.write_text(page, encoding="utf-8")
 
 
-def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mapping[str, Any] | None = None) -> str:
-    """Returns the map as one HTML text."""
+def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mapping[str, str] | None = None) -> str:
+    """Renders the map as HTML; everything user-made is escaped or inside packed blocks."""
     chosen = {name: choose(LAYERS, name, "map.layers") for name in layers}
-    order = order_of(data)
-    parts: dict[str, Part] = {"points": pack_points(data, order), "items": pack_items(data, order)}
-    for name, layer in chosen.items():
-        if layer.pack is not None:
-            parts[name] = layer.pack(data, order)
+    parts: dict[str, Part] = {"points": pack_points(data), "items": pack_items(data)}
+    parts |= {name: layer.pack(data) for name, layer in chosen.items() if layer.pack is not None}
     meta = {
         "title": data.title,
         "summary": data.described(),
@@ -52,30 +52,39 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         "notes": [note for part in parts.values() for note in part.notes],
         **{name: part.meta for name, part in parts.items()},
     }
-    ordered = [name for name in LAYERS if name in chosen]
-    packed = {"app": blocks.pack(bundle(ordered).encode()), "meta": blocks.pack_json(meta)}
+    script = bundle([name for name in LAYERS if name in chosen])
+    packed = {"app": blocks.pack(script.encode()), "meta": blocks.pack_json(meta)}
     for part in parts.values():
         packed |= part.blocks
     packed["plotly"] = _plotly()
-    first = ["app", "meta", "points"]  # enough to draw the points while the browser reads on
-    values = {
-        "title": html.escape(data.title),
-        "style": (PAGE / "map.css").read_text(encoding="utf-8"),
-        "boot": (PAGE / "boot.js").read_text(encoding="utf-8"),
-        "first": _embed(packed, first),
-        "later": _embed(packed, [name for name in packed if name not in first]),
-    }
-    template = (PAGE / "page.html").read_text(encoding="utf-8")
-    # One pass: what is put in is never searched for placeholders again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found.group(1)], template)
+    style, boot = ((PAGE / name).read_text(encoding="utf-8") for name in ("map.css", "boot.js"))
+    environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
+    template = environment.get_template("page.html")
+    return template.render(title=data.title, style=style, boot=boot, blocks=packed, first=FIRST)
 
 
-def _embed(packed: Mapping[str, str], names: Sequence[str]) -> str:
-    """Returns the script elements of the named blocks."""
-    return "".join(blocks.embed(name, packed[name]) for name in names)
+def bundle(layers: Sequence[str]) -> str:
+    """Joins the page's JavaScript modules, in dependency order, into the script that opens a map with these layers.
+
+    The joined modules share one scope, so top-level names are unique across them; a test checks it.
+    """
+    order: list[Path] = []
+    for path in (PAGE / "core/app.js", *(PAGE / f"layers/{name}.js" for name in layers)):
+        _collect(path.resolve(), order)
+    code = "\n".join(_EXPORT.sub("", _IMPORT.sub("", path.read_text(encoding="utf-8"))) for path in order)
+    start = f"start([{', '.join(layers)}]).catch((error) => globalThis.latentviz.fail(error));"
+    return f'(() => {{\n"use strict";\n{code}\n{start}\n}})();\n'
+
+
+def _collect(path: Path, order: list[Path]) -> None:
+    """Appends a module to `order`, after those that it imports."""
+    if path not in order:
+        for found in _IMPORT.finditer(path.read_text(encoding="utf-8")):
+            _collect((path.parent / found.group(1)).resolve(), order)
+        order.append(path)
 
 
 @cache
 def _plotly() -> str:
-    """Returns plotly.js as the installed plotly package ships it, packed."""
+    """Packs plotly.js as the installed plotly package ships it."""
     return blocks.pack(get_plotlyjs().encode("utf-8"))

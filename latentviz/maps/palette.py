@@ -1,4 +1,4 @@
-"""Which cluster gets which colour: neighbours on the map must differ, for every kind of eye."""
+"""Cluster colours: neighbours on the map differ for normal, deutan and protan vision."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,44 +9,32 @@ from scipy.spatial import Delaunay, QhullError
 from latentviz.maps.colour import cam02ucs, distances, to_hex, to_rgb
 
 NOISE = "#b9bcc4"
-# Reads well on white and on near-black; the first ones are what a small map gets.
-BASE = [
-    "#4269d0",
-    "#ef9f1c",
-    "#e8505b",
-    "#17a398",
-    "#8e5bd6",
-    "#6da34d",
-    "#ff8ab7",
-    "#8c5a3c",
-    "#52b6e8",
-    "#b5b02c",
-    "#c02f8f",
-    "#2f7d54",
-]
-# Where 20 is reached everywhere, neighbours are told apart at a glance also by deutan and protan eyes.
+# Reads well on white and on near-black; small maps use these, in this order.
+BASE = ["#4269d0", "#ef9f1c", "#e8505b", "#17a398", "#8e5bd6", "#6da34d"]
+BASE += ["#ff8ab7", "#8c5a3c", "#52b6e8", "#b5b02c", "#c02f8f", "#2f7d54"]
+# CAM02-UCS distance between neighbours. At 20 normal, deutan and protan vision tell them apart at a glance.
 TARGET = 22.0
+ROUNDS = 30  # of swaps, at most
 
 
 def neighbouring(points: np.ndarray, cluster: np.ndarray, limit: int = 12_000) -> dict[tuple[int, int], int]:
-    """Returns how often clusters lie side by side: Delaunay edges that join two of them.
+    """Counts the Delaunay edges that join two different clusters, for each such pair.
 
     Args:
         points: float (n, 2).
         cluster: int (n,); noise, −1, does not separate neighbours.
-        limit: points looked at; of more, every so-manieth is taken.
+        limit: most points used; larger maps are thinned evenly.
     """
     rows = np.flatnonzero((cluster >= 0) & np.isfinite(points).all(axis=1))
     rows = rows[:: max(1, len(rows) // limit)]
     names = np.unique(cluster[rows])
-    # The rarest clusters can fall through the sampling, so each is there with its middle besides.
-    middles = np.array([np.median(points[rows][cluster[rows] == c], axis=0) for c in names]).reshape(-1, 2)
-    places = np.concatenate([points[rows], middles]).astype(np.float64)
+    # Thinning can drop small clusters, so each cluster's median is added.
+    medians = np.array([np.median(points[rows][cluster[rows] == c], axis=0) for c in names]).reshape(-1, 2)
     owner = np.concatenate([cluster[rows], names])
     if len(names) < 2:
         return {}
     try:
-        triangles = Delaunay(places, qhull_options="QJ").simplices
+        triangles = Delaunay(np.concatenate([points[rows], medians]).astype(float), qhull_options="QJ").simplices
     except (QhullError, ValueError):
         return {(int(a), int(b)): 1 for i, a in enumerate(names) for b in names[i + 1 :]}
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [0, 2]]])
@@ -57,76 +45,74 @@ def neighbouring(points: np.ndarray, cluster: np.ndarray, limit: int = 12_000) -
 
 @cache
 def pool(size: int) -> tuple[str, ...]:
-    """Returns at least `size` colours, `BASE` first, each further one the farthest from all before it."""
+    """Extends `BASE` to `size` colours, each new one the farthest from all before it (Glasbey et al. 2007)."""
     steps = np.linspace(0, 1, 15)
     grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
-    place = cam02ucs(grid)
-    strong = (place[:, 0] > 38) & (place[:, 0] < 78) & (abs(np.hypot(place[:, 1], place[:, 2]) - 26.5) < 9.5)
-    grid = grid[strong]
-    chosen = to_rgb([*BASE, NOISE])
-    while len(chosen) <= size:
-        between = distances_between(grid, chosen)
-        chosen = np.concatenate([chosen, grid[[int(between.min(axis=1).argmax())]]])
-    return (*BASE, *to_hex(chosen[len(BASE) + 1 :]))
+    lightness, a, b = cam02ucs(grid).T
+    grid = grid[(lightness > 38) & (lightness < 78) & (abs(np.hypot(a, b) - 26.5) < 9.5)]
 
+    def apart(chosen: np.ndarray) -> np.ndarray:
+        """Computes the distance of each grid colour to the nearest chosen one; normal vision counts two thirds."""
+        by_vision = distances(grid, chosen)
+        impaired = np.minimum(by_vision["deutan"], by_vision["protan"])
+        nearest: np.ndarray = (by_vision["normal"] * 2 / 3 + impaired / 3).min(axis=1)
+        return nearest
 
-def distances_between(rgb: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns distances (k, m): mostly those for normal eyes, a third of them for deutan and protan eyes."""
-    parts = [
-        np.linalg.norm(cam02ucs(rgb, v)[:, None] - cam02ucs(others, v)[None], axis=2)
-        for v in ("normal", "deutan", "protan")
-    ]
-    weighted: np.ndarray = parts[0] * 2 / 3 + np.minimum(parts[1], parts[2]) / 3
-    return weighted
+    found: list[str] = []
+    nearest = apart(to_rgb([*BASE, NOISE]))
+    while len(BASE) + len(found) < size:
+        added = grid[[int(nearest.argmax())]]
+        found += to_hex(added)
+        nearest = np.minimum(nearest, apart(added))
+    return (*BASE, *found)
 
 
 def cluster_colours(points: np.ndarray, cluster: np.ndarray, clusters: Sequence[int]) -> dict[int, str]:
-    """Returns a colour for each cluster, so chosen that clusters side by side on the map differ most.
+    """Chooses a colour for each cluster so that clusters next to each other on the map differ most.
 
-    A swap search from the pool's own order: it exchanges the colours of two clusters, or takes an unused one,
-    wherever that lessens the shortfall from `TARGET` summed over the neighbours. Same input, same colours.
+    Starts from the pool's order and swaps the colours of two clusters, or takes an unused one, while that lowers the
+    shortfall from `TARGET` summed over neighbours. Deterministic.
     """
-    colours = list(pool(max(len(BASE), len(clusters) + 16))) if clusters else []
-    apart = distances(to_rgb(colours)) if colours else np.zeros((0, 0))
-    position = {c: i for i, c in enumerate(clusters)}
-    k = len(clusters)
-    beside = np.zeros((k, k))
+    if not clusters:
+        return {}
+    k, colours = len(clusters), list(pool(max(len(BASE), len(clusters) + 16)))
+    rgb = to_rgb(colours)
+    shortfall = np.maximum(TARGET - np.min(list(distances(rgb, rgb).values()), axis=0), 0) ** 3
+    index = {c: i for i, c in enumerate(clusters)}
+    weight = np.zeros((k, k))
     for (a, b), times in neighbouring(points, cluster).items():
-        if a in position and b in position:
-            weight = 1 + np.log1p(times) / 10
-            beside[position[a], position[b]] = beside[position[b], position[a]] = weight
-    given = _swap(np.arange(k), beside, np.maximum(TARGET - apart, 0) ** 3, len(colours))
-    return {c: colours[given[i]] for c, i in position.items()}
+        if a in index and b in index:
+            weight[index[a], index[b]] = weight[index[b], index[a]] = 1 + np.log1p(times) / 10
+    chosen = _swap(weight, shortfall)
+    return {c: colours[chosen[i]] for c, i in index.items()}
 
 
-def _swap(given: np.ndarray, beside: np.ndarray, penalty: np.ndarray, available: int) -> np.ndarray:
-    """Returns the colour (k,) of each cluster after exchanging colours for as long as that helps."""
-    k = len(given)
-    # Colours far down the pool are odder; a small price keeps them for where they are needed.
+def _swap(weight: np.ndarray, shortfall: np.ndarray) -> np.ndarray:
+    """Assigns colours (k,) to clusters by greedy swaps, given weights (k, k) and colour costs (m, m)."""
+    k, available = len(weight), len(shortfall)
+    chosen = np.arange(k)
+    # Later colours of the pool look odder; a small price keeps them for where they are needed.
     price = np.arange(available) * 0.3
 
     def cost(i: int, colour: int, skip: int = -1) -> float:
-        row = beside[i] * penalty[colour, given]
+        row = weight[i] * shortfall[colour, chosen]
         return float(row.sum() - (row[skip] if skip >= 0 else 0) + price[colour])
 
-    for _ in range(30):
-        before = given.copy()
-        for i in sorted(range(k), key=lambda i: -cost(i, int(given[i]))):
-            now = cost(i, int(given[i]))
-            gains = []
-            for j in range(k):
-                if j != i:
-                    a, b = int(given[i]), int(given[j])
-                    gains.append(
-                        (now + cost(j, b) - cost(i, b, j) - cost(j, a, i) - 2 * beside[i, j] * penalty[a, b], j, -1)
-                    )
-            unused = sorted(set(range(available)) - set(given.tolist()))
-            gains.extend((now - cost(i, free), -1, free) for free in unused)
+    for _ in range(ROUNDS):
+        before = chosen.copy()
+        for i in sorted(range(k), key=lambda i: -cost(i, int(chosen[i]))):
+            now, own = cost(i, int(chosen[i])), int(chosen[i])
+            gains = [
+                (now + cost(j, b) - cost(i, b, j) - cost(j, own, i) - 2 * weight[i, j] * shortfall[own, b], j, -1)
+                for j, b in enumerate(chosen.tolist())
+                if j != i
+            ]
+            gains += [(now - cost(i, free), -1, free) for free in sorted(set(range(available)) - set(chosen.tolist()))]
             gain, j, free = max(gains, default=(0.0, -1, -1))
             if gain > 1e-9 and j >= 0:
-                given[i], given[j] = given[j], given[i]
+                chosen[i], chosen[j] = chosen[j], chosen[i]
             elif gain > 1e-9:
-                given[i] = free
-        if (before == given).all():
+                chosen[i] = free
+        if (before == chosen).all():
             break
-    return given
+    return chosen

@@ -1,91 +1,76 @@
-"""The map as pictures for print: `map.png` and `map.svg`, with labels that do not lie on each other."""
+"""The map as images for print: `map.png` and `map.svg`, with labels that do not overlap."""
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager, patheffects
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
-from latentviz.maps.contents import describe_clusters, order_of
+from latentviz.maps.contents import MapCluster, describe_clusters
 from latentviz.maps.data import MapData
 from latentviz.runs.files import atomic_write
 
-# Above this many points an SVG holds them as one picture, with the text still as text.
-VECTOR_LIMIT = 5_000
-LONGEST_LABEL = 36
+VECTOR_LIMIT = 5_000  # points; above, an SVG holds them as one image and only the text as vectors
+LONGEST_LABEL = 36  # characters
 _INK, _SOFT = "#16181d", "#5d6470"
-# Whatever of these is installed; together they cover most scripts.
-_FONTS = [
-    "DejaVu Sans",
-    "Noto Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "Arial Unicode MS",
-    "PingFang SC",
-    "Microsoft YaHei",
-]
+# The installed ones of these are used; together they cover most scripts.
+_FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"]
+_FONTS += ["Arial Unicode MS", "PingFang SC", "Microsoft YaHei"]
+# Label positions to try, in points from the cluster's centre.
+_OFFSETS = [(0, 0), (0, 14), (0, -14), (26, 9), (-26, 9), (26, -9), (-26, -9), (0, 26), (0, -26)]
 
 
 def write_static(png: Path, svg: Path | None, data: MapData) -> None:
-    """Writes the map as a PNG of 2400×1800 pixels, and an SVG unless `svg` is None; same data, same bytes."""
+    """Writes the map as a PNG of 2400×1800 pixels, and as SVG unless `svg` is None; same data, same bytes."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    settings: Any = {
-        "font.family": [name for name in _FONTS if name in installed] or ["sans-serif"],
-        "svg.hashsalt": "latentviz",
-        "svg.fonttype": "path",
-        "text.parse_math": False,
-    }
-    with mpl.rc_context(settings), warnings.catch_warnings():
-        # A letter that no installed font has is drawn as a box; that is worth no warning.
+    fonts = [name for name in _FONTS if name in installed] or ["sans-serif"]
+    settings = {"font.family": fonts, "svg.hashsalt": "latentviz", "svg.fonttype": "path", "text.parse_math": False}
+    metadata = {"png": {"Software": "latentviz"}, "svg": {"Date": None, "Creator": "latentviz"}}
+    with mpl.rc_context(settings), warnings.catch_warnings():  # type: ignore[arg-type]
+        # A character that no installed font has is drawn as a box.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        picture = draw(data)
-        with atomic_write(png) as temporary:
-            picture.savefig(temporary, format="png", dpi=240, metadata={"Software": "latentviz"})
-        if svg is not None:
-            with atomic_write(svg) as temporary:
-                metadata = {"Date": None, "Creator": "latentviz"}
-                picture.savefig(temporary, format="svg", dpi=240, metadata=metadata)
+        figure = draw(data)
+        for path, kind in ((png, "png"), (svg, "svg")):
+            if path is not None:
+                with atomic_write(path) as temporary:
+                    figure.savefig(temporary, format=kind, dpi=240, metadata=metadata[kind])
 
 
 def draw(data: MapData) -> Figure:
-    """Returns the figure: points in the map's colours, cluster names, title and summary."""
-    picture = Figure(figsize=(10, 7.5), facecolor="white")
-    FigureCanvasAgg(picture)
-    axes = picture.add_axes((0.02, 0.02, 0.96, 0.86))
+    """Draws points in the map's colours, cluster names, title and summary."""
+    figure = Figure(figsize=(10, 7.5), facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.86))
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
-    order = order_of(data)
-    points = np.asarray(data.points)[order]
-    clusters = describe_clusters(data, order)
-    size = float(np.clip(90_000 / max(len(order), 1), 0.4, 16))
+    points = np.asarray(data.points)[data.order]
+    clusters = describe_clusters(data)
     for cluster in clusters:
-        part = points[cluster["start"] : cluster["start"] + cluster["size"]]
-        noise = cluster["id"] < 0
+        noise = cluster.id < 0
         axes.scatter(
-            part[:, 0],
-            part[:, 1],
-            s=size,
-            c=cluster["colour"],
+            x=points[cluster.rows, 0],
+            y=points[cluster.rows, 1],
+            s=float(np.clip(90_000 / max(len(points), 1), 0.4, 16)),
+            c=cluster.colour,
             linewidths=0,
             alpha=0.45 if noise else 0.8,
             zorder=1 if noise else 2,
-            rasterized=len(order) > VECTOR_LIMIT,
+            rasterized=len(points) > VECTOR_LIMIT,
         )
     axes.margins(0.04)
-    first, *rest = data.described()
-    picture.text(0.03, 0.965, clip(data.title, 70), size=17, weight="bold", color=_INK, va="top")
-    picture.text(0.03, 0.918, clip(" · ".join([first, *rest]), 150), size=9, color=_SOFT, va="top")
-    _label(picture, axes, [cluster for cluster in clusters if cluster["id"] >= 0])
-    return picture
+    figure.text(0.03, 0.965, clip(data.title, 70), size=17, weight="bold", color=_INK, va="top")
+    figure.text(0.03, 0.918, clip(" · ".join(data.described()), 150), size=9, color=_SOFT, va="top")
+    _label(figure, axes, [cluster for cluster in clusters if cluster.id >= 0])
+    return figure
 
 
 def clip(text: str, length: int) -> str:
-    """Returns one line of at most `length` characters.
+    """Shortens text to one line of at most `length` characters.
 
     >>> clip("a very long name", 10)
     'a very lo…'
@@ -94,16 +79,15 @@ def clip(text: str, length: int) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def _label(picture: Figure, axes: Any, clusters: list[dict[str, Any]]) -> None:
-    """Writes the names, largest cluster first, each where it is free: on its cluster, beside it, or not."""
-    picture.draw_without_rendering()  # settles the axes, which the boxes of the texts depend on
-    renderer = picture.canvas.get_renderer()  # type: ignore[attr-defined]
-    taken: list[Any] = []
-    largest = max((cluster["size"] for cluster in clusters), default=1)
-    for cluster in sorted(clusters, key=lambda cluster: -cluster["size"]):
+def _label(figure: Figure, axes: Axes, clusters: list[MapCluster]) -> None:
+    """Writes the names, largest cluster first, each at the first free position; without one it is left out."""
+    figure.draw_without_rendering()  # fixes the axes' limits, on which the texts' boxes depend
+    taken: list[Bbox] = []
+    largest = max((cluster.size for cluster in clusters), default=1)
+    for cluster in sorted(clusters, key=lambda cluster: -cluster.size):
         text = axes.annotate(
-            clip(cluster["name"], LONGEST_LABEL),
-            cluster["centre"],
+            clip(cluster.name, LONGEST_LABEL),
+            tuple(cluster.centre),
             xytext=(0, 0),
             textcoords="offset points",
             ha="center",
@@ -111,21 +95,17 @@ def _label(picture: Figure, axes: Any, clusters: list[dict[str, Any]]) -> None:
             zorder=5,
             color=_INK,
             weight="bold",
-            size=7.5 + 4 * np.sqrt(cluster["size"] / largest),
+            size=7.5 + 4 * np.sqrt(cluster.size / largest),
             path_effects=[patheffects.withStroke(linewidth=2.6, foreground="white")],
         )
-        inward = _inward(text.get_window_extent(renderer), picture)
-        for x, y in [(0, 0), (0, 14), (0, -14), (26, 9), (-26, 9), (26, -9), (-26, -9), (0, 26), (0, -26)]:
+        box = text.get_window_extent()
+        # Points by which the text must move sideways to stay inside the figure.
+        inward = float(max(-box.x0, 0) - max(box.x1 - figure.bbox.width, 0)) * 72 / figure.dpi
+        for x, y in _OFFSETS:
             text.set_position((x + inward, y))
-            box = text.get_window_extent(renderer).padded(3)
+            box = text.get_window_extent().padded(3)
             if not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
         else:
             text.remove()
-
-
-def _inward(box: Any, picture: Figure) -> float:
-    """Returns by how many points a text has to move to the side to lie in the picture, and not be cut off."""
-    left, right = -box.x0, box.x1 - picture.bbox.width
-    return float(max(left, 0) - max(right, 0)) * 72 / picture.dpi

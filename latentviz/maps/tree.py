@@ -1,78 +1,72 @@
-"""The condensed tree for the map: which clusters split into which, as density rises."""
+"""The condensed tree and the named regions, for labels that appear as one zooms in."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from latentviz.maps.contents import Part, dominant
-from latentviz.maps.data import MapData
+from latentviz.maps.data import MapData, TreeNode
 
-# Nodes smaller than this share of their cluster get no label of their own as one zooms in.
-FINE_SHARE = 0.12
-IN_NAME = 3  # keywords of a node
-LARGE = 4  # parts of the items: a cluster with more than one of them gets its regions' names too
+FINE_SHARE = 0.12  # of a cluster's size; smaller nodes get no label
+IN_NAME = 3  # keywords in a name
+LARGE = 4  # a cluster with more than 1 in so many items gets the coarse regions' names too
 
 
-def pack_tree(data: MapData, order: np.ndarray) -> Part:
-    """Returns the tree's nodes; those inside a selected cluster carry a name for the labels that zooming brings out."""
+def pack_tree(data: MapData) -> Part:
+    """Lists the tree's nodes; those inside a selected cluster carry the name that zooming in shows."""
     if not data.tree or "node" not in data.tree[0]:
         return Part()
-    place = np.full(len(data), -1, np.int64)
-    place[order] = np.arange(len(order))
-    above = {row["node"]: row.get("parent") for row in data.tree}
+    parent = {row["node"]: row.get("parent") for row in data.tree}
     cluster = {row["node"]: row.get("cluster") for row in data.tree}
-    sizes = {row["node"]: row["size"] for row in data.tree}
-    nodes: list[dict[str, Any]] = []
+    sizes = {row["cluster"]: row["size"] for row in data.tree if row.get("cluster") is not None}
+    nodes: list[dict[str, object]] = []
     for row in data.tree:
-        entry = {key: row.get(key) for key in ("node", "parent", "size", "birth", "death", "cluster")}
-        entry["keywords"] = list(row.get("keywords", []))[:IN_NAME]
-        entry["point"] = int(place[row["row"]]) if row.get("row") is not None else -1
-        inside, node = None, row.get("parent")
-        while node is not None and inside is None:
-            inside, node = cluster.get(node), above.get(node)
-        within = [n for n, c in cluster.items() if c is not None and c == inside]
-        if inside is not None and row["size"] >= FINE_SHARE * sizes[within[0]]:
+        entry: dict[str, object] = {
+            **{key: row.get(key) for key in ("node", "parent", "size", "birth", "death", "cluster")},
+            "keywords": list(row.get("keywords", []))[:IN_NAME],
+            "point": int(data.place[row["row"]]) if row.get("row") is not None else -1,
+        }
+        inside, above = None, row.get("parent")
+        while above is not None and inside is None:
+            inside, above = cluster.get(above), parent.get(above)
+        if inside is not None and row["size"] >= FINE_SHARE * sizes[inside]:
             entry |= {"inside": inside, "name": row.get("name") or _fine_name(data, row, inside, nodes)}
         nodes.append(entry)
     return Part({}, {"nodes": nodes})
 
 
-def pack_regions(data: MapData, order: np.ndarray) -> Part:
-    """Returns the names of parts of the map, for the labels that zooming brings out; those without keywords have none.
-
-    The coarsest name only what lies in no cluster, or in one so large that its own name says little.
-    """
+def pack_regions(data: MapData) -> Part:
+    """Lists the named regions; the coarsest level names only noise and clusters too large for their own name."""
     cluster = np.asarray(data.cluster)
     large = {-1, *(c for c in data.clusters if np.count_nonzero(cluster == c) > len(data) / LARGE)}
-    place = np.full(len(data), -1, np.int64)
-    place[order] = np.arange(len(order))
     named = [
         {
-            "point": int(place[region["row"]]),
+            "point": int(data.place[region["row"]]),
             "level": region["level"],
             "size": region["size"],
             "cluster": region["cluster"],
-            "name": " · ".join(list(region["keywords"])[:IN_NAME]),
+            "name": _joined(region["keywords"]),
         }
         for region in data.regions
-        if region["keywords"] and (region["level"] or region["cluster"] in large)
+        if region["keywords"] and (region["level"] or region["cluster"] in large) and data.place[region["row"]] >= 0
     ]
-    return Part({}, {"regions": [region for region in named if region["point"] >= 0]}) if named else Part()
+    return Part({}, {"regions": named}) if named else Part()
 
 
-def _fine_name(data: MapData, row: Any, cluster: int, before: Sequence[Any]) -> str | None:
-    """Returns a name for a part of a cluster: its keywords, its label where that is not the cluster's, else a letter.
+def _joined(keywords: Sequence[str]) -> str:
+    return " · ".join(list(keywords)[:IN_NAME])
 
-    None where labels are known and tell nothing new.
+
+def _fine_name(data: MapData, row: TreeNode, cluster: int, before: Sequence[dict[str, object]]) -> str | None:
+    """Names a part of a cluster: its keywords, its label if that is not the cluster's, else a letter.
+
+    None where labels are known and add nothing.
     """
     if row.get("keywords"):
-        return " · ".join(list(row["keywords"])[:IN_NAME])
-    rows = row.get("rows")
-    if data.labels is not None and rows is not None:
+        return _joined(row["keywords"])
+    if data.labels is not None and row.get("rows") is not None:
         own = dominant([data.labels[r] for r in np.flatnonzero(np.asarray(data.cluster) == cluster).tolist()])
-        part = dominant([data.labels[r] for r in rows])
-        new = own and part and part[0] != own[0] and part[1] > 0.5
-        return str(part[0]) if new and part else None
+        part = dominant([data.labels[r] for r in row["rows"]])
+        return part[0] if own and part and part[0] != own[0] and part[1] > 0.5 else None
     count = sum(1 for node in before if node.get("inside") == cluster)
     return f"{data.name(cluster)} {chr(ord('a') + count % 26)}"

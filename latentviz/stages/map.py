@@ -1,6 +1,6 @@
-"""From a clustering on disk to its map: everything `map.html` shows is read from the run, so that it can be redrawn."""
+"""`latentviz map`: draws a clustering's map from the files of its run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,18 +8,19 @@ import pyarrow as pa
 import torch
 
 from latentviz.clustering.keywords import named
+from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
 from latentviz.errors import choose
-from latentviz.maps import LAYERS, condensed_tree, decoder_data, text_decoder_data, write_map, write_static
-from latentviz.maps.data import MapData
+from latentviz.maps import LAYERS, ClusterInfo, MapData, decoder_data, text_decoder_data, write_map, write_static
+from latentviz.maps.data import Region, TreeNode
 from latentviz.modalities.loading import load_model
 from latentviz.model.encoding import decode_batches
 from latentviz.model.vae import VAE
 from latentviz.runs.run import ClusterFolder
 
-AT_A_TIME = 256  # z decoded to texts
-SHOWN_NEIGHBOURS = 12  # of each item, on the map's cards
-COLOURS = ("cluster", "label", "outlier_score", "probability")  # what a map can be coloured by besides its columns
+BATCH = 256  # z decoded to texts at once
+SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
+COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
 MEASURED = ("log_likelihood", "kl")  # columns that a clustering adds to those of the items
 OWN_COLUMNS = {"id", "x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "label", "source"}
 
@@ -34,14 +35,14 @@ def draw(
     """Writes map.html, map.png and map.svg.
 
     Args:
-        folder: of the clustering; its tree and neighbours must be there.
-        config: title, theme, what to colour by, which layers.
-        points: the table of the clustering, row i for item i.
-        info: what clusters.json holds.
-        model: the run's, where it is loaded already.
+        folder: of the clustering, with its tree and neighbours.
+        config: title, theme, column for the colours, layers.
+        points: the clustering's table, row i for item i.
+        info: the content of clusters.json.
+        model: the run's model, if it is already loaded.
 
     Raises:
-        ConfigError: a layer or a column that there is not.
+        ConfigError: an unknown layer or column.
     """
     check(config, points.column_names)
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
@@ -51,10 +52,10 @@ def draw(
 
 
 def check(config: MapSection, columns: Iterable[str]) -> None:
-    """Looks whether a map of items with these columns can be drawn as it is asked for.
+    """Checks that items with these columns can be drawn with these settings.
 
     Raises:
-        ConfigError: a layer that there is not, or a column that there is not or that has no colours.
+        ConfigError: an unknown layer, or a column that is unknown or has no colours.
     """
     coloured = [name for name in columns if name not in {*OWN_COLUMNS, "split", "text"}]
     choose(dict.fromkeys([*COLOURS, *coloured, *MEASURED]), config.colour_by, "map.colour_by")
@@ -63,11 +64,11 @@ def check(config: MapSection, columns: Iterable[str]) -> None:
 
 
 def redraw(folder: ClusterFolder, config: MapSection) -> None:
-    """Draws the map of a finished clustering again; nothing is clustered anew, and the settings are kept in its config.
+    """Draws the map of a finished clustering again and stores the settings; the clustering does not change.
 
     Raises:
-        RunError: there is no such clustering, or it is damaged.
-        ConfigError: a layer or a column that there is not.
+        RunError: the clustering is missing or damaged.
+        ConfigError: an unknown layer or column.
     """
     draw(folder, config, folder.require().points(), folder.info())
     folder.write_config(folder.config().model_copy(update={"map": config}))
@@ -76,24 +77,22 @@ def redraw(folder: ClusterFolder, config: MapSection) -> None:
 def map_data(
     folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any], model: tuple[VAE, Any]
 ) -> MapData:
-    """Returns everything the map shows."""
-    run = folder.run
-    vae, kind = model
+    """Collects everything the map shows."""
+    run, (vae, kind) = folder.run, model
     column = {name: points.column(name) for name in points.column_names}
     labels = column["label"].to_pylist()
     place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])
-    cluster = column["cluster"].to_numpy()
-    mu = np.asarray(run.mu())
+    cluster, mu = column["cluster"].to_numpy(), np.asarray(run.mu())
     rows = {item: row for row, item in enumerate(column["id"].to_pylist())}
-    known = {int(entry["cluster"]): described(entry, rows) for entry in info["clusters"]}
-    net = kind.page_decoder(vae)
-    if net is None:
-        decoder = text_decoder_data(lambda z: written(kind, vae, z), mu, place) if writes(kind, vae, mu) else None
-    else:
-        network, shape = net
-        decoder = decoder_data(network, lambda z: decode_batches(vae, z), mu, place, shape)
-        for number, picture in zip(known, kind.pictures(vae, centres(mu, cluster, list(known))), strict=True):
-            known[number]["decoded"] = picture
+    entries = {int(entry["cluster"]): entry for entry in info["clusters"]}
+    images: list[np.ndarray | None] = [None] * len(entries)
+    decoder, net = None, kind.page_decoder(vae)
+    if net is not None:
+        decoder = decoder_data(net[0], lambda z: decode_batches(vae, z), mu, place, net[1])
+        means = [mu[cluster == number].mean(axis=0) for number in entries]
+        images = list(kind.pictures(vae, np.stack(means))) if means else []
+    elif len(mu) and isinstance(_decode_texts(kind, vae, np.array(mu[:1]))[0], str):
+        decoder = text_decoder_data(lambda z: _decode_texts(kind, vae, z), mu, place)
     tree, shown = folder.tree(), kind.shown(run.cache)
     return MapData(
         ids=list(rows),
@@ -109,10 +108,22 @@ def map_data(
             for name, values in column.items()
             if name not in OWN_COLUMNS and not (name == "text" and "texts" in shown)
         },
-        cluster_names=named({number: entry["keywords"] for number, entry in known.items()}),
-        cluster_info=known,
-        tree=tree_nodes(tree, cluster, place, info) if tree is not None and known else None,
-        regions=[{**region, "row": rows[region["item"]]} for region in info.get("regions", [])],
+        cluster_names=named({number: entry.get("keywords", []) for number, entry in entries.items()}),
+        cluster_info={
+            number: _cluster_info(entry, rows, image)
+            for (number, entry), image in zip(entries.items(), images, strict=True)
+        },
+        tree=_tree_nodes(tree, cluster, place, info) if tree is not None and entries else (),
+        regions=[
+            Region(
+                level=region["level"],
+                row=rows[region["item"]],
+                size=region["size"],
+                cluster=region["cluster"],
+                keywords=region["keywords"],
+            )
+            for region in info.get("regions", [])
+        ],
         decoder=decoder,
         title=config.title or run.name,
         summary=info["lines"],
@@ -121,42 +132,24 @@ def map_data(
     )
 
 
-def writes(kind: Any, vae: VAE, mu: np.ndarray) -> bool:
-    """Returns whether what the decoder makes are texts."""
-    return bool(len(mu)) and isinstance(written(kind, vae, np.array(mu[:1]))[0], str)
-
-
-def written(kind: Any, vae: VAE, z: np.ndarray) -> list[str]:
-    """Returns the texts at each z (m, d), none of which is exactly the μ of an item."""
+def _decode_texts(kind: Any, vae: VAE, z: np.ndarray) -> list[str]:
+    """Decodes z (m, d) to texts; none of them is exactly the mu of an item."""
     texts: list[str] = []
-    for start in range(0, len(z), AT_A_TIME):
-        part = torch.from_numpy(z[start : start + AT_A_TIME]).to(vae.device)
+    for start in range(0, len(z), BATCH):
+        part = torch.from_numpy(z[start : start + BATCH]).to(vae.device)
         texts += kind.decode(vae, part, torch.ones(len(part), device=vae.device))
     return texts
 
 
-def tree_nodes(
-    tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Returns the condensed tree's clusters for the map, with the keywords that clusters.json has of them."""
+def _tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info: Mapping[str, Any]) -> list[TreeNode]:
+    """Adds the keywords in clusters.json to the nodes of the condensed tree."""
     first = int(min((row["parent"] for row in info["tree"]), default=0))
     words = {int(row["child"]) - first: row["keywords"] for row in info["tree"] if row.get("keywords")}
-    return [{**node, "keywords": words.get(node["node"], [])} for node in condensed_tree(tree, cluster, points)]
+    nodes = condensed_tree(tree, cluster, points)
+    return [TreeNode(**node, keywords=words.get(node["node"], [])) for node in nodes]  # type: ignore[typeddict-item]
 
 
-def described(entry: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
-    """Returns what the map wants to know of a cluster, its exemplars as rows."""
+def _cluster_info(entry: Mapping[str, Any], rows: Mapping[str, int], image: np.ndarray | None) -> ClusterInfo:
     exemplars = [rows[item] for item in entry["exemplars"] if item in rows]
-    return {
-        "size": entry["size"],
-        "persistence": entry["persistence"],
-        "exemplars": exemplars,
-        "medoid": exemplars[0] if exemplars else None,
-        "keywords": entry.get("keywords", []),
-    }
-
-
-def centres(mu: np.ndarray, cluster: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
-    """Returns the mean μ of each cluster, float32 (k, d)."""
-    means = [mu[cluster == number].mean(axis=0) for number in numbers]
-    return np.stack(means) if means else np.empty((0, mu.shape[1]), np.float32)
+    medoid = exemplars[0] if exemplars else None
+    return ClusterInfo(entry["persistence"], exemplars, medoid, entry.get("keywords", []), image)

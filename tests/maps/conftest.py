@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentviz.maps import MapData, decoder_data, write_map
+from latentviz.maps import ClusterInfo, MapData, decoder_data, write_map
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -49,11 +49,9 @@ def build(n: int = 600, **changes: Any) -> MapData:
         "title": "Four blobs",
         "neighbours": None if distance is None else distance.argsort(axis=1)[:, 1:9].astype(np.int32),
         "cluster_info": {
-            c: {
-                "persistence": 0.1 * c,
-                "keywords": ["round", "small"],
-                "exemplars": np.flatnonzero(cluster == c)[:6].tolist(),
-            }
+            c: ClusterInfo(
+                persistence=0.1 * c, keywords=["round", "small"], exemplars=np.flatnonzero(cluster == c)[:6].tolist()
+            )
             for c in range(4)
         },
     }

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from latentviz.maps import DecoderData, Layer, contents, decoder_data
-from latentviz.maps.contents import order_of
+from latentviz.maps import ClusterInfo, DecoderData, Layer, contents, decoder_data
 from latentviz.maps.decoder import blend, text_spots
 from latentviz.maps.decoding import A_STAND_IN, pack_decoder
 
@@ -66,7 +65,7 @@ def test_many_weights_travel_as_bytes(open_map, make_data, monkeypatch, network,
 
 
 def test_a_pre_decoded_grid_stands_in_for_large_networks(open_map, make_data, monkeypatch, network, smooth):
-    monkeypatch.setattr("latentviz.maps.export.PAGE_LIMIT", 10)
+    monkeypatch.setattr("latentviz.maps.decoder.PAGE_LIMIT", 10)
     net, decode = network
     plain = make_data()
     data = make_data(decoder=decoder_data(net, decode, smooth(plain.points), plain.points, (1, 12, 12)))
@@ -154,7 +153,7 @@ def partial(make_data, network, smooth, open_map):
     mu = smooth(plain.points)
     near = NearestNeighbors(n_neighbors=7).fit(mu).kneighbors(mu)[1][:, 1:].astype(np.int32)
     data = replace(plain, decoder=decoder_data(net, decode, mu, plain.points, (1, 12, 12)), neighbours=near)
-    packed = pack_decoder(data, order_of(data)).blocks
+    packed = pack_decoder(data).blocks
     room = len(packed["weights"]) + (len(packed["latents"]) * 2 + 3 * A_STAND_IN * 3_000) // 5
     limit = contents.BASE + contents.A_POINT * 3_000 + contents.SMALL_SHEETS * 4 // 3 + room
     data = replace(data, file_limit=limit)
@@ -337,7 +336,7 @@ def test_layer_types_are_plain(network):
 
 def test_centres_decoded_beforehand_stand_on_the_cards(open_map, make_data):
     pictures = {c: np.full((3, 8, 8), 60 * c, np.uint8) for c in range(4)}
-    page = open_map(make_data(cluster_info={c: {"decoded": picture} for c, picture in pictures.items()}))
+    page = open_map(make_data(cluster_info={c: ClusterInfo(decoded=picture) for c, picture in pictures.items()}))
     page.js("map.openCluster(2)")
     page.settle()
     assert np.abs(grey(page, ".cluster-card canvas[data-centre='2']") * 255 - 120).max() < 4

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from latentviz.maps import ClusterInfo
+
 pytestmark = pytest.mark.browser
 
 EVIL = [
@@ -41,7 +43,9 @@ def data(make_data):
         cluster_names={c: EVIL[c] for c in range(4)},
         title=EVIL[1] + EVIL[6],
         summary=[EVIL[0], *EVIL],
-        cluster_info={c: {"keywords": EVIL, "exemplars": np.flatnonzero(plain.cluster == c)[:4]} for c in range(4)},
+        cluster_info={
+            c: ClusterInfo(keywords=EVIL, exemplars=np.flatnonzero(plain.cluster == c)[:4]) for c in range(4)
+        },
         tree=[
             {"node": 0, "parent": None, "size": n, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
             *(

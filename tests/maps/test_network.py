@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from latentviz.maps import decoder_data
-from latentviz.maps.decoder import network_layers
 from latentviz.maps.decoding import pack_latents, pack_stand_ins
-from latentviz.maps.network import forward
+from latentviz.maps.network import forward, network_layers
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

@@ -7,7 +7,7 @@ from latentviz.maps.palette import NOISE, cluster_colours, neighbouring
 
 
 def test_cam02ucs_agrees_with_published_values():
-    # colorspacious.cspace_convert(…, "sRGB1", "CAM02-UCS")
+    # Luo, Cui & Li 2006, for sRGB white, red and black.
     expected = [[100, -1.9, -1.1], [60.1, 38.7, 24.3], [0, 0, 0]]
     assert np.allclose(cam02ucs(to_rgb(["#ffffff", "#ff0000", "#000000"])), expected, atol=0.1)
 

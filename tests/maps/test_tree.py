@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from latentviz.maps import condensed_tree
+from latentviz.clustering.tree import condensed_tree
 from latentviz.maps.html import render
 
 

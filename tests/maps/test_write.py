@@ -15,10 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from latentviz.errors import ConfigError
 from latentviz.maps import LAYERS, DecoderData, Layer, contents, figure, write_map, write_static
-from latentviz.maps.bundle import PAGE, bundle
-from latentviz.maps.contents import order_of
 from latentviz.maps.data import FILE_LIMIT
-from latentviz.maps.html import render
+from latentviz.maps.html import PAGE, bundle, render
 from latentviz.maps.static import draw
 
 
@@ -31,7 +29,7 @@ def block(page: str, name: str) -> bytes:
 def test_the_file_holds_the_points_in_drawing_order(data):
     page = render(data)
     meta = json.loads(block(page, "meta"))
-    order = order_of(data)
+    order = data.order
     n = len(order)
     assert meta["points"]["count"] == n == len(data)
     assert [c["id"] for c in meta["points"]["clusters"]] == [-1, 0, 1, 2, 3]
@@ -165,21 +163,21 @@ def test_thumbnails_give_way_to_latents():
     """All that is optional stays within the limit as long as the latents alone do."""
     least = contents.SMALL_SHEETS * 4 // 3
     for count, beside in ((70_000, 0), (100_000, 0), (100_000, 2_500_000), (500_000, 12_500_000)):
-        thumbnails = contents.for_thumbnails(count, beside)
+        thumbnails = contents.thumbnail_budget(count, beside)
         assert least < thumbnails <= contents.A_THUMBNAIL * count
         assert contents.BASE + contents.A_POINT * count + beside + thumbnails <= FILE_LIMIT
-    assert contents.for_thumbnails(1_000_000, contents.for_latents(1_000_000)) == least
-    assert contents.for_thumbnails(100, 0) == least, "small maps have sharper ones"
-    assert contents.for_latents(1_000_000) == 25_000_000
+    assert contents.thumbnail_budget(1_000_000, contents.latent_budget(1_000_000)) == least
+    assert contents.thumbnail_budget(100, 0) == least, "small maps have sharper ones"
+    assert contents.latent_budget(1_000_000) == 25_000_000
 
 
 @pytest.mark.parametrize("count", [10_000, 500_000, 600_000, 1_000_000, 1_500_000])
 def test_beside_the_least_thumbnails_latents_have_what_is_left(count):
-    latents = min(contents.for_latents(count), contents.left_for_latents(count))
-    thumbnails = contents.for_thumbnails(count, latents)
+    latents = min(contents.latent_budget(count), contents.latent_room(count))
+    thumbnails = contents.thumbnail_budget(count, latents)
     assert latents > contents.A_LATENT * count / 20
     assert contents.BASE + contents.A_POINT * count + latents + thumbnails <= FILE_LIMIT
-    assert contents.left_for_latents(count, pictured=False) > contents.left_for_latents(count)
+    assert contents.latent_room(count, thumbnails=False) > contents.latent_room(count)
 
 
 def test_a_small_map_has_all_its_latents(full):
@@ -198,7 +196,7 @@ def test_a_map_without_latents_that_would_grow_too_large_keeps_the_nearest_neigh
         assert json.loads(block(page, "meta"))["cards"] == {"k": k}
         table = np.frombuffer(block(page, "neighbours"), np.uint8).reshape(4, -1)
         assert table.shape == (4, 600 * k)
-    assert contents.left_for_latents(700_000, pictured=False) > 8 * contents.A_NEIGHBOUR * 700_000
+    assert contents.latent_room(700_000, thumbnails=False) > 8 * contents.A_NEIGHBOUR * 700_000
 
 
 def test_a_map_that_would_grow_too_large_keeps_some_latents(make_data):
