@@ -1,12 +1,12 @@
-"""Does a latentviz map show the real groups? ACC, NMI and ARI against raw pixels and the field, in one run.
+"""Compare the clusters of latentviz with those of other methods: ACC, NMI and ARI against the labels.
 
     python benchmarks/clustering.py --data digits --data mnist=PATH --data fashion=PATH
     python benchmarks/clustering.py --table
 
-Each (data set, method, seed) is a line of `--out`, appended as soon as it is there; what is there already is skipped,
-so that an interrupted run goes on. A trained model stays in `--work` and is not trained again, until that folder is
-removed. Each stage is a process of its own: seconds and peak memory are the stage's, with the imports. `--table` writes
-the table and the plot beside the results.
+Each (data set, method, seed) is one line of `--out`, appended when it is finished. Existing lines are skipped, so an
+interrupted benchmark continues. Trained models stay in `--work` and are reused until that folder is removed. Each stage
+runs in its own process; seconds and peak memory are the stage's, including imports. `--table` writes the table and the
+plot next to the results.
 """
 
 import argparse
@@ -29,52 +29,56 @@ HERE = Path(__file__).parent
 
 
 def parse() -> argparse.Namespace:
-    """Returns the options."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data",
         action="append",
         default=[],
         metavar="NAME[=SOURCE]",
-        help="a data set with labels, and what `latentviz fit` is given for it (default: its name)",
+        help="a labelled data set, and the SOURCE that `latentviz fit` gets for it (default: NAME)",
     )
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
-    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)} (default: all)")
-    parser.add_argument("--only", metavar="NAME", help="this data set alone")
-    parser.add_argument("--limit", type=int, help="items of each set, sampled: to try the benchmark out")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "clustering.jsonl", help="the lines of results")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, starting from 0 (default: 3)")
+    parser.add_argument("--methods", default=",".join(METHODS), help=f"any of {', '.join(METHODS)} (default: all)")
+    parser.add_argument("--only", metavar="NAME", help="only this data set")
+    parser.add_argument("--limit", type=int, help="sample this many items of each set, to try the benchmark")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "results" / "clustering.jsonl", help="the results, one JSON line each"
+    )
     parser.add_argument("--work", type=Path, default=Path("outputs/benchmark"), help="folder of the runs")
-    parser.add_argument("--table", action="store_true", help="write table and plot from the results, and run nothing")
+    parser.add_argument(
+        "--table", action="store_true", help="only write the table and the plot from the existing results"
+    )
     options = parser.parse_args()
     options.methods = options.methods.split(",")
     unknown = [name for name in options.methods if name not in METHODS]
     if unknown:
-        parser.error(f"--methods: unknown {', '.join(unknown)}; choose of {', '.join(METHODS)}")
+        parser.error(f"--methods: unknown {', '.join(unknown)}; choose from {', '.join(METHODS)}")
     return options
 
 
 def read(out: Path) -> list[dict[str, Any]]:
-    """Returns the results so far; a last line that was cut off is dropped."""
+    """Read the results so far; truncated lines are dropped with a warning."""
     lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
     found = []
     for line in lines:
         try:
             found.append(json.loads(line))
         except ValueError:
-            print(f"{out}: a damaged line is ignored", file=sys.stderr)
+            print(f"{out}: ignored a damaged line", file=sys.stderr)
     return found
 
 
 def append(out: Path, result: dict[str, Any]) -> None:
-    """Adds one line, on a line of its own even where the last one was cut off."""
+    """Append one line, starting on a new line even if the last one was truncated."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    torn = out.exists() and out.stat().st_size > 0 and not out.read_bytes().endswith(b"\n")
+    truncated = out.exists() and out.stat().st_size > 0 and not out.read_bytes().endswith(b"\n")
     with out.open("a", encoding="utf-8") as file:
-        file.write(("\n" if torn else "") + json.dumps(result, ensure_ascii=False) + "\n")
+        file.write(("\n" if truncated else "") + json.dumps(result, ensure_ascii=False) + "\n")
 
 
 def run(stage: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a stage returns, with the seconds of its process."""
+    """Run a stage in its own process; returns its result and the seconds it took."""
     with tempfile.TemporaryDirectory() as folder:
         given, result = Path(folder) / "given.json", Path(folder) / "result.json"
         given.write_text(json.dumps(parameters), encoding="utf-8")
@@ -91,7 +95,7 @@ def run(stage: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, str, int]]:
-    """Yields data set, source, method and seed of what is still to do, the first seed of all first."""
+    """Yield (data set, source, method, seed) of the remaining work, all of the first seed first."""
     done = {(r["data"], r["method"], r["seed"], r["limit"]) for r in read(options.out)}
     sets = [(name, source or name) for name, _, source in (text.partition("=") for text in options.data)]
     for seed in range(options.seeds):
@@ -102,7 +106,7 @@ def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, str, int]]:
 
 
 def measure(options: argparse.Namespace, name: str, source: str, method: str, seed: int) -> dict[str, Any]:
-    """Returns the line of one method on one data set with one seed."""
+    """Measure one method on one data set with one seed; returns the result line."""
     folder = options.work / (name if options.limit is None else f"{name}-{options.limit}")
     parameters = {
         "source": source,
@@ -142,13 +146,13 @@ def measure(options: argparse.Namespace, name: str, source: str, method: str, se
 
 
 def versions() -> dict[str, str]:
-    """Returns what the figures depend on."""
+    """The versions that the results depend on."""
     names = ("latentviz", "torch", "numpy", "umap-learn", "hdbscan", "fast-hdbscan", "scikit-learn")
     return {"python": platform.python_version(), "cpus": str(os.cpu_count()), **{name: version(name) for name in names}}
 
 
 def main() -> int:
-    """Runs what is to do, or writes the table; returns 1 if a method failed."""
+    """Run the remaining work, or write the table; the exit code is 1 if a method failed."""
     options = parse()
     if options.table:
         from clustering_table import write
@@ -158,7 +162,7 @@ def main() -> int:
     failed = 0
     for name, source, method, seed in jobs(options):
         if method == "evoc" and find_spec("evoc") is None:
-            print(f"{name}, {method}: skipped; it needs `pip install evoc`", file=sys.stderr)
+            print(f"{name}, {method}: skipped; to run it, `pip install evoc`", file=sys.stderr)
             continue
         print(f"{name}, {method}, seed {seed} …", file=sys.stderr, flush=True)
         try:

@@ -1,11 +1,11 @@
-"""What `benchmarks/clustering.py` compares: one function a stage, each run in a process of its own.
+"""The methods that `benchmarks/clustering.py` compares: one function per stage, each run in its own process.
 
     python benchmarks/clustering_methods.py STAGE PARAMETERS.json RESULT.json
 
-A stage takes the parameters `source` (what `latentviz fit` would be given), `limit`, `data` (folder of the prepared
-images), `runs` (folder of the runs), `seed`, `method` and `epochs` (of latentviz's training), and returns JSON. No
-label is seen before `score`, save that methods marked "given k" are told how many there are. Every method that finds
-the number of clusters itself has the same neighbours, layouts and automatic cut: latentviz's own, at their defaults.
+A stage takes the parameters `source` (as for `latentviz fit`), `limit`, `data` (folder of the prepared images), `runs`
+(folder of the runs), `seed`, `method` and `epochs` (of latentviz's training), and returns JSON. Labels are only used by
+`score`, except that methods marked "given k" get the number of labels. All methods that find the number of clusters
+themselves use latentviz's neighbours, layouts and automatic cut, at their defaults.
 """
 
 import json
@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-APART = 100  # between the seeds of two clusterings: each takes several layouts, from seeds one after the other
+APART = 100  # distance between the seeds of two clusterings, since each uses consecutive seeds for its layouts
 KNN = 15  # neighbours that vote on an item's label
-PLAIN = {"plain-vae": {"model": {"contrast": 0}}}  # what is changed of the defaults
-CODES = 10  # of the autoencoder, as in N2D
+PLAIN = {"plain-vae": {"model": {"contrast": 0}}}  # settings that differ from the defaults
+CODES = 10  # dimensions of the autoencoder, as in N2D
 
 
 def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, Any]:
-    """Reads a data set as latentviz does into `images.npy` and `labels.npy`; with a limit also into `data.npz`."""
+    """Read a data set as latentviz does into `images.npy` and `labels.npy`, and with a limit also into `data.npz`."""
     from latentviz.modalities import part
     from latentviz.modalities.image.prepare import load
     from latentviz.modalities.sources import load_config
@@ -49,7 +49,7 @@ def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, An
 
 
 def fit(source: str, data: str, runs: str, seed: int, method: str, limit: int | None, **_: Any) -> dict[str, Any]:
-    """Trains with latentviz's defaults, or the plain VAE."""
+    """Train with latentviz's defaults, or as a plain VAE."""
     import latentviz as lv
     from latentviz.runs.run import RunFolder
 
@@ -59,7 +59,7 @@ def fit(source: str, data: str, runs: str, seed: int, method: str, limit: int | 
 
 
 def cluster(runs: str, seed: int, method: str, **_: Any) -> dict[str, Any]:
-    """Clusters a run with latentviz's defaults, the map included, and scores it."""
+    """Cluster a run with latentviz's defaults, including the map, and score it."""
     import latentviz as lv
     from latentviz.clustering.reducers import directions
     from latentviz.runs.run import RunFolder
@@ -77,13 +77,13 @@ def cluster(runs: str, seed: int, method: str, **_: Any) -> dict[str, Any]:
 
 
 def pixels(data: str) -> np.ndarray:
-    """Returns the images as float32 (n, pixels) in [0, 1]."""
+    """The images, float32 (n, pixels) in [0, 1]."""
     images = np.load(Path(data) / "chosen.npy")
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
 def automatic(vectors: np.ndarray, data: str, seed: int) -> dict[str, Any]:
-    """Maps and cuts any vectors with the functions and defaults of `latentviz cluster`, by Euclidean distance."""
+    """Lay out and cluster any vectors with the functions and defaults of `latentviz cluster`, by Euclidean distance."""
     from latentviz.clustering.neighbors import neighbours
     from latentviz.config import ClusterConfig
     from latentviz.stages.cluster import find_clusters, fit_to_size, place
@@ -107,9 +107,9 @@ def from_pca(data: str, seed: int, **_: Any) -> dict[str, Any]:
 
 
 def n2d(data: str, seed: int, epochs: int, **_: Any) -> dict[str, Any]:
-    """Autoencoder → UMAP → mixture of Gaussians, given k (McConville et al. 2021).
+    """Autoencoder → UMAP → Gaussian mixture, given k (N2D, McConville et al. 2021).
 
-    With latentviz's networks and epochs, where N2D has a wide MLP and 1,000 epochs.
+    Uses latentviz's networks and number of epochs; N2D itself has a wide MLP and 1,000 epochs.
     """
     from sklearn.mixture import GaussianMixture
 
@@ -125,7 +125,7 @@ def n2d(data: str, seed: int, epochs: int, **_: Any) -> dict[str, Any]:
 
 
 def autoencode(images: np.ndarray, seed: int, epochs: int, batch: int = 256) -> np.ndarray:
-    """Returns the codes, float32 (n, 10), of an autoencoder: latentviz's networks, squared error, no KL."""
+    """Train an autoencoder with latentviz's networks, squared error and no KL; returns its codes, float32 (n, 10)."""
     import torch
 
     from latentviz.modalities.image.nets import build
@@ -149,7 +149,7 @@ def autoencode(images: np.ndarray, seed: int, epochs: int, batch: int = 256) -> 
 
 
 def kmeans(data: str, seed: int, **_: Any) -> dict[str, Any]:
-    """k-means on the pixels, given k, the best of 10 starts."""
+    """k-means on the pixels, given k; the best of 10 initialisations."""
     from sklearn.cluster import KMeans
 
     vectors, labels = pixels(data), np.load(Path(data) / "labels.npy")
@@ -158,7 +158,7 @@ def kmeans(data: str, seed: int, **_: Any) -> dict[str, Any]:
 
 
 def evoc(data: str, seed: int, **_: Any) -> dict[str, Any]:
-    """EVoC at its defaults on the pixels."""
+    """EVoC on the pixels, at its defaults."""
     from evoc import EVoC
 
     from latentviz.clustering.cut import fill
@@ -171,13 +171,13 @@ def evoc(data: str, seed: int, **_: Any) -> dict[str, Any]:
 
 
 def score(vectors: np.ndarray, labels: np.ndarray, found: np.ndarray, nearest: np.ndarray) -> dict[str, Any]:
-    """Returns a method's scores.
+    """Score a method.
 
     Args:
-        vectors: float32 (n, d), what was mapped.
-        labels: str (n,), the truth.
+        vectors: float32 (n, d), what was laid out.
+        labels: str (n,), the true labels.
         found: int (n,), −1 for noise.
-        nearest: int (n,), noise given to the nearest cluster.
+        nearest: int (n,), with noise assigned to the nearest cluster.
     """
     before, clock = used(), time.perf_counter()
     from latentviz.clustering.neighbors import neighbours
@@ -196,7 +196,7 @@ def score(vectors: np.ndarray, labels: np.ndarray, found: np.ndarray, nearest: n
 
 
 def used() -> dict[str, float]:
-    """Returns the CPU seconds and the peak memory of this process and its children so far."""
+    """CPU seconds and peak memory of this process and its children so far."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, kilobytes elsewhere
@@ -204,7 +204,7 @@ def used() -> dict[str, float]:
 
 
 Stage = Callable[..., dict[str, Any]]
-# method -> its name in the table, and its stages; the last one scores.
+# Method: its name in the table and its stages, of which the last one scores.
 METHODS: Mapping[str, tuple[str, Mapping[str, Stage]]] = {
     "latentviz": ("latentviz", {"fit": fit, "cluster": cluster}),
     "pixels": ("pixels → UMAP → HDBSCAN", {"pixels": from_pixels}),
@@ -220,7 +220,7 @@ STAGES: Mapping[str, Stage] = {"prepare": prepare} | {
 
 
 def main(stage: str, parameters: str, result: str) -> None:
-    """Runs one stage and writes what it returns, with what the process used, the scoring left out."""
+    """Run one stage and write its result with the time and memory it used, without scoring."""
     found = STAGES[stage](**json.loads(Path(parameters).read_text(encoding="utf-8")))
     Path(result).write_text(json.dumps({"used": used(), **found}), encoding="utf-8")
 

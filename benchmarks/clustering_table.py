@@ -1,4 +1,4 @@
-"""The table and the plot of `benchmarks/clustering.py`: medians over the seeds, with their range."""
+"""The table and the plot of `benchmarks/clustering.py`: medians over the seeds and their range."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ INK, SOFT, OURS, OTHERS = "#16181d", "#8a909c", "#3b5bdb", "#5d6470"
 
 
 def write(results: Sequence[Result], out: Path) -> None:
-    """Writes `<out>.md` and `<out>.svg`, from the largest set that each data set was measured on."""
+    """Write `<out>.md` and `<out>.svg`, for each data set from the results on the most items."""
     largest = {r["data"]: max(s["n"] for s in results if s["data"] == r["data"]) for r in results}
     kept = [r for r in results if r["n"] == largest[r["data"]]]
     if not kept:
@@ -37,14 +37,14 @@ def write(results: Sequence[Result], out: Path) -> None:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Returns the table as Markdown, one part a data set."""
+    """The Markdown table, one section per data set."""
     lines = [
         (
-            "Median of the seeds, their range in brackets. ARI, NMI and ACC are over all items, noise given to "
-            "its nearest cluster (`nearest_cluster`); beside them ARI by `cluster`, with noise as one cluster. "
-            "kNN accuracy: how often the vote of the 15 nearest gives an item's label, in the vectors that were "
-            "clustered. CPU seconds and memory are of whole processes, imports and map included, scoring not; the "
-            "seconds do not depend on what else the machine was doing."
+            "Median over the seeds, with the range in brackets. ARI, NMI and ACC are over all items, with noise "
+            "assigned to its nearest cluster (`nearest_cluster`); the fourth score is the ARI of `cluster`, with noise "
+            "as one cluster. kNN accuracy: how often the majority of the 15 nearest neighbours has an item's label, in "
+            "the vectors that were clustered. CPU seconds and memory are those of whole processes, including imports "
+            "and the map, without scoring; CPU seconds do not depend on the load of the machine."
         ),
         "",
     ]
@@ -65,7 +65,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def row(method: str, group: Sequence[Result]) -> list[str]:
-    """Returns the cells of one method."""
+    """The table cells of one method."""
 
     def cell(value: Callable[[Result], float], form: str = ".3f") -> str:
         values = [value(r) for r in group]
@@ -88,7 +88,7 @@ def row(method: str, group: Sequence[Result]) -> list[str]:
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-    """Draws ARI, NMI and ACC: a dot a seed, a bar at the median; the same results give the same bytes."""
+    """Plot ARI, NMI and ACC: a dot per seed, a bar at the median. The same results give the same bytes."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,21 +1,21 @@
-r"""How likely held-out images are under a run, and how good its samples are.
+r"""Measure the likelihood of held-out images under a run, and the quality of its samples.
 
     latentviz fit mnist-binarised data.path=mnist/train-images-idx3-ubyte.gz
     python benchmarks/generate.py --run outputs/mnist-binarised --data mnist/t10k-images-idx3-ubyte.gz \
         --out benchmarks/results/generate.json
 
-`--data` holds test images that the run has not seen, with labels. Measured are
+`--data` holds labelled test images that the run has not seen. The metrics are
 
-- the importance-weighted bound of log p(x) (Burda et al. 2016) with 5,000 draws an item on a random part of the test
-  images, and the ELBO there and on all of them; the bound of all of them is then estimated as their ELBO plus the mean
-  difference of the two on the part, whose standard error is that of the difference alone;
-- for prior, mixture, kernel density and reconstructions: the Fréchet distance (Heusel et al. 2017) to the test images
-  in the features of a small classifier trained on the run's own labels, and precision and recall (Kynkäänniemi et al.
-  2019, third neighbours) in the same features. The run's training images take the same test, as what a perfect sampler
-  would get. A run on binarised pixels is measured on draws x ~ p(x|z), any other on the means.
+- the importance-weighted bound of log p(x) (Burda et al. 2016) with 5,000 draws per item, on a random part of the test
+  images, and the ELBO on that part and on all of them. The bound on all of them is estimated as their ELBO plus the
+  mean difference of the two on the part; its standard error is that of the difference;
+- for the prior, the mixture, kernel density and reconstructions: the Fréchet distance (Heusel et al. 2017) to the test
+  images in the features of a small classifier trained on the run's labels, and precision and recall (Kynkäänniemi et
+  al. 2019, third neighbours) in the same features. The run's training images are scored too, as an estimate of a
+  perfect sampler. Runs on binarised pixels are measured on draws x ~ p(x|z), others on the means.
 
-What was measured is kept in `--out` and beside it, so that an interrupted benchmark goes on where it was. A table,
-`.md`, stands beside it too.
+Results are kept in `--out` and files with the same stem, so an interrupted benchmark continues. A Markdown table with
+the suffix `.md` is written next to it.
 """
 
 import argparse
@@ -41,11 +41,11 @@ from latentviz.runs.files import write_json
 from latentviz.runs.run import RunFolder
 
 FEATURES = 64
-NEIGHBOUR = 3  # whose distance is the radius of an image's ball, as in Kynkäänniemi et al. 2019
+NEIGHBOUR = 3  # its distance is the radius of the ball around an image, as in Kynkäänniemi et al. 2019
 
 
 class Classifier(nn.Module):
-    """A small convolutional classifier; its features are what images are compared in."""
+    """A small convolutional classifier; images are compared in its features."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class Classifier(nn.Module):
         self.last = nn.Linear(FEATURES, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits (b, classes) of images (b, c, h, w)."""
+        """Logits (b, classes) of images (b, c, h, w)."""
         logits: Tensor = self.last(self.features(x))
         return logits
 
 
 def train_classifier(x: np.ndarray, labels: np.ndarray, epochs: int, device: str) -> Classifier:
-    """Returns a classifier trained on images (n, c, h, w), uint8."""
+    """Train a classifier on images (n, c, h, w), uint8."""
     torch.manual_seed(0)
     model = Classifier(x.shape[1], int(labels.max()) + 1).to(device)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
@@ -89,7 +89,7 @@ def train_classifier(x: np.ndarray, labels: np.ndarray, epochs: int, device: str
 
 @torch.inference_mode()
 def features(model: Classifier, images: np.ndarray, device: str) -> np.ndarray:
-    """Returns features, float32 (n, 64), of images in [0, 1] or uint8."""
+    """Features, float32 (n, 64), of images in [0, 1] or uint8."""
     parts = []
     for start in range(0, len(images), 1000):
         x = torch.from_numpy(np.array(images[start : start + 1000])).to(device).float()
@@ -98,21 +98,21 @@ def features(model: Classifier, images: np.ndarray, device: str) -> np.ndarray:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns ‖μa − μb‖² + tr(Σa + Σb − 2(ΣaΣb)^½) of two sets of features (Heusel et al. 2017, equation 6)."""
+    """‖μa − μb‖² + tr(Σa + Σb − 2(ΣaΣb)^½) of two sets of features (Heusel et al. 2017, equation 6)."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     first, second = np.cov(a.T), np.cov(b.T)
-    # The eigenvalues of ΣaΣb are real and not negative, and the trace of its root is the sum of theirs.
+    # The eigenvalues of ΣaΣb are real and non-negative, and the trace of its root is the sum of their roots.
     root = np.sqrt(np.linalg.eigvals(first @ second).real.clip(0)).sum()
     return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first) + np.trace(second) - 2 * root)
 
 
 def precision_recall(made: np.ndarray, real: np.ndarray) -> tuple[float, float]:
-    """Returns the share of made images inside the real ones' manifold, and the reverse."""
+    """Share of generated images inside the manifold of the real ones, and the reverse."""
     return _inside(made, real), _inside(real, made)
 
 
 def _inside(points: np.ndarray, manifold: np.ndarray) -> float:
-    """Returns the share of points that lie in a ball around some point of `manifold`, out to its third neighbour."""
+    """Share of points inside a ball around any point of `manifold` that reaches to its third neighbour."""
     radius = nearest(manifold, manifold, NEIGHBOUR + 1).distances[:, -1]
     inside = np.zeros(len(points), bool)
     for start in range(0, len(points), 500):
@@ -123,8 +123,8 @@ def _inside(points: np.ndarray, manifold: np.ndarray) -> float:
 
 
 @torch.inference_mode()
-def drawn(vae: Any, z: np.ndarray, *, draw: bool, device: str) -> np.ndarray:
-    """Returns the means of p(x|z), or draws from it, float32 (n, c, h, w) in [0, 1]."""
+def decoded(vae: Any, z: np.ndarray, *, draw: bool, device: str) -> np.ndarray:
+    """Decode z: means of p(x|z), or draws from it, float32 (n, c, h, w) in [0, 1]."""
     parts = []
     for start in range(0, len(z), 500):
         likelihood = vae.decoder(torch.from_numpy(z[start : start + 500]).to(device))
@@ -133,10 +133,10 @@ def drawn(vae: Any, z: np.ndarray, *, draw: bool, device: str) -> np.ndarray:
 
 
 class Benchmark:
-    """One run and the test images, and what has been measured of them.
+    """A run, the test images, and the results so far.
 
     Args:
-        options: from the shell.
+        options: of the command line.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -153,13 +153,13 @@ class Benchmark:
         self.draw = self.data.config.data.binarise
 
     def keep(self, key: str, value: Any) -> None:
-        """Writes one figure."""
+        """Save one result."""
         self.result[key] = value
         write_json(self.out, self.table)
         say(f"{self.run.name}: {key}: {value}")
 
     def likelihoods(self) -> None:
-        """Measures the importance-weighted bound and the ELBO on a random part of the test images."""
+        """Measure the importance-weighted bound and the ELBO on a random part of the test images."""
         if "bound (nats)" in self.result:
             return
         kept = self.out.with_suffix(f".{self.run.name}.bounds.npy")
@@ -194,12 +194,12 @@ class Benchmark:
 
     @torch.inference_mode()
     def weights(self, images: np.ndarray, samples: int) -> Tensor:
-        """Returns log p(x|z) + log p(z) − log q(z|x) of draws z ~ q(z|x), shape (samples, b)."""
+        """Compute log p(x|z) + log p(z) − log q(z|x) of draws z ~ q(z|x), shape (samples, b)."""
         x = self.data.to_input(torch.from_numpy(np.array(images)).to(self.device))
         return log_weights(self.vae, x, samples)
 
     def classifier(self) -> Classifier:
-        """Returns the classifier, trained or from the last time."""
+        """Load the classifier, or train it."""
         items = self.run.items()
         names = {name: i for i, name in enumerate(sorted({str(label) for label in items.column("label")}))}
         labels = np.array([names[str(label)] for label in items.column("label")])
@@ -217,7 +217,7 @@ class Benchmark:
         return model
 
     def samples(self) -> None:
-        """Measures each way to draw."""
+        """Measure each sampler."""
         wanted = [name for name in (*SAMPLERS, "reconstructions", "training images") if name not in self.result]
         if not wanted:
             return
@@ -232,9 +232,9 @@ class Benchmark:
                 images = self.data.images[np.sort(rng.permutation(train)[:n])]
             elif name == "reconstructions":
                 z = posteriors(self.vae, self.test[:n], self.data.to_input).mu
-                images = drawn(self.vae, z, draw=self.draw, device=self.device)
+                images = decoded(self.vae, z, draw=self.draw, device=self.device)
             else:
-                images = drawn(self.vae, sample(name, mu, logvar, n, rng), draw=self.draw, device=self.device)
+                images = decoded(self.vae, sample(name, mu, logvar, n, rng), draw=self.draw, device=self.device)
             made = features(model, images, self.device)
             precision, recall = precision_recall(made, real)
             self.keep(
@@ -249,11 +249,11 @@ class Benchmark:
 
 
 def report(table: dict[str, Any]) -> str:
-    """Returns what was measured as Markdown tables."""
+    """The results as Markdown tables."""
     lines = [
-        "# Generation: how likely held-out images are, and how good the samples",
+        "# Generation: likelihood of held-out images, quality of samples",
         "",
-        "By `benchmarks/generate.py`, which says how each figure is measured.",
+        "Written by `benchmarks/generate.py`, which describes each metric.",
         "",
     ]
     for name, found in table.items():
@@ -266,7 +266,7 @@ def report(table: dict[str, Any]) -> str:
         lines += [
             f"## {name}",
             "",
-            f"log p(x) of held-out images in nats, bounded with {settings['samples']:,} draws an image:",
+            f"log p(x) of held-out images in nats, bounded with {settings['samples']:,} draws per image:",
             "",
             "| images | bound | ELBO |",
             "|---|---|---|",
@@ -278,7 +278,7 @@ def report(table: dict[str, Any]) -> str:
         if rows:
             n, right = next(iter(rows.values()))["images"], found["classifier, test accuracy"]
             lines += [
-                f"{n:,} images of each kind, the first {n:,} test images, in a small classifier's features:",
+                f"{n:,} images of each kind and the first {n:,} test images, in the features of a classifier:",
                 "",
                 "| drawn from | Fréchet distance | precision | recall |",
                 "|---|---|---|---|",
@@ -293,15 +293,15 @@ def report(table: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measures what `--out` does not hold yet."""
+    """Measure what `--out` does not contain yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", required=True, help="a finished run on images with labels")
+    parser.add_argument("--run", required=True, help="a finished run on labelled images")
     parser.add_argument("--data", required=True, help="test images that the run has not seen")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--samples", type=int, default=5_000, help="draws an image of the bound")
-    parser.add_argument("--test", type=int, default=500, help="images of the bound, at random")
-    parser.add_argument("--n", type=int, default=10_000, help="images of each sampler")
-    parser.add_argument("--epochs", type=int, default=4, help="of the classifier")
+    parser.add_argument("--samples", type=int, default=5_000, help="draws per image for the bound")
+    parser.add_argument("--test", type=int, default=500, help="random test images for the bound")
+    parser.add_argument("--n", type=int, default=10_000, help="images per sampler")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of the classifier")
     benchmark = Benchmark(parser.parse_args())
     benchmark.likelihoods()
     benchmark.samples()

@@ -1,11 +1,11 @@
-"""Why a draw is reparametrised: the variance of two unbiased estimates of the same gradient.
+"""Compare the variance of two unbiased estimators of the same gradient: score function and reparametrisation.
 
     python benchmarks/gradient_variance.py outputs/digits
 
 For items x of a trained run, the gradient of E_{z ~ q(z|x)}[log p(x|z)] with respect to μ is estimated from single
 draws in two ways: by the score function, log p(x|z)·∇_μ log q(z|x) (also with the mean of log p(x|z) as a baseline),
 and by the reparametrisation z = μ + σ·ε of Kingma & Welling (2013), ∇_z log p(x|z). Both have the same expectation;
-the table shows how many draws each would need for it.
+their variance decides how many draws each needs.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from latentviz.runs.run import RunFolder
 
 
 def estimates(run: RunFolder, items: int, draws: int, seed: int) -> dict[str, torch.Tensor]:
-    """Returns gradient estimates with respect to μ, shape (draws, items, d), by each estimator."""
+    """Gradient estimates with respect to μ, shape (draws, items, d), by estimator."""
     vae, data = load_model(run)
     x = to_float(data.dataset().__getitems__(data.items.val[:items]))
     posterior = vae.encoder(x)
@@ -40,7 +40,7 @@ def estimates(run: RunFolder, items: int, draws: int, seed: int) -> dict[str, to
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("--items", type=int, default=64)

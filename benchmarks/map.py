@@ -1,10 +1,10 @@
-"""Measures the map file against its budgets, beside a plain Plotly file and DataMapPlot of the same points.
+"""Measure the map file against its budgets, a plain Plotly file and DataMapPlot, on the same points.
 
     python benchmarks/map.py --fashion path/to/fashion-mnist --datamapplot /path/to/venv/bin/python
 
-Everything runs in headless Chromium with software GL, one page at a time, so ratios mean more than milliseconds.
-Writes benchmarks/results/map.md. Without `--fashion` the points are Gaussian blobs with made-up images; without
-`--datamapplot` that peer is left out.
+Everything runs in headless Chromium with software GL, one page at a time, so ratios are more meaningful than
+milliseconds. Writes benchmarks/results/map.md. Without `--fashion`, the points are Gaussian blobs with random images;
+without `--datamapplot`, DataMapPlot is skipped.
 """
 
 import argparse
@@ -27,10 +27,10 @@ from latentviz.maps import DecoderData, Layer, MapData, write_map
 
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 SIZES = (70_000, 300_000, 1_000_000)
-OPENINGS = 3  # of each file; the median of the first paints counts
-WAIT = 180_000  # ms a page may take to open
+OPENINGS = 3  # of each file; the result is the median of the first paints
+WAIT = 180_000  # ms until opening a page fails
 
-# At rest every frame draws all points; in motion, the share that the machine keeps up with.
+# At rest every frame draws all points; in motion, as many as the machine keeps up with.
 OURS_ZOOM = """(async () => { const map = latentviz.map, times = []; map.view.moving = MOVING;
   for (let k = 0; k < arg; k++) { const start = performance.now(); map.view.zoom(k % 2 ? 1.25 : 0.8); map.view.flush();
     if (map.renderer) map.renderer.finish(); times.push(performance.now() - start);
@@ -58,7 +58,7 @@ PLOTLY_PLACES = """(() => { const gd = document.querySelector(".js-plotly-plot")
 PLOTLY_HOVER = """() => { const gd = document.querySelector(".js-plotly-plot"); let start = 0; window.took = null;
   addEventListener("mousemove", () => { start ||= performance.now(); }, { once: true, capture: true });
   gd.once("plotly_hover", () => { window.took = performance.now() - start; }); }"""
-# DataMapPlot answers a pointer in a later frame; what counts is when its tooltip shows another item.
+# DataMapPlot reacts to the pointer in a later frame; we wait until its tooltip shows another item.
 DATAMAPPLOT_HOVER = """() => { const tip = () => document.querySelector(".deck-tooltip")?.textContent;
   const before = tip(); window.took = null;
   addEventListener("pointermove", () => { const start = performance.now();
@@ -68,7 +68,7 @@ DATAMAPPLOT_HOVER = """() => { const tip = () => document.querySelector(".deck-t
 
 
 def fashion(folder: Path, cache: Path) -> MapData:
-    """Returns Fashion-MNIST with UMAP's points of its pixels, which are computed once and kept in `cache`."""
+    """Fashion-MNIST with UMAP points of its pixels, which are computed once and kept in `cache`."""
 
     def read(name: str, header: int) -> np.ndarray:
         raw = gzip.decompress((folder / name).read_bytes())
@@ -104,12 +104,12 @@ def fashion(folder: Path, cache: Path) -> MapData:
         found["outlier"],
         images=images,
         labels=[names[k] for k in labels],
-        decoder=like_the_default(found["mu"]),
+        decoder=random_decoder(found["mu"]),
     )
 
 
 def blobs(n: int, *, images: bool = False) -> MapData:
-    """Returns n points in 60 clusters and noise, with probabilities and outlier scores."""
+    """Points in 60 clusters and noise, with probabilities and outlier scores."""
     rng = np.random.default_rng(0)
     centres = rng.uniform(-20, 20, (60, 2))
     cluster = np.where(rng.uniform(size=n) < 0.05, -1, rng.integers(0, 60, n))
@@ -118,14 +118,14 @@ def blobs(n: int, *, images: bool = False) -> MapData:
     more: dict[str, Any] = {}
     if images:
         drawn = rng.integers(0, 256, (500, 1, 7, 7), np.uint8).repeat(4, axis=2).repeat(4, axis=3)
-        more = {"images": drawn[np.arange(n) % 500], "decoder": like_the_default(rng.normal(size=(n, 32)))}
+        more = {"images": drawn[np.arange(n) % 500], "decoder": random_decoder(rng.normal(size=(n, 32)))}
     return map_data(points, cluster, np.where(cluster < 0, 0, rng.beta(8, 1, n)), rng.beta(1, 9, n), **more)
 
 
 def map_data(
     points: np.ndarray, cluster: np.ndarray, probability: np.ndarray, outlier: np.ndarray, **more: Any
 ) -> MapData:
-    """Returns the data of a map with ids and these parts."""
+    """The data of a map with generated ids and these parts."""
     return MapData(
         ids=[f"item-{i}" for i in range(len(points))],
         points=points.astype(np.float32),
@@ -138,8 +138,8 @@ def map_data(
     )
 
 
-def like_the_default(mu: np.ndarray) -> DecoderData:
-    """Returns a decoder with the shapes of the default image net for 28×28, its weights drawn at random."""
+def random_decoder(mu: np.ndarray) -> DecoderData:
+    """A decoder with the shapes of the default image network for 28×28 and random weights."""
     rng = np.random.default_rng(0)
 
     def layer(kind: str, *shape: int, **options: Any) -> Layer:
@@ -165,7 +165,7 @@ def like_the_default(mu: np.ndarray) -> DecoderData:
 
 
 def write_plotly(path: Path, data: MapData) -> None:
-    """Writes what one would write without latentviz: a scattergl trace a cluster, ids as hover text."""
+    """Write a plain Plotly map: one scattergl trace per cluster, ids as hover text."""
     figure = go.Figure(
         [
             go.Scattergl(
@@ -184,7 +184,7 @@ def write_plotly(path: Path, data: MapData) -> None:
 
 
 def write_datamapplot(python: str, path: Path, data: MapData) -> None:
-    """Writes the same points with DataMapPlot, with images as thumbnails if the data have them."""
+    """Write the same points with DataMapPlot, with images as thumbnails if there are any."""
     images = data.images if data.images is not None else np.zeros(0)
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez(file, points=data.points, cluster=data.cluster, images=images)
@@ -194,27 +194,27 @@ def write_datamapplot(python: str, path: Path, data: MapData) -> None:
 
 
 def open_page(browser: Any, path: Path) -> tuple[Any, float, list[str]]:
-    """Opens a file and returns the page, the seconds until points can be seen on it, and what it asked for.
+    """Open a file; returns the page, the seconds until points are visible, and the requests it made.
 
-    Points can be seen once a screenshot of the middle has more than 200 pixels with a colour; that treats all alike.
+    Points are visible once a screenshot of the middle has more than 200 coloured pixels, for every kind of map.
     """
     page = browser.new_page(viewport={"width": 1400, "height": 900})
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if request.url.startswith("http") else None)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if request.url.startswith("http") else None)
     page.set_default_timeout(WAIT)
     start = time.perf_counter()
     page.goto(path.as_uri(), wait_until="commit")
     while not shows_points(page):
         if time.perf_counter() - start > WAIT / 1000:
-            raise TimeoutError(f"{path}: no points to be seen after {WAIT / 1000:.0f} s")
-    return page, time.perf_counter() - start, asked
+            raise TimeoutError(f"{path}: no points visible after {WAIT / 1000:.0f} s")
+    return page, time.perf_counter() - start, requests
 
 
 def shows_points(page: Any) -> bool:
-    """Returns whether the middle of the page has more than 200 pixels that are not grey."""
+    """Whether the middle of the page has more than 200 pixels that are not grey."""
     try:
         png = page.screenshot(clip={"x": 400, "y": 150, "width": 600, "height": 600})
-    except Exception:  # noqa: BLE001 - playwright's, while the page is too busy for a picture
+    except Exception:  # noqa: BLE001 - playwright's, while the page is too busy for a screenshot
         return False
     with Image.open(io.BytesIO(png)) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
@@ -222,15 +222,15 @@ def shows_points(page: Any) -> bool:
 
 
 def measure(browser: Any, path: Path, kind: str, frames: int) -> dict[str, Any]:
-    """Returns size, first paint, hover and zoom of one file."""
+    """Size, first paint, hover and zoom of one file."""
     paints = []
     for _ in range(OPENINGS - 1):
         page, paint, _ = open_page(browser, path)
         paints.append(paint)
         page.close()
-    page, paint, asked = open_page(browser, path)
+    page, paint, requests = open_page(browser, path)
     paint = statistics.median([*paints, paint])
-    result: dict[str, Any] = {"mb": path.stat().st_size / 1e6, "paint": paint, "requests": len(asked)}
+    result: dict[str, Any] = {"mb": path.stat().st_size / 1e6, "paint": paint, "requests": len(requests)}
     if kind == "ours":
         page.wait_for_selector("html[data-ready]", state="attached")
     elif kind == "plotly":
@@ -254,7 +254,7 @@ def measure(browser: Any, path: Path, kind: str, frames: int) -> dict[str, Any]:
 
 
 def hover(page: Any, arm: str, places: list[tuple[float, float]]) -> list[float]:
-    """Returns the milliseconds from the pointer's moves to what they bring up, where that came within 8 s."""
+    """Milliseconds from each pointer move to the tooltip, if it appeared within 8 s."""
     times = []
     for x, y in places:
         page.evaluate(arm)
@@ -262,13 +262,13 @@ def hover(page: Any, arm: str, places: list[tuple[float, float]]) -> list[float]
         try:
             page.wait_for_function("window.took !== null", timeout=8000)
             times.append(page.evaluate("window.took"))
-        except Exception:  # noqa: BLE001 - playwright's timeout: no point lies there
+        except Exception:  # noqa: BLE001 - playwright's timeout: there is no point there
             continue
     return times
 
 
 def sizes(data: MapData, folder: Path) -> dict[str, float]:
-    """Returns base64 bytes a point of the parts of a map: points, thumbnails, decoder and latents."""
+    """Base64 bytes per point of the parts of a map: points, thumbnails, decoder and latents."""
     path = folder / "parts.html"
     write_map(path, data)
     found = {name: len(text) for name, text in re.findall(r'id="lv-([\w-]+)">([^<]*)<', path.read_text("utf-8"))}
@@ -286,7 +286,7 @@ def sizes(data: MapData, folder: Path) -> dict[str, float]:
 
 
 def table(results: dict[str, Any], version: str) -> str:
-    """Returns the figures and the budgets they are held against, as Markdown."""
+    """The results and their budgets, as Markdown."""
     n = SIZES[0]
     ours, pictured = results[f"ours {n}"], results[f"ours {n} with thumbnails"]
     parts = results["parts"]
@@ -299,14 +299,14 @@ def table(results: dict[str, Any], version: str) -> str:
             f"≤ {2 + n * 220 / 1e6:.2f} MB",
             pictured["mb"] <= 2 + n * 2.2e-4,
         ),
-        ("decoder and latents", f"{parts['decoder']:.1f} B a point", "≤ 25 B", parts["decoder"] <= 25),
+        ("decoder and latents", f"{parts['decoder']:.1f} B per point", "≤ 25 B", parts["decoder"] <= 25),
         ("file, 1M points", f"{results['ours 1000000']['mb']:.2f} MB", "≤ 13 MB", results["ours 1000000"]["mb"] <= 13),
     ]
     for size in (n, SIZES[-1]):
         hover = results[f"ours {size}"]["hover"]
         checks.append((f"hover at {size:,}", f"{hover:.1f} ms", "< 10 ms", hover < 10))
     for size in SIZES[1:]:
-        for kind, how in (("motion", "as the hand moves"), ("zoom", "all points drawn")):
+        for kind, how in (("motion", "in motion"), ("zoom", "all points")):
             ratio = results[f"ours {size}"][kind] / results[f"plotly {size}"]["zoom"]
             checks.append((f"zoom frame at {size:,}, {how}", f"{ratio:.2f} of scattergl", "≤ 0.20", ratio <= 0.2))
     for extra, aim in (("", 0.65), (" with thumbnails", 0.40)):
@@ -341,15 +341,15 @@ def table(results: dict[str, Any], version: str) -> str:
                 f"{' | '.join(cells)} | {result['requests']} |"
             )
     note = (
-        "Zoom: median of frames drawn anew at another scale, up to the pixel; in motion, our layer draws the share "
-        "of the points that the machine keeps up with, and all of them once the map rests. "
-        "Hover: from the pointer's move to the tooltip in place; DataMapPlot's, to its next tooltip."
+        "Zoom: median time of a frame that draws the whole map at another scale, until its pixels can be read. In "
+        "motion, our layer draws as many points as the machine keeps up with, and all of them at rest. "
+        "Hover: from the pointer's move to the tooltip; for DataMapPlot, to a tooltip of another item."
     )
     return "\n".join([*lines, "", note, ""])
 
 
 def main() -> None:
-    """Measures everything and writes the table."""
+    """Measure everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fashion", type=Path, help="folder with Fashion-MNIST's four IDX files")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "latentviz-benchmarks")
@@ -358,11 +358,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=15)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "map.md")
     arguments = parser.parse_args()
-    from playwright.sync_api import sync_playwright  # here, so that --help needs no browser
+    from playwright.sync_api import sync_playwright  # imported here, so that --help works without it
 
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as scratch:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=ARGUMENTS)
-        # The first page with GL starts the graphics process; nobody's map should pay for that.
+        # The first page with GL starts the graphics process, which is not part of any map's time.
         first = browser.new_page()
         first.evaluate("document.createElement('canvas').getContext('webgl2').finish()")
         first.close()
@@ -375,7 +375,7 @@ def main() -> None:
 
 
 def run_all(browser: Any, scratch: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the figures of every file: (maker, points, with thumbnails) → size, paint, hover, zoom."""
+    """Results of every file: size, paint, hover and zoom by maker, number of points, and thumbnails."""
     full = fashion(arguments.fashion, arguments.cache) if arguments.fashion else blobs(70_000, images=True)
     results: dict[str, Any] = {"parts": sizes(full, scratch)}
     for n in SIZES:

@@ -1,6 +1,6 @@
-"""Draws a map with DataMapPlot, in an environment of its own: `python map_datamapplot.py points.npz map.html`.
+"""Draw a map with DataMapPlot, in a separate environment: `python map_datamapplot.py points.npz map.html`.
 
-Needs `pip install datamapplot` and once, with a network, `dmp_offline_cache`.
+Needs `pip install datamapplot`, and one run of `dmp_offline_cache` with a network.
 """
 
 import base64
@@ -14,14 +14,14 @@ from PIL import Image
 
 
 def png(pixels: np.ndarray) -> str:
-    """Returns a grey image, uint8 (h, w), as base64 text."""
+    """A grey image, uint8 (h, w), as a base64 PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def main() -> None:
-    """Reads points, cluster and images from the first argument, and writes the second."""
+    """Read points, clusters and images from the first argument and write the map to the second."""
     data = np.load(sys.argv[1])
     cluster = data["cluster"]
     names = np.array(["Unlabelled", *(f"Cluster {c}" for c in range(cluster.max() + 1))])[cluster + 1]

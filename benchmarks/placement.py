@@ -1,10 +1,10 @@
-"""Whether new items land where they would have been: a tenth is held back from `fit` and placed by `encode`.
+"""Measure how well `encode` places new items: a tenth of the data is held out from `fit` and placed afterwards.
 
     python benchmarks/placement.py --data mnist/ --limit 20000 --out benchmarks/results/placement.json
 
-Compares the clusters of the held-back items with their labels (adjusted Rand index, noise left out and counted) to
-those of the fitted ones, the time of placing to that of clustering, and one item placed alone to the same in the batch.
-`--work` keeps the run, so that an interrupted benchmark goes on where it was. Beside `--out` stands a table, `.md`.
+Compares the agreement of clusters and labels (adjusted Rand index, with and without noise) between held-out and fitted
+items, the time of placing with that of clustering, and items placed one by one with the same items placed together.
+`--work` keeps the run, so an interrupted benchmark continues. A Markdown table is written next to `--out`.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from latentviz.runs.files import write_json
 from latentviz.runs.run import RunFolder
 
 HELD_BACK = 0.1
-ALONE = 5  # items placed one by one: each draws a map
-MANY = 30_000  # items placed at once for the time, the held-back ones over and over
+ALONE = 5  # items placed one by one; each call draws a map
+MANY = 30_000  # items placed together for the timing: the held-out ones, repeated
 
 
 def split(data: str, overrides: dict[str, Any], work: Path, limit: int | None) -> tuple[Path, Path]:
-    """Returns two files with nine tenths and one tenth of the images and labels, or of `limit` at random."""
+    """Write nine tenths and one tenth of the images and labels, or of `limit` random ones, to two files."""
     fitted, held = work / "fitted.npz", work / "held.npz"
     if not held.exists():
         config, _ = load_config(data, overrides)
@@ -48,7 +48,7 @@ def split(data: str, overrides: dict[str, Any], work: Path, limit: int | None) -
 
 
 def agreement(points: Any) -> dict[str, float]:
-    """Returns the adjusted Rand index of a table's clusters with its labels: without noise, and noise filled in."""
+    """Adjusted Rand index of clusters and labels, without noise and with noise assigned to the nearest cluster."""
     sure = points[points["cluster"] >= 0]
     return {
         "ari": round(adjusted_rand_score(sure["label"], sure["cluster"]), 4),
@@ -59,7 +59,7 @@ def agreement(points: Any) -> dict[str, float]:
 
 
 def placed_alone(run: RunFolder, held: Path, together: Any, work: Path) -> bool:
-    """Returns whether items placed one by one lie exactly where they lie when placed together."""
+    """Whether items placed one by one get exactly the coordinates they get when placed together."""
     with np.load(held) as arrays:
         images = arrays["images"][:ALONE]
     for row, image in enumerate(images):
@@ -73,13 +73,13 @@ def placed_alone(run: RunFolder, held: Path, together: Any, work: Path) -> bool:
 
 
 def report(done: dict[str, Any]) -> str:
-    """Returns what was measured as a Markdown table."""
+    """The results as a Markdown table."""
     lines = [
-        "# Placement: a tenth held back from `fit` and placed by `encode`",
+        "# Placement: a tenth held out from `fit` and placed by `encode`",
         "",
         (
-            "By `benchmarks/placement.py`. ARI: adjusted Rand index of clusters and labels, noise given to the "
-            "nearest cluster / left out. Seconds are the clock's, of one run."
+            "Written by `benchmarks/placement.py`. ARI: adjusted Rand index of clusters and labels, with noise "
+            "assigned to the nearest cluster / left out. Wall time of one run."
         ),
         "",
         "| set | items | ARI | noise |",
@@ -94,13 +94,13 @@ def report(done: dict[str, Any]) -> str:
             )
     for name, table in done.items():
         few, many = table["held back"]["items"], table["placing many"]
-        alone = "exactly where they land together" if table["same alone"] else "elsewhere than together"
+        alone = "get exactly the same coordinates" if table["same alone"] else "get other coordinates"
         took = sum(table["clustering (s)"].values())
         lines += [
             "",
             (
                 f"{name}: {few:,} items placed in {table['placing (s)']:.2f} s, {many['items']:,} in "
-                f"{many['placing (s)']:.1f} s; map and clusters took {took:.0f} s. Items placed one by one land "
+                f"{many['placing (s)']:.1f} s; map and clusters took {took:.0f} s. Items placed one by one "
                 f"{alone}; {table['flagged unlike']:.2%} are flagged as unlike the training data."
             ),
         ]
@@ -108,12 +108,12 @@ def report(done: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Fits, clusters, places, compares."""
+    """Fit, cluster, place and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="images with labels, or a recipe")
+    parser.add_argument("--data", required=True, help="labelled images, or a recipe")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, help="folder for the run (default: beside --out)")
-    parser.add_argument("--limit", type=int, help="items in all, chosen at random (default: every one)")
+    parser.add_argument("--work", type=Path, help="folder for the run (default: next to --out)")
+    parser.add_argument("--limit", type=int, help="use this many random items (default: all)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of the fit")
     options = parser.parse_args()
     overrides = parse_overrides(options.overrides)

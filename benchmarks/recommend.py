@@ -1,12 +1,12 @@
-"""Recommendation by label, μ against the raw items; and the time of one query over a million items.
+"""Compare recommendations by μ with those by the raw items, and time a query over a million items.
 
     python benchmarks/recommend.py --data outputs/mnist --out benchmarks/results/recommend.json
     python benchmarks/recommend.py --data outputs/tang --label author era --out benchmarks/results/recommend.json
 
-`--data` is a finished run. Items with a label ask for the 10 items most like them among all others; precision@10 is
-the share of these with the same label, nDCG@10 counts the first ones more (gain 1, discount 1/log₂(rank + 1)). Raw
-items are pixels, or for texts TF-IDF over one to three characters. What was measured is kept in `--out`, so that an
-interrupted benchmark goes on where it was; delete an entry to measure it again. Beside it stands a table, `.md`.
+`--data` is a finished run. For items with a label, the 10 most similar other items are searched; precision@10 is the
+share of these with the same label, nDCG@10 gives more weight to the first ones (gain 1, discount 1/log₂(rank + 1)). Raw
+items are pixels, or for texts TF-IDF of one to three characters. Results are kept in `--out`, so an interrupted
+benchmark continues; delete an entry to measure it again. A Markdown table is written next to it.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from latentviz.stages.recommend import Search
 K = 10
 LARGE, WIDE = 1_000_000, 64
 NAMES = {"mu": "μ, content dimensions", "mu (all dimensions)": "**μ**, all dimensions"}
-COMPONENTS = 300  # of TF-IDF: an exact search needs dense vectors
+COMPONENTS = 300  # of TF-IDF, since an exact search needs dense vectors
 
 
 def raw_vectors(run: RunFolder) -> tuple[str, np.ndarray]:
-    """Returns what the items are before any model, float32 (n, ·), and its name."""
+    """The items before any model, float32 (n, ·), and a name for them."""
     items = run.items()
     if "text" in items.table.column_names:
         from sklearn.decomposition import TruncatedSVD
@@ -46,13 +46,15 @@ def raw_vectors(run: RunFolder) -> tuple[str, np.ndarray]:
 
 
 def score(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, metric: str) -> dict[str, float]:
-    """Returns precision@10 and nDCG@10 of the rows' recommendations."""
+    """precision@10 and nDCG@10 of the rows' recommendations."""
     if metric == "cosine":
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     known = labels >= 0
     found = nearest(vectors[rows], vectors, K + 1).indices
     own = found == rows[:, None]
-    own[~own.any(axis=1), -1] = True  # of several equals the item itself may not have come: the last one goes
+    own[~own.any(axis=1), -1] = (
+        True  # among equal items the query itself may be missing from the results; then drop the last
+    )
     found = found[~own].reshape(len(rows), K)
     hits = (labels[found] == labels[rows][:, None]) & known[found]
     discount = 1 / np.log2(np.arange(2, K + 2))
@@ -62,7 +64,7 @@ def score(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, metric: str
 
 
 def by_label(run: RunFolder, column: str, queries: int, raw_name: str, raw: np.ndarray) -> dict[str, Any]:
-    """Returns the scores of μ and of the raw items for each metric."""
+    """Scores of μ and of the raw items for each metric."""
     names = run.items().column("label" if column == read_config(run).data.label_column else column)
     values = {name: number for number, name in enumerate(sorted({str(n) for n in names if n is not None}))}
     labels = np.array([-1 if name is None else values[str(name)] for name in names])
@@ -83,7 +85,7 @@ def by_label(run: RunFolder, column: str, queries: int, raw_name: str, raw: np.n
 
 
 def query_time(n: int) -> dict[str, float]:
-    """Returns milliseconds of a warm query over n × 64, and of numpy's full sort of the same scores."""
+    """Milliseconds of a warm query over n × 64, and of a full sort of the same scores with NumPy."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((n, WIDE), np.float32)
     queries = rng.standard_normal((11, WIDE), np.float32)
@@ -110,13 +112,13 @@ def _median(query: Any, queries: np.ndarray) -> float:
 
 
 def report(done: dict[str, Any]) -> str:
-    """Returns what was measured as Markdown tables."""
+    """The results as Markdown tables."""
     lines = [
         "# Recommendation: μ against the raw items",
         "",
         (
-            "By `benchmarks/recommend.py`: precision@10 / nDCG@10, all methods of a set in one run and on the same "
-            "queries. `latentviz recommend` compares all dimensions by the cosine unless told otherwise."
+            "Written by `benchmarks/recommend.py`: precision@10 / nDCG@10, all methods of a set in one run and on "
+            "the same queries. By default, `latentviz recommend` compares all dimensions by cosine."
         ),
         "",
         "| set | items, labels | what | cosine | Euclidean |",
@@ -141,13 +143,13 @@ def report(done: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measures what `--out` does not hold yet."""
+    """Measure what `--out` does not contain yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a finished run")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--label", default=["label"], nargs="+", help="columns that say what belongs together")
+    parser.add_argument("--label", default=["label"], nargs="+", help="columns whose equal values count as relevant")
     parser.add_argument("--queries", type=int, default=2_000)
-    parser.add_argument("--large", type=int, default=LARGE, help="items of the timed search")
+    parser.add_argument("--large", type=int, default=LARGE, help="number of items in the timed search")
     options = parser.parse_args()
     done: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
     run = RunFolder.open(options.data)

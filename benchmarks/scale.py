@@ -1,12 +1,12 @@
-"""Measures seconds and memory of every stage at 10,000, 100,000 and 1,000,000 items, and how they grow.
+"""Measure seconds and memory of every stage at 10,000, 100,000 and 1,000,000 items, and their growth.
 
     python benchmarks/scale.py --work /tmp/scale            # takes an hour on one core and 4 GB of disk
     python benchmarks/scale.py --work /tmp/scale --sizes 10000 30000
 
-The images are scikit-learn's digits, turned, shifted and with noise, 28×28, made on the fly. They are fitted for a few
-steps: enough for memory and throughput. What is clustered are not their μ, which so short a training leaves without
-groups, but 60 Gaussian groups on 16 dimensions put in their place. Writes benchmarks/results/scale.md; memory is what
-belongs to the processes themselves (anonymous pages), without the pages of mapped files, which are given back.
+The images are generated: scikit-learn's digits, rotated, shifted and with noise, 28×28. They are trained on for a few
+steps only, enough to measure memory and throughput. Their μ have no groups after so short a training, so they are
+replaced by 60 Gaussian groups in 16 dimensions for clustering. Writes benchmarks/results/scale.md. Memory is that of
+the processes' anonymous pages; pages of memory-mapped files, which the kernel can reclaim, do not count.
 """
 
 import argparse
@@ -27,15 +27,15 @@ import numpy as np
 
 SIZES = (10_000, 100_000, 1_000_000)
 GROUPS, DIMS = 60, 16
-STEPS = 200  # of training, at the default batch of 256
-NEW = 10_000  # items that `encode` places
-AIM = 1.15  # exponent of growth that no stage should pass
+STEPS = 200  # training steps, at the default batch size of 256
+NEW = 10_000  # items for `encode`
+AIM = 1.15  # exponent of growth that no stage should exceed
 RESULTS = Path(__file__).parent / "results" / "scale.md"
-SHORT = 1.0  # seconds below which a stage's growth says nothing
+SHORT = 1.0  # seconds below which a stage's growth is not meaningful
 
 
 def write_images(file: Path, n: int, seed: int) -> None:
-    """Writes n digits, turned by up to 15°, shifted by up to two pixels and with noise, uint8 (n, 28, 28)."""
+    """Write n digits, rotated by up to 15°, shifted by up to two pixels and with noise, uint8 (n, 28, 28)."""
     from scipy.ndimage import rotate, zoom
     from sklearn.datasets import load_digits
 
@@ -53,7 +53,7 @@ def write_images(file: Path, n: int, seed: int) -> None:
 
 
 def mixture(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Returns n vectors float32 (n, 16) of 60 overlapping Gaussian groups of several sizes, and each one's group."""
+    """Vectors, float32 (n, 16), from 60 overlapping Gaussian groups of different sizes, and the group of each."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(GROUPS, DIMS)) * 2
     share = random.dirichlet(np.full(GROUPS, 3.0))
@@ -63,25 +63,25 @@ def mixture(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Watch(threading.Thread):
-    """Looks at the memory of this process and of those it started, ten times a second."""
+    """Samples the memory of this process and its children ten times a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.seen: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        """Looks."""
+        """Sample until the process ends."""
         while True:
             self.seen.append((time.perf_counter(), sum(_anonymous(pid) for pid in _family())))
             time.sleep(0.1)
 
     def peak(self, start: float, end: float) -> float:
-        """Returns the most bytes between two times."""
+        """Peak bytes between two times."""
         return max((memory for at, memory in self.seen if start - 0.1 <= at <= end + 0.1), default=0.0)
 
 
 def _busy() -> float:
-    """Returns the processor seconds that this process and those it started have used."""
+    """CPU seconds of this process and its children so far."""
     ticks = 0
     for pid in _family():
         try:
@@ -114,7 +114,7 @@ def _anonymous(pid: int) -> float:
 
 
 def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
-    """Returns seconds and peak bytes of each stage of fit, cluster, evaluate, recommend and encode on n items."""
+    """Seconds and peak bytes of each stage of fit, cluster, evaluate, recommend and encode on n items."""
     from latentviz import progress
 
     watch, kept = Watch(), work / f"{n}-stages.json"
@@ -131,13 +131,13 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         stages[prefix + name] = {"seconds": used, "clock": end - start, "bytes": watch.peak(start, end)}
         kept.write_text(json.dumps(stages))
         print(
-            f"{prefix}{name}: {used:.1f} s ({end - start:.1f} s of the clock), "
+            f"{prefix}{name}: {used:.1f} s ({end - start:.1f} s wall time), "
             f"{stages[prefix + name]['bytes'] / 1e9:.2f} GB",
             file=sys.stderr,
             flush=True,
         )
 
-    progress.stage = stage  # before the modules that import it by name
+    progress.stage = stage  # replaced before other modules import it by name
     from latentviz import api
     from latentviz.runs.run import RunFolder
     from latentviz.shell import commands
@@ -185,7 +185,7 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
     }
 
 
-# One epoch of a few steps, at whose end the model is judged and kept.
+# One epoch of a few steps, with a validation and a checkpoint at its end.
 SHORTLY = ("trainer.max_epochs=1", f"trainer.limit_train_batches={STEPS}", "trainer.limit_val_batches=20")
 
 
@@ -205,7 +205,7 @@ def _first(folder: Any) -> tuple[float, float]:
 
 
 def write(lines: list[dict[str, Any]]) -> None:
-    """Writes the table."""
+    """Write the table."""
     lines = sorted(lines, key=lambda line: line["n"])
     names = list(dict.fromkeys(name for line in lines for name in line["stages"]))
     head = ["stage", *(f"{line['n']:,} items" for line in lines), "growth n^"]
@@ -219,11 +219,11 @@ def write(lines: list[dict[str, Any]]) -> None:
     rows.append(f"| **cluster, all of it** | {' | '.join(mapped)} | |")
     text = f"""# A million items
 
-{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. Seconds of
-one core (the clock's are fewer on several) and the peak of the memory that the processes hold themselves, children
-included, from `python benchmarks/scale.py`. "Growth" is the exponent between the two largest sizes where the smaller
-takes a second or more; the aim is {AIM}. What UMAP and HDBSCAN do grows with the landmarks, which the lines below the
-table count. A training sees at most {STEPS * 256:,} images here, and is left out where it was not timed.
+{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. CPU
+seconds (wall time is shorter on several cores) and peak memory of the processes and their children, without mapped
+files, measured by `python benchmarks/scale.py`. "Growth" is the exponent between the two largest sizes, if the smaller
+one takes at least a second; the aim is {AIM}. UMAP and HDBSCAN grow with the number of landmarks, which is given below
+the table. Training sees at most {STEPS * 256:,} images here, and is left out where it was not timed.
 
 {chr(10).join(rows)}
 
@@ -233,15 +233,14 @@ table count. A training sees at most {STEPS * 256:,} images here, and is left ou
         for line in lines
     )
     heaviest = max(last["stages"].items(), key=lambda item: item[1]["bytes"])
-    text += (
-        f'\nAt {last["n"]:,} items the most memory is held by "{heaviest[0]}": {heaviest[1]["bytes"] / 1e9:.1f} GB.\n'
-    )
+    held = heaviest[1]["bytes"] / 1e9
+    text += f'\nAt {last["n"]:,} items, the stage with the most memory is "{heaviest[0]}": {held:.1f} GB.\n'
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
 
 
 def growth(lines: list[dict[str, Any]], name: str) -> str:
-    """Returns the exponent of a stage's seconds between the two largest sizes, "–" where they are too short."""
+    """Exponent of a stage's seconds between the two largest sizes; "–" if they are too short."""
     timed = [(line["n"], line["stages"][name]) for line in lines if name in line["stages"]][-2:]
     if len(timed) < 2 or timed[0][1]["seconds"] < SHORT or "fixed" in timed[0][1]:
         return "–"
@@ -250,7 +249,7 @@ def growth(lines: list[dict[str, Any]], name: str) -> str:
 
 
 def main() -> None:
-    """Measures each size in a process of its own, since memory that was freed once is not given back."""
+    """Measure each size in its own process, because freed memory is not always returned to the system."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for images and runs")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)

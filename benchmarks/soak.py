@@ -1,8 +1,8 @@
-"""Kills every command many times with SIGKILL and writes how many results were lost: `python benchmarks/soak.py`.
+"""Kill every command many times with SIGKILL and count the lost results: `python benchmarks/soak.py`.
 
-The moments are those of `tests/faults/test_kill.py -m soak`: before chosen changes on the disk, at random ones, and in
-each stage of a clustering with UMAP. After each, all artefacts are compared with the old and the new ones, the command
-is run again, and all bytes with those of an undisturbed run.
+The kills are those of `tests/faults/test_kill.py -m soak`: before chosen file operations, at random moments, and in
+each stage of a clustering with UMAP. After each kill, all artefacts must equal the old or the new ones; then the
+command is run again, and all bytes must equal those of an undisturbed run.
 """
 
 import re
@@ -14,14 +14,14 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "soak.md"
 HEAD = """# Commands killed with SIGKILL
 
-`python benchmarks/soak.py`; lost: an artefact that was neither the old nor the new one, or a result that differs from
-an undisturbed run's.
+Written by `python benchmarks/soak.py`. Lost: an artefact that was neither the old nor the new one, or a result that
+differs from that of an undisturbed run.
 
 """
 
 
 def table(report: str) -> str:
-    r"""Returns the counts in a report of pytest as a table.
+    r"""Format the counts in a pytest report as a table.
 
     >>> print(table("fit   10\nmap    4\nkilled 14, survived 13, lost 1\n  map, Conditions(step=3)"))
     | command | killed | lost |
@@ -42,7 +42,7 @@ def table(report: str) -> str:
 
 
 def main() -> None:
-    """Runs the soak and writes the table."""
+    """Run the soak test and write the table."""
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/faults/test_kill.py", "-m", "soak", "-q"],
         cwd=ROOT,

@@ -1,11 +1,11 @@
-"""Measures what latentviz's training costs beside a plain PyTorch loop, and how quickly it encodes.
+"""Compare the speed of latentviz's training with a plain PyTorch loop and pythae, and measure encoding.
 
     python benchmarks/speed.py                       # three minutes on one core
     PYTHONPATH=path/to/pythae python benchmarks/speed.py
 
-All in one process on one thread, in seconds of the processor, each way several times in turn, so that ratios mean more
-than the figures. Images are noise, 28×28: speed does not look at them. pythae's trainer is measured where it is
-installed. Writes benchmarks/results/speed.md.
+Everything runs in one process on one thread, measured in CPU seconds, with the methods alternating, so ratios are more
+meaningful than absolute values. The images are noise, 28×28, since speed does not depend on their content. pythae's
+trainer is measured if it is installed. Writes benchmarks/results/speed.md.
 """
 
 import argparse
@@ -36,20 +36,20 @@ from latentviz.runs.run import RunFolder
 from latentviz.stages.fit import GRADIENT_CLIP, _trainer, has_bf16
 
 RESULTS = Path(__file__).parent / "results" / "speed.md"
-N, SIDE = 30_080, 28  # 235 steps of 128, half an epoch of MNIST: what an epoch's end costs is spread over as many
+N, SIDE = 30_080, 28  # 235 steps of 128, half an epoch of MNIST, over which the cost of an epoch's end is spread
 ROUNDS = 3
 
 
 class Terminal(io.StringIO):
-    """A terminal that nobody looks at, so that the progress bar is drawn."""
+    """A fake terminal, so that the progress bar is drawn."""
 
     def isatty(self) -> bool:
-        """Returns True."""
+        """A terminal."""
         return True
 
 
 def made(work: Path, batch: int, *, contrast: bool) -> ImageKind:
-    """Returns a kind over noise images, with the default network."""
+    """An image kind over noise images, with the default network."""
     import pyarrow as pa
 
     images = work / "images.npy"
@@ -79,7 +79,7 @@ def made(work: Path, batch: int, *, contrast: bool) -> ImageKind:
 
 
 def ours(kind: ImageKind, work: Path) -> float:
-    """Returns the seconds of an epoch by `fit`'s own Trainer, its tables, checkpoints and bar included."""
+    """Seconds of an epoch with `fit`'s Trainer, including its metrics, checkpoints and progress bar."""
     run = RunFolder(Path(tempfile.mkdtemp(dir=work)))
     vae = kind.build()
     batches, callbacks = kind.training(run.path)
@@ -91,7 +91,7 @@ def ours(kind: ImageKind, work: Path) -> float:
 
 
 def plain(kind: ImageKind, work: Path) -> float:
-    """Returns the seconds of the epoch in a plain loop: the same batches, loss, optimiser, clipping and precision."""
+    """Seconds of the epoch in a plain loop with the same batches, loss, optimiser, clipping and precision."""
     del work
     vae = kind.build()
     batches, _ = kind.training(Path())
@@ -115,14 +115,14 @@ def plain(kind: ImageKind, work: Path) -> float:
 
 
 class Steps:
-    """As much of a Trainer as a training step asks for."""
+    """The attributes of a Trainer that a training step reads."""
 
     def __init__(self, steps: int) -> None:
         self.estimated_stepping_batches, self.global_step, self.world_size = steps, 1, 1
 
 
 def loading(kind: ImageKind, work: Path) -> float:
-    """Returns the seconds that reading an epoch's batches takes."""
+    """Seconds to load an epoch's batches."""
     del work
     loader = kind.training(Path())[0].train_dataloader()
     start = time.process_time()
@@ -132,7 +132,7 @@ def loading(kind: ImageKind, work: Path) -> float:
 
 
 def encoding(kind: ImageKind, work: Path) -> float:
-    """Returns the seconds that encoding all images to disk takes."""
+    """Seconds to encode all images to disk."""
     vae = kind.build()
     start = time.process_time()
     encode(vae, kind.dataset(), kind.to_input, work / "mu.npy", work / "logvar.npy")
@@ -140,7 +140,7 @@ def encoding(kind: ImageKind, work: Path) -> float:
 
 
 def pythae(kind: ImageKind, work: Path) -> float | None:
-    """Returns the seconds of an epoch of pythae's trainer with the same networks, None where it is not installed."""
+    """Seconds of an epoch with pythae's trainer and the same networks; None if it is not installed."""
     try:
         from pythae.data.datasets import BaseDataset
         from pythae.models import VAE, VAEConfig
@@ -191,7 +191,7 @@ def pythae(kind: ImageKind, work: Path) -> float | None:
 
 
 def compiled(kind: ImageKind) -> tuple[float, float, float]:
-    """Returns the seconds of a step with torch.compile, without, and of the compiling itself."""
+    """Seconds of a step with torch.compile, without it, and of the compilation."""
     vae = kind.build()
     x = torch.rand(kind.config.data.batch_size, 1, SIDE, SIDE)
 
@@ -213,9 +213,9 @@ def compiled(kind: ImageKind) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Measures and writes the table."""
+    """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes minutes")
+    parser.add_argument("--compile", action="store_true", help="also measure torch.compile, which takes minutes")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -231,7 +231,7 @@ def main() -> None:
             }
             if not contrast:
                 ways["pythae"] = pythae
-            plain(kind, work)  # the first one warms the allocator and the kernels
+            plain(kind, work)  # warm up the allocator and the kernels
             times = {way: [call(kind, work) for _ in range(1)] for way, call in ways.items()}
             for _ in range(ROUNDS - 1):
                 for way, call in ways.items():
@@ -248,12 +248,12 @@ def main() -> None:
             }
             rows += [
                 (
-                    f"steps a second of latentviz over those of a plain loop, {name}",
+                    f"steps per second relative to a plain loop, {name}",
                     f"{ratio['plain loop']:.2f}",
                     "≥ 0.95",
                 ),
                 (
-                    f"milliseconds of a step, {name}: latentviz, plain loop",
+                    f"milliseconds per step, {name}: latentviz, plain loop",
                     f"{1e3 * middle['latentviz'] / steps:.1f}, {1e3 * middle['plain loop'] / steps:.1f}",
                     "",
                 ),
@@ -262,19 +262,21 @@ def main() -> None:
             if "pythae" in middle:
                 rows.append(
                     (
-                        "steps a second of latentviz over those of pythae, the same networks",
+                        "steps per second relative to pythae with the same networks",
                         f"{ratio['pythae']:.2f}",
                         "≥ 1",
                     )
                 )
         encoding(kind, work)
         speed = (N + 256) / statistics.median(encoding(kind, work) for _ in range(ROUNDS))
-        rows.append(("images encoded a second on one core, with μ and log σ² on disk", f"{speed:,.0f}", "≥ 60,000"))
+        rows.append(
+            ("images encoded per second on one core, with μ and log σ² written to disk", f"{speed:,.0f}", "≥ 60,000")
+        )
         if options.compile:
             fast, slow, compiling = compiled(made(work, 128, contrast=False))
             rows.append(
                 (
-                    "a step with torch.compile over one without; seconds of the compiling",
+                    "time of a step with torch.compile relative to one without; seconds of compilation",
                     f"{fast / slow:.2f}; {compiling:.0f}",
                     "< 1",
                 )
@@ -284,7 +286,7 @@ def main() -> None:
 
 {platform.processor() or platform.machine()}, one thread of {os.cpu_count()} cores, torch {torch.__version__}, bf16
 {"on" if has_bf16() else "off"}; 28×28 images, batches of 128, the default network, medians of {ROUNDS} rounds
-of {steps} steps, from `python benchmarks/speed.py`.
+of {steps} steps. Written by `python benchmarks/speed.py`.
 
 | | measured | aim |
 |---|--:|--:|

@@ -1,13 +1,13 @@
-r"""How good a model of texts is: bounds, what the latent holds, what is decoded from it, and how fluent samples are.
+r"""Measure a model of texts: bounds on the likelihood, content of the latent, reconstructions, fluency of samples.
 
     python benchmarks/text.py --data tang=couplets.tsv.gz --outputs outputs --out benchmarks/results/text.md
 
-`tang` is a table of couplets with the columns text, author, title, form and era. A tenth of the poems is held out and
-never read by the model; no label reaches it, they score only. A run that is there is measured and not trained again.
+`tang` is a table of couplets with the columns text, author, title, form and era. A tenth of the poems is held out from
+training; labels are used for scoring only. An existing run is measured without training it again.
 
     python benchmarks/text.py --data docstrings=docstrings --data wordnet=wordnet.tsv --data debian=debian.tsv
 
-Labelled English sentences: a recipe, or a table with the columns text and label; `text_sets.py` makes two.
+For labelled English sentences: a recipe, or a table with the columns text and label; `text_sets.py` makes two.
 """
 
 import argparse
@@ -20,7 +20,7 @@ PARTS = {"tang": tang, "docstrings": english, "wordnet": english, "debian": engl
 
 
 def write(out: Path, name: str, lines: list[str]) -> None:
-    """Puts a part's lines into the results, in place of what was there of it; other parts stay."""
+    """Write a section of the results, replacing its earlier version and keeping the other sections."""
     parts: dict[str, list[str]] = {}
     current = ""
     for line in out.read_text(encoding="utf-8").splitlines() if out.exists() else []:
@@ -33,13 +33,15 @@ def write(out: Path, name: str, lines: list[str]) -> None:
 
 
 def main() -> None:
-    """Measures every part that is given and writes the table."""
+    """Measure the given data sets and write their sections."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help=", ".join(PARTS))
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where runs go")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="folder of the runs")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/text.md"))
-    parser.add_argument("--language-seconds", type=float, help="of the language model's training; as the model's")
-    parser.add_argument("overrides", nargs="*", help="settings of the fit, as in model.contrast=0")
+    parser.add_argument(
+        "--language-seconds", type=float, help="training time of the language model (default: that of the model)"
+    )
+    parser.add_argument("overrides", nargs="*", help="settings of the fit, such as model.contrast=0")
     options = parser.parse_args()
     for given in options.data:
         name, _, path = given.partition("=")

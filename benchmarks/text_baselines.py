@@ -1,4 +1,4 @@
-"""What a model of texts is held against: a language model of equal time, mean vectors, TF-IDF; and the scores."""
+"""Baselines for a model of texts (a language model of equal training time, mean vectors, TF-IDF) and scores."""
 
 import time
 
@@ -12,11 +12,11 @@ from latentviz.modalities.text.tokens import END, PAD
 
 NEIGHBOURS = 25
 WIDTH, MEMORY, BATCH, DROPOUT, NEGATIVES = 128, 256, 128, 0.25, 1024
-PEAK, LAST = 2e-3, 0.2  # learning rate; share of the time over the whole vocabulary
+PEAK, LAST = 2e-3, 0.2  # learning rate; final share of the time that uses the whole vocabulary
 
 
 class LanguageModel(nn.Module):
-    """A GRU over the tokens so far and the one `lag` back, with the vectors of the tokens tied to its output."""
+    """A GRU over the previous tokens and the one `lag` back, with tied input and output embeddings."""
 
     def __init__(self, vectors: Tensor, counts: Tensor, lag: int) -> None:
         super().__init__()
@@ -29,18 +29,18 @@ class LanguageModel(nn.Module):
         self.chances = chances(counts, self.sample)
 
     def nats(self, x: Tensor, negatives: Negatives | None = None) -> Tensor:
-        """Returns −log p of each text of ids (b, t), its end included, (b,)."""
+        """−log p of each text of ids (b, t), including its end token, (b,), in nats."""
         seen = [F.pad(x, (by, 0), value=END)[:, : x.shape[1]] for by in ([1, self.lag] if self.lag else [1])]
         vectors = torch.cat([F.dropout(self.tokens(s), DROPOUT, self.training) for s in seen], dim=-1)
         states = F.dropout(self.net(vectors)[0], DROPOUT, self.training)
         there = x != PAD
-        there[:, -1] = False  # an end at the last place is certain, as to the model
+        there[:, -1] = False  # an end token at the last position is certain, as for our model
         nats = token_nats(self.out(states)[there], x[there], self.tokens.weight, self.bias, negatives)
         return nats.new_zeros(x.shape).masked_scatter(there, nats).sum(-1)
 
 
 def language_model(x: Tensor, vectors: Tensor, counts: Tensor, lag: int, seconds: float, bf16: bool) -> LanguageModel:
-    """Returns a language model trained for so many seconds of this process on ids (n, t)."""
+    """Train a language model on ids (n, t) for the given CPU seconds of this process."""
     torch.manual_seed(0)
     model = LanguageModel(vectors, counts, lag)
     optimiser = torch.optim.Adam(model.parameters(), PEAK)
@@ -64,14 +64,14 @@ def language_model(x: Tensor, vectors: Tensor, counts: Tensor, lag: int, seconds
 
 @torch.no_grad()
 def nats(model: LanguageModel, x: Tensor) -> np.ndarray:
-    """Returns −log p of each text in nats, (n,)."""
+    """−log p of each text in nats, (n,)."""
     return torch.cat([model.nats(part) for part in x.split(512)]).numpy()
 
 
 def balanced_knn(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> float:
-    """Returns the mean over the classes of the share that 25 neighbours by cosine get right.
+    """Balanced accuracy of the vote of 25 nearest neighbours by cosine.
 
-    Of each class as many training items vote as the smallest has.
+    Each class is subsampled to as many training items as the smallest has.
     """
     classes, rng = np.unique(train_labels), np.random.default_rng(0)
     least = min(int((train_labels == c).sum()) for c in classes)
@@ -80,16 +80,16 @@ def balanced_knn(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, 
         F.normalize(torch.from_numpy(train[kept]).float(), dim=1),
         torch.from_numpy(np.searchsorted(classes, train_labels[kept])),
     )
-    told = []
+    votes_for = []
     for part in F.normalize(torch.from_numpy(test).float(), dim=1).split(2048):
         near = (part @ voters.T).topk(min(NEIGHBOURS, len(kept)), dim=1).indices
-        told.append(F.one_hot(votes[near], len(classes)).sum(1).argmax(1))
-    found = classes[torch.cat(told).numpy()]
+        votes_for.append(F.one_hot(votes[near], len(classes)).sum(1).argmax(1))
+    found = classes[torch.cat(votes_for).numpy()]
     return float(np.mean([(found[test_labels == c] == c).mean() for c in classes]))
 
 
 def tfidf(train: list[str], test: list[str], dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns TF-IDF of characters, reduced by a truncated singular value decomposition fitted to `train`."""
+    """TF-IDF of characters, reduced by a truncated SVD fitted to `train`."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -100,7 +100,7 @@ def tfidf(train: list[str], test: list[str], dimensions: int) -> tuple[np.ndarra
 
 
 def mean_vectors(vectors: Tensor, x: np.ndarray) -> np.ndarray:
-    """Returns the mean of the vectors of each text's tokens, (n, e)."""
+    """Mean of the embeddings of each text's tokens, (n, e)."""
     table = vectors.numpy()
     there = (x > END)[..., None]
     parts = [

@@ -1,6 +1,6 @@
-"""English sentences with labels: what is in μ and in the clusters, beside TF-IDF and mean vectors on the same items.
+"""Labelled English sentences: compare μ and its clusters with TF-IDF and mean vectors on the same items.
 
-The labels score, and reach nothing else. Every method has latentviz's own neighbours, layouts and automatic cut.
+Labels are used for scoring only. Every method uses latentviz's neighbours, layouts and automatic cut.
 """
 
 import csv
@@ -22,18 +22,18 @@ from latentviz.progress import say
 from latentviz.runs.run import RunFolder
 from latentviz.stages.cluster import find_clusters, fit_to_size, place
 
-DIMENSIONS, WIDTH = 100, 128  # of TF-IDF's decomposition, and of the vectors that are averaged
+DIMENSIONS, WIDTH = 100, 128  # dimensions of TF-IDF after the SVD, and of the vectors that are averaged
 
 
 def read(path: Path) -> tuple[list[str], list[str]]:
-    """Returns the texts and labels of a table with the columns text and label, tabs between them."""
+    """Texts and labels of a tab-separated table with the columns text and label."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     return [row["text"] for row in rows], [row["label"] for row in rows]
 
 
 def fitted(path: Path, outputs: Path, overrides: list[str]) -> tuple[RunFolder, list[str], list[str]]:
-    """Returns the run, its texts and their labels; a run that is there is not trained again."""
+    """The run, its texts and their labels; an existing run is not trained again."""
     name, labels, source = path.stem, None, str(path)
     if path.suffix == ".tsv":
         texts, labels = read(path)
@@ -44,23 +44,23 @@ def fitted(path: Path, outputs: Path, overrides: list[str]) -> tuple[RunFolder, 
         lv.fit(source, run=name, outputs=str(outputs), force=True, **parse_overrides(overrides))
     run = RunFolder.open(str(outputs / name))
     items = run.items()
-    assert labels is None or len(labels) == len(items), "a line was left out: texts and labels no longer match"
+    assert labels is None or len(labels) == len(items), "latentviz skipped a line, so texts and labels do not match"
     return run, items.column("text"), labels or items.column("label")
 
 
-def told(vectors: np.ndarray, labels: np.ndarray) -> str:
-    """Returns the share of the labels that neighbours by cosine tell."""
+def knn(vectors: np.ndarray, labels: np.ndarray) -> str:
+    """Accuracy of the labels that nearest neighbours by cosine predict."""
     codes, rows = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
     near = neighbours(directions(vectors, "cosine"), NEIGHBOURS + 1).indices[:, 1:]
     return f"{metrics.knn_accuracy(codes, np.ones(len(codes), bool), rows, near):.3f}"
 
 
 def scores(vectors: np.ndarray, labels: np.ndarray, cluster: np.ndarray, nearest: np.ndarray) -> list[str]:
-    """Returns a row of the table: kNN, clusters, noise, and NMI and ARI over clustered items and over all."""
+    """A row of the table: kNN, clusters, noise, and NMI and ARI over clustered items and over all."""
     known = cluster >= 0
     inside = metrics.agreement(labels[known], cluster[known]) if known.any() else {"nmi": np.nan, "ari": np.nan}
     return [
-        told(vectors, labels),
+        knn(vectors, labels),
         str(len(np.unique(cluster[known]))),
         f"{1 - known.mean():.0%}",
         *(
@@ -70,10 +70,10 @@ def scores(vectors: np.ndarray, labels: np.ndarray, cluster: np.ndarray, nearest
     ]
 
 
-def mapped(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
-    """Returns the row of any vectors, by cosine, with the functions and defaults of `latentviz cluster`.
+def clustered(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
+    """The row of any vectors, clustered by cosine with the functions and defaults of `latentviz cluster`.
 
-    Without draws, which the clusters of a topic are not held against either.
+    Without draws from a posterior, which `latentviz cluster` does not use for topics either.
     """
     config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
     unit = directions(np.asarray(vectors, np.float32), "cosine")
@@ -85,7 +85,7 @@ def mapped(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
 
 
 def tfidf(texts: list[str]) -> np.ndarray:
-    """Returns TF-IDF of words, decomposed, (n, 100)."""
+    """TF-IDF of words after a truncated SVD, (n, 100)."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -94,16 +94,16 @@ def tfidf(texts: list[str]) -> np.ndarray:
 
 
 def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[str]:
-    """Returns the lines of a set of labelled sentences."""
+    """The section of the results of one set of labelled sentences."""
     run, texts, named = fitted(path, outputs, overrides)
     labels = np.asarray(named, str)
     tokens = np.asarray(load(run.cache), np.int64)
     content = np.asarray(run.mu())[:, : run.info()["summary"]["content_dim"]]
     vectors = ppmi_vectors(tokens, int(tokens.max()) + 1, WIDTH, 0)
     methods = {
-        "latentviz, μ": mapped(content, labels, 0),
-        "TF-IDF → SVD (100) → UMAP → HDBSCAN": mapped(tfidf(texts), labels, 0),
-        "mean PPMI vector": [told(mean_vectors(vectors, tokens), labels), *5 * ["–"]],
+        "latentviz, μ": clustered(content, labels, 0),
+        "TF-IDF → SVD (100) → UMAP → HDBSCAN": clustered(tfidf(texts), labels, 0),
+        "mean PPMI vector": [knn(mean_vectors(vectors, tokens), labels), *5 * ["–"]],
     }
     return [
         (
@@ -116,8 +116,8 @@ def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[st
         *(f"| {' | '.join([name, *row])} |" for name, row in methods.items()),
         "",
         (
-            f"kNN: share of the labels that {NEIGHBOURS} neighbours by cosine tell. The first two have the same "
-            "neighbours' graph, layouts and automatic cut; which clusters come out depends on how many items each "
-            "calls noise."
+            f"kNN: share of the labels that {NEIGHBOURS} nearest neighbours by cosine predict. The first two methods "
+            "use the same kind of graph, layouts and automatic cut; their clusters also differ in how many items are "
+            "noise."
         ),
     ]

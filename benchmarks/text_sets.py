@@ -1,10 +1,10 @@
-"""Labelled English sentences out of what package managers hold, as tables for `benchmarks/text.py`.
+"""Make tables of labelled English sentences for `benchmarks/text.py` from WordNet and Debian's package list.
 
     python benchmarks/text_sets.py wordnet PATH/data.noun > wordnet.tsv     (in Debian's package wordnet-base)
     apt-cache dumpavail | python benchmarks/text_sets.py debian - > debian.tsv
 
-wordnet: the first gloss of a noun, by the file of its lexicographers; debian: the line that describes a package, by its
-section. Labels of too few sentences are left out and of the others at most so many kept, drawn by chance.
+wordnet: the first gloss of a noun, labelled by its lexicographer file. debian: the one-line description of a package,
+labelled by its section. Labels with too few sentences are dropped, the others are subsampled at random.
 """
 
 import random
@@ -14,12 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 FEWEST_WORDS = 4
-# At least and at most so many sentences of a label.
+# Minimal and maximal number of sentences per label.
 LIMITS = {"wordnet": (300, 500), "debian": (200, 800)}
 
 
 def wordnet(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yields gloss and label of the lines of a data file, as wndb(5WN) describes them."""
+    """Yield gloss and label of each line of a data file, in the format of wndb(5WN)."""
     for line in lines:
         if not line.startswith("  "):
             synset, _, gloss = line.partition("|")
@@ -27,7 +27,7 @@ def wordnet(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def debian(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yields description and section of each package."""
+    """Yield description and section of each package."""
     fields: dict[str, str] = {}
     for line in lines:
         if line.strip():
@@ -41,7 +41,7 @@ def debian(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def main(kind: str, path: str) -> None:
-    """Writes the table to standard output."""
+    """Write the table to standard output."""
     least, most = LIMITS[kind]
     reader = {"wordnet": wordnet, "debian": debian}[kind]
     labelled, seen = defaultdict(list), set()

@@ -1,4 +1,4 @@
-"""Tang couplets: 15 figures of one model, beside what simpler things reach on the same couplets."""
+"""Tang couplets: the metrics of one model, compared with simpler baselines on the same couplets."""
 
 import csv
 import gzip
@@ -28,9 +28,9 @@ from latentviz.runs.run import RunFolder
 from latentviz.stages.fit import has_bf16
 
 HELD_OUT = 0.1  # of the poems
-WATCHED = 0.05  # of the other couplets: what the training is watched on; nothing is chosen by it
-CHARACTERS = 10  # of a couplet; its comma and its end are counted in the nats and not here
-BOUND_ITEMS, BOUND_SAMPLES, TOLD, DRAWN, MANY = 2_000, 24, 2_000, 500, 2_000
+WATCHED = 0.05  # of the other couplets: the validation split of the training; no setting is chosen on it
+CHARACTERS = 10  # per couplet, without comma and end token, which count in the nats
+BOUND_ITEMS, BOUND_SAMPLES, DECODED, DRAWN, MANY = 2_000, 24, 2_000, 500, 2_000
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ class Couplets:
 
     Attributes:
         columns: text, author, title, form, era; n values each.
-        held_out: bool (n,), couplets of poems that the model never reads.
+        held_out: bool (n,), couplets of held-out poems.
     """
 
     columns: dict[str, list[str]]
     held_out: np.ndarray
 
     def of(self, name: str, held_out: bool) -> list[str]:
-        """Returns the values of a column on one side."""
+        """Values of a column in one part."""
         return [value for value, out in zip(self.columns[name], self.held_out, strict=True) if out == held_out]
 
 
 def read(path: Path) -> Couplets:
-    """Returns the couplets, whole poems held out."""
+    """Read the couplets; whole poems are held out."""
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     rows = list(csv.DictReader(content.decode("utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
     columns = {name: [row[name] for row in rows] for name in ("text", "author", "title", "form", "era")}
@@ -64,7 +64,7 @@ def read(path: Path) -> Couplets:
 
 
 def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[RunFolder, dict[str, float]]:
-    """Returns the run, and the seconds that its training took: by the clock, and of this process on how many cores."""
+    """The run, and the wall time, CPU time and threads of its training."""
     place = outputs / "tang"
     file = outputs / "tang-couplets.txt"
     clock = outputs / "tang-seconds.json"
@@ -90,18 +90,18 @@ def fitted(couplets: Couplets, outputs: Path, overrides: list[str]) -> tuple[Run
 
 
 @torch.inference_mode()
-def told(vae: Any, z: Tensor, noise: float, **how: Any) -> Tensor:
-    """Returns what is decoded at each z, ids (m, t)."""
+def decode_at(vae: Any, z: Tensor, noise: float, **how: Any) -> Tensor:
+    """Decode each z to token ids (m, t)."""
     return torch.cat([decode(vae.decoder(part, torch.full((len(part),), noise)), part, **how) for part in z.split(256)])
 
 
 def characters(ids: np.ndarray, comma: int) -> np.ndarray:
-    """Returns which tokens are characters, bool (n, t)."""
+    """Which tokens are characters, bool (n, t)."""
     return (ids > END) & (ids != comma)
 
 
 def language(kind: Any, facts: Any, seconds: float, file: Path) -> LanguageModel:
-    """Returns a language model trained for so many seconds on the model's couplets, or the one that was."""
+    """Load the language model, or train it for the given seconds on the model's couplets."""
     if file.exists():
         model = LanguageModel(facts.vectors, facts.counts, kind.config.model.lag)
         model.load_state_dict(torch.load(file, weights_only=True))
@@ -114,7 +114,7 @@ def language(kind: Any, facts: Any, seconds: float, file: Path) -> LanguageModel
 
 
 def tang(path: Path, outputs: Path, overrides: list[str], language_seconds: float | None) -> list[str]:
-    """Returns the lines of the Tang part."""
+    """The Tang section of the results."""
     couplets = read(path)
     run, seconds = fitted(couplets, outputs, overrides)
     vae, kind = load_model(run)
@@ -127,16 +127,16 @@ def tang(path: Path, outputs: Path, overrides: list[str], language_seconds: floa
     spent = language_seconds or seconds["cpu"]
     model = language(kind, facts, spent, outputs / f"tang-language-model-{spent:.0f}.pt")
     ids = torch.from_numpy(x.astype(np.int64))
-    told_first = (
-        f"Trained for {seconds['clock'] / 60:.1f} minutes by the clock with {seconds['threads']:.0f} "
-        f"threads, {seconds['cpu'] / 60:.1f} of a core, reading and encoding included, on "
-        f"{len(kind.items.train):,} couplets; measured on {len(texts):,} couplets of other poems. Nats a "
-        f"character are those of a couplet, its comma and end included, divided by {CHARACTERS}."
+    heading = (
+        f"Trained for {seconds['clock'] / 60:.1f} minutes of wall time with {seconds['threads']:.0f} threads "
+        f"({seconds['cpu'] / 60:.1f} CPU-minutes), including reading and encoding, on {len(kind.items.train):,} "
+        f"couplets; measured on {len(texts):,} couplets of other poems. Nats per character are those of a couplet, "
+        f"including comma and end token, divided by {CHARACTERS}."
     )
-    lines = [told_first, "", "| figure | latentviz | beside it |", "|---|---|---|"]
+    lines = [heading, "", "| metric | latentviz | baselines |", "|---|---|---|"]
     lines += [
-        f"| {name} | {value} | {beside} |"
-        for name, value, beside in [
+        f"| {name} | {value} | {baseline} |"
+        for name, value, baseline in [
             *bounds(vae, ids, latents, f"{nats(model, ids).mean() / CHARACTERS:.3f} (trained for {spent:.0f} s)"),
             *decoded(vae, ids, latents, comma),
             *neighbours(run, couplets, latents, facts, kind, x),
@@ -148,7 +148,7 @@ def tang(path: Path, outputs: Path, overrides: list[str], language_seconds: floa
 
 @torch.inference_mode()
 def bounds(vae: Any, ids: Tensor, latents: Any, language: str) -> list[tuple[str, str, str]]:
-    """Returns the bounds of the evidence and what the latent holds."""
+    """Bounds on the log-evidence, and the information in the latent."""
     torch.manual_seed(0)
     rows = torch.randperm(len(ids))[:BOUND_ITEMS]
     weights = torch.cat([log_weights(vae, part, BOUND_SAMPLES) for part in ids[rows].split(256)], dim=1)  # (K, m)
@@ -159,28 +159,28 @@ def bounds(vae: Any, ids: Tensor, latents: Any, language: str) -> list[tuple[str
     error = float(bound.std()) / len(rows) ** 0.5 / CHARACTERS
     return [
         (
-            f"bound of −log p(x), {BOUND_SAMPLES} samples, nats a character",
+            f"bound of −log p(x), {BOUND_SAMPLES} samples, nats per character",
             f"{-bound.mean() / CHARACTERS:.3f} ± {error:.3f}",
             f"a GRU language model {language}",
         ),
-        ("−ELBO, nats a character", f"{-weights.mean() / CHARACTERS:.3f}", ""),
-        ("KL, nats a couplet", f"{kl:.1f}", ""),
+        ("−ELBO, nats per character", f"{-weights.mean() / CHARACTERS:.3f}", ""),
+        ("KL, nats per couplet", f"{kl:.1f}", ""),
         ("information I(x; z), nats", f"{together.mutual_information:.2f}", f"cap {together.cap:.2f}"),
         ("active units at .2", f"{int((mu.var(0) > 0.2).sum())} of {mu.shape[1]}", ""),
     ]
 
 
 def decoded(vae: Any, ids: Tensor, latents: Any, comma: int) -> list[tuple[str, str, str]]:
-    """Returns how much of couplets is decoded from μ, and from a draw of z."""
+    """How much of a couplet is reconstructed from μ, and from a draw of z."""
     torch.manual_seed(0)
-    rows = torch.randperm(len(ids))[:TOLD]
+    rows = torch.randperm(len(ids))[:DECODED]
     x, mu = ids[rows].numpy(), torch.from_numpy(latents.mu)[rows]
     sigma = torch.from_numpy(latents.logvar)[rows].mul(0.5).exp()
     there = characters(x, comma)
     z = mu + sigma * torch.randn_like(mu)
-    right = {"mu": told(vae, mu, 0.0, repeats=SURE).numpy() == x, "z": told(vae, z, 1.0).numpy() == x}
+    right = {"mu": decode_at(vae, mu, 0.0, repeats=SURE).numpy() == x, "z": decode_at(vae, z, 1.0).numpy() == x}
     with torch.inference_mode():
-        alone = torch.cat([alone_at(vae, part) for part in z.split(256)]).numpy() == x
+        alone = torch.cat([position_wise(vae, part) for part in z.split(256)]).numpy() == x
     likeliest = np.bincount(ids.numpy()[characters(ids.numpy(), comma)]).max() / characters(ids.numpy(), comma).sum()
     return [
         ("characters right, decoded from μ", f"{right['mu'][there].mean():.3f}", ""),
@@ -188,14 +188,14 @@ def decoded(vae: Any, ids: Tensor, latents: Any, comma: int) -> list[tuple[str, 
         (
             "characters right, from a draw of z: greedy",
             f"{right['z'][there].mean():.3f}",
-            f"always the most frequent {likeliest:.3f}",
+            f"always the most frequent character {likeliest:.3f}",
         ),
-        ("characters right, from a draw of z: each place alone", f"{alone[there].mean():.3f}", ""),
+        ("characters right, from a draw of z: each position alone", f"{alone[there].mean():.3f}", ""),
     ]
 
 
-def alone_at(vae: Any, z: Tensor) -> Tensor:
-    """Returns the likeliest token of each place, told from z alone, (m, t)."""
+def position_wise(vae: Any, z: Tensor) -> Tensor:
+    """The most likely token at each position given z alone, (m, t)."""
     likelihood = vae.decoder(z)
     by_position = vae.decoder.by_position or torch.nn.Identity()
     found: Tensor = likelihood.logits(by_position(likelihood.trunk)).argmax(-1)
@@ -205,7 +205,7 @@ def alone_at(vae: Any, z: Tensor) -> Tensor:
 def neighbours(
     run: RunFolder, couplets: Couplets, latents: Any, facts: Any, kind: Any, x: np.ndarray
 ) -> list[tuple[str, str, str]]:
-    """Returns what neighbours in μ know of author, era and form, and what baselines' neighbours do."""
+    """Accuracy of author, era and form predicted by nearest neighbours in μ and in the baselines."""
     train_mu, train_x = np.asarray(run.mu()), np.asarray(kind.tokens[:], np.int64)
     vectors = {
         "latentviz": (train_mu, latents.mu),
@@ -220,9 +220,10 @@ def neighbours(
         train, test = (np.array(couplets.of(name, out)) for out in (False, True))
         values, counts = np.unique(train[train != ""], return_counts=True)
         classes = values[np.argsort(-counts)[:most]]
-        inside, asked = np.isin(train, classes), np.isin(test, classes)
+        inside, queried = np.isin(train, classes), np.isin(test, classes)
         scores = {
-            method: balanced_knn(a[inside], train[inside], b[asked], test[asked]) for method, (a, b) in vectors.items()
+            method: balanced_knn(a[inside], train[inside], b[queried], test[queried])
+            for method, (a, b) in vectors.items()
         }
         own = scores.pop("latentviz")
         found.append(
@@ -236,7 +237,7 @@ def neighbours(
 
 
 def samples(vae: Any, kind: Any, ids: Tensor, model: Any, comma: int) -> list[tuple[str, str, str]]:
-    """Returns how varied, fluent and new texts from the prior are."""
+    """Diversity, fluency and novelty of texts decoded from the prior."""
     z = torch.randn(MANY, vae.latent_dim, generator=torch.Generator().manual_seed(0))
     own = kind.config.model
     known = {tuple(row) for row in np.asarray(kind.tokens[:], np.int64).tolist()}
@@ -252,44 +253,44 @@ def samples(vae: Any, kind: Any, ids: Tensor, model: Any, comma: int) -> list[tu
         "greedy": {},
         "drawn from p(x|z)": {"temperature": 1.0},
     }
-    sets = {"held-out couplets": real, **{name: told(vae, z, 1.0, **how) for name, how in drawn.items()}}
+    sets = {"held-out couplets": real, **{name: decode_at(vae, z, 1.0, **how) for name, how in drawn.items()}}
     rows = {name: about(part, model, known, comma) for name, part in sets.items()}
     rest = [name for name in rows if name != "as generate does"]
     return [
         (
-            f"from the prior: {figure}",
-            rows["as generate does"][figure],
-            ", ".join(f"{name} {rows[name][figure]}" for name in rest),
+            f"from the prior: {metric}",
+            rows["as generate does"][metric],
+            ", ".join(f"{name} {rows[name][metric]}" for name in rest),
         )
-        for figure in rows["greedy"]
+        for metric in rows["greedy"]
     ]
 
 
 def about(ids: Tensor, model: Any, known: set[tuple[int, ...]], comma: int) -> dict[str, str]:
-    """Returns the figures of a set of texts."""
+    """Metrics of a set of texts."""
     x = ids.numpy()
     there = characters(x, comma)
     repeats = [len(set(row[mask])) < mask.sum() for row, mask in zip(x, there, strict=True)]
     few = len(np.unique(x[:DRAWN][there[:DRAWN]]))
     return {
-        f"with a character twice, of {DRAWN}": f"{np.mean(repeats[:DRAWN]):.1%}",
-        f"different characters in {DRAWN}; in {MANY:,}": f"{few}; {len(np.unique(x[there])):,}",
-        "nats a character under the language model": f"{nats(model, ids).mean() / CHARACTERS:.2f}",
+        f"couplets that repeat a character, of {DRAWN}": f"{np.mean(repeats[:DRAWN]):.1%}",
+        f"distinct characters in {DRAWN}; in {MANY:,}": f"{few}; {len(np.unique(x[there])):,}",
+        "nats per character under the language model": f"{nats(model, ids).mean() / CHARACTERS:.2f}",
         f"couplets of the training data, of {MANY:,}": str(sum(tuple(row) in known for row in x.tolist())),
-        f"different ones, of {MANY:,}": f"{len({tuple(row) for row in x.tolist()}):,}",
+        f"distinct couplets, of {MANY:,}": f"{len({tuple(row) for row in x.tolist()}):,}",
     }
 
 
 def examples(vae: Any, kind: Any, ids: Tensor, latents: Any) -> list[str]:
-    """Returns couplets that were made up, and held-out ones beside what is decoded from their μ."""
+    """Generated couplets, and held-out ones with their reconstructions from μ."""
     z = torch.randn(12, vae.latent_dim, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        made_up = kind.decode(vae, z, torch.ones(12))
+        generated = kind.decode(vae, z, torch.ones(12))
         again = kind.decode(vae, torch.from_numpy(latents.mu[:8]), torch.zeros(8))
     real = kind.tokenizer.decode(ids[:8].numpy())
     return [
         "",
-        "Made up: " + " · ".join(made_up),
+        "Generated: " + " · ".join(generated),
         "",
-        "Held out → decoded from μ: " + " · ".join(f"{a} → {b}" for a, b in zip(real, again, strict=True)),
+        "Held out → reconstructed from μ: " + " · ".join(f"{a} → {b}" for a, b in zip(real, again, strict=True)),
     ]

