@@ -32,7 +32,7 @@ def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, An
 
     folder = Path(data)
     config, _name = load_config(source, {})
-    kind = part("image", "kind").KIND
+    kind = modality("image").data_kind
     prepared = kind.prepare(config, folder)
     epochs = kind.resolve(config, prepared, folder).trainer["max_epochs"]
     images, labels = load(folder), prepared.items.column("label")

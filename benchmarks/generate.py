@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from latentviz.clustering.neighbors import nearest
 from latentviz.evaluation.vae_health import importance_bound, log_weights
-from latentviz.modalities import part
+from latentviz.modalities import modality
 from latentviz.modalities.loading import load_model
 from latentviz.model.encoding import posteriors
 from latentviz.model.samplers import SAMPLERS, sample
@@ -143,12 +143,13 @@ class Benchmark:
         self.options, self.out = options, Path(options.out)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.run = RunFolder.open(options.run)
-        self.vae, self.data = load_model(self.run)
+        loaded = load_model(self.run)
+        self.vae, self.data = loaded.vae, loaded.kind
         self.vae.to(self.device)
         self.table: dict[str, Any] = json.loads(self.out.read_text()) if self.out.exists() else {}
         self.result = self.table.setdefault(self.run.name, {})
         with tempfile.TemporaryDirectory() as cache:
-            prepared, images = part("image", "new").read_items(str(options.data), self.data.config, Path(cache))
+            prepared, images = modality("image").new.read_items(str(options.data), self.data.config, Path(cache))
             self.test, self.test_labels = np.array(images), prepared.items.column("label")
         self.draw = self.data.config.data.binarise
 

@@ -19,7 +19,8 @@ from latentviz.runs.run import RunFolder
 
 def estimates(run: RunFolder, items: int, draws: int, seed: int) -> dict[str, torch.Tensor]:
     """Gradient estimates with respect to μ, shape (draws, items, d), by estimator."""
-    vae, data = load_model(run)
+    loaded = load_model(run)
+    vae, data = loaded.vae, loaded.kind
     x = to_float(data.dataset().__getitems__(data.items.val[:items]))
     posterior = vae.encoder(x)
     mu, sigma = posterior.base_dist.loc.detach(), posterior.base_dist.scale.detach()

@@ -20,7 +20,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import latentviz as lv
 from latentviz.config import parse_overrides
-from latentviz.modalities import part
+from latentviz.modalities import modality
 from latentviz.modalities.image.prepare import load
 from latentviz.modalities.sources import load_config
 from latentviz.progress import say
@@ -38,7 +38,7 @@ def split(data: str, overrides: dict[str, Any], work: Path, limit: int | None) -
     if not held.exists():
         config, _ = load_config(data, overrides)
         with tempfile.TemporaryDirectory(dir=work) as cache:
-            prepared = part("image", "kind").KIND.prepare(config, Path(cache))
+            prepared = modality("image").data_kind.prepare(config, Path(cache))
             images, labels = load(Path(cache)), np.array([str(label) for label in prepared.items.column("label")])
             order = np.random.default_rng(0).permutation(len(images))[:limit]
             cut = round(HELD_BACK * len(order))

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from latentviz.config import validate
-from latentviz.modalities.image.config import ImageFitConfig
+from latentviz.modalities.image.config import ResolvedImageConfig
 from latentviz.modalities.image.kind import ImageKind
 from latentviz.model.encoding import encode
 from latentviz.progress import quiet
@@ -67,15 +67,15 @@ def made(work: Path, batch: int, *, contrast: bool) -> ImageKind:
         )
     )
     config = validate(
-        ImageFitConfig,
+        ResolvedImageConfig,
         {
-            "data": {"path": str(images), "batch_size": batch},
+            "data": {"path": str(images), "batch_size": batch, "size": SIDE, "channels": 1},
             "model": {"c": 100.0, "flip": False, "contrast": 1000.0 if contrast else 0.0, "neighbors": 0},
             "trainer": {"max_epochs": 1, "accelerator": "cpu", "limit_val_batches": 1},
         },
         "benchmark",
     )
-    return ImageKind(config, np.load(images, mmap_mode="r"), items)
+    return ImageKind(config, items, np.load(images, mmap_mode="r"))
 
 
 def ours(kind: ImageKind, work: Path) -> float:

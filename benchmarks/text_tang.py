@@ -117,7 +117,8 @@ def tang(path: Path, outputs: Path, overrides: list[str], language_seconds: floa
     """The Tang section of the results."""
     couplets = read(path)
     run, seconds = fitted(couplets, outputs, overrides)
-    vae, kind = load_model(run)
+    loaded = load_model(run)
+    vae, kind = loaded.vae, loaded.kind
     texts = couplets.of("text", True)
     x, _, _ = kind.tokenizer.encode(texts, kind.tokens.shape[1])
     comma = int(kind.tokenizer.encode([","], 2)[0][0, 0])

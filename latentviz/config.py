@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from latentviz.errors import ConfigError, did_you_mean
 
 S = TypeVar("S", bound="Section")
+F = TypeVar("F", bound="FitConfig")
 
 Auto = Literal["auto"]
 AtLeast1 = Annotated[int, Field(ge=1)]
@@ -224,6 +225,18 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         inner = merged.get(key)
         merged[key] = merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def resolved(section: type[F], config: FitConfig, **changes: Mapping[str, Any]) -> F:
+    """Return `config` as a resolved one.
+
+    Args:
+        section: the kind's resolved config, whose settings cannot be "auto".
+        config: the config as the user wrote it, or a resolved one.
+        **changes: per section, the settings to replace.
+    """
+    values = {name: dict(value) if isinstance(value, Section) else value for name, value in config}
+    return section.model_validate(values | {name: {**values[name], **changed} for name, changed in changes.items()})
 
 
 def changes(before: Section, after: Section) -> list[str]:

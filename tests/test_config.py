@@ -15,10 +15,10 @@ from latentviz.config import (
     validate,
 )
 from latentviz.errors import ConfigError
-from latentviz.modalities import MODALITIES, part
+from latentviz.modalities import MODALITIES, modality
 from latentviz.modalities.sources import load_config, recipes
 
-CONFIG = part("image", "config").CONFIG
+CONFIG = modality("image").config
 DATA = {"kind": "image", "path": "x"}
 
 
@@ -219,7 +219,7 @@ def test_what_is_written_reads_back_to_the_same_config(tmp_path: Path, write) ->
     assert validate(CONFIG, read_yaml(file), "x") == config
 
 
-@pytest.mark.parametrize("section", [ClusterConfig, *(part(kind, "config").CONFIG for kind in MODALITIES)])
+@pytest.mark.parametrize("section", [ClusterConfig, *(modality(kind).config for kind in MODALITIES)])
 def test_every_key_says_what_it_means(section: type) -> None:
     def look(of: type, path: str) -> None:
         for name, field in of.model_fields.items():

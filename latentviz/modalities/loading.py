@@ -1,30 +1,131 @@
-"""Loads a finished run: its config, its data and its trained model."""
+"""Opens a finished run: its config, items and latents, and its trained model when a command needs it."""
 
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.errors import ConfigError, RunError
-from latentviz.modalities import part
-from latentviz.model.checkpoint import kept_checkpoint, load_weights
-from latentviz.model.vae import VAE
+from latentviz.modalities import modality
+from latentviz.modalities.base import AnyDataKind, AnyModality, Shown
+from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
 
+if TYPE_CHECKING:
+    from latentviz.model.vae import VAE
 
-def load_model(run: RunFolder) -> tuple[VAE, Any]:
-    """Returns the trained model of a run, in evaluation mode, and its data.
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained model with its run.
+
+    Attributes:
+        run: where it is on disk.
+        config: resolved.
+        vae: in evaluation mode.
+        kind: the data.
+        items: the row order.
+    """
+
+    run: RunFolder
+    config: FitConfig
+    vae: VAE
+    kind: AnyDataKind
+    items: Items
+
+
+class OpenRun:
+    """A finished run, opened once per command: each file is read and checked on first use, then kept.
+
+    Args:
+        run: where it is on disk.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """The content of run.json."""
+        return self.run.info()
+
+    @cached_property
+    def modality(self) -> AnyModality:
+        """The light half of the run's data kind."""
+        return modality(str(self.info["kind"]))
+
+    @cached_property
+    def config(self) -> FitConfig:
+        """The resolved config."""
+        return read_config(self.run)
+
+    @cached_property
+    def items(self) -> Items:
+        """The row order."""
+        return self.run.items()
+
+    @cached_property
+    def mu(self) -> np.ndarray:
+        """The posterior means, float32 (n, d), memory-mapped."""
+        return self.run.mu()
+
+    @cached_property
+    def logvar(self) -> np.ndarray:
+        """The posterior log-variances, float32 (n, d), memory-mapped."""
+        return self.run.logvar()
+
+    @cached_property
+    def model(self) -> Loaded:
+        """The trained model; loading it takes seconds."""
+        return load_model(self.run, self)
+
+    @property
+    def content_dim(self) -> int:
+        """The first dimensions of mu, which are clustered; the others hold style."""
+        return int(self.info["summary"].get("content_dim", self.mu.shape[1]))
+
+    @property
+    def given_dim(self) -> int:
+        """The first dimensions of mu that are computed from the data instead of learnt."""
+        return int(self.info["summary"].get("given_dim", 0))
+
+    @property
+    def contrast(self) -> float:
+        """The weight of the contrast that the model was trained with."""
+        return float(self.info["summary"].get("contrast", 0.0))
+
+    def given(self, rows: np.ndarray | list[int]) -> list[Shown]:
+        """Return items as their data kind shows them."""
+        return list(self.modality.show.given(self.run.cache, self.items, rows))
+
+
+def load_model(run: RunFolder, opened: OpenRun | None = None) -> Loaded:
+    """Load the trained model of a run.
+
+    Args:
+        run: a finished run.
+        opened: the same run, if some of its files have been read already.
 
     Raises:
         RunError: the run is unfinished or damaged.
     """
-    config = read_config(run)
+    from latentviz.model.checkpoint import kept_checkpoint, load_weights
+
+    opened = opened or OpenRun(run)
+    config = opened.config
     checkpoint = run.require(kept_checkpoint(config, run))
     run.verify()
-    data = part(config.data.kind, "kind").KIND.load(config, run.cache, run.items())
-    return load_weights(data.build(), checkpoint, run.again).eval(), data
+    kind = modality(config.data.kind).data_kind.load(config, run.cache, opened.items)
+    vae = load_weights(kind.build(), checkpoint, run.again).eval()
+    return Loaded(run, config, vae, kind, opened.items)
 
 
 def read_config(run: RunFolder) -> FitConfig:
-    """Returns the resolved config of a run.
+    """Read the resolved config of a run.
 
     Raises:
         RunError: it is damaged.
@@ -34,8 +135,7 @@ def read_config(run: RunFolder) -> FitConfig:
         values = read_yaml(run.config_file)
         data = values.get("data")
         kind = data.get("kind") if isinstance(data, dict) else None
-        section: type[FitConfig] = part(str(kind), "config").CONFIG
-        return validate(section, values, str(run.config_file))
+        return validate(modality(str(kind)).resolved, values, str(run.config_file))
     except ConfigError as error:
         raise RunError(
             f"{run.config_file}: damaged ({' '.join(str(error).split())}); put it right, or make the run "

@@ -7,7 +7,7 @@ from typing import Any
 
 from latentviz.config import FitConfig, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
-from latentviz.modalities import MODALITIES, SCHEMES, detect, part
+from latentviz.modalities import MODALITIES, SCHEMES, detect, modality
 
 YAML_SUFFIXES = {".yaml", ".yml"}
 
@@ -60,8 +60,7 @@ def load_config(source: str, overrides: Mapping[str, Any]) -> tuple[FitConfig, s
         values = merge(values, {"data": {"kind": kind}})
     if not isinstance(kind, str) or kind not in MODALITIES:
         raise ConfigError(f"{origin}: data.kind: missing or unknown (got {kind!r}); one of {', '.join(MODALITIES)}")
-    section: type[FitConfig] = part(kind, "config").CONFIG
-    return validate(section, values, origin), name
+    return validate(modality(kind).config, values, origin), name
 
 
 def _kind(overrides: Mapping[str, Any]) -> str | None:

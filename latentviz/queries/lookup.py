@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentviz.errors import DataError, RunError, did_you_mean
-from latentviz.modalities import part
+from latentviz.modalities.base import NewItem, Shown
+from latentviz.modalities.loading import Loaded, OpenRun
 from latentviz.progress import one_line, say
 from latentviz.runs.files import is_file, is_folder
 from latentviz.runs.run import ClusterFolder, RunFolder
@@ -40,7 +41,7 @@ class Found(NamedTuple):
     row: int | None
     mu: np.ndarray
     logvar: np.ndarray
-    given: Any
+    given: Shown
 
     @property
     def is_item(self) -> bool:
@@ -63,8 +64,9 @@ class Lookup:
 
     def __init__(self, run: RunFolder, clustering: str = "default") -> None:
         self.run, self._clustering = run, clustering
-        self.mu, self.logvar, self.items = run.mu(), run.logvar(), run.items()
-        self.kind = str(run.info()["kind"])
+        self.opened = OpenRun(run)
+        self.mu, self.logvar, self.items = self.opened.mu, self.opened.logvar, self.opened.items
+        self.show = self.opened.modality.show
 
     def __len__(self) -> int:
         """Returns n."""
@@ -80,12 +82,10 @@ class Lookup:
         """The row of each id."""
         return {name: row for row, name in enumerate(self.ids)}
 
-    @cached_property
-    def model(self) -> tuple[Any, Any]:
-        """The trained VAE and its data; loading them takes seconds, so that they wait until something asks."""
-        from latentviz.modalities.loading import load_model
-
-        return load_model(self.run)
+    @property
+    def model(self) -> Loaded:
+        """The trained model; loading it takes seconds."""
+        return self.opened.model
 
     @cached_property
     def folder(self) -> ClusterFolder:
@@ -98,9 +98,9 @@ class Lookup:
         labels: np.ndarray = self.folder.points().column("cluster").to_numpy()
         return labels
 
-    def given(self, rows: Sequence[int] | np.ndarray) -> Any:
+    def given(self, rows: Sequence[int] | np.ndarray) -> Sequence[Shown]:
         """Returns items of the run as their data kind shows them."""
-        return part(self.kind, "show").given(self.run.cache, self.items, rows)
+        return self.show.given(self.run.cache, self.items, rows)
 
     def item(self, word: str | int) -> Found:
         """Returns the item that an id, a row, a file or a text stands for; an id goes before all others.
@@ -131,11 +131,9 @@ class Lookup:
             raise RunError(f"row {str(word)[:40]}: the rows of {self.run.name} go from 0 to {len(self) - 1:,}")
         return int(word)
 
-    def read(self, word: str) -> Any:
+    def read(self, word: str) -> NewItem[Shown] | None:
         """Returns what the data kind reads in a word that is no item of the run, as in a file or a text; or None."""
-        from latentviz.modalities.loading import read_config
-
-        return part(self.kind, "new").read_item(word, read_config(self.run), self.run.cache)
+        return self.opened.modality.new.read_item(word, self.opened.config, self.run.cache)
 
     def _new(self, word: str) -> Found:
         """Returns an item that is not in the run, encoded."""
@@ -157,8 +155,7 @@ class Lookup:
             say(f"{one_line(word, WIDEST)}: {note}")
         from latentviz.model.encoding import posteriors
 
-        vae, data = self.model
-        latents = posteriors(vae, [stored], data.to_input)
+        latents = posteriors(self.model.vae, [stored], self.model.kind.to_input)
         return Found(word, None, latents.mu[0], latents.logvar[0], given)
 
     def _meant(self, word: str) -> str:

@@ -90,7 +90,7 @@ def generate(
     run: str | None = None, *, outputs: str = "outputs", json: bool = False, at: str | None = None, **options: Any
 ) -> int:
     """Decodes what is asked for, and prints texts, the sheet's path, or with `json` all there is to know."""
-    from latentviz.modalities import part
+    from latentviz.modalities import modality
     from latentviz.queries.ways import parse_spot
     from latentviz.runs.run import RunFolder
     from latentviz.stages.generate import generate as draw
@@ -100,7 +100,7 @@ def generate(
     if json:
         _print_json({"folder": str(made.folder.path), **made.info})
     else:
-        for line in part(str(handle.info()["kind"]), "show").lines(made.outputs):
+        for line in modality(str(handle.info()["kind"])).show.lines(list(made.outputs)):
             print(line)
         sheet = made.folder.path / made.info["sheet"][0]
         print(f"{len(made.z)} output{'' if len(made.z) == 1 else 's'}, sheet {sheet}")
@@ -178,9 +178,9 @@ def config(source: str, overrides: Overrides = ()) -> int:
 def schema() -> int:
     """Prints the JSON schema of the configs: one branch a data kind, and the settings of `cluster`."""
     from latentviz.config import ClusterConfig
-    from latentviz.modalities import MODALITIES, part
+    from latentviz.modalities import MODALITIES, modality
 
-    kinds = {kind: part(kind, "config").CONFIG.model_json_schema() for kind in MODALITIES}
+    kinds = {kind: modality(kind).config.model_json_schema() for kind in MODALITIES}
     print(
         json.dumps(
             {

@@ -18,10 +18,8 @@ from latentviz.clustering.stability import Draws, posterior_draws
 from latentviz.config import ClusterConfig
 from latentviz.errors import RunError, choose
 from latentviz.evaluation.metrics import sample
-from latentviz.modalities import optional_part
-from latentviz.modalities.loading import load_model
+from latentviz.modalities.loading import Loaded, OpenRun
 from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
-from latentviz.model.vae import VAE
 from latentviz.progress import say, stage, warn
 from latentviz.runs.items import Items
 from latentviz.runs.run import ClusterFolder, RunFolder
@@ -40,11 +38,12 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
         RunError: the run is unfinished or damaged, or the name is taken.
     """
     seconds: dict[str, float] = {}
-    made = run.info()
-    mu = np.asarray(run.mu())
+    opened = OpenRun(run)
+    made = opened.info
+    mu = np.asarray(opened.mu)
     if config.cluster.on == "mu":
-        mu = np.ascontiguousarray(mu[:, : made["summary"]["content_dim"]])
-    items = run.items()
+        mu = np.ascontiguousarray(mu[:, : opened.content_dim])
+    items = opened.items
     if len(items) != len(mu):
         raise RunError(
             f"{run.mu_file}: damaged ({len(mu)} rows, and {run.items_file} has {len(items)}); "
@@ -62,14 +61,13 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     config = with_metric(with_landmarks(config, landmarks), run)
     rows = choose_landmarks(len(mu), landmarks, config.seed_everything)
     parts, choice = lay_out(run, mu, rows, config, seconds)
-    model = load_model(run)
+    model = opened.model
     with stage("measuring the items", seconds):
         measured = likelihoods(run, model)
     points, found = parts["points"], parts["found"]
     table = points_table(items, points, found, parts["nearest"], measured)
     info = describe(found, parts["nearest"], items, [*made["summary"].get("about", []), *notes], choice, rows)
-    worded = optional_part(str(made["kind"]), "keywords")
-    if worded and (terms := worded.terms(items)) is not None:
+    if (terms := opened.modality.terms(items)) is not None:
         with stage("keywords", seconds):
             info = with_keywords(
                 info, Keywords(terms, points), found.labels, found.raw_tree, points, items.column("id")
@@ -284,12 +282,11 @@ def points_table(
     )
 
 
-def likelihoods(run: RunFolder, model: tuple[VAE, Any]) -> dict[str, np.ndarray]:
+def likelihoods(run: RunFolder, model: Loaded) -> dict[str, np.ndarray]:
     """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other."""
-    vae, data = model
     mu = np.asarray(run.mu())
     return {
-        "log_likelihood": log_likelihoods(vae, data.dataset(), data.to_input, mu),
+        "log_likelihood": log_likelihoods(model.vae, model.kind.dataset(), model.kind.to_input, mu),
         "kl": kl_of_posteriors(mu, np.asarray(run.logvar())),
     }
 

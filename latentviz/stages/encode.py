@@ -16,8 +16,6 @@ from latentviz.clustering.landmarks import BATCH, Layout
 from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.reducers import directions
 from latentviz.errors import RunError
-from latentviz.modalities import part
-from latentviz.modalities.loading import read_config
 from latentviz.modalities.sources import run_name
 from latentviz.model.encoding import posteriors
 from latentviz.progress import say, stage, warn
@@ -144,9 +142,9 @@ def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, REFERENCE).astype(np.int64))] if len(rows) else rows
     if not len(rows):
         return Thresholds(-np.inf, np.inf, 0)
-    vae, data = lookup.model
-    stored = data.dataset().__getitems__(rows.tolist()).numpy()
-    likelihood = posteriors(vae, stored, data.to_input).log_likelihood
+    vae, kind = lookup.model.vae, lookup.model.kind
+    stored = kind.dataset().__getitems__(rows.tolist()).numpy()
+    likelihood = posteriors(vae, stored, kind.to_input).log_likelihood
     train = lookup.items.train
     if frozen.landmarks is not None:
         train = np.intersect1d(train, frozen.landmarks, assume_unique=True)
@@ -174,14 +172,15 @@ def encode(
     frozen = Frozen(lookup)
     with run.adding("encoded", name, run_name(data), force=force) as folder:
         with stage("reading", seconds):
-            prepared, stored = part(lookup.kind, "new").read_items(data, read_config(run), folder.cache, run.cache)
+            prepared, stored = lookup.opened.modality.new.read_items(
+                data, lookup.opened.config, folder.cache, run.cache
+            )
         for note in prepared.notes:
             say(f"  {note}")
         for bad in prepared.bad:
             warn(f"left out: {bad.source}: {bad.reason}")
         with stage("encoding", seconds):
-            vae, kind = lookup.model
-            latents = posteriors(vae, stored, kind.to_input)
+            latents = posteriors(lookup.model.vae, stored, lookup.model.kind.to_input)
             limits = thresholds(lookup, frozen)
         with stage("placing", seconds):
             found = frozen.place(latents.mu)
@@ -246,11 +245,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
     def both(name: str) -> np.ndarray:
         return np.concatenate([frozen.column(name), table.column(name).to_numpy()])
 
-    kind = part(lookup.kind, "kind").KIND
-    fresh = kind.shown(folder.cache)
-    shown: dict[str, Any] = {
-        name: joined(values, fresh.get(name), m) for name, values in kind.shown(lookup.run.cache).items()
-    }
+    shown, fresh = (lookup.opened.modality.on_map(cache) for cache in (lookup.run.cache, folder.cache))
     labels = old.column("label").to_pylist() + items.column("label")
     flagged = int(table.column("unlike").to_numpy(zero_copy_only=False).sum())
     data = MapData(
@@ -272,16 +267,12 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         ),
         title=f"{lookup.run.name}: {folder.final.path.name}",
         summary=[f"{m:,} new items over {n:,} fitted ones", f"{flagged:,} look like nothing in the training data"],
-        **shown,
+        texts=None if shown.texts is None else [*shown.texts, *(fresh.texts or [""] * m)],
+        images=None if shown.images is None else with_images(shown.images, fresh.images, m),
     )
     write_map(folder.map_file, data, options={"colour_by": "new"})
 
 
-def joined(old: Any, new: Any, m: int) -> np.ndarray:
-    """Returns what is shown of the old items and the m new ones; of new ones that bring nothing, nothing is shown."""
-    if isinstance(old, list):  # of texts: one long one would make an array of characters as wide for all
-        return np.array([*old, *([""] * m if new is None else new)], object)
-    first = np.asarray(old)
-    if new is None:
-        return np.concatenate([first, np.zeros((m, *first.shape[1:]), first.dtype)])
-    return np.concatenate([first, np.asarray(new)])
+def with_images(old: np.ndarray, new: np.ndarray | None, m: int) -> np.ndarray:
+    """Append the images of m new items, black ones if they have none, uint8 (n + m, c, h, w)."""
+    return np.concatenate([old, np.zeros((m, *old.shape[1:]), old.dtype) if new is None else new])

@@ -79,8 +79,8 @@ def appraise(run: RunFolder, name: str | None = None, *, seed: int = 0) -> dict[
     items = run.items()
     with stage("examining the model", seconds):
         run.verify(all_of_it=True)
-        vae, data = load_model(run)
-        health = examine(vae, data, run.mu(), run.logvar(), items.val, seed=seed)
+        loaded = load_model(run)
+        health = examine(loaded.vae, loaded.kind, run.mu(), run.logvar(), items.val, seed=seed)
     content: dict[str, Any] = {
         "run": run.name,
         "kind": run.info()["kind"],

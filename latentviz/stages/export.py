@@ -83,8 +83,8 @@ def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, for
     taken = [file for file in files if file.exists()]
     if taken and not force:
         raise RunError(f"{taken[0]}: exists already; replace it with --force")
-    vae, data = load_model(run)
-    vae = vae.cpu()
+    loaded = load_model(run)
+    vae, data = loaded.vae.cpu(), loaded.kind
     if onnx and not has_mean(vae):
         files.remove(run.decoder_onnx)
         run.decoder_onnx.unlink(missing_ok=True)

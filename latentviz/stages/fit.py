@@ -17,9 +17,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from latentviz import resources
-from latentviz.config import FitConfig
+from latentviz.config import FitConfig, resolved
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
-from latentviz.modalities import part
+from latentviz.modalities import modality
+from latentviz.modalities.base import AnyDataKind
 from latentviz.model.callbacks import Bar, Clock, EpochMeans, EpochTable, Guard, Repeatable, Samples, read_metrics
 from latentviz.model.checkpoint import WholeCheckpoints, kept_checkpoint, load_weights
 from latentviz.model.distributed import Team, team
@@ -71,9 +72,12 @@ def follow(config: FitConfig, run: RunFolder) -> None:
 def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = False) -> RunFolder:
     """Does what `fit` says as one of several processes, or as the only one."""
     seconds: dict[str, float] = {}
-    kind = part(config.data.kind, "kind").KIND
+    shared = modality(config.data.kind)
+    kind = shared.data_kind
     if processes.first and (not resume or not run.items_file.exists()):
         config = _read(kind, config, run, seconds, resume=resume)
+    elif processes.first:
+        config = resolved(shared.resolved, config)
     config, resume = processes.share((config, resume))
     if processes.first:
         run.settle()
@@ -86,7 +90,7 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
             len(data.items),
             resources.pixels(run.cache),
             sum(p.numel() for p in vae.parameters()),
-            getattr(data, "seconds", None),
+            data.seconds,
         )
     clock = Clock()
     say(f"training on {len(data.items.train):,} items …")
@@ -121,12 +125,13 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     vae.cpu()
     if not processes.first:
         return run
-    about = list(getattr(data, "about", ()))  # what a kind has the map say of its data
-    run.write_info(_info(config, run, vae, seconds, about))
+    run.write_info(_info(config, run, vae, seconds, list(data.about)))
     return run
 
 
-def _read(kind: Any, config: FitConfig, run: RunFolder, seconds: dict[str, float], *, resume: bool) -> FitConfig:
+def _read(
+    kind: type[AnyDataKind], config: FitConfig, run: RunFolder, seconds: dict[str, float], *, resume: bool
+) -> FitConfig:
     """Reads the data into the run and returns the resolved config; an error leaves no half-made run behind.
 
     The config is written last: a run that has one has read its data.

@@ -1,14 +1,12 @@
 """New items out of the decoder: z by one of `plans.WAYS` → p(x|z) → a sheet, single outputs, the exact z."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from latentviz.errors import ConfigError, choose
-from latentviz.modalities import part
+from latentviz.modalities.base import Outputs
 from latentviz.model.samplers import SAMPLERS
 from latentviz.progress import say, warn
 from latentviz.queries.lookup import Lookup
@@ -16,7 +14,6 @@ from latentviz.queries.ways import WAYS, Options, Plan
 from latentviz.runs.files import write_json
 from latentviz.runs.run import ResultFolder, RunFolder
 
-BATCH = 256  # z decoded at a time
 MOST = 100_000  # outputs of one call: each becomes a file
 
 
@@ -32,7 +29,7 @@ class Generated:
     """
 
     z: np.ndarray
-    outputs: Any
+    outputs: Outputs
     folder: ResultFolder
     info: dict[str, Any]
 
@@ -78,11 +75,10 @@ def generate(
     plan, asked = choose_plan(lookup, way, n=n, seed=seed, steps=steps, spread=spread, sampler=sampler)
     for line in plan.warnings:
         warn(line)
-    outputs = decode(lookup, plan.z, plan.noise)
-    show = part(lookup.kind, "show")
+    outputs = lookup.model.kind.decode_all(lookup.model.vae, plan.z, plan.noise)
     with run.adding("generated", name, plan.name, force=force) as folder:
         rows = [(caption, [outputs[i] for i in numbers]) for caption, numbers in plan.rows]
-        sheet, files = show.draw(folder.path, outputs, [*plan.given, *rows])
+        sheet, files = lookup.show.draw(folder.path, list(outputs), [*plan.given, *rows])
         info = {
             **asked,
             "seed": seed,
@@ -149,22 +145,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
-@torch.inference_mode()
-def decode(lookup: Lookup, z: np.ndarray, noise: np.ndarray | None = None) -> Any:
-    """Returns the outputs for z (m, d), in batches.
-
-    Args:
-        lookup: of the run.
-        z: (m, d).
-        noise: how much of the posterior's noise is in each z, float32 (m,): 1 for a draw, 0 for the μ of an item;
-            None: 1.
-    """
-    vae, data = lookup.model
-    noise = np.ones(len(z), np.float32) if noise is None else noise
-    batches: Sequence[Any] = [
-        data.decode(vae, *(torch.from_numpy(part[start : start + BATCH]).to(vae.device) for part in (z, noise)))
-        for start in range(0, len(z), BATCH)
-    ]
-    return np.concatenate(batches) if isinstance(batches[0], np.ndarray) else [text for b in batches for text in b]

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from latentviz.clustering.keywords import named
 from latentviz.clustering.tree import condensed_tree
@@ -13,12 +12,11 @@ from latentviz.config import MapSection
 from latentviz.errors import choose
 from latentviz.maps import LAYERS, ClusterInfo, MapData, decoder_data, text_decoder_data, write_map, write_static
 from latentviz.maps.data import Region, TreeNode
-from latentviz.modalities.loading import load_model
+from latentviz.modalities import modality
+from latentviz.modalities.loading import Loaded, load_model
 from latentviz.model.encoding import decode_batches
-from latentviz.model.vae import VAE
 from latentviz.runs.run import ClusterFolder
 
-BATCH = 256  # z decoded to texts at once
 SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
 MEASURED = ("log_likelihood", "kl")  # columns that a clustering adds to those of the items
@@ -30,7 +28,7 @@ def draw(
     config: MapSection,
     points: pa.Table,
     info: Mapping[str, Any],
-    model: tuple[VAE, Any] | None = None,
+    model: Loaded | None = None,
 ) -> None:
     """Writes map.html, map.png and map.svg.
 
@@ -75,10 +73,10 @@ def redraw(folder: ClusterFolder, config: MapSection) -> None:
 
 
 def map_data(
-    folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any], model: tuple[VAE, Any]
+    folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any], model: Loaded
 ) -> MapData:
     """Collects everything the map shows."""
-    run, (vae, kind) = folder.run, model
+    run, vae, kind = folder.run, model.vae, model.kind
     column = {name: points.column(name) for name in points.column_names}
     labels = column["label"].to_pylist()
     place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])
@@ -86,14 +84,14 @@ def map_data(
     rows = {item: row for row, item in enumerate(column["id"].to_pylist())}
     entries = {int(entry["cluster"]): entry for entry in info["clusters"]}
     images: list[np.ndarray | None] = [None] * len(entries)
-    decoder, net = None, kind.page_decoder(vae)
+    decoder, net, shows = None, kind.page_decoder(vae), modality(model.config.data.kind)
     if net is not None:
-        decoder = decoder_data(net[0], lambda z: decode_batches(vae, z), mu, place, net[1])
+        decoder = decoder_data(net.network, lambda z: decode_batches(vae, z), mu, place, net.shape)
         means = [mu[cluster == number].mean(axis=0) for number in entries]
-        images = list(kind.pictures(vae, np.stack(means))) if means else []
-    elif len(mu) and isinstance(_decode_texts(kind, vae, np.array(mu[:1]))[0], str):
-        decoder = text_decoder_data(lambda z: _decode_texts(kind, vae, z), mu, place)
-    tree, shown = folder.tree(), kind.shown(run.cache)
+        images = list(np.asarray(kind.decode_all(vae, np.stack(means)))) if means else []
+    elif len(mu) and shows.writes_texts:
+        decoder = text_decoder_data(lambda z: [str(text) for text in kind.decode_all(vae, z)], mu, place)
+    tree, shown = folder.tree(), shows.on_map(run.cache)
     return MapData(
         ids=list(rows),
         points=place,
@@ -106,7 +104,7 @@ def map_data(
         columns={
             name: values.to_pylist()
             for name, values in column.items()
-            if name not in OWN_COLUMNS and not (name == "text" and "texts" in shown)
+            if name not in OWN_COLUMNS and not (name == "text" and shown.texts is not None)
         },
         cluster_names=named({number: entry.get("keywords", []) for number, entry in entries.items()}),
         cluster_info={
@@ -128,17 +126,9 @@ def map_data(
         title=config.title or run.name,
         summary=info["lines"],
         neighbours=folder.neighbours(),
-        **shown,
+        texts=shown.texts,
+        images=shown.images,
     )
-
-
-def _decode_texts(kind: Any, vae: VAE, z: np.ndarray) -> list[str]:
-    """Decodes z (m, d) to texts; none of them is exactly the mu of an item."""
-    texts: list[str] = []
-    for start in range(0, len(z), BATCH):
-        part = torch.from_numpy(z[start : start + BATCH]).to(vae.device)
-        texts += kind.decode(vae, part, torch.ones(len(part), device=vae.device))
-    return texts
 
 
 def _tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info: Mapping[str, Any]) -> list[TreeNode]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentviz.errors import ConfigError, RunError, choose
-from latentviz.modalities import part
 from latentviz.progress import warn
 from latentviz.queries.filter import select
 from latentviz.queries.lookup import Found, Lookup, columns
@@ -169,7 +168,7 @@ class Recommendation:
         with self.lookup.run.adding("recommended", name, self.asked[0].short) as folder:
             found = self.lookup.given([row["row"] for row in self.rows]) if self.rows else []
             groups = [("like", [item.given for item in self.asked]), ("found", list(found))]
-            files: list[str] = part(self.lookup.kind, "show").draw_sheet(folder.path, groups)
+            files = self.lookup.show.draw_sheet(folder.path, groups)
             write_json(folder.recommended_file, {"settings": self.settings, "files": files, "recommended": self.rows})
         return folder.final, files
 

@@ -13,11 +13,9 @@ from latentviz.clustering.clusterers import CLUSTERERS, Clustering, cluster
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import REDUCERS, reduce
 from latentviz.config import ClusterConfig, FitConfig, read_yaml, trainer_parameters, validate
-from latentviz.modalities import MODALITIES, part
+from latentviz.modalities import MODALITIES, modality
 from latentviz.modalities.image.nets import NETS, build
 from latentviz.modalities.sources import load_config, recipes
-from latentviz.model.vae import VAE
-from latentviz.runs.items import Items
 from latentviz.shell import commands
 from latentviz.shell.cli import COMMANDS
 
@@ -127,46 +125,26 @@ def test_nets_make_an_encoder_and_a_decoder_that_fit(net) -> None:
     for distribution, event in ((posterior, (3,)), (likelihood, (1, 12, 9))):
         assert isinstance(distribution, Independent)
         assert (distribution.batch_shape, distribution.event_shape) == ((2,), event)
-    assert net in part("image", "config").CONFIG.model_fields["model"].annotation.model_fields["net"].description
+    assert net in modality("image").config.model_fields["model"].annotation.model_fields["net"].description
 
 
 @pytest.mark.parametrize("kind", MODALITIES)
 class TestModalities:
     def test_its_config_is_a_fit_config_of_its_kind(self, kind) -> None:
-        config = part(kind, "config").CONFIG
+        config = modality(kind).config
         assert issubclass(config, FitConfig)
         assert validate(config, {"data": {"kind": kind, "path": "x"}}, "x").data.kind == kind
 
     def test_it_does_not_take_everything_for_its_own(self, kind, tmp_path) -> None:
         (tmp_path / "notes.xyz").write_text("?")
-        assert not part(kind, "config").detect(str(tmp_path / "notes.xyz"))
+        assert not modality(kind).detect(str(tmp_path / "notes.xyz"))
 
-    def test_it_answers_what_fit_asks(self, kind) -> None:
-        kinds = part(kind, "kind").KIND
-        for name in ("prepare", "resolve", "load", "build", "training", "dataset", "to_input", "shown", "recorder"):
-            assert callable(getattr(kinds, name)), name
-            assert inspect.getdoc(getattr(kinds, name)), f"{name} is documented"
-
-    def test_from_data_to_a_model_and_back(self, kind, few, tmp_path) -> None:
-        """The one walk through a kind that `fit` makes, on the data that every kind's tests share: image arrays."""
-        if kind != "image":
-            pytest.skip("walks through its own data in its own tests")
-        kinds, config = part(kind, "kind").KIND, load_config(str(few), {"model": {"latent_dim": 3, "width": 4}})[0]
-        prepared = kinds.prepare(config, tmp_path)
-        assert isinstance(prepared.items, Items)
-        assert set(prepared.items.column("split")) == {"train", "val"}
-        assert len(set(prepared.items.column("id"))) == len(prepared.items)
-        resolved = kinds.resolve(config, prepared, tmp_path)
-        assert resolved.model.c != "auto"
-        data = kinds.load(resolved, tmp_path, prepared.items)
-        vae = data.build()
-        assert isinstance(vae, VAE)
-        assert len(data.dataset()) == len(prepared.items)
-        x = data.to_input(data.dataset().__getitems__(range(5)))
-        mu, logvar = vae.eval().encode(x)
-        assert mu.shape == logvar.shape == (5, 3)
-        assert vae.decode(mu).shape == x.shape
-        assert all(len(values) == len(prepared.items) for values in kinds.shown(tmp_path).values())
+    def test_a_resolved_config_has_no_auto(self, kind) -> None:
+        resolved = modality(kind).resolved
+        assert issubclass(resolved, modality(kind).config)
+        for name in ("data", "model"):
+            fields = resolved.model_fields[name].annotation.model_fields
+            assert [key for key, field in fields.items() if "auto" in str(field.annotation)] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -192,7 +192,8 @@ def test_two_processes_train_what_one_trains(few: Path, tmp_path: Path, model: t
     runs = [RunFolder(tmp_path / name) for name in ("one", "two")]
     np.testing.assert_allclose(runs[0].mu(), runs[1].mu(), atol=1e-3)
     assert runs[0].items().table.equals(runs[1].items().table)
-    vae, data = load_model(runs[1])
+    loaded = load_model(runs[1])
+    vae, data = loaded.vae, loaded.kind
     encode(vae, data.dataset(), data.to_input, tmp_path / "mu.npy", tmp_path / "logvar.npy")
     np.testing.assert_allclose(runs[1].mu(), np.load(tmp_path / "mu.npy"), atol=1e-5)
     np.testing.assert_allclose(runs[1].logvar(), np.load(tmp_path / "logvar.npy"), atol=1e-5)

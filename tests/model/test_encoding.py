@@ -13,7 +13,8 @@ from latentviz.runs.run import RunFolder
 
 def written(trained: Path, folder: Path, **settings: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns μ and log σ² of the trained run's items, encoded afresh into `folder`."""
-    vae, data = load_model(RunFolder.open(trained))
+    loaded = load_model(RunFolder.open(trained))
+    vae, data = loaded.vae, loaded.kind
     files = folder / "mu.npy", folder / "logvar.npy"
     encode(vae, data.dataset(), data.to_input, *files, **settings)
     mu, logvar = (np.load(file, mmap_mode="r", allow_pickle=False) for file in files)
@@ -36,7 +37,8 @@ def test_the_batch_size_does_not_matter(trained, tmp_path, batch_size) -> None:
 
 def test_an_item_has_the_same_latents_whichever_command_encodes_it(trained) -> None:
     run = RunFolder.open(trained)
-    vae, data = load_model(run)
+    loaded = load_model(run)
+    vae, data = loaded.vae, loaded.kind
     for rows in ([7], [3, 150], list(range(200))):
         found = posteriors(vae, data.images[rows], data.to_input)
         np.testing.assert_array_equal(found.mu, run.mu()[rows])
@@ -45,7 +47,8 @@ def test_an_item_has_the_same_latents_whichever_command_encodes_it(trained) -> N
 
 def test_row_i_is_item_i(trained) -> None:
     run = RunFolder.open(trained)
-    vae, data = load_model(run)
+    loaded = load_model(run)
+    vae, data = loaded.vae, loaded.kind
     for row in (0, 57, 199):
         image = data.dataset()[row][None]
         mu, logvar = vae.encode(data.to_input(image))
@@ -63,7 +66,8 @@ def test_the_files_are_float32_and_memory_mapped(trained, tmp_path) -> None:
 
 
 def test_encoding_leaves_the_model_in_evaluation_mode_and_without_gradients(trained, tmp_path) -> None:
-    vae, data = load_model(RunFolder.open(trained))
+    loaded = load_model(RunFolder.open(trained))
+    vae, data = loaded.vae, loaded.kind
     vae.train()
     encode(vae, data.dataset(), data.to_input, tmp_path / "mu.npy", tmp_path / "logvar.npy")
     assert not vae.training
@@ -71,7 +75,8 @@ def test_encoding_leaves_the_model_in_evaluation_mode_and_without_gradients(trai
 
 
 def test_an_interrupted_encoding_leaves_no_half_a_file(trained, tmp_path) -> None:
-    vae, data = load_model(RunFolder.open(trained))
+    loaded = load_model(RunFolder.open(trained))
+    vae, data = loaded.vae, loaded.kind
     seen = []
 
     def stop(batch: torch.Tensor) -> torch.Tensor:

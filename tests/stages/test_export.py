@@ -32,7 +32,8 @@ def runner(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
 @pytest.fixture(scope="module")
 def networks(mapped: Path) -> tuple[Any, Any]:
     """Returns the trained VAE and its data."""
-    return load_model(RunFolder.open(mapped))
+    loaded = load_model(RunFolder.open(mapped))
+    return loaded.vae, loaded.kind
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("onnxscript"), reason="needs the extra onnx")

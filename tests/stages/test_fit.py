@@ -322,7 +322,8 @@ class TestCheckpoints:
 
     def test_the_loaded_model_is_the_one_that_encoded(self, trained) -> None:
         run = RunFolder.open(trained)
-        vae, data = load_model(run)
+        loaded = load_model(run)
+        vae, data = loaded.vae, loaded.kind
         images = data.dataset().__getitems__(range(len(run.items())))
         mu, _ = vae.encode(data.to_input(images))
         torch.testing.assert_close(mu, torch.from_numpy(np.array(run.mu())))

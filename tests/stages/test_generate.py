@@ -34,7 +34,8 @@ def test_fresh_draws_are_written_with_their_exact_z(mapped: Path) -> None:
     assert np.array_equal(z, np.random.default_rng(3).standard_normal((5, D), np.float32))
     for output, image in zip(info["outputs"], made.outputs, strict=True):
         assert np.array_equal(np.asarray(Image.open(made.folder.path / output["file"])), image[0])
-    vae, data = load_model(RunFolder.open(mapped))
+    loaded = load_model(RunFolder.open(mapped))
+    vae, data = loaded.vae, loaded.kind
     import torch
 
     assert np.array_equal(data.decode(vae, torch.from_numpy(z), torch.ones(len(z))), made.outputs)
@@ -184,7 +185,8 @@ def test_the_grid_of_a_flat_latent(tmp_path: Path, few: Path) -> None:
 def test_a_new_item_has_the_latents_of_the_same_item(mapped: Path) -> None:
     """Alone, in a batch and in training's export alike: kernels round by the batch's shape, so that it is fixed."""
     run = RunFolder.open(mapped)
-    vae, data = load_model(run)
+    loaded = load_model(run)
+    vae, data = loaded.vae, loaded.kind
     images = np.load(run.cache / "images.npy")
     together = posteriors(vae, images, data.to_input)
     for row in (0, 63, 64, 150):

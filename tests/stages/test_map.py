@@ -43,8 +43,9 @@ def test_the_map_carries_decoder_tree_and_neighbours(clustered) -> None:
 
 
 def test_every_item_has_its_likelihood_and_kl(clustered) -> None:
-    run = RunFolder.open(clustered.run)
-    vae, data = load_model(run)
+    run = clustered.run
+    loaded = load_model(run)
+    vae, data = loaded.vae, loaded.kind
     expected = log_likelihoods(vae, data.dataset(), data.to_input, run.mu(), batch_size=7)
     np.testing.assert_allclose(clustered.points["log_likelihood"], expected, rtol=1e-3)
     np.testing.assert_array_equal(clustered.points["kl"], kl_of_posteriors(run.mu(), run.logvar()))

@@ -1,1 +1,1 @@
-"""A data kind of five-letter words, as small as can be: what generate, recommend, encode and export ask of a kind."""
+"""A minimal data kind: five-letter words. It shows what a new kind has to provide."""

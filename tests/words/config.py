@@ -1,4 +1,4 @@
-"""The settings of words: none."""
+"""The settings of words."""
 
 from typing import Literal
 
@@ -6,21 +6,31 @@ from latentviz.config import DataSection, FitConfig, ModelSection
 
 
 class WordData(DataSection):
-    """A list of words."""
+    """A file with one word per line."""
 
     kind: Literal["words"] = "words"
+
+
+class WordModel(ModelSection):
+    """A model of words."""
+
+    latent_dim: int = 5
 
 
 class WordConfig(FitConfig):
     """Everything about words."""
 
     data: WordData
-    model: ModelSection
+    model: WordModel = WordModel()
 
 
-CONFIG = WordConfig
+class ResolvedWordModel(WordModel):
+    """A model of words without "auto"."""
+
+    c: float
 
 
-def detect(path: str) -> bool:
-    """Returns whether bare data is words."""
-    return path.endswith(".words")
+class ResolvedWordConfig(WordConfig):
+    """Everything about words, without "auto"."""
+
+    model: ResolvedWordModel

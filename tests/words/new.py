@@ -1,13 +1,15 @@
-"""New words: a word in quotes that has a space before it, or a file with one a line."""
+"""Reads words: a file with one per line, or a new word in quotes with a space before it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from latentviz.config import DataSection
+from latentviz.modalities.base import NewItem
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.runs.items import Items
+from tests.words.config import ResolvedWordConfig
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -17,23 +19,29 @@ def stored(word: str) -> np.ndarray:
     return np.array([LETTERS.index(letter) for letter in word])
 
 
-def read_item(word: str, config: Any, trained: Path) -> tuple[str, np.ndarray, list[str]] | None:
-    """Returns a quoted word."""
-    return (word.strip(), stored(word.strip()), ["a new word"]) if word.startswith(" ") else None
-
-
-def read_items(path: str, config: Any, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
-    """Returns the words of a file."""
+def prepare(path: str, prefix: str, data: DataSection, cache: Path) -> Prepared:
+    """Read the words of a file into the cache; every ninth is held out."""
     words = Path(path).read_text().split()
     cache.mkdir()
+    (cache / "words.txt").write_text(" ".join(words))
     table = pa.table(
         {
-            "id": [f"new-{i}" for i in range(len(words))],
-            "split": ["train"] * len(words),
+            "id": [f"{prefix}{row}" for row in range(len(words))],
+            "split": ["val" if row % 9 == 0 else "train" for row in range(len(words))],
             "label": pa.nulls(len(words), pa.string()),
             "source": [path] * len(words),
             "text": words,
         }
     )
-    (cache / "words.txt").write_text(" ".join(words))
-    return Prepared(Items(table), config.data, [], "", []), np.stack([stored(word) for word in words])
+    return Prepared(Items(table), data, [], "0", [])
+
+
+def read_item(word: str, config: ResolvedWordConfig, trained: Path) -> NewItem[str] | None:
+    """Read a quoted word."""
+    return NewItem(word.strip(), stored(word.strip()), ["a new word"]) if word.startswith(" ") else None
+
+
+def read_items(path: str, config: ResolvedWordConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+    """Read the words of a file."""
+    prepared = prepare(path, "new-", config.data, cache)
+    return prepared, np.stack([stored(word) for word in prepared.items.column("text")])

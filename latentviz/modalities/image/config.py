@@ -50,7 +50,26 @@ class ImageFitConfig(FitConfig):
     model: ImageModel = ImageModel()
 
 
-CONFIG = ImageFitConfig
+class ResolvedImageData(ImageData):
+    """`ImageData` of a run: the size and the channels are known."""
+
+    size: int | tuple[int, int]
+    channels: Literal[1, 3]
+
+
+class ResolvedImageModel(ImageModel):
+    """`ImageModel` of a run: no value is "auto"."""
+
+    c: float = Field(gt=0)
+    flip: bool
+
+
+class ResolvedImageConfig(ImageFitConfig):
+    """`ImageFitConfig` of a run."""
+
+    data: ResolvedImageData
+    model: ResolvedImageModel
+
 
 # Every suffix that Pillow has a reader for, but for those of EPS, which runs Ghostscript, and of mere stubs.
 IMAGE_SUFFIXES = frozenset(

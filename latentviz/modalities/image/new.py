@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.image.config import IMAGE_SUFFIXES, ImageFitConfig
+from latentviz.modalities.base import NewItem
+from latentviz.modalities.image.config import IMAGE_SUFFIXES, ResolvedImageConfig
 from latentviz.modalities.image.pixels import (
     GREY_MODES,
     Header,
@@ -30,8 +31,8 @@ SAMPLED_HEADERS = 500  # to describe the conversions
 
 
 def read_item(
-    word: str, config: ImageFitConfig, trained: Path | None = None
-) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+    word: str, config: ResolvedImageConfig, trained: Path | None = None
+) -> NewItem[np.ndarray] | None:
     """Reads the image in a file: as shown, as stored (the same array), and what was converted; None: no such file.
 
     The array is uint8 (c, h, w); the config holds size and channels, so the run's cache (`trained`) is not used.
@@ -54,11 +55,11 @@ def read_item(
         known = Path(word).suffix.lower() in IMAGE_SUFFIXES
         hint = "" if known else "; give an image file, or an id or row number of the run"
         raise DataError(f"{word}: {reason(error)}{hint}") from None
-    return pixels, pixels, conversions([head], config)
+    return NewItem(pixels, pixels, conversions([head], config))
 
 
 def read_items(
-    path: str, config: ImageFitConfig, cache: Path, trained: Path | None = None
+    path: str, config: ResolvedImageConfig, cache: Path, trained: Path | None = None
 ) -> tuple[Prepared, np.ndarray]:
     """Reads the items at `path` and decodes their images, uint8 (n, c, h, w), into `cache`.
 
@@ -91,16 +92,14 @@ def _headers(source: Source) -> list[Header]:
     return found
 
 
-def shape_of(config: ImageFitConfig) -> tuple[int, int, int]:
+def shape_of(config: ResolvedImageConfig) -> tuple[int, int, int]:
     """The (c, h, w) that the model was trained on."""
     size, channels = config.data.size, config.data.channels
-    assert size != "auto"
-    assert channels != "auto"
     h, w = (size, size) if isinstance(size, int) else size
     return channels, h, w
 
 
-def conversions(headers: list[Header], config: ImageFitConfig) -> list[str]:
+def conversions(headers: list[Header], config: ResolvedImageConfig) -> list[str]:
     """Lists how images were converted to fit the model, one line each."""
     c, h, w = shape_of(config)
     notes, n = [], len(headers)

@@ -18,11 +18,10 @@ INK = 90  # grey level of captions
 LARGEST_SHEET = 2**27  # bytes; further tiles are left out of the sheet, but not out of the folder
 
 
-def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The items' images, uint8 (k, c, h, w)."""
+def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+    """The items' images, uint8 (c, h, w) each."""
     del items
-    images: np.ndarray = load(cache)[np.asarray(rows, np.int64)]
-    return images
+    return list(load(cache)[np.asarray(rows, np.int64)])
 
 
 def lines(outputs: Sequence[np.ndarray]) -> list[str]:

@@ -104,4 +104,25 @@ class TextFitConfig(FitConfig):
     model: TextModel = TextModel()
 
 
-CONFIG = TextFitConfig
+class ResolvedTextData(TextData):
+    """`TextData` of a run: the tokens and their number are known."""
+
+    tokens: Literal["character", "bpe"]
+    min_count: AtLeast1
+    max_length: int = Field(ge=2, le=4096)
+
+
+class ResolvedTextModel(TextModel):
+    """`TextModel` of a run: no value is "auto"."""
+
+    topic_dim: int = Field(ge=0, le=256)
+    c: float = Field(gt=0)
+    memory: int = Field(ge=1, le=4096)
+    lag: int = Field(ge=0)
+
+
+class ResolvedTextConfig(TextFitConfig):
+    """`TextFitConfig` of a run."""
+
+    data: ResolvedTextData
+    model: ResolvedTextModel

@@ -1,4 +1,4 @@
-"""What `fit` asks of a data kind, answered for texts."""
+"""Texts: what training, encoding and decoding need of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
+from latentviz.config import resolved
+from latentviz.modalities.base import DataKind, ItemSeconds, Training
 from latentviz.modalities.io.prepared import Prepared
-from latentviz.modalities.text.config import TextFitConfig
+from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.likelihood import Costs
 from latentviz.modalities.text.nets import TextDecoder, TextEncoder
-from latentviz.modalities.text.prepare import load, load_texts
+from latentviz.modalities.text.prepare import load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
@@ -24,49 +25,45 @@ from latentviz.modalities.text.training import Beginning, Fading, LastStretch, W
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
-SEEN_SHORT, SEEN_LONG = 14_400_000, 11_400_000  # tokens drawn in a training, padding included: a dozen core minutes
-LEARNING, ENCODING = 5.6e-5, 5e-6  # seconds of a core a token
+SEEN_SHORT, SEEN_LONG = 14_400_000, 11_400_000  # tokens per training, with padding: about 12 minutes of a core
+LEARNING, ENCODING = 5.6e-5, 5e-6  # seconds of one core per token
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
-TOPIC_DIM = 128  # of texts of words; the learnt μ of characters' texts tells as much
+TOPIC_DIM = 128  # for BPE tokens; for characters the learnt mu holds as much about the topic
 C = 0.67  # of C·distortion + KL
-SHORT = 24  # tokens of texts for which a small net remembers enough
+SHORT = 24  # tokens up to which SMALL_MEMORY is enough
 SMALL_MEMORY, LARGE_MEMORY = 256, 512
-SURE = 0.95  # probability from which a token is told a second time at a μ, as repeats are in few texts
-GRADIENT_CLIP = 5.0  # of a loss in nats a text
+SURE = 0.95  # probability above which a token that texts rarely repeat is repeated at a mu
+GRADIENT_CLIP = 5.0  # for a loss in nats per text
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 
 @dataclass(frozen=True)
-class TextKind:
-    """A trained or trainable set of texts.
+class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
+    """A set of texts.
 
     Attributes:
-        config: resolved, no "auto" left.
         tokens: uint16 or int32 (n, t), memory-mapped.
-        items: the row order.
         tokenizer: tokens ↔ text.
     """
 
-    config: TextFitConfig
     tokens: np.ndarray
-    items: Items
     tokenizer: Tokenizer
 
     @staticmethod
     def prepare(config: TextFitConfig, cache: Path) -> Prepared:
-        """Reads the data into the cache."""
+        """Read the data into the cache."""
         return prepare_texts(config.data, cache, config.seed_everything)
 
     @staticmethod
-    def resolve(config: TextFitConfig, prepared: Prepared, cache: Path) -> TextFitConfig:
-        """Returns the config with every "auto" replaced by what follows from the data."""
+    def resolve(config: TextFitConfig, prepared: Prepared, cache: Path) -> ResolvedTextConfig:
+        """Replace every "auto" by the value that follows from the data."""
         tokens, model, trainer = load(cache), config.model, dict(config.trainer)
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
             seen = SEEN_SHORT if tokens.shape[1] <= SHORT else SEEN_LONG
             epochs = round(seen / (len(prepared.items.train) * tokens.shape[1]))
             trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
         trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
-        found: dict[str, Any] = {}
+        found: dict[str, float | int] = {}
         if model.c == "auto":
             found["c"] = C
         if model.memory == "auto":
@@ -76,20 +73,16 @@ class TextKind:
             found["topic_dim"] = TOPIC_DIM if words and not model.contrast else 0
         if model.lag == "auto":
             found["lag"] = metre(tokens, prepared.items.train)
-        return config.model_copy(
-            update={"data": prepared.data, "model": model.model_copy(update=found), "trainer": trainer}
-        )
+        return resolved(ResolvedTextConfig, config, data=dict(prepared.data), model=found, trainer=trainer)
 
     @classmethod
-    def load(cls, config: TextFitConfig, cache: Path, items: Items) -> "TextKind":
-        """Returns the kind over an existing cache."""
-        return cls(config, load(cache), items, Tokenizer.load(cache))
+    def load(cls, config: ResolvedTextConfig, cache: Path, items: Items) -> "TextKind":
+        """Open an existing cache."""
+        return cls(config, items, load(cache), Tokenizer.load(cache))
 
     def build(self) -> VAE:
-        """Returns the untrained model."""
+        """Return the untrained model."""
         model, size, t = self.config.model, self.tokenizer.size, self.tokens.shape[1]
-        assert model.memory != "auto"
-        assert model.lag != "auto"
         vectors = nn.Embedding(size, model.width)
         nn.init.normal_(vectors.weight, std=0.5)
         topic, d = self.topic_dim, self.topic_dim + model.latent_dim
@@ -104,7 +97,7 @@ class TextKind:
             costs=self.costs,
             negatives=model.negatives,
         )
-        # The topic is given: no bits need to be free for it to be learnt.
+        # The topic is computed from the data, not learnt, so its dimensions need no free bits.
         free_bits = torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)])
         vae = VAE(
             TextEncoder(vectors, t, model.latent_dim, topic),
@@ -123,63 +116,46 @@ class TextKind:
 
     @property
     def costs(self) -> Costs:
-        """What the training begins with."""
+        """The weights of the loss at the start of the training."""
         model = self.config.model
-        assert model.c != "auto"
         return Costs(model.c, model.position_weight, model.bag_weight)
 
     @property
     def topic_dim(self) -> int:
-        """Dimensions of the topic: none with contrast, which makes content dimensions of its own."""
-        dimensions = self.config.model.topic_dim
-        assert dimensions != "auto"
-        return 0 if self.config.model.contrast else dimensions
+        """Dimensions of the topic: 0 with contrast, which learns content dimensions instead."""
+        return 0 if self.config.model.contrast else self.config.model.topic_dim
 
     @property
-    def threads(self) -> int | None:
-        """How many threads a step is worth; None: as many as there are."""
-        return None
+    def seconds(self) -> ItemSeconds:
+        """Proportional to the length of a text."""
+        return ItemSeconds(self.tokens.shape[1] * LEARNING, self.tokens.shape[1] * ENCODING)
 
-    @property
-    def seconds(self) -> tuple[float, float]:
-        """How long a core takes to learn from a text once, and to encode it."""
-        return self.tokens.shape[1] * LEARNING, self.tokens.shape[1] * ENCODING
-
-    def training(self, cache: Path) -> tuple[TextDataModule, list[Callback]]:
-        """Returns the batches, and what goes on beside the training."""
+    def training(self, cache: Path) -> Training:
+        """Return the batches, and the callbacks that start, schedule and watch the text losses."""
         del cache
         model, train, val = self.config.model, self.items.train, self.items.val
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
-        beside = [
+        callbacks = [
             Beginning(self.tokens, train, vectors=model.vectors == "ppmi", seed=self.config.seed_everything),
             Fading(self.costs),
             LastStretch(model.all_tokens),
             Watch(self.tokens, val),
         ]
-        return TextDataModule(self.tokens, train, val, batch_size, views=model.contrast > 0), beside
+        return Training(TextDataModule(self.tokens, train, val, batch_size, views=model.contrast > 0), callbacks)
 
     def dataset(self) -> Tokens:
-        """Returns all items in item order."""
+        """Return all items in item order."""
         return Tokens(self.tokens, np.arange(len(self.tokens)))
 
     @staticmethod
     def to_input(batch: Tensor) -> Tensor:
-        """Returns a batch of the dataset as the encoder takes it."""
+        """Convert stored tokens to int64 (b, t)."""
         return to_ids(batch)
 
-    def page_decoder(self, vae: VAE) -> None:
-        """Returns None: the page draws no texts."""
-        del vae
-
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[str]:
-        """Returns a text for each z (b, d): the likeliest at the μ of an item, one drawn from p(x|z) elsewhere.
+        """Decode z to texts: the mode of p(x|z) where `noise` is 0, at the mu of an item; a sample elsewhere.
 
-        At a μ a token that texts do not have twice is told again where the decoder is nearly certain of it.
-
-        Args:
-            vae: the model.
-            z: (b, d).
-            noise: how much of the posterior's noise is in z, (b,): 0 for a μ, 1 for a draw.
+        At a mu, a token that texts rarely repeat is repeated only if its probability exceeds `SURE`.
         """
         model, texts = self.config.model, [""] * len(z)
         drawn: dict[str, Any] = {
@@ -197,13 +173,8 @@ class TextKind:
                     texts[row] = text
         return texts
 
-    @staticmethod
-    def shown(cache: Path) -> dict[str, Any]:
-        """Returns what a map shows of the items: their texts."""
-        return {"texts": load_texts(cache)}
-
     def recorder(self, folder: Path) -> EpochTexts:
-        """Returns what writes down the decoder's progress."""
+        """Return what writes samples and reconstructions after each epoch."""
         stored = self.dataset().__getitems__(self.items.val[:REBUILT].tolist())
         return EpochTexts(
             folder,
@@ -214,6 +185,3 @@ class TextKind:
             samples=self.config.model.samples,
             seed=self.config.seed_everything,
         )
-
-
-KIND = TextKind

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.base import NewItem
 from latentviz.modalities.io.files import examine, text_of
 from latentviz.modalities.io.names import MissingColumnError
 from latentviz.modalities.io.prepared import Prepared
-from latentviz.modalities.text.config import TextData, TextFitConfig
+from latentviz.modalities.text.config import ResolvedTextConfig, TextData
 from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.source import Source
@@ -17,7 +18,7 @@ from latentviz.progress import one_line
 from latentviz.runs.files import is_file
 
 
-def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.ndarray, list[str]] | None:
+def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[str] | None:
     """Returns a text as it is shown, as it is stored, int32 (t,), and what is to say of it.
 
     Whatever is no item of the run is a text itself, or the file that holds one; None for nothing but spaces.
@@ -38,7 +39,6 @@ def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.
     if not text:
         return None
     tokenizer, longest = Tokenizer.load(trained), config.data.max_length
-    assert longest != "auto"
     rows, cut, unknown = tokenizer.encode([text], longest)
     if not tokenizer.decode(rows)[0].replace(UNKNOWN, "").strip():
         raise DataError(
@@ -48,10 +48,10 @@ def read_item(word: str, config: TextFitConfig, trained: Path) -> tuple[str, np.
         said += f", cut to the {longest - 1:,} tokens that the model takes"
     if unknown:
         said += f"; {unknown:,} of its {np.count_nonzero(rows) - 1:,} tokens are unknown"
-    return text, rows[0], [said]
+    return NewItem(text, rows[0], [said])
 
 
-def read_items(path: str, config: TextFitConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+def read_items(path: str, config: ResolvedTextConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
     """Returns the items at `path` and their tokens (n, t) as the model takes them, written into `cache`.
 
     One text will do, and those that cannot be read are left out and listed, however many there are.

@@ -50,4 +50,21 @@ class VectorFitConfig(FitConfig):
     model: VectorModel = VectorModel()
 
 
-CONFIG = VectorFitConfig
+class ResolvedVectorData(VectorData):
+    """`VectorData` of a run: the metric is known."""
+
+    metric: Literal["cosine", "euclidean"]
+
+
+class ResolvedVectorModel(VectorModel):
+    """`VectorModel` of a run: no value is "auto"."""
+
+    c: float = Field(gt=0)
+    contrast: float = Field(ge=0)
+
+
+class ResolvedVectorConfig(VectorFitConfig):
+    """`VectorFitConfig` of a run."""
+
+    data: ResolvedVectorData
+    model: ResolvedVectorModel

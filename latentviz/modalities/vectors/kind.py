@@ -1,87 +1,88 @@
-"""What `fit` asks of a data kind, answered for vectors."""
+"""Vectors: what training, encoding and decoding need of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from latentviz.config import resolved
+from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.modalities.batches.positives import UpdatePositives
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
-from latentviz.modalities.vectors.config import VectorFitConfig
+from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
 from latentviz.modalities.vectors.data import VectorDataModule, principal_components, variance_held
 from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.nets import build
-from latentviz.modalities.vectors.prepare import load, load_standard, load_texts
+from latentviz.modalities.vectors.prepare import load, load_standard
 from latentviz.modalities.vectors.prepare import prepare as prepare_vectors
-from latentviz.modalities.vectors.show import Shown, given, load_images, one_line
+from latentviz.modalities.vectors.show import Shown, given, one_line
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
-# What losing all the variance of the data costs, in nats.
+# Nats that losing all the variance of the data costs.
 SHARE = 10_000.0
-# Where the latents can hold most of the variance, reconstruction alone keeps neighbours; see docs/experiments.md.
+# If the latents can hold most of the variance, reconstruction alone keeps neighbours; see docs/experiments.md.
 CONTRAST, MOST_HELD = 10_000.0, 0.5
-# Vectors that are drawn in a training: so often each, within bounds. See docs/experiments.md.
+# A training draws each vector SEEN_EACH times, within these bounds. See docs/experiments.md.
 SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 400_000, 2_000_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 NAMED = 3  # items that a decoded vector is described by
 SHOWN = 10  # items and samples in each epoch's report
-REFERENCE = 20_000  # items that those are compared with
+REFERENCE = 20_000  # items among which the nearest ones are searched for it
 
 
 @dataclass(frozen=True)
-class VectorKind:
-    """A trained or trainable set of vectors.
+class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
+    """A set of vectors.
 
     Attributes:
-        config: resolved, no "auto" left.
         vectors: float32 or float16 (n, m), memory-mapped.
-        items: the row order.
-        cache: where the vectors, their standardisation, and what is shown of them lie.
+        cache: the folder of the vectors, their standardisation, and the texts and images they stand for.
     """
 
-    config: VectorFitConfig
     vectors: np.ndarray
-    items: Items
     cache: Path
 
     @staticmethod
     def prepare(config: VectorFitConfig, cache: Path) -> Prepared:
-        """Reads the data into the cache."""
+        """Read the data into the cache."""
         return prepare_vectors(config.data, cache, config.seed_everything)
 
     @staticmethod
-    def resolve(config: VectorFitConfig, prepared: Prepared, cache: Path) -> VectorFitConfig:
-        """Returns the config with every "auto" replaced by what follows from the data."""
-        model, trainer = config.model, dict(config.trainer)
-        if model.c == "auto":  # the variances of the standardised columns sum to the number of columns
-            model = model.model_copy(update={"c": float(f"{SHARE / load(cache).shape[1]:.4g}")})
-        if model.contrast == "auto":
-            held = variance_held(load(cache), config.seed_everything, prepared.data.metric, model.latent_dim)
-            model = model.model_copy(update={"contrast": 0.0 if held >= MOST_HELD else CONTRAST})
+    def resolve(config: VectorFitConfig, prepared: Prepared, cache: Path) -> ResolvedVectorConfig:
+        """Replace every "auto" by the value that follows from the data."""
+        c, contrast, trainer = config.model.c, config.model.contrast, dict(config.trainer)
+        if c == "auto":  # the variances of the standardised columns sum to the number of columns
+            c = float(f"{SHARE / load(cache).shape[1]:.4g}")
+        if contrast == "auto":
+            held = variance_held(load(cache), config.seed_everything, prepared.data.metric, config.model.latent_dim)
+            contrast = 0.0 if held >= MOST_HELD else CONTRAST
         if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
             n = len(prepared.items.train)
             epochs = round(min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n)
             trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
-        return config.model_copy(update={"data": prepared.data, "model": model, "trainer": trainer})
+        return resolved(
+            ResolvedVectorConfig,
+            config,
+            data=dict(prepared.data),
+            model={"c": c, "contrast": contrast},
+            trainer=trainer,
+        )
 
     @classmethod
-    def load(cls, config: VectorFitConfig, cache: Path, items: Items) -> "VectorKind":
-        """Returns the kind over an existing cache."""
-        return cls(config, load(cache), items, cache)
+    def load(cls, config: ResolvedVectorConfig, cache: Path, items: Items) -> "VectorKind":
+        """Open an existing cache."""
+        return cls(config, items, load(cache), cache)
 
     def build(self) -> VAE:
-        """Returns the untrained model."""
+        """Return the untrained model."""
         model, standard = self.config.model, load_standard(self.cache)
-        assert model.c != "auto"
-        assert model.contrast != "auto"
         encoder, decoder = build(
             standard.centre, standard.deviation, latent_dim=model.latent_dim, width=model.width, c=model.c
         )
@@ -99,18 +100,18 @@ class VectorKind:
 
     @property
     def threads(self) -> int | None:
-        """How many threads a step is worth: one, since the matrices of a batch are small."""
+        """One: the matrices of a batch are small."""
         return 1
 
     @property
     def about(self) -> list[str]:
-        """What the map and the tables say of the data: whose vectors these are, and what became of them."""
+        """The file of the vectors, and their dimensions before and after encoding."""
         data, model = self.config.data, self.config.model
         kept = min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim
         return [f"vectors brought along: {printable(Path(data.path).name)}, {self.vectors.shape[1]:,} → {kept}"]
 
-    def training(self, cache: Path) -> tuple[VectorDataModule, list[Callback]]:
-        """Returns the batches, and what goes on beside the training."""
+    def training(self, cache: Path) -> Training:
+        """Return the batches, and with contrast the callback that finds each vector's neighbours."""
         model, train, val = self.config.model, self.items.train, self.items.val
         positives: Positives | None = None
         callbacks: list[Callback] = []
@@ -135,52 +136,45 @@ class VectorKind:
                 )
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         noise = model.noise * load_standard(self.cache).deviation
-        return VectorDataModule(self.vectors, train, val, batch_size, positives, noise), callbacks
+        return Training(VectorDataModule(self.vectors, train, val, batch_size, positives, noise), callbacks)
 
     def dataset(self) -> Rows:
-        """Returns all items in item order."""
+        """Return all items in item order."""
         return Rows(self.vectors, np.arange(len(self.vectors)))
 
     @staticmethod
     def to_input(batch: Tensor) -> Tensor:
-        """Returns a batch of the dataset as the encoder takes it."""
+        """Convert stored vectors to float32 (b, m)."""
         return batch.float()
 
-    def page_decoder(self, vae: VAE) -> None:
-        """Returns nothing: the page draws no vectors."""
-        del vae
-
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[Shown]:
-        """Returns what the decoder makes of z (b, d): the means of p(x|z), each told by the items nearest to it.
-
-        How much of the posterior's noise is in z is all one to the decoder of vectors.
-        """
+        """Return the means of p(x|z), described by the items nearest to them; the noise in z makes no difference."""
         del noise
         means = vae.decode(z).float().cpu().numpy()
         near = nearest(means, self.vectors, min(NAMED, len(self.vectors)), self.config.data.metric)
-        return self.told(means, near.rows, near.scores)
+        return self.described(means, near.rows, near.scores)
 
-    def told(self, vectors: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> list[Shown]:
-        """Returns decoded vectors with a line a vector: what their nearest items are, and how near."""
+    def described(self, vectors: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> list[Shown]:
+        """Describe decoded vectors by their nearest items, one line each.
+
+        Args:
+            vectors: float32 (m, dimensions).
+            rows: int (m, k), the nearest items.
+            scores: (m, k), their cosine, or minus their distance.
+        """
         found = given(self.cache, self.items, rows.reshape(-1))
         k = rows.shape[1]
-        told = []
+        lines = []
         for i, vector in enumerate(vectors):
             items = found[i * k : (i + 1) * k]
             line = " · ".join(
                 f"{_short(item)} ({abs(score):.2f})" for item, score in zip(items, scores[i], strict=True)
             )
-            told.append(Shown(line, items[0].image, vector))
-        return told
-
-    @staticmethod
-    def shown(cache: Path) -> dict[str, Any]:
-        """Returns what a map shows of the items: their texts or images, where there are any."""
-        shown = {"texts": load_texts(cache), "images": load_images(cache)}
-        return {name: values for name, values in shown.items() if values is not None}
+            lines.append(Shown(line, items[0].image, vector))
+        return lines
 
     def recorder(self, folder: Path) -> "EpochLines":
-        """Returns what tells the decoder's progress."""
+        """Return what describes reconstructions and samples after each epoch."""
         return EpochLines(folder, self)
 
 
@@ -190,7 +184,12 @@ def _short(text: str, most: int = 60) -> str:
 
 
 class EpochLines:
-    """Tells after each epoch what the same items and the same z ~ N(0, I) are decoded to: the items nearest to it."""
+    """Describes after each epoch what the same items and the same z ~ N(0, I) decode to, by the nearest items.
+
+    Args:
+        folder: where the files go.
+        kind: the data.
+    """
 
     def __init__(self, folder: Path, kind: VectorKind) -> None:
         self.folder, self.kind = folder, kind
@@ -203,7 +202,7 @@ class EpochLines:
 
     @torch.no_grad()
     def epoch(self, vae: VAE, number: int) -> None:
-        """Writes the lines of epoch `number`, counted from 1."""
+        """Write the lines of epoch `number`, counted from 1."""
         x = self.kind.to_input(self.kind.dataset().__getitems__(self.rows.tolist()).to(vae.device))
         mu, _ = vae.encode(x)
         asked = given(self.kind.cache, self.kind.items, self.rows)
@@ -216,10 +215,7 @@ class EpochLines:
     def _found(self, vae: VAE, z: Tensor) -> list[Shown]:
         means = vae.decode(z).float().cpu().numpy()
         near = nearest(means, self.vectors, 1, self.kind.config.data.metric)
-        return self.kind.told(means, self.reference[near.rows], near.scores)
+        return self.kind.described(means, self.reference[near.rows], near.scores)
 
     def finish(self) -> None:
-        """Adds nothing: the epochs' files can be read one after the other."""
-
-
-KIND = VectorKind
+        """Write nothing more: each epoch has its own file."""

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.base import NewItem
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
-from latentviz.modalities.vectors.config import VectorFitConfig
+from latentviz.modalities.vectors.config import ResolvedVectorConfig
 from latentviz.modalities.vectors.prepare import load, load_texts, prepare
 from latentviz.modalities.vectors.show import Shown
 from latentviz.runs.files import is_file
 
 
-def read_item(word: str, config: VectorFitConfig, trained: Path) -> tuple[Shown, np.ndarray, list[str]] | None:
+def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem[Shown] | None:
     """Returns the one vector in a file as it is shown and stored, and what is to say of it; None: no such file.
 
     Args:
@@ -35,10 +36,10 @@ def read_item(word: str, config: VectorFitConfig, trained: Path) -> tuple[Shown,
                 f"(1, {vectors.shape[1]}), or place them all with `latentviz encode`"
             )
         text = (load_texts(Path(folder)) or [""])[0]
-        return Shown(text or printable(Path(word).name)), np.array(vectors[0], np.float32), prepared.notes
+        return NewItem(Shown(text or printable(Path(word).name)), np.array(vectors[0], np.float32), prepared.notes)
 
 
-def read_items(path: str, config: VectorFitConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
     """Returns the items at `path` and their vectors, (n, d) as the model takes them, written into `cache`.
 
     Columns and arrays are found anew: files of one kind need not have been written by one program.

@@ -70,7 +70,8 @@ def test_the_epochs_table_has_the_latent_s_health(run: RunFolder) -> None:
 
 
 def test_a_mean_is_decoded_without_noise_and_a_draw_with_it(run: RunFolder) -> None:
-    vae, kind = load_model(run)
+    loaded = load_model(run)
+    vae, kind = loaded.vae, loaded.kind
     z = torch.from_numpy(np.array(run.mu()[:40]))
     with torch.no_grad():
         means, draws = kind.decode(vae, z, torch.zeros(40)), kind.decode(vae, z, torch.ones(40))

@@ -186,7 +186,8 @@ def test_the_encoder_is_exported_and_a_decoder_that_needs_what_it_wrote_is_not(s
     assert outcome.code == 0, outcome.err
     assert outcome.out == f"{animals}/exported/encoder.onnx\n"
     assert "no decoder.onnx" in outcome.err
-    vae, data = load_model(RunFolder.open(animals))
+    loaded = load_model(RunFolder.open(animals))
+    vae, data = loaded.vae, loaded.kind
     x = data.to_input(data.dataset().__getitems__(range(5)))
     found = ReferenceEvaluator(str(animals / "exported" / "encoder.onnx")).run(None, {"x": x.numpy()})
     for ours, theirs in zip(vae.encode(x), found, strict=True):

@@ -1,0 +1,317 @@
+"""What a data kind must and may do. `Modality` is its light half, `DataKind` the half that needs torch.
+
+A `Modality` knows the settings of a kind, recognises its data, reads new items and shows items and outputs; it loads
+without torch. A `DataKind` is one data set of that kind with the settings it is trained with.
+
+Shapes: n items in a run, d latent dimensions, b items in a batch, (c, h, w) for channels, height and width.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+
+from latentviz.config import FitConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pytorch_lightning import LightningDataModule
+    from pytorch_lightning.callbacks import Callback
+    from torch import Tensor, nn
+
+    from latentviz.clustering.keywords import Terms
+    from latentviz.modalities.io.prepared import Prepared
+    from latentviz.model.vae import VAE
+    from latentviz.runs.items import Items
+
+# One item or output as its kind shows it: an image, uint8 (c, h, w), or a text.
+Shown: TypeAlias = "np.ndarray | str"
+# Several outputs of a decoder: images, uint8 (m, c, h, w), or m texts.
+Outputs: TypeAlias = "np.ndarray | Sequence[str]"
+
+C = TypeVar("C", bound=FitConfig)  # settings as the user writes them, "auto" allowed
+R = TypeVar("R", bound=FitConfig)  # resolved settings: no "auto"
+S = TypeVar("S", bound="Shown")
+R_contra = TypeVar("R_contra", bound=FitConfig, contravariant=True)
+S_co = TypeVar("S_co", bound="Shown", covariant=True)
+
+
+class Show(Protocol[S]):
+    """Shows items and decoded outputs as pictures or texts; a module `show` of the kind, without torch."""
+
+    def given(self, cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> Sequence[S]:
+        """Return the items in these rows, from the run's cache."""
+
+    def lines(self, outputs: Sequence[S]) -> list[str]:
+        """Return what a terminal prints, one line per output; empty for what a terminal cannot show."""
+
+    def draw(
+        self, folder: Path, outputs: Sequence[S], groups: Sequence[tuple[str, Sequence[S]]]
+    ) -> tuple[list[str], list[str]]:
+        """Write each output and the sheet; return the names of the sheet's files and of the outputs' files.
+
+        Args:
+            folder: where the files go.
+            outputs: m outputs.
+            groups: rows of the sheet, each with its caption.
+        """
+
+    def draw_sheet(self, folder: Path, groups: Sequence[tuple[str, Sequence[S]]]) -> list[str]:
+        """Write the sheet alone and return the names of its files."""
+
+
+class NewItem(NamedTuple, Generic[S_co]):
+    """One item that is not in the run.
+
+    Attributes:
+        shown: the item as its kind shows it.
+        stored: the item as the kind's cache would store it, such as uint8 (c, h, w) or int32 (t,).
+        notes: lines for the user: what was converted, cut or unknown.
+    """
+
+    shown: S_co
+    stored: np.ndarray
+    notes: list[str]
+
+
+class ReadNew(Protocol[R_contra, S_co]):
+    """Reads items for a trained model; a module `new` of the kind, without torch."""
+
+    def read_item(self, word: str, config: R_contra, trained: Path) -> NewItem[S_co] | None:
+        """Return the item that `word` names or is; None if it is neither.
+
+        Args:
+            word: a file, or for texts the text itself.
+            config: of the run.
+            trained: the run's cache.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+
+    def read_items(self, path: str, config: R_contra, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+        """Return the items at `path` and their stored form, (n, …), which is also written into `cache`.
+
+        Args:
+            path: anything that `fit` reads.
+            config: of the run.
+            cache: folder for the new items.
+            trained: the run's cache.
+
+        Raises:
+            DataError: nothing there can be read.
+        """
+
+
+class MapContents(NamedTuple):
+    """What a map shows of n items, in item order.
+
+    Attributes:
+        texts: n texts; None if the items have none.
+        images: uint8 (n, c, h, w), memory-mapped; None if the items have none.
+    """
+
+    texts: Sequence[str] | None = None
+    images: np.ndarray | None = None
+
+
+class Modality(ABC, Generic[C, R, S]):
+    """The light half of a data kind: settings, detection, reading and showing. Loads without torch.
+
+    Attributes:
+        config: the settings as the user writes them, "auto" allowed.
+        resolved: the same settings without "auto", as `config.yaml` of a run has them.
+        writes_texts: whether `DataKind.decode` returns texts; otherwise it returns images.
+    """
+
+    config: type[C]
+    resolved: type[R]
+    writes_texts: ClassVar[bool] = False
+
+    @abstractmethod
+    def detect(self, path: str) -> bool:
+        """Whether bare data at `path` is of this kind.
+
+        Raises:
+            DataError: the file is damaged or may not be read, or the Hugging Face hub cannot be asked.
+        """
+
+    @property
+    @abstractmethod
+    def data_kind(self) -> type[DataKind[C, R]]:
+        """The half that needs torch; importing it takes seconds."""
+
+    @property
+    @abstractmethod
+    def show(self) -> Show[S]:
+        """Shows items and outputs."""
+
+    @property
+    @abstractmethod
+    def new(self) -> ReadNew[R, S]:
+        """Reads items that are not in a run."""
+
+    @abstractmethod
+    def on_map(self, cache: Path) -> MapContents:
+        """Return what a map shows of the items in a cache."""
+
+    def terms(self, items: Items) -> Terms | None:
+        """Return how often each term occurs in each item, to name clusters by; None if the items have no words."""
+        del items
+        return None
+
+
+AnyModality: TypeAlias = Modality[FitConfig, FitConfig, "Shown"]
+
+
+class Stored(Protocol):
+    """Items of a data set as its cache stores them."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitems__(self, rows: Sequence[int], /) -> Tensor:
+        """Return the items in these rows, (b, …)."""
+
+
+class Recorder(Protocol):
+    """Records what the decoder can do, epoch by epoch."""
+
+    def epoch(self, vae: VAE, number: int) -> None:
+        """Write the record of epoch `number`, counted from 1."""
+
+    def finish(self) -> None:
+        """Write the summary of all epochs."""
+
+
+class Training(NamedTuple):
+    """Batches to train on, and callbacks that the kind adds to the trainer."""
+
+    batches: LightningDataModule
+    callbacks: list[Callback]
+
+
+class ItemSeconds(NamedTuple):
+    """Seconds of one core for one item: to learn from it once, and to encode it."""
+
+    learn: float
+    encode: float
+
+
+class PageDecoder(NamedTuple):
+    """A network z (b, d) → images (b, c, h, w) that the map's page can run, and (c, h, w)."""
+
+    network: nn.Module
+    shape: tuple[int, int, int]
+
+
+AT_A_TIME = 256  # z decoded in one batch
+
+
+@dataclass(frozen=True)
+class DataKind(ABC, Generic[C, R]):
+    """A data set of one kind with the settings to train on it, and the model for it.
+
+    Attributes:
+        config: resolved, no "auto".
+        items: the row order.
+    """
+
+    config: R
+    items: Items
+
+    @staticmethod
+    @abstractmethod
+    def prepare(config: C, cache: Path) -> Prepared:
+        """Read the data into the cache."""
+
+    @staticmethod
+    @abstractmethod
+    def resolve(config: C, prepared: Prepared, cache: Path) -> R:
+        """Replace every "auto" by the value that follows from the data."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, config: R, cache: Path, items: Items) -> Self:
+        """Open an existing cache."""
+
+    @abstractmethod
+    def build(self) -> VAE:
+        """Return the untrained model."""
+
+    @abstractmethod
+    def training(self, cache: Path) -> Training:
+        """Return the batches and the callbacks of a training."""
+
+    @abstractmethod
+    def dataset(self) -> Stored:
+        """Return all items in item order."""
+
+    @staticmethod
+    @abstractmethod
+    def to_input(batch: Tensor) -> Tensor:
+        """Convert a batch of `dataset()` to the encoder's input."""
+
+    @abstractmethod
+    def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> Outputs:
+        """Decode z to m outputs.
+
+        Args:
+            vae: the model.
+            z: (m, d).
+            noise: how much of the posterior's noise is in each z, (m,): 0 for the mu of an item, 1 for a draw.
+        """
+
+    @abstractmethod
+    def recorder(self, folder: Path) -> Recorder:
+        """Return what records the decoder's progress in `folder`."""
+
+    def page_decoder(self, vae: VAE) -> PageDecoder | None:
+        """Return the network that the map's page decodes with; None if the page cannot run it."""
+        del vae
+        return None
+
+    @property
+    def about(self) -> Sequence[str]:
+        """Lines about the data for the map and the tables."""
+        return ()
+
+    @property
+    def seconds(self) -> ItemSeconds | None:
+        """The cost of an item; None: estimated from its size and the model's."""
+        return None
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that a training step can use; None: all."""
+        return None
+
+    def decode_all(self, vae: VAE, z: np.ndarray, noise: np.ndarray | None = None) -> Outputs:
+        """Decode any number of z in batches.
+
+        Args:
+            vae: the model.
+            z: float32 (m, d), m ≥ 1.
+            noise: float32 (m,), as `decode` takes it; None: 1.
+        """
+        import numpy as np
+        import torch
+
+        noise = np.ones(len(z), np.float32) if noise is None else noise
+        with torch.inference_mode():
+            batches = [
+                self.decode(
+                    vae,
+                    *(torch.from_numpy(part[start : start + AT_A_TIME]).to(vae.device) for part in (z, noise)),
+                )
+                for start in range(0, len(z), AT_A_TIME)
+            ]
+        if isinstance(batches[0], np.ndarray):
+            return np.concatenate(batches)
+        return [text for batch in batches for text in batch]
+
+
+AnyDataKind: TypeAlias = DataKind[FitConfig, FitConfig]

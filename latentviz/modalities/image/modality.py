@@ -1,0 +1,56 @@
+"""The data kind "image": where its parts are. Loads without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
+from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
+from latentviz.modalities.image.detect import detect
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from latentviz.modalities.image.kind import ImageKind
+
+
+class ImageModality(Modality[ImageFitConfig, ResolvedImageConfig, "np.ndarray"]):
+    """Images."""
+
+    config = ImageFitConfig
+    resolved = ResolvedImageConfig
+
+    def detect(self, path: str) -> bool:
+        """Whether bare data at `path` is images."""
+        return detect(path)
+
+    @property
+    def data_kind(self) -> type[ImageKind]:
+        """Training, encoding and decoding."""
+        from latentviz.modalities.image.kind import ImageKind
+
+        return ImageKind
+
+    @property
+    def show(self) -> Show[np.ndarray]:
+        """Items and outputs as pictures."""
+        from latentviz.modalities.image import show
+
+        return show
+
+    @property
+    def new(self) -> ReadNew[ResolvedImageConfig, np.ndarray]:
+        """New images."""
+        from latentviz.modalities.image import new
+
+        return new
+
+    def on_map(self, cache: Path) -> MapContents:
+        """Return the images."""
+        from latentviz.modalities.image.prepare import load
+
+        return MapContents(images=load(cache))
+
+
+MODALITY = ImageModality()

@@ -1,0 +1,211 @@
+"""Every data kind goes through every command: the three of the package, and a minimal one of five-letter words."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latentviz as lv
+from latentviz import modalities
+from latentviz.modalities import modality
+from latentviz.modalities.base import Modality
+from latentviz.modalities.loading import load_model
+from latentviz.runs.run import RunFolder
+from tests.conftest import write_digits
+
+WORDS = [
+    "".join(letters) + end for end in ("ab", "yz") for letters in product("abc" if end == "ab" else "xyz", repeat=3)
+]
+CLUSTERING = {"reduce": {"method": "pca"}, "cluster": {"method": "gmm", "n_clusters": 2}}
+
+
+def write_images(folder: Path) -> Path:
+    """Write 60 digits."""
+    return write_digits(folder, 60, "images.npy")
+
+
+def write_texts(folder: Path) -> Path:
+    """Write 60 short texts on two topics."""
+    (folder / "texts.txt").write_text(
+        "".join(f"{a} {b} {c}\n" for a, b in (("red", "cat"), ("old", "sea")) for c in map(str, range(30)))
+    )
+    return folder / "texts.txt"
+
+
+def write_vectors(folder: Path) -> Path:
+    """Write 60 vectors in two groups, float32 (60, 6)."""
+    values = np.random.default_rng(0).normal(size=(60, 6)) + 9 * np.repeat([[0], [1]], 30, axis=0)
+    np.save(folder / "vectors.npy", values.astype(np.float32))
+    return folder / "vectors.npy"
+
+
+def write_words(folder: Path) -> Path:
+    """Write 54 words from two ends of the alphabet."""
+    (folder / "words.words").write_text("\n".join(WORDS))
+    return folder / "words.words"
+
+
+KINDS = {
+    "image": (write_images, {"latent_dim": 3, "width": 4, "neighbors": 2}),
+    "text": (write_texts, {"latent_dim": 3, "width": 8, "memory": 8}),
+    "vectors": (write_vectors, {"latent_dim": 3, "width": 8}),
+    "words": (write_words, {"lr": 1e-9}),  # the model is right before any training
+}
+
+
+@pytest.fixture(scope="module")
+def known() -> Iterator[None]:
+    """Makes the words a data kind like the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(modalities.MODALITIES, "words", "tests.words")
+        yield
+
+
+def fitted(kind: str, folder: Path) -> Path:
+    """Return a finished run, clustered, on a few items of a kind."""
+    write, model = KINDS[kind]
+    run = lv.fit(
+        write(folder),
+        outputs=folder / "outputs",
+        run=kind,
+        model=model,
+        data={"batch_size": 32},
+        trainer={"max_epochs": 1},
+    )
+    lv.cluster(run, **CLUSTERING)
+    return run.path
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def walked(request: pytest.FixtureRequest, known: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished, clustered run of each kind."""
+    return fitted(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def words(known: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished, clustered run on the words."""
+    return fitted("words", tmp_path_factory.mktemp("words"))
+
+
+class TestEveryKind:
+    """What each command promises, whatever the items are."""
+
+    def test_every_kind_of_the_package_is_walked(self, known: None) -> None:
+        assert set(KINDS) == set(modalities.MODALITIES)
+
+    def test_fit(self, walked: Path) -> None:
+        run = RunFolder.open(walked)
+        kinds = modality(run.info()["kind"])
+        assert isinstance(kinds, Modality)
+        loaded = load_model(run)
+        n = len(loaded.items)
+        assert type(loaded.config) is kinds.resolved
+        assert "auto" not in loaded.config.model.model_dump().values()
+        assert {"train", "val"} == set(loaded.items.column("split"))
+        assert len(set(loaded.items.column("id"))) == n == len(loaded.kind.dataset())
+        x = loaded.kind.to_input(loaded.kind.dataset().__getitems__(range(5)))
+        mu, logvar = loaded.vae.encode(x)
+        assert mu.shape == logvar.shape == (5, run.mu().shape[1])
+        assert loaded.vae.decoder(mu).log_prob(x).shape == (5,)
+        on_map = kinds.on_map(run.cache)
+        assert all(len(values) == n for values in on_map if values is not None)
+        assert list(run.samples.iterdir()), "the recorder left something"
+
+    def test_decode(self, walked: Path) -> None:
+        loaded = load_model(RunFolder.open(walked))
+        kinds = modality(loaded.config.data.kind)
+        outputs = loaded.kind.decode_all(loaded.vae, np.zeros((300, loaded.vae.latent_dim), np.float32))
+        assert len(outputs) == 300
+        assert all(isinstance(output, str) for output in outputs) == kinds.writes_texts
+        assert kinds.writes_texts or outputs.dtype == np.uint8
+        page = loaded.kind.page_decoder(loaded.vae)
+        assert page is None or page.shape == outputs[0].shape
+
+    def test_map(self, walked: Path) -> None:
+        assert lv.map(walked, title="Again").map.stat().st_size > 10_000
+
+    def test_generate(self, walked: Path) -> None:
+        for way in ({}, {"cluster": 0}, {"at": (0.0, 0.0)}, {"traverse": True}, {"reconstruct": ["0"]}):
+            made = lv.generate(walked, n=3, steps=3, **way)
+            assert len(made.outputs) == len(made.z) == len(made.info["outputs"])
+            assert all((made.folder.path / name).exists() for name in made.info["sheet"])
+
+    def test_recommend(self, walked: Path) -> None:
+        found = lv.recommend(walked, [0], k=4, where="cluster >= 0")
+        assert len(found.rows) == 4
+        folder, files = found.save()
+        assert all((folder.path / name).exists() for name in files)
+
+    def test_encode(self, walked: Path, tmp_path: Path) -> None:
+        run = RunFolder.open(walked)
+        placed = lv.encode(walked, KINDS[run.info()["kind"]][0](tmp_path))
+        assert placed.mu == pytest.approx(np.asarray(run.mu()), abs=1e-4)
+        assert placed.map.stat().st_size > 10_000
+
+    def test_export(self, walked: Path) -> None:
+        pytest.importorskip("safetensors")
+        assert [path.name for path in lv.export(walked, safetensors=True, force=True)] == ["model.safetensors"]
+
+    def test_evaluate(self, walked: Path) -> None:
+        found = lv.evaluate(walked)
+        assert {"health", "faithfulness", "clusters", "verdicts"} <= set(found.figures)
+        assert found.report.stat().st_size > 1_000
+
+
+def test_words_generate(shell: Callable, words: Path) -> None:
+    outcome = shell("generate", words, "--between", "w0", "w53", "--steps", 3)
+    said = outcome.out.splitlines()
+    assert (said[0], said[2]) == ("aaaab", "zzzyz")
+    assert said[-1] == f"6 outputs, sheet {words}/generated/between-w0-w53/sheet.txt"
+    outcome = shell("generate", words, "--reconstruct", "w7", " hello", "--json")
+    info = json.loads(outcome.out)
+    assert [output["text"] for output in info["outputs"]] == ["acbab", "hello"]
+    assert (Path(info["folder"]) / "002.txt").read_text() == "hello"
+    assert "a new word" in outcome.err
+    made = lv.generate(words, cluster=1, n=3)
+    assert all(len(word) == 5 for word in made.outputs)
+    assert made._repr_png_() is None
+
+
+def test_words_recommend(shell: Callable, words: Path) -> None:
+    rows = json.loads(shell("recommend", words, " xyxyz", "-k", 3, "--metric", "euclidean", "--json").out)
+    assert rows[0]["text"] == "xyxyz"
+    assert all(row["text"].endswith("yz") for row in rows)
+    assert "no item of words has this id" in shell("recommend", words, "hello").complaint
+
+
+def test_words_encode(words: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.words").write_text("abcab\nzzzyz")
+    placed = lv.encode(words, tmp_path / "new.words")
+    old = RunFolder.open(words).clustering().points().to_pandas()
+    for new, text in enumerate(("abcab", "zzzyz")):
+        row = int(np.flatnonzero(old["text"] == text)[0])
+        assert placed.points["x"][new] == old["x"][row]
+        assert placed.points["cluster"][new] == old["cluster"][row]
+    assert "abcab" in placed.points["text"].tolist()
+    assert placed.map.exists()
+
+
+def test_keywords_name_the_clusters(shell: Callable, words: Path) -> None:
+    result = lv.cluster(words, name="again", **CLUSTERING)
+    found = result.clusters.set_index("cluster")
+    ends = {"ab": set("abc"), "yz": set("xyz")}
+    for number in range(2):
+        end = result.points["text"][result.labels == number].iloc[0][-2:]
+        assert set(found["keywords"][number]) <= ends[end]
+        assert found["keywords"][number]
+    outcome = shell(
+        "cluster",
+        words,
+        "--name",
+        "again",
+        "--force",
+        "reduce.method=pca",
+        "cluster.method=gmm",
+        "cluster.n_clusters=2",
+    )
+    assert f"27  {', '.join(found['keywords'][0])}" in outcome.out
