@@ -144,7 +144,7 @@ class TestModalities:
         assert issubclass(resolved, modality(kind).config)
         for name in ("data", "model"):
             fields = resolved.model_fields[name].annotation.model_fields
-            assert [key for key, field in fields.items() if "auto" in str(field.annotation)] == []
+            assert [key for key, field in fields.items() if "'auto'" in str(field.annotation)] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -242,7 +242,7 @@ def test_mistakes(shell: Callable, mapped: Path, words: list[str], said: str) ->
 def test_ways_are_told_apart(mapped: Path) -> None:
     with pytest.raises(ConfigError, match="one way at a time"):
         lv.generate(mapped, cluster=1, like="3")
-    with pytest.raises(ConfigError, match="unknown way 'clusters'"):
+    with pytest.raises(TypeError, match="clusters"):
         lv.generate(mapped, clusters=1)
 
 

@@ -43,7 +43,7 @@ def test_the_map_carries_decoder_tree_and_neighbours(clustered) -> None:
 
 
 def test_every_item_has_its_likelihood_and_kl(clustered) -> None:
-    run = clustered.run
+    run = RunFolder.open(clustered.run)
     loaded = load_model(run)
     vae, data = loaded.vae, loaded.kind
     expected = log_likelihoods(vae, data.dataset(), data.to_input, run.mu(), batch_size=7)
