@@ -30,9 +30,7 @@ from latentviz.runs.files import is_file
 SAMPLED_HEADERS = 500  # to describe the conversions
 
 
-def read_item(
-    word: str, config: ResolvedImageConfig, trained: Path | None = None
-) -> NewItem[np.ndarray] | None:
+def read_item(word: str, config: ResolvedImageConfig, trained: Path | None = None) -> NewItem[np.ndarray] | None:
     """Reads the image in a file: as shown, as stored (the same array), and what was converted; None: no such file.
 
     The array is uint8 (c, h, w); the config holds size and channels, so the run's cache (`trained`) is not used.
