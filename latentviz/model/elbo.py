@@ -4,11 +4,10 @@ For a Normal likelihood of variance 1/(2C), −log p(x|z) = C·‖x − f(z)‖�
 log-likelihood that is reported differ by a constant of the data's size D and of C, never by a mean over pixels.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Independent, Normal
 
 
 class ELBO(NamedTuple):
@@ -68,37 +67,3 @@ def with_free_bits(kl: Tensor, free_bits: float | Tensor) -> Tensor:
     """
     least = free_bits.to(kl) if isinstance(free_bits, Tensor) else free_bits
     return kl.mean(0).clamp_min(least).sum()
-
-
-def distortion(likelihood: Any, x: Tensor) -> Tensor:
-    """Returns what the seed's loss calls C·‖x − f(z)‖², shape (b,).
-
-    It is −log p(x|z) without its constant: for a Normal the log-density at the mean, 0 for a discrete likelihood. A
-    likelihood that is trained by something else brings a `distortion(x)` of its own.
-    """
-    if hasattr(likelihood, "distortion"):
-        own: Tensor = likelihood.distortion(x)
-        return own
-    log_likelihood = _log_prob(likelihood, x)
-    if isinstance(likelihood, Independent) and isinstance(likelihood.base_dist, Normal):
-        return _log_prob(likelihood, likelihood.mean) - log_likelihood
-    return -log_likelihood
-
-
-def distortion_and_log_likelihood(likelihood: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the distortion, and log p(x|z) in nats without a gradient, each of shape (b,).
-
-    A likelihood whose log-density is dear to evaluate may bring `trained(x)`, which gives both at once, the second as
-    an estimate.
-    """
-    if hasattr(likelihood, "trained"):
-        both: tuple[Tensor, Tensor] = likelihood.trained(x)
-        return both[0], both[1].detach()
-    with torch.no_grad():
-        log_likelihood = _log_prob(likelihood, x)
-    return distortion(likelihood, x), log_likelihood
-
-
-def _log_prob(likelihood: Distribution, x: Tensor) -> Tensor:
-    log_prob: Tensor = likelihood.log_prob(x)
-    return log_prob

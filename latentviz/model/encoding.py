@@ -1,81 +1,133 @@
-"""From items to latents: μ and log σ² of every item, in item order, streamed to disk."""
+"""Batches through a trained model: items → μ and log σ², streamed to disk; z → items; log p(x|z = μ)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentviz.model.base import Encoder
 from latentviz.model.distributed import ALONE, Team
 from latentviz.model.vae import VAE, moments
 from latentviz.runs.files import atomic_write, share_of
 
-BATCH = 64  # items encoded at a time at least: fewer are filled up, since kernels round differently for one alone
+BATCH = 64  # items encoded at a time at least: smaller batches are filled up, since kernels round differently for them
+
+Rows = Sequence[int] | np.ndarray  # row numbers
+ToInput = Callable[[Tensor], Tensor]  # stored items → the encoder's input x (b, …)
+
+
+class Stored(Protocol):
+    """Items as a data kind stores them, row i for item i."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitems__(self, rows: Sequence[int], /) -> Tensor:
+        """Return a batch (b, …), such as uint8 (b, c, h, w)."""
+
+
+class InMemory:
+    """A sequence of stored items, each an array of the same shape."""
+
+    def __init__(self, items: Sequence[np.ndarray] | np.ndarray) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.items)
+
+    def __getitems__(self, rows: Sequence[int]) -> Tensor:
+        """Return a batch (b, …)."""
+        return torch.from_numpy(np.stack([self.items[row] for row in rows]))
+
+
+def split(rows: Rows, size: int) -> Iterator[Rows]:
+    """Yield `size` rows at a time.
+
+    >>> [list(part) for part in split(range(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def batches(
+    vae: VAE, data: Stored, to_input: ToInput, parts: Iterable[Rows], *, at_least: int = 0
+) -> Iterator[tuple[Rows, Tensor]]:
+    """Yield the rows of each part and the encoder's input for them, (b, …) on the device of `vae`.
+
+    Args:
+        vae: the model.
+        data: the stored items.
+        to_input: stored items → the encoder's input.
+        parts: the rows of each batch.
+        at_least: items in a batch; a smaller one is filled up with its first item.
+    """
+    for rows in parts:
+        filled = [*rows] + [*rows[:1]] * (at_least - len(rows))
+        yield rows, to_input(data.__getitems__(filled).to(vae.device))
 
 
 def at_a_time(vae: VAE) -> int:
-    """Returns how many items to encode at a time: on a processor, as many as its cache holds between two layers."""
+    """Return how many items to encode at a time: on a CPU as many as its cache holds between two layers."""
     return 256 if vae.device.type == "cpu" else 4096
 
 
-def at_rest(vae: VAE) -> Callable[[Tensor], Any]:
-    """Returns the trained encoder, x (b, …) → q(z|x), in evaluation mode, and as it is quickest where it lies.
+def at_rest(vae: VAE) -> Encoder:
+    """Return the trained encoder in evaluation mode, in its fastest form for this device.
 
-    All that later commands compare comes from here, so that the same item has the same μ to the last bit.
+    All μ that commands compare come from here, so that an item has the same μ to the last bit everywhere.
     """
     vae.eval()
-    quick = getattr(vae.encoder, "at_rest", None)
-    found: Callable[[Tensor], Any] = quick() if quick and vae.device.type == "cpu" else vae.encoder
-    return found
+    return vae.encoder.for_inference() if vae.device.type == "cpu" else vae.encoder
 
 
 def encode(
     vae: VAE,
-    data: Any,
-    prepare: Callable[[Tensor], Tensor],
+    data: Stored,
+    to_input: ToInput,
     mu_file: Path,
     logvar_file: Path,
     *,
     batch_size: int | None = None,
     processes: Team = ALONE,
 ) -> None:
-    """Writes μ and log σ², float32 (n, d) each, row i for item i.
+    """Write μ and log σ², float32 (n, d) each, row i for item i.
 
     Args:
         vae: the trained model; it is put into evaluation mode.
-        data: a Dataset whose `__getitems__` takes row numbers and whose length is n.
-        prepare: what turns such a batch into the encoder's input.
-        mu_file: where μ goes.
-        logvar_file: where log σ² goes.
+        data: the stored items.
+        to_input: stored items → the encoder's input.
+        mu_file: file for μ.
+        logvar_file: file for log σ².
         batch_size: items encoded at a time, `at_a_time` by default; memory grows with it and not with n.
-        processes: who share the work: each writes its rows to files of its own, and the first joins them.
+        processes: the processes that share the work: each writes its rows to its own files, the first joins them.
     """
     rows, batch_size = processes.part(len(data)), batch_size or at_a_time(vae)
     if processes.size == 1:
-        _encode(vae, data, prepare, rows, (mu_file, logvar_file), batch_size)
+        _encode(vae, data, to_input, rows, (mu_file, logvar_file), batch_size)
         return
-    parts = [tuple(share_of(file, rank) for file in (mu_file, logvar_file)) for rank in range(processes.size)]
+    shares = [(share_of(mu_file, rank), share_of(logvar_file, rank)) for rank in range(processes.size)]
     try:
-        _encode(vae, data, prepare, rows, parts[processes.rank], batch_size)
+        _encode(vae, data, to_input, rows, shares[processes.rank], batch_size)
         processes.wait()
         if processes.first:
-            for number, file in enumerate((mu_file, logvar_file)):
-                _join([part[number] for part in parts], file, (len(data), vae.latent_dim))
+            for file, parts in zip((mu_file, logvar_file), zip(*shares, strict=True), strict=True):
+                _join(parts, file, (len(data), vae.latent_dim))
         processes.wait()
     finally:  # what a killed process leaves, `RunFolder.sweep` removes
-        for file in parts[processes.rank]:
+        for file in shares[processes.rank]:
             file.unlink(missing_ok=True)
 
 
 @torch.inference_mode()
-def _encode(
-    vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], rows: range, files: tuple[Path, ...], batch_size: int
-) -> None:
-    """Writes μ and log σ² of these rows of the data."""
+def _encode(vae: VAE, data: Stored, to_input: ToInput, rows: range, files: tuple[Path, Path], batch_size: int) -> None:
+    """Write μ and log σ² of these rows of the data."""
     encoder = at_rest(vae)
-    # Rows are appended rather than mapped: a full disk is then an error that can be told, not a killed process.
+    # Rows are appended rather than memory-mapped: a full disk is then an error that can be reported, not a SIGBUS.
     with (
         atomic_write(files[0]) as mu_temporary,
         atomic_write(files[1]) as logvar_temporary,
@@ -84,11 +136,14 @@ def _encode(
     ):
         for file in (mu, logvar):
             _write_header(file, (len(rows), vae.latent_dim))
-        for start in range(0, len(rows), batch_size):
-            some = list(rows[start : start + batch_size])
-            stored = data.__getitems__(some + some[:1] * (BATCH - len(some)))
-            for file, values in zip((mu, logvar), moments(encoder(prepare(stored.to(vae.device)))), strict=True):
-                file.write(values[: len(some)].float().cpu().numpy().astype("<f4", copy=False).tobytes())
+        for part, x in batches(vae, data, to_input, split(rows, batch_size), at_least=BATCH):
+            for file, values in zip((mu, logvar), moments(encoder(x)), strict=True):
+                file.write(_float32(values[: len(part)]).tobytes())
+
+
+def _float32(values: Tensor) -> np.ndarray:
+    """Return values as little-endian float32 in main memory."""
+    return values.float().cpu().numpy().astype("<f4", copy=False)
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, int]) -> None:
@@ -96,7 +151,7 @@ def _write_header(file: IO[bytes], shape: tuple[int, int]) -> None:
 
 
 def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
-    """Writes the rows of the parts, one after another."""
+    """Write the rows of the parts one after another."""
     with atomic_write(file) as temporary, temporary.open("wb") as whole:
         _write_header(whole, shape)
         for part in parts:
@@ -104,7 +159,7 @@ def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
 
 
 class Latents(NamedTuple):
-    """Where items lie in the latent space, row i for item i.
+    """The posteriors of n items, row i for item i.
 
     Attributes:
         mu: float32 (n, d), the posterior means.
@@ -118,28 +173,24 @@ class Latents(NamedTuple):
 
 
 @torch.inference_mode()
-def posteriors(vae: VAE, stored: Sequence[Any] | np.ndarray, prepare: Callable[[Tensor], Tensor]) -> Latents:
-    """Returns the latents of items in memory; an item's do not depend on what else is in `stored`.
+def posteriors(vae: VAE, stored: Sequence[np.ndarray] | np.ndarray, to_input: ToInput) -> Latents:
+    """Return the latents of items in memory; those of an item do not depend on the other items.
 
     Args:
         vae: the trained model; it is put into evaluation mode.
-        stored: n items as the data kind stores them, such as uint8 (c, h, w).
-        prepare: what turns a batch of them into the encoder's input.
+        stored: n items as the data kind stores them, such as uint8 (n, c, h, w).
+        to_input: stored items → the encoder's input.
     """
-    encoder = at_rest(vae)
-    parts: list[list[np.ndarray]] = []
-    for start in range(0, len(stored), BATCH):
-        rows = np.asarray(stored[start : start + BATCH])
-        padded = np.concatenate([rows, np.repeat(rows[:1], BATCH - len(rows), axis=0)])
-        x = prepare(torch.from_numpy(padded).to(vae.device))
+    encoder, parts = at_rest(vae), []
+    for rows, x in batches(vae, InMemory(stored), to_input, split(range(len(stored)), BATCH), at_least=BATCH):
         mu, logvar = moments(encoder(x))
-        likelihood = vae.decoder(mu).log_prob(x)
-        parts.append([part[: len(rows)].float().cpu().numpy() for part in (mu, logvar, likelihood)])
-    return Latents(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        log_likelihood = vae.likelihood(mu).log_prob(x)
+        parts.append([_float32(values[: len(rows)]) for values in (mu, logvar, log_likelihood)])
+    return Latents(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def active_units(mu: np.ndarray, threshold: float = 0.01) -> int:
-    """Returns how many latent dimensions carry information: variance of μ over the items above `threshold`.
+    """Return how many latent dimensions carry information: variance of μ over the items above `threshold`.
 
     Burda et al. 2016 (importance weighted autoencoders), section 3.3; 0.01 is their threshold.
     """
@@ -148,41 +199,40 @@ def active_units(mu: np.ndarray, threshold: float = 0.01) -> int:
 
 @torch.inference_mode()
 def decode_batches(vae: VAE, z: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
-    """Returns the mean of p(x|z) for each row of z (m, d), float32 (m, …)."""
-    batch_size = batch_size or at_a_time(vae)
-    parts = [
-        vae.decode(torch.from_numpy(np.array(z[start : start + batch_size], np.float32)).to(vae.device))
-        for start in range(0, len(z), batch_size)
-    ]
-    means: np.ndarray = torch.cat(parts).float().cpu().numpy()
-    return means
+    """Return `vae.decode` of each row of z (m, d) as an array, floats as float32 (m, …)."""
+    parts = [vae.decode(_to_device(vae, z[rows])) for rows in split(range(len(z)), batch_size or at_a_time(vae))]
+    found: np.ndarray = torch.cat(parts).float().cpu().numpy()
+    return found
 
 
 @torch.inference_mode()
 def log_likelihoods(
-    vae: VAE, data: Any, prepare: Callable[[Tensor], Tensor], mu: np.ndarray, *, batch_size: int | None = None
+    vae: VAE, data: Stored, to_input: ToInput, mu: np.ndarray, *, batch_size: int | None = None
 ) -> np.ndarray:
-    """Returns log p(x|z = μ) of each item in nats, float32 (n,): how well the decoder can say what it is.
+    """Return log p(x|z = μ) of each item in nats, float32 (n,): how well the decoder reconstructs it.
 
     Args:
         vae: the trained model; it is put into evaluation mode.
-        data: a Dataset whose `__getitems__` takes row numbers.
-        prepare: what turns such a batch into the encoder's input.
+        data: the stored items.
+        to_input: stored items → the encoder's input.
         mu: float32 (n, d), the posterior means in item order.
         batch_size: items decoded at a time, `at_a_time` by default.
     """
     vae.eval()
-    batch_size = batch_size or at_a_time(vae)
-    found = np.empty(len(mu), np.float32)
-    for start in range(0, len(mu), batch_size):
-        rows = range(start, min(start + batch_size, len(mu)))
-        x = prepare(data.__getitems__(rows).to(vae.device))
-        z = torch.from_numpy(np.array(mu[rows.start : rows.stop])).to(vae.device)
-        found[rows.start : rows.stop] = vae.decoder(z).log_prob(x).float().cpu().numpy()
-    return found
+    parts = split(range(len(mu)), batch_size or at_a_time(vae))
+    found = [
+        _float32(vae.likelihood(_to_device(vae, mu[rows])).log_prob(x))
+        for rows, x in batches(vae, data, to_input, parts)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+def _to_device(vae: VAE, z: np.ndarray) -> Tensor:
+    """Return a copy of z (b, d) on the device of `vae`, float32."""
+    return torch.from_numpy(np.array(z, np.float32)).to(vae.device)
 
 
 def kl_of_posteriors(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
-    """Returns KL[N(μ, σ²) ‖ N(0, I)] of each item in nats, float32 (n,) (Kingma & Welling 2013, appendix B)."""
+    """Return KL[N(μ, σ²) ‖ N(0, I)] of each item in nats, float32 (n,) (Kingma & Welling 2013, appendix B)."""
     divergence: np.ndarray = 0.5 * (np.exp(logvar) + np.square(mu) - 1 - logvar).sum(axis=1)
     return divergence.astype(np.float32)

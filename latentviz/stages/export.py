@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent
+from torch.distributions import Categorical, Distribution, Independent
 
 from latentviz.errors import ConfigError, RunError
 from latentviz.modalities.loading import load_model
+from latentviz.model.base import Likelihood
+from latentviz.model.vae import VAE
 from latentviz.progress import say
 from latentviz.runs.files import atomic_write, write_json
 from latentviz.runs.run import RunFolder
@@ -53,8 +55,7 @@ class Decoder(nn.Module):
 def expected(likelihood: Distribution) -> Tensor:
     """Returns the probabilities of a discrete likelihood, the mean of any other."""
     base = likelihood.base_dist if isinstance(likelihood, Independent) else likelihood
-    value: Tensor = base.probs if hasattr(base, "probs") else likelihood.mean
-    return value
+    return base.probs if isinstance(base, Categorical) else likelihood.mean
 
 
 def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, force: bool = False) -> list[Path]:
@@ -117,10 +118,9 @@ def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, for
 
 
 @torch.no_grad()
-def has_mean(vae: Any) -> bool:
+def has_mean(vae: VAE) -> bool:
     """Returns whether the likelihood has an expected x, as that of a text has not."""
-    likelihood = vae.decoder(torch.zeros(1, vae.latent_dim))
-    return any(hasattr(likelihood, name) for name in ("mean", "base_dist", "probs"))
+    return not isinstance(vae.likelihood(torch.zeros(1, vae.latent_dim)), Likelihood)
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:

@@ -15,6 +15,7 @@ from latentviz.config import resolved
 from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.batches.order import loader
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.model.base import Decoder, Encoder
 from latentviz.model.elbo import diagonal_normal
 from latentviz.model.vae import VAE, Batch
 from latentviz.runs.items import Items
@@ -22,7 +23,7 @@ from tests.words.config import ResolvedWordConfig, WordConfig
 from tests.words.new import LETTERS, prepare, stored
 
 
-class Encoder(nn.Module):
+class Letters(Encoder):
     """Letters → their places in the alphabet, in [−1, 1]."""
 
     def forward(self, x: Tensor) -> Independent:
@@ -31,7 +32,7 @@ class Encoder(nn.Module):
         return diagonal_normal(mu, torch.full_like(mu, -8.0))
 
 
-class Decoder(nn.Module):
+class Nearest(Decoder):
     """z → the letters nearest to it."""
 
     def __init__(self) -> None:
@@ -121,7 +122,7 @@ class WordKind(DataKind[WordConfig, ResolvedWordConfig]):
 
     def build(self) -> VAE:
         """Return the model."""
-        return VAE(Encoder(), Decoder(), 5, lr=self.config.model.lr)
+        return VAE(Letters(), Nearest(), 5, lr=self.config.model.lr)
 
     def training(self, cache: Path) -> Training:
         """Return the batches."""
@@ -138,8 +139,7 @@ class WordKind(DataKind[WordConfig, ResolvedWordConfig]):
 
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[str]:
         """Return the likeliest words."""
-        best = vae.decoder(z).base_dist.logits.argmax(-1)
-        return ["".join(LETTERS[letter] for letter in word) for word in best.tolist()]
+        return ["".join(LETTERS[letter] for letter in word) for word in vae.decode(z).tolist()]
 
     def recorder(self, folder: Path) -> EpochWords:
         """Return what counts the epochs."""

@@ -10,6 +10,7 @@ from torch.distributions import Bernoulli, Distribution, Independent, Normal
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from latentviz.modalities.image.residual import residual_nets
+from latentviz.model.base import Decoder, Encoder
 from latentviz.model.distributed import BatchNorm
 from latentviz.model.elbo import diagonal_normal
 
@@ -21,7 +22,7 @@ HIDDEN = 256  # units between the convolutions and the latent
 RESTING = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear)  # layers that work in oneDNN's layout
 
 
-class ImageEncoder(nn.Module):
+class ImageEncoder(Encoder):
     """x (b, c, h, w) in [0, 1] → q(z|x), batch shape (b,), event shape (d,)."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -33,7 +34,7 @@ class ImageEncoder(nn.Module):
         mu, logvar = self.net(x).float().chunk(2, dim=-1)  # each (b, d)
         return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
 
-    def at_rest(self) -> "ImageEncoder":
+    def for_inference(self) -> "ImageEncoder":
         """Returns the trained encoder as it is quickest on a processor, its own weights untouched."""
         return ImageEncoder(AtRest(self.net)).eval() if can_rest(self.net) else self
 
@@ -81,7 +82,7 @@ def can_rest(net: nn.Module) -> bool:
     )
 
 
-class ImageDecoder(nn.Module):
+class ImageDecoder(Decoder):
     """z (b, d) → p(x|z), batch shape (b,), event shape (c, h, w).
 
     Args:

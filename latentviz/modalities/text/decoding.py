@@ -1,7 +1,6 @@
-"""From p(x|z) to one text: position by position or the surest first, likeliest or drawn, without telling twice.
+"""One text from each p(x|z): left to right or the most certain position first, likeliest or drawn, without repeats.
 
-Chance is part of z here: what is drawn at a z follows from its numbers, so that the same z gives the same text in any
-company.
+Draws are a function of z: the same z gives the same text, whatever else is in its batch.
 """
 
 import math
@@ -10,11 +9,10 @@ import zlib
 import torch
 from torch import Tensor
 
-from latentviz.modalities.text.likelihood import TextLikelihood
+from latentviz.modalities.text.decoder import NEVER, TextLikelihood
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
-NEVER = float("-inf")
-NO_REPEATS = 2.0  # a probability that none reaches
+NO_REPEATS = 2.0  # a probability that no token reaches
 
 
 def decode(
@@ -26,39 +24,34 @@ def decode(
     repeats: float = 0.0,
     candidates: int = 1,
 ) -> Tensor:
-    """Returns one text for each z, ids (b, t): after its end a text is padded.
+    """Return one text for each z, ids (b, t), padded after its end.
 
     Args:
         likelihood: p(x|z).
-        z: (b, d), which all chance comes from.
+        z: (b, d), which seeds all draws.
         temperature: of the draw; 0: the likeliest token each time.
-        top_p: share of the probability that is drawn from, the likeliest tokens first (Holtzman et al. 2020).
-        repeats: probability that a token needs to be told twice, where the data does not have it twice in a text; from
-            left to right it is never told a third time then.
-        candidates: texts drawn at each z, of which the one whose tokens are likeliest on average is kept.
+        top_p: share of the probability to draw from, the likeliest tokens first (Holtzman et al. 2020).
+        repeats: probability that a token must have to occur a second time, if texts of the data do not repeat it; from
+            left to right it never occurs a third time then.
+        candidates: texts drawn at each z, of which the one with the highest mean log-probability per token is kept.
     """
     if likelihood.decoder.recurrent is None and temperature == 0:
-        return surest_first(likelihood, repeats=repeats)
-    if temperature == 0 or candidates == 1:
-        return left_to_right(
-            likelihood, chance(z, 1, likelihood.decoder.t)[:, 0], temperature=temperature, top_p=top_p, repeats=repeats
-        )
-    draws = chance(z, candidates, likelihood.decoder.t)  # (b, k, t)
-    texts = torch.stack(
-        [
-            left_to_right(likelihood, draws[:, k], temperature=temperature, top_p=top_p, repeats=repeats)
-            for k in range(candidates)
-        ]
-    )  # (k, b, t)
+        return most_certain_first(likelihood, repeats=repeats)
+    draws = uniform(z, 1 if temperature == 0 else candidates, likelihood.decoder.t)  # (b, k, t)
+    texts = [
+        left_to_right(likelihood, draws[:, k], temperature=temperature, top_p=top_p, repeats=repeats)
+        for k in range(draws.shape[1])
+    ]  # k of (b, t)
+    if len(texts) == 1:
+        return texts[0]
     scores = torch.stack([likelihood.log_prob(text) / (text != PAD).sum(-1) for text in texts])  # (k, b)
-    best: Tensor = texts[scores.argmax(0), torch.arange(len(z), device=z.device)]
-    return best
+    return torch.stack(texts)[scores.argmax(0), torch.arange(len(z), device=z.device)]
 
 
 def left_to_right(
     likelihood: TextLikelihood, draws: Tensor, *, temperature: float, top_p: float, repeats: float
 ) -> Tensor:
-    """Returns one text a row, ids (b, t), each token chosen after those before it.
+    """Return one text for each z, ids (b, t), each token chosen given those before it.
 
     Args:
         likelihood: p(x|z).
@@ -67,58 +60,48 @@ def left_to_right(
         top_p: see `decode`.
         repeats: see `decode`.
     """
-    decoder, b = likelihood.decoder, len(draws)
-    said = torch.zeros(b, decoder.tokens.num_embeddings, dtype=torch.uint8, device=draws.device)  # 0, 1 or 2 times
-    text = torch.empty(b, 0, dtype=torch.int64, device=draws.device)
-    ended = torch.zeros(b, dtype=torch.bool, device=draws.device)
-    state: Tensor | None = None
-    for i in range(decoder.t):
-        features, state = decoder.step(likelihood.trunk[:, i], text, state)
-        logits = likelihood.logits(features)
-        logits[:, [PAD, UNK]] = NEVER
-        if i == decoder.t - 1:
-            logits[:, END + 1 :] = NEVER  # the last place is the end's
+    decoder = likelihood.decoder
+    times = torch.zeros(len(draws), decoder.tokens.num_embeddings, dtype=torch.uint8, device=draws.device)  # 0, 1 or 2
+
+    def choose(i: int, logits: Tensor) -> Tensor:
         if repeats > 0:
-            unsure = (said > 1) | ((said > 0) & (logits.softmax(-1) < repeats))
+            unsure = (times > 1) | ((times > 0) & (logits.softmax(-1) < repeats))
             logits.masked_fill_(unsure & decoder.unrepeated, NEVER)
         token = logits.argmax(-1) if temperature == 0 else _draw(logits / temperature, draws[:, i], top_p)
-        token = token.masked_fill(ended, PAD)
-        said.scatter_(1, token[:, None], said.gather(1, token[:, None]).clamp_max(1) + 1)
-        text = torch.cat([text, token[:, None]], dim=1)
-        ended = ended | (token == END)
-        if bool(ended.all()):
-            break
-    return torch.nn.functional.pad(text, (0, decoder.t - text.shape[1]), value=PAD)
+        times.scatter_(1, token[:, None], times.gather(1, token[:, None]).clamp_max(1) + 1)
+        return token
+
+    return likelihood.generate(choose)
 
 
-def surest_first(likelihood: TextLikelihood, *, repeats: float) -> Tensor:
-    """Returns one text for each z, ids (b, t), for positions told on their own: the surest place is filled first.
+def most_certain_first(likelihood: TextLikelihood, *, repeats: float) -> Tensor:
+    """Return one text for each z, ids (b, t), for independent positions: the most certain one is filled first.
 
-    Greedy telling says a likely token at every place where it is likely; here whoever is surest of it gets it.
+    The argmax of each position repeats a token wherever it is likely; here only the most certain position gets it.
     """
     decoder = likelihood.decoder
-    logits = likelihood.logits(decoder.features(likelihood.trunk, likelihood.trunk.new_zeros(1, 1, dtype=torch.int64)))
+    logits = likelihood.logits(likelihood.trunk)  # (b, t, v)
     logits[..., [PAD, UNK]] = NEVER
     logits[:, -1, END + 1 :] = NEVER
     b, t, _ = logits.shape
-    sure, text = logits.log_softmax(-1), torch.full((b, t), PAD, device=logits.device)
-    everyone = torch.arange(b, device=logits.device)
+    log_p, text = logits.log_softmax(-1), torch.full((b, t), PAD, device=logits.device)
+    rows = torch.arange(b, device=logits.device)
     for _ in range(t):
-        best, token = sure.max(-1)  # (b, t)
+        best, token = log_p.max(-1)  # (b, t)
         place = best.argmax(-1)  # (b,)
-        chosen = token[everyone, place]
-        text[everyone, place] = chosen
-        sure[everyone, place] = NEVER
+        chosen = token[rows, place]
+        text[rows, place] = chosen
+        log_p[rows, place] = NEVER
         if repeats > 0:
             once = decoder.unrepeated[chosen]
-            again = sure[everyone[once], :, chosen[once]]
-            sure[everyone[once], :, chosen[once]] = again.masked_fill(again < math.log(repeats), NEVER)
+            again = log_p[rows[once], :, chosen[once]]
+            log_p[rows[once], :, chosen[once]] = again.masked_fill(again < math.log(repeats), NEVER)
     past = (text == END).cumsum(-1) - (text == END).long() > 0
     return text.masked_fill(past, PAD)
 
 
 def _draw(logits: Tensor, draw: Tensor, top_p: float) -> Tensor:
-    """Returns a token a row by the inverse of the cumulative distribution, the likeliest tokens first, (b,)."""
+    """Return one token per row, (b,), by the inverse of the cumulative distribution, the likeliest tokens first."""
     probability, order = logits.softmax(-1).sort(dim=-1, descending=True)
     below = probability.cumsum(-1)  # (b, v)
     kept = below - probability < top_p
@@ -127,8 +110,8 @@ def _draw(logits: Tensor, draw: Tensor, top_p: float) -> Tensor:
     return order.gather(1, torch.minimum(place, kept.sum(-1, keepdim=True) - 1))[:, 0]
 
 
-def chance(z: Tensor, candidates: int, t: int) -> Tensor:
-    """Returns uniform numbers in [0, 1), (b, candidates, t), that follow from each row of z alone."""
+def uniform(z: Tensor, candidates: int, t: int) -> Tensor:
+    """Return uniform numbers in [0, 1), (b, candidates, t), each row a function of its z alone."""
     rows = []
     for row in z.detach().float().cpu().numpy():
         generator = torch.Generator().manual_seed(zlib.crc32(row.tobytes()))

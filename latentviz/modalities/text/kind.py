@@ -14,9 +14,9 @@ from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
+from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
-from latentviz.modalities.text.likelihood import Costs
-from latentviz.modalities.text.nets import TextDecoder, TextEncoder
+from latentviz.modalities.text.nets import TextEncoder
 from latentviz.modalities.text.prepare import load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
@@ -99,7 +99,7 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         )
         # The topic is computed from the data, not learnt, so its dimensions need no free bits.
         free_bits = torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)])
-        vae = VAE(
+        return VAE(
             TextEncoder(vectors, t, model.latent_dim, topic),
             decoder,
             d,
@@ -111,8 +111,6 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
             noise_mix=model.noise_mix,
             content_dim=min(model.content_dim, d) if model.contrast else topic or d,
         )
-        vae.given_dim = topic
-        return vae
 
     @property
     def costs(self) -> Costs:
@@ -166,7 +164,9 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         }
         for rows, how in ((noise <= 0, {"repeats": SURE}), (noise > 0, drawn)):
             if rows.any():
-                ids = decode(vae.decoder(z[rows], noise[rows]), z[rows], **how)
+                likelihood = vae.likelihood(z[rows], noise[rows])
+                assert isinstance(likelihood, TextLikelihood)
+                ids = decode(likelihood, z[rows], **how)
                 for row, text in zip(
                     rows.nonzero()[:, 0].tolist(), self.tokenizer.decode(ids.cpu().numpy()), strict=True
                 ):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from latentviz.modalities.text.cooccurrence import look
 from latentviz.modalities.text.data import Tokens, to_ids
-from latentviz.modalities.text.likelihood import Costs
-from latentviz.modalities.text.nets import TextDecoder, TextEncoder
+from latentviz.modalities.text.decoder import Costs, TextDecoder
+from latentviz.modalities.text.nets import TextEncoder
 from latentviz.model.information import aggregate
 from latentviz.model.vae import VAE
 from latentviz.progress import warn

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
+from latentviz.model.base import Decoder, Encoder
 from latentviz.model.elbo import diagonal_normal
 
 # exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
 LOGVAR_LIMIT = 10.0
 
 
-class VectorEncoder(nn.Module):
+class VectorEncoder(Encoder):
     """x (b, m) as the user's file has it → q(z|x), batch shape (b,), event shape (d,).
 
     Args:
@@ -37,7 +38,7 @@ class VectorEncoder(nn.Module):
         return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
 
 
-class VectorDecoder(nn.Module):
+class VectorDecoder(Decoder):
     """z (b, d) → p(x|z) = N(f(z), s²/(2C)·I), batch shape (b,), event shape (m,), s the data's deviation.
 
     So −log p(x|z) is C·‖(x − f(z))/s‖² and a constant: the price of an error does not depend on the user's unit.

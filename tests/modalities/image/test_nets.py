@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import Independent
 
 from latentviz.modalities.image.nets import NETS, build, can_rest
-from latentviz.model.elbo import distortion
+from latentviz.model.base import distortion_and_log_likelihood
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 9, 13), (3, 17, 8), (1, 31, 64), (3, 64, 48), (1, 8, 96)]
 
@@ -41,7 +41,7 @@ def test_large_images_pass_too(net: str, shape: tuple[int, int, int]) -> None:
 def test_every_weight_learns(net: str, likelihood: str) -> None:
     encoder, decoder = nets(net, (1, 8, 8), likelihood)
     x = torch.rand(4, 1, 8, 8)
-    distortion(decoder(encoder(x).rsample()), x).mean().backward()
+    distortion_and_log_likelihood(decoder(encoder(x).rsample()), x)[0].mean().backward()
     for part in (encoder, decoder):
         for name, weight in part.named_parameters():
             assert weight.grad is not None, f"{name} has no gradient"
@@ -64,7 +64,8 @@ def test_the_normal_s_variance_is_one_over_two_c(c: float) -> None:
     torch.testing.assert_close(likelihood.variance, torch.full((3, 1, 8, 8), 1 / (2 * c)))
     squared = c * (x - likelihood.mean).square().sum((1, 2, 3))
     torch.testing.assert_close(likelihood.log_prob(x), -squared - 32 * math.log(math.pi / c), rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(distortion(likelihood, x), squared, rtol=1e-3, atol=1e-3)
+    distortion, _ = distortion_and_log_likelihood(likelihood, x)
+    torch.testing.assert_close(distortion, squared, rtol=1e-3, atol=1e-3)
 
 
 def test_bernoulli_takes_grey_values_and_stays_finite_far_out() -> None:
@@ -103,7 +104,7 @@ def test_at_rest_an_encoder_says_the_same(net: str, shape: tuple[int, int, int])
     x = torch.rand(8, *shape)
     for _ in range(3):
         encoder.train()(x)  # batch normalisation then has something to take in
-    resting = encoder.eval().at_rest()
+    resting = encoder.eval().for_inference()
     with torch.inference_mode():
         plain, quick = encoder(x).base_dist, resting(x).base_dist
     assert plain.loc.std() > 0.01
@@ -116,10 +117,10 @@ def test_what_cannot_rest_stays_as_it_is() -> None:
     weights = {name: value.clone() for name, value in encoder.state_dict().items()}
     can = torch.backends.mkldnn.is_available()
     assert can_rest(encoder.net) is can
-    assert (encoder.at_rest() is encoder) is not can
+    assert (encoder.for_inference() is encoder) is not can
     assert all(torch.equal(value, weights[name]) for name, value in encoder.state_dict().items())
     residual, _ = nets("residual", (1, 8, 8))
-    assert residual.at_rest() is residual
+    assert residual.for_inference() is residual
     assert not can_rest(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
     assert not can_rest(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))), "nothing before it to take it in"
     assert not can_rest(encoder.net.double())

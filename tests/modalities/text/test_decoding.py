@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from latentviz.modalities.text.decoder import TextDecoder
 from latentviz.modalities.text.decoding import NO_REPEATS, _draw, decode
-from latentviz.modalities.text.nets import TextDecoder
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
 SIZE, T, D = 8, 5, 4

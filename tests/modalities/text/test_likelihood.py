@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latentviz.modalities.text.likelihood import Costs
-from latentviz.modalities.text.nets import PLACES, Dropout, TextDecoder, TextEncoder
+from latentviz.modalities.text.decoder import Costs, TextDecoder
+from latentviz.modalities.text.nets import PLACES, Dropout, TextEncoder
 from latentviz.modalities.text.tokens import END, PAD
-from latentviz.model.elbo import distortion_and_log_likelihood, kl_per_dimension
+from latentviz.model.base import distortion_and_log_likelihood
+from latentviz.model.elbo import kl_per_dimension
 from latentviz.model.vae import VAE, Batch
 
 D = 3

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from latentviz.modalities.text.likelihood import Costs
-from latentviz.modalities.text.nets import TextDecoder
+from latentviz.modalities.text.decoder import Costs, TextDecoder
 from latentviz.modalities.text.training import Fading, LastStretch
 
 COSTS = Costs(0.67, position=0.3, bag=0.2)
