@@ -153,5 +153,12 @@ def test_links_and_files_exist(page: Path) -> None:
             assert (ROOT / span).exists(), f"{page.name}: {span}"
 
 
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    lines = [line for page in PAGES for line in [*inline(page), *"".join(blocks(page, "")).splitlines()]]
+    named = {name for line in lines if line.startswith("make ") for name in line.partition("#")[0].split()[1:]}
+    assert {"test", "lint", "map"} <= named <= targets
+
+
 def test_the_readme_is_short() -> None:
     assert len(text(ROOT / "README.md").splitlines()) <= 120
