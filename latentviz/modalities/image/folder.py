@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
 
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import open_image
 from latentviz.modalities.image.source import Source
+from latentviz.modalities.io.columns import is_plain, is_text, left_out
 from latentviz.modalities.io.names import (
-    LABEL_NAMES,
     PART,
     BadItem,
     as_label,
@@ -30,6 +27,7 @@ from latentviz.modalities.io.names import (
     natural,
     printable,
 )
+from latentviz.modalities.io.tables import Table, read_table
 
 
 @dataclass
@@ -188,29 +186,22 @@ def _join_metadata(root: Path, found: Scan, notes: list[str]) -> tuple[list[str]
     return paths, {name: [row.get(name) for row in rows] for name in names}, bad
 
 
-def _read_metadata(file: Path) -> pa.Table:
+def _read_metadata(file: Path) -> Table:
     """Reads one metadata file; raises a DataError if it is damaged or has no text column `file_name`."""
-    as_text = {name: pa.string() for name in ("file_name", *LABEL_NAMES)}  # "007" is a name, not a number
+    shown = printable(str(file))
     try:
-        if file.suffix == ".csv":
-            table = pa.csv.read_csv(
-                file,
-                parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-                convert_options=pa.csv.ConvertOptions(column_types=as_text, strings_can_be_null=True),
-            )
-        elif file.suffix == ".jsonl":
-            table = pa.json.read_json(file, read_options=pa.json.ReadOptions(block_size=2**25))
-        else:
-            table = pa.parquet.read_table(file)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
+        table = read_table(str(file))
+    except DataError as error:
+        raise DataError(f"{error}; or rename {shown} to read the images without it") from None
+    if table.bad:
+        row = table.bad[0]
         raise DataError(
-            f"{printable(str(file))}: cannot be read ({text[:200]}); "
-            "repair it, or rename it to read the images without it"
-        ) from None
-    if "file_name" not in table.column_names or not pa.types.is_string(table.schema.field("file_name").type):
+            f"{shown}: cannot be read ({row.source}: {row.reason}); repair it, or rename it to read the images without it"
+        )
+    names = table.schema.names
+    if "file_name" not in names or not is_text(table.schema.field("file_name").type):
         raise DataError(
-            f"{printable(str(file))}: no text column file_name with the image of each row; it has "
-            f"{', '.join(map(printable, table.column_names))}; add it, or rename the file to ignore it"
+            f"{shown}: no text column file_name with the image of each row; it has {', '.join(map(printable, names))}; "
+            "add it, or rename the file to ignore it"
         )
     return table

@@ -12,9 +12,9 @@ from latentviz.modalities.io.numpy_files import Header, listing
 BLOCK_BYTES = 2**25  # read at a time from a memory-mapped array
 
 
-def row_blocks(array: np.ndarray, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, np.ndarray]]:
+def row_blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (first row, block) over the first axis of a memory-mapped array."""
-    rows = max(1, block_bytes // max(1, array[:1].nbytes))
+    rows = max(1, BLOCK_BYTES // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
         yield start, array[start : start + rows]
 

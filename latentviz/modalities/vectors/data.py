@@ -11,7 +11,8 @@ from latentviz.modalities.vectors.nearest import unit
 from latentviz.modalities.vectors.prepare import blocks_of
 from latentviz.model.vae import Batch
 
-COMPONENTS, SAMPLE = 64, 20_000  # principal components that neighbours are searched in, and vectors they are found on
+COMPONENTS = 64  # principal components in which positives are searched
+SAMPLE = 20_000  # vectors that the components are computed on
 
 
 class VectorDataModule(RowsDataModule):
@@ -48,12 +49,12 @@ class VectorDataModule(RowsDataModule):
 
 
 def principal_components(vectors: np.ndarray, seed: int, metric: str) -> np.ndarray:
-    """Returns the vectors' scores on their first principal components, float32 (n, ≤ 64), in one pass over the cache.
+    """Computes the vectors' scores on their first principal components, float32 (n, ≤ 64), in one pass over the cache.
 
     Args:
         vectors: memory-mapped (n, m).
-        seed: of the sample that the components are found on.
-        metric: with the cosine, of the vectors at unit length.
+        seed: of the sample that the components are computed on.
+        metric: cosine scales the vectors to unit length first.
     """
     found = components(vectors, seed, metric)
     axes = found.axes[:, :COMPONENTS]
@@ -64,18 +65,18 @@ def principal_components(vectors: np.ndarray, seed: int, metric: str) -> np.ndar
 
 
 def variance_held(vectors: np.ndarray, seed: int, metric: str, count: int) -> float:
-    """Returns the share of the vectors' variance that their first `count` principal components hold."""
+    """The share of the variance that the first `count` principal components explain."""
     variances = components(vectors, seed, metric).variances
     return float(variances[:count].sum() / max(variances.sum(), 1e-300))
 
 
 class Components(NamedTuple):
-    """The principal components of a sample of vectors, the largest first.
+    """The principal components of a sample of vectors, largest first.
 
     Attributes:
         mean: float64 (m,).
         axes: float64 (m, c).
-        variances: float64 (c,), up to one factor.
+        variances: float64 (c,), up to a common factor.
     """
 
     mean: np.ndarray
@@ -84,12 +85,11 @@ class Components(NamedTuple):
 
 
 def components(vectors: np.ndarray, seed: int, metric: str) -> Components:
-    """Returns all principal components of a sample of the vectors; the arguments are those of the scores."""
+    """Computes all principal components of a sample; arguments as in `principal_components`."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:SAMPLE])
     sample = _scaled(vectors[rows].astype(np.float32), metric).astype(np.float64)
     mean = sample.mean(axis=0)
-    # Of the two products that have the same spectrum, the smaller one.
-    if len(mean) <= len(sample):
+    if len(mean) <= len(sample):  # the (m, m) covariance is smaller than the sample
         values, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
         order = np.argsort(-values)[: len(sample) - 1]
         return Components(mean, axes[:, order], values[order].clip(0))

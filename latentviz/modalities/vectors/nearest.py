@@ -1,4 +1,4 @@
-"""Which items' vectors are nearest to a decoded one: exact, by blocks of the memory-mapped cache."""
+"""The items whose vectors are nearest to a decoded vector: exact, one block of the memory-mapped cache at a time."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from latentviz.modalities.vectors.prepare import blocks_of
 
 
 class Near(NamedTuple):
-    """The nearest items of each query, the nearest first.
+    """The nearest items of each query, nearest first.
 
     Attributes:
         rows: int64 (m, k).
@@ -20,37 +20,37 @@ class Near(NamedTuple):
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, metric: str) -> Near:
-    """Returns the k rows of `vectors` (n, d) nearest to each of `queries` (m, d).
+    """Finds the k rows of `vectors` (n, d) nearest to each of `queries` (m, d).
 
     Args:
         queries: float32.
-        vectors: memory-mapped; a few megabytes of it are held at a time.
+        vectors: memory-mapped; some megabytes are held at a time, unlike in `clustering.neighbors.nearest`.
         k: at most n.
         metric: cosine or euclidean.
     """
-    asked = unit(queries) if metric == "cosine" else queries
+    queries = unit(queries) if metric == "cosine" else queries
     rows = np.empty((len(queries), 0), np.int64)
     scores = np.empty((len(queries), 0), np.float32)
     for start, block in blocks_of(vectors):
-        of = asked @ unit(block).T if metric == "cosine" else -_distances(asked, block)
-        kept = min(k, of.shape[1])
-        best = np.argpartition(-of, kept - 1, axis=1)[:, :kept]
+        found = queries @ unit(block).T if metric == "cosine" else -_distances(queries, block)  # (m, b)
+        kept = min(k, found.shape[1])
+        best = np.argpartition(-found, kept - 1, axis=1)[:, :kept]
         rows = np.concatenate([rows, best + start], axis=1)
-        scores = np.concatenate([scores, np.take_along_axis(of, best, axis=1)], axis=1)
+        scores = np.concatenate([scores, np.take_along_axis(found, best, axis=1)], axis=1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         rows, scores = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
     return Near(rows, scores)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Returns each row at length 1; one of zeros stays as it is."""
+    """Scales each row to length 1; rows of zeros stay unchanged."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: np.ndarray = vectors / np.where(lengths > 0, lengths, 1)
     return scaled
 
 
 def _distances(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Returns the Euclidean distances (m, n)."""
+    """Euclidean distances (m, n)."""
     squares = np.square(queries).sum(1)[:, None] - 2 * queries @ vectors.T + np.square(vectors).sum(1)
     distances: np.ndarray = np.sqrt(np.maximum(squares, 0))
     return distances

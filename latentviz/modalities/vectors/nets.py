@@ -10,17 +10,17 @@ from torch.distributions import Independent, Normal
 from latentviz.model.base import Decoder, Encoder
 from latentviz.model.elbo import diagonal_normal
 
-# exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and short of overflow.
+# exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and no overflow.
 LOGVAR_LIMIT = 10.0
 
 
 class VectorEncoder(Encoder):
-    """x (b, m) as the user's file has it → q(z|x), batch shape (b,), event shape (d,).
+    """x (b, m) in the user's unit → q(z|x), batch shape (b,), event shape (d,).
 
     Args:
-        net: (b, m) → (b, 2d), of the standardised vector.
+        net: standardised vectors (b, m) → (b, 2d).
         centre: float32 (m,).
-        deviation: of the standardisation; it is kept with the weights, so that an exported encoder takes plain vectors.
+        deviation: of the standardisation; stored with the weights, so that an exported encoder takes raw vectors.
     """
 
     centre: Tensor
@@ -33,7 +33,7 @@ class VectorEncoder(Encoder):
         self.register_buffer("deviation", torch.tensor(deviation))
 
     def forward(self, x: Tensor) -> "Independent[Normal]":
-        """Returns the posterior."""
+        """Computes the posterior."""
         mu, logvar = self.net((x - self.centre) / self.deviation).float().chunk(2, dim=-1)  # each (b, d)
         return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
 
@@ -41,10 +41,10 @@ class VectorEncoder(Encoder):
 class VectorDecoder(Decoder):
     """z (b, d) → p(x|z) = N(f(z), s²/(2C)·I), batch shape (b,), event shape (m,), s the data's deviation.
 
-    So −log p(x|z) is C·‖(x − f(z))/s‖² and a constant: the price of an error does not depend on the user's unit.
+    So −log p(x|z) is C·‖(x − f(z))/s‖² plus a constant: the cost of an error does not depend on the user's unit.
 
     Args:
-        net: (b, d) → the standardised mean (b, m).
+        net: (b, d) → standardised means (b, m).
         centre: float32 (m,).
         deviation: s.
         c: C.
@@ -60,8 +60,8 @@ class VectorDecoder(Decoder):
         self.register_buffer("deviation", torch.tensor(deviation))
 
     def forward(self, z: Tensor) -> "Independent[Normal]":
-        """Returns the likelihood."""
-        mean = self.net(z).float() * self.deviation + self.centre
+        """Computes the likelihood."""
+        mean = self.net(z).float() * self.deviation + self.centre  # (b, m)
         scale = (self.deviation * math.sqrt(0.5 / self.c)).expand_as(mean)
         return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
 
@@ -69,9 +69,9 @@ class VectorDecoder(Decoder):
 def build(
     centre: np.ndarray, deviation: float, *, latent_dim: int, width: int, c: float
 ) -> tuple[VectorEncoder, VectorDecoder]:
-    """Returns encoder and decoder for vectors of len(centre) numbers."""
+    """Builds encoder and decoder for vectors of len(centre) numbers."""
     m, half = len(centre), max(1, width // 2)
-    # Batch normalisation as in the encoder of images, for the same reason.
+    # Batch normalisation for the same reason as in the encoder of images.
     encoder = nn.Sequential(
         nn.Linear(m, width, bias=False),
         nn.BatchNorm1d(width),
@@ -84,5 +84,5 @@ def build(
     decoder = nn.Sequential(
         nn.Linear(latent_dim, half), nn.ReLU(), nn.Linear(half, width), nn.ReLU(), nn.Linear(width, m)
     )
-    middle = torch.from_numpy(np.array(centre, np.float32))
-    return VectorEncoder(encoder, middle, deviation), VectorDecoder(decoder, middle.clone(), deviation, c)
+    mean = torch.from_numpy(np.array(centre, np.float32))
+    return VectorEncoder(encoder, mean, deviation), VectorDecoder(decoder, mean.clone(), deviation, c)

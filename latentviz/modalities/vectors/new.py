@@ -1,4 +1,4 @@
-"""New vectors for a trained model: read from a file, and held against what the model takes. Knows no torch."""
+"""Reads new vectors and checks that a trained model takes them. Does not import torch."""
 
 import tempfile
 from pathlib import Path
@@ -16,15 +16,15 @@ from latentviz.runs.files import is_file
 
 
 def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem[Shown] | None:
-    """Returns the one vector in a file as it is shown and stored, and what is to say of it; None: no such file.
+    """Reads the only vector in a file: as shown, as stored, and notes; None: no such file.
 
     Args:
-        word: perhaps a file.
+        word: may name a file.
         config: of the run.
         trained: the run's cache.
 
     Raises:
-        DataError: the file holds no vector of the run's kind, or more than one.
+        DataError: the file holds no vector of the run's length, or more than one.
     """
     if not is_file(word):
         return None
@@ -32,7 +32,7 @@ def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem
         prepared, vectors = read_items(word, config, Path(folder), trained)
         if len(vectors) != 1:
             raise DataError(
-                f"{printable(word)}: holds {len(vectors):,} vectors; give a file with one, as of the shape "
+                f"{printable(word)}: holds {len(vectors):,} vectors; give a file with one, for example of shape "
                 f"(1, {vectors.shape[1]}), or place them all with `latentviz encode`"
             )
         text = (load_texts(Path(folder)) or [""])[0]
@@ -40,14 +40,14 @@ def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem
 
 
 def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
-    """Returns the items at `path` and their vectors, (n, d) as the model takes them, written into `cache`.
+    """Reads the items at `path` and copies their vectors, (n, d), into `cache`.
 
-    Columns and arrays are found anew: files of one kind need not have been written by one program.
+    Looks for columns and arrays again, because the file may be named differently inside than the run's file.
 
     Args:
-        path: whatever `fit` reads.
+        path: anything that `fit` reads.
         config: of the run.
-        cache: where they are written.
+        cache: where to write.
         trained: the run's cache.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writes every vector once into a memory-mapped cache and measures it on the way; memory does not grow with n."""
+"""Copies the vectors into a memory-mapped cache and measures them in the same pass; memory does not grow with n."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,28 +11,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentviz.errors import DataError, WriteError
+from latentviz.modalities.io.cache import cannot_write, fingerprint, require_enough, write_header
 from latentviz.modalities.io.names import printable
-from latentviz.modalities.io.prepared import FEWEST, Prepared, held_out, item_table, load_array
-from latentviz.modalities.vectors.beside import Beside, read_beside
+from latentviz.modalities.io.prepared import Prepared, held_out, item_table, load_array
 from latentviz.modalities.vectors.config import VectorData
+from latentviz.modalities.vectors.items_file import ItemsFile, read_items_file
 from latentviz.modalities.vectors.read import read
 from latentviz.modalities.vectors.source import Source
 from latentviz.runs.files import atomic_write
 from latentviz.runs.items import Items
 
 VECTORS, STANDARD, TEXTS, IMAGES = "vectors.npy", "standard.npz", "texts.parquet", "images.npy"
-# A length counts as 1 within this: float16 rounds a sum over a thousand numbers to about .001.
+# Tolerance for a length of 1: float16 rounds a sum over a thousand numbers by about .001.
 UNIT = 0.01
-# Squares of numbers within these bounds, and sums over many of them, fit into single precision.
+# Single precision holds the squares of numbers within these bounds, and sums over many of them.
 LARGEST, SMALLEST = 1e15, 1e-15
 
 
 class Standard(NamedTuple):
-    """How vectors are standardised: (x − centre) / deviation.
+    """The standardisation (x − centre) / deviation.
 
     Attributes:
         centre: float32 (d,), the mean vector.
-        deviation: one for all columns, so that their proportions stay: the root of their mean variance.
+        deviation: the root of the columns' mean variance; one number for all columns keeps their proportions.
     """
 
     centre: np.ndarray
@@ -40,7 +41,7 @@ class Standard(NamedTuple):
 
 
 def load(cache: Path) -> np.ndarray:
-    """Returns the vectors, float32 or float16 (n, d), memory-mapped and read-only.
+    """Opens the vectors, float32 or float16 (n, d), memory-mapped and read-only.
 
     Raises:
         DataError: the cache is missing or damaged.
@@ -49,7 +50,7 @@ def load(cache: Path) -> np.ndarray:
 
 
 def load_standard(cache: Path) -> Standard:
-    """Returns how the vectors of a run are standardised.
+    """Loads the standardisation of a run.
 
     Raises:
         DataError: the cache is missing or damaged.
@@ -57,64 +58,63 @@ def load_standard(cache: Path) -> Standard:
     try:
         with np.load(cache / STANDARD, allow_pickle=False) as content:
             return Standard(content["centre"], float(content["deviation"]))
-    except Exception as error:  # noqa: BLE001 - zipfile and numpy raise a dozen kinds for a damaged file
+    except Exception as error:  # noqa: BLE001 - zipfile and numpy raise many types for a damaged file
         raise DataError(
             f"{cache / STANDARD}: missing or damaged ({error}); `latentviz fit` with --force makes it again"
         ) from None
 
 
 def load_texts(cache: Path) -> list[str] | None:
-    """Returns the text of each item, or None where there are none."""
+    """Loads the text of each item; None if there are no texts."""
     file = cache / TEXTS
     texts: list[str] | None = pq.read_table(file).column("text").to_pylist() if file.exists() else None
     return texts
 
 
 def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dimensions: int | None = None) -> Prepared:
-    """Returns the items of `data`, after writing their vectors into `cache/vectors.npy`.
+    """Copies the vectors of `data` into `cache/vectors.npy` and makes the item table.
 
     Args:
         data: where the vectors are and what belongs to them.
-        cache: folder for the vectors; made if it is missing.
-        seed: of the split into training and validation, which looks at no label.
-        learn: whether something is to be learnt from them, which takes some vectors and differences.
-        dimensions: how many numbers a trained model takes; None: it is still to be trained.
+        cache: folder for the vectors; created if missing.
+        seed: of the training/validation split, which does not depend on labels.
+        learn: the vectors are for training, so they must be enough and differ.
+        dimensions: the length of vector that a trained model takes; None: there is no model yet.
 
     Raises:
-        DataError: the data cannot be read, nothing can be learnt from it, or the cache cannot be written.
+        DataError: the data cannot be read or trained on, or the cache cannot be written.
     """
     source = read(data)
     if learn:
-        _enough(source)
+        require_enough(len(source), "vector", source.origin)
     if dimensions not in {None, source.shape[1]}:
         raise DataError(
-            f"{source.origin}: its vectors have {source.shape[1]:,} numbers, and the run was trained on "
-            f"vectors of {dimensions:,}; make them as those of the run were made"
+            f"{source.origin}: its vectors have {source.shape[1]:,} numbers, but the run was trained on vectors of "
+            f"{dimensions:,}; make them with the model that made the run's vectors"
         )
-    beside = read_beside(data, len(source), cache, seed) if data.items != "none" else Beside()
-    found = data.metric == "auto" and _all_unit(source)
-    metric = "cosine" if found or data.metric == "cosine" else "euclidean"
+    about = read_items_file(data, len(source), cache, seed) if data.items != "none" else ItemsFile()
+    all_unit = data.metric == "auto" and _all_unit(source)
+    metric = "cosine" if all_unit or data.metric == "cosine" else "euclidean"
     measured = _write(source, cache / VECTORS, cosine=metric == "cosine")
+    notes = [*source.notes, *about.notes]
     if learn:
         measured.check(source.origin)
         with atomic_write(cache / STANDARD) as temporary, temporary.open("wb") as file:
             np.savez(file, centre=measured.mean.astype(np.float32), deviation=measured.deviation)
-    items = _items(source, beside, data, seed, learn=learn)
+        notes += measured.notes(data.metric, all_unit=all_unit)
+    items = _items(source, about, data, held_out(len(source), data, seed) if learn else np.zeros(len(source), bool))
     if "text" in items.table.column_names:
         with atomic_write(cache / TEXTS) as temporary:
             pq.write_table(items.table.select(["text"]), temporary, compression="zstd")
-    fingerprint = hashlib.sha256(measured.digest)
-    for name in ("id", "label"):
-        fingerprint.update(repr(items.column(name)).encode())
-    notes = [*source.notes, *beside.notes, *(measured.notes(data.metric, found=found) if learn else [])]
-    return Prepared(items, data.model_copy(update={"metric": metric}), [], fingerprint.hexdigest()[:32], notes)
+    resolved = data.model_copy(update={"metric": metric})
+    return Prepared(items, resolved, [], fingerprint(measured.digest, items), notes)
 
 
 def _all_unit(source: Source) -> bool:
-    """Returns whether every vector has length 1: then it is their directions that say something."""
+    """Whether all vectors have length 1: only their directions carry information then."""
     for block in source.blocks():
         values = block.astype(np.float64)
-        with np.errstate(all="ignore"):  # what overflows or is no number is told later
+        with np.errstate(all="ignore"):  # `_write` reports overflow and NaN
             lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
         if not (np.abs(lengths - 1) < UNIT).all():
             return False
@@ -123,18 +123,18 @@ def _all_unit(source: Source) -> bool:
 
 @dataclass
 class Measured:
-    """What is seen of the vectors as they go by.
+    """Statistics of the vectors, updated block by block.
 
     Attributes:
-        n: how many there were.
+        n: number of vectors.
         mean: float64 (d,).
-        squares: float64 (d,), the summed squared distances from the mean.
-        low: float64 (d,), the least value of each column.
-        high: float64 (d,), the greatest.
+        squares: float64 (d,), sums of squared deviations from the mean.
+        low: float64 (d,), the minimum of each column.
+        high: float64 (d,), the maximum of each column.
         shortest: the least length of a vector.
-        longest: the greatest.
-        zeros: how many vectors have length 0.
-        digest: of all their bytes.
+        longest: the greatest length of a vector.
+        zeros: number of vectors of length 0.
+        digest: SHA-256 of shape and stored bytes.
     """
 
     mean: np.ndarray
@@ -148,7 +148,7 @@ class Measured:
     digest: bytes = field(default=b"", repr=False)
 
     def add(self, block: np.ndarray) -> None:
-        """Takes a block, float64 (b, d), into account (Chan, Golub & LeVeque 1979)."""
+        """Adds a block, float64 (b, d), by the pairwise update of Chan, Golub & LeVeque (1979)."""
         b = len(block)
         if not b:
             return
@@ -169,92 +169,72 @@ class Measured:
         return float(np.sqrt(self.squares.mean() / max(1, self.n)))
 
     def check(self, origin: str) -> None:
-        """Raises a DataError if nothing can be learnt from the vectors."""
+        """Raises a DataError if the vectors do not differ enough to train on."""
         if (self.low == self.high).all():
             raise DataError(
-                f"{origin}: all {self.n:,} rows are identical; a VAE learns from differences; check that "
-                "this is the right data"
+                f"{origin}: all {self.n:,} rows are identical; a VAE learns from differences; "
+                "check that this is the right data"
             )
         if self.deviation < SMALLEST:
             raise DataError(
-                f"{origin}: its values differ by {self.deviation:.3g} only, too little for single "
-                "precision; multiply them by a constant"
+                f"{origin}: values differ only by {self.deviation:.3g}, too little for single precision; "
+                "multiply them by a constant"
             )
 
-    def notes(self, metric: str, *, found: bool) -> list[str]:
-        """Returns what the user is told: how many, what makes them alike, which columns say nothing.
+    def notes(self, metric: str, *, all_unit: bool) -> list[str]:
+        """Lines for the user: number and lengths of the vectors, the metric, constant columns.
 
         Args:
-            metric: as the user gave it.
-            found: whether all turned out to have length 1.
+            metric: the setting.
+            all_unit: all vectors have length 1.
         """
         why = {
-            "cosine": "scaled to unit length: compared by the cosine",
+            "cosine": "scaled to unit length: compared by cosine",
             "euclidean": "compared by Euclidean distance",
             "auto": f"of lengths from {self.shortest:.3g} to {self.longest:.3g}: compared by Euclidean distance; "
             "data.metric=cosine compares directions",
         }[metric]
-        d = len(self.mean)
-        notes = [
-            f"{self.n:,} vectors of {d:,} numbers, " + ("all of unit length: compared by the cosine" if found else why)
-        ]
-        constant = int((self.low == self.high).sum())
+        d, constant = len(self.mean), int((self.low == self.high).sum())
+        why = "all of unit length: compared by cosine" if all_unit else why
+        notes = [f"{self.n:,} vectors of {d:,} numbers, {why}"]
         if constant:
-            notes.append(f"{constant:,} of {d:,} columns have one value throughout and say nothing")
+            notes.append(f"{constant:,} of {d:,} columns are constant and carry no information")
         if self.zeros:
             notes.append(f"{self.zeros:,} vectors are all 0")
         return notes
 
 
-def _enough(source: Source) -> None:
-    n = len(source)
-    if n < FEWEST:
-        raise DataError(
-            f"{source.origin}: holds {n} vector{'s' * (n != 1)}; a VAE learns what many have in common, so "
-            f"at least {FEWEST} are needed; add more"
-        )
-
-
 def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
-    """Copies every vector into `file`, block by block, and returns what was seen of them."""
+    """Copies the vectors into `file` block by block and measures them."""
     n, d = source.shape
-    seen = Measured(np.zeros(d), np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf))
-    wrong = _Wrong(source.origin, n)
+    measured = Measured(np.zeros(d), np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf))
+    invalid = _Invalid(source.origin, n)
     digest = hashlib.sha256(repr(source.shape).encode())
-    out = None
+    dtype: type | None = None
     try:
-        with atomic_write(file) as temporary, temporary.open("wb") as stream:
+        with atomic_write(file) as temporary, temporary.open("wb") as out:
             for block in source.blocks():
-                stored = np.float16 if block.dtype == np.float16 and not cosine else np.float32
-                if out is None:
-                    np.lib.format.write_array_header_1_0(
-                        stream,
-                        {
-                            "descr": np.lib.format.dtype_to_descr(np.dtype(stored)),
-                            "fortran_order": False,
-                            "shape": (n, d),
-                        },
-                    )
-                    out = stored
-                values = _finite(block, wrong, cosine=cosine)
-                if not wrong.rows:
-                    kept = np.ascontiguousarray(values, out)
-                    seen.add(kept.astype(np.float64))
-                    digest.update(kept.data)
-                    stream.write(kept.data)
-            wrong.tell()
+                if dtype is None:
+                    dtype = np.float16 if block.dtype == np.float16 and not cosine else np.float32
+                    write_header(out, dtype, (n, d))
+                values = invalid.check(block.astype(np.float64))
+                if cosine:
+                    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
+                if not invalid.rows:
+                    stored: np.ndarray = np.ascontiguousarray(values, dtype)
+                    measured.add(stored.astype(np.float64))
+                    digest.update(stored.data)
+                    out.write(stored.data)
+            invalid.report()
     except WriteError as error:
-        raise DataError(
-            f"{file}: cannot be written ({error.reason}); the vectors need "
-            f"{n * d * 4 / 1e6:,.1f} MB; make room, or choose another folder with --outputs DIR"
-        ) from None
-    seen.digest = digest.digest()
-    return seen
+        raise cannot_write(file, error, n * d * 4) from None
+    measured.digest = digest.digest()
+    return measured
 
 
 @dataclass
-class _Wrong:
-    """Counts the rows that cannot be used."""
+class _Invalid:
+    """Counts the rows with NaN, infinite or too large values."""
 
     origin: str
     n: int
@@ -263,41 +243,36 @@ class _Wrong:
     first: int = 0
     what: str = ""
 
-    def count(self, bad: np.ndarray, what: str) -> None:
-        """Takes a block's bad rows, bool (b,), into account."""
-        if bad.any() and not self.rows:
-            self.first, self.what = self.seen + int(np.flatnonzero(bad)[0]), what
-        self.rows += int(bad.sum())
+    def check(self, values: np.ndarray) -> np.ndarray:
+        """Counts the invalid rows of a block, float64 (b, d), and returns the block."""
+        finite = np.isfinite(values).all(axis=1)
+        largest = np.abs(np.where(finite[:, None], values, 0)).max(axis=1)
+        self._count(~finite, "values that are NaN or infinite")
+        self._count(largest > LARGEST, f"values beyond ±{LARGEST:g}, whose squares overflow in single precision")
+        self.seen += len(values)
+        return values
 
-    def tell(self) -> None:
-        """Raises a DataError if there were any."""
+    def _count(self, invalid: np.ndarray, what: str) -> None:
+        if invalid.any() and not self.rows:
+            self.first, self.what = self.seen + int(np.flatnonzero(invalid)[0]), what
+        self.rows += int(invalid.sum())
+
+    def report(self) -> None:
+        """Raises a DataError if there were invalid rows."""
         if self.rows:
             have = "has" if self.rows == 1 else "have"
             raise DataError(
-                f"{self.origin}: {self.rows:,} of {self.n:,} rows {have} {self.what}; the first is row "
-                f"{self.first:,}; mend them, or take them out, and with them their items"
+                f"{self.origin}: {self.rows:,} of {self.n:,} rows {have} {self.what}; the first is row {self.first:,}; "
+                "correct them, or remove them together with their items"
             )
 
 
-def _finite(block: np.ndarray, wrong: _Wrong, *, cosine: bool) -> np.ndarray:
-    """Returns a block as float64 (b, d), for the cosine at unit length, after counting the rows that are no vectors."""
-    values = block.astype(np.float64)
-    finite: np.ndarray = np.asarray(np.isfinite(values).all(axis=1))
-    wrong.count(~finite, "values that are NaN or infinite")
-    largest = np.abs(np.where(finite[:, None], values, 0)).max(axis=1)
-    wrong.count(largest > LARGEST, f"values beyond ±{LARGEST:g}, whose squares overflow in single precision")
-    wrong.seen += len(block)
-    if cosine:
-        values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
-    return values
-
-
-def _items(source: Source, beside: Beside, data: VectorData, seed: int, *, learn: bool) -> Items:
-    """Returns the item table; what `data.items` says goes before what the vectors' own file says."""
+def _items(source: Source, about: ItemsFile, data: VectorData, out: np.ndarray) -> Items:
+    """Makes the item table; `data.items` has priority over the file of the vectors, except for labels."""
     n, stem = len(source), printable(Path(data.path).stem)
     columns: dict[str, Any] = {name: values for name, values in source.columns.items() if name != source.text}
-    columns |= beside.columns
-    texts = beside.texts
+    columns |= about.columns
+    texts = about.texts
     if texts is None and source.text is not None:
         texts = ["" if value is None else str(value) for value in source.columns[source.text]]
     if texts is not None:
@@ -305,20 +280,18 @@ def _items(source: Source, beside: Beside, data: VectorData, seed: int, *, learn
             "text": pa.array([printable_lines(text) for text in texts], pa.string()),
             **{f"data_{name}" if name == "text" else name: values for name, values in columns.items()},
         }
-    ids = beside.ids or source.ids or [f"{stem}/{row}" for row in range(n)]
-    labels = source.labels if source.labels is not None else beside.labels
-    out = held_out(n, data, seed) if learn else np.zeros(n, bool)
-    return item_table(
-        ids, [None] * n if labels is None else labels, [f"{source.origin}#{row}" for row in range(n)], out, columns
-    )
+    ids = about.ids or source.ids or [f"{stem}/{row}" for row in range(n)]
+    labels = source.labels if source.labels is not None else about.labels
+    origins = [f"{source.origin}#{row}" for row in range(n)]
+    return item_table(ids, [None] * n if labels is None else labels, origins, out, columns)
 
 
 def printable_lines(text: str) -> str:
-    """Returns a text with all but its line ends and tabs made printable."""
+    """Makes a text printable, except for its line ends and tabs."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.splitlines())
 
 
 def blocks_of(vectors: np.ndarray, rows: int = 16_384) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (first row, block as float32) of the cache."""
+    """Yields (first row, block as float32) of the cached vectors."""
     for start in range(0, len(vectors), rows):
         yield start, vectors[start : start + rows].astype(np.float32)

@@ -45,38 +45,29 @@ def read(data: VectorData) -> Source:
 
 
 def read_labels(name: str, n: int) -> list[str | None]:
-    """Returns n labels from a .npy file, or from a text file with one a line.
+    """Reads n labels from a .npy file, or from a text file with one label per line.
 
     Raises:
-        DataError: there is no such file, or it has not n labels.
+        DataError: there is no such file, or it does not hold n labels.
     """
     path, shown = Path(name), printable(name)
     if not path.is_file():
-        raise DataError(
-            f"data.labels: {shown}: there is no such file; give a .npy file, or a text file with one a line"
-        )
+        raise DataError(f"data.labels: {shown}: no such file; give a .npy file, or a text file with one label per line")
+    wanted = f"for {n:,} vectors; every vector needs one label; give the matching file"
     if path.suffix.lower() == ".npy":
         header = read_headers(path)[""]
         if int(np.prod(header.shape)) != n:
-            raise DataError(
-                f"data.labels: {shown} has the shape {header.shape} for {n:,} vectors; one label a vector is needed"
-            )
+            raise DataError(f"data.labels: {shown} has the shape {header.shape} {wanted}")
         values = read_array(path, "", header).reshape(-1).tolist()
     else:
         values = read_lines(path, "data.labels")
     if len(values) != n:
-        raise DataError(
-            f"data.labels: {shown} has {len(values):,} labels for {n:,} vectors; one label a vector is needed"
-        )
+        raise DataError(f"data.labels: {shown} has {len(values):,} labels {wanted}")
     return [as_label(value) for value in values]
 
 
 def read_lines(path: Path, key: str) -> list[str]:
-    """Returns the lines of a text file, empty ones too: line i belongs to vector i.
-
-    Raises:
-        DataError: it is not UTF-8.
-    """
+    """Reads the lines of a text file, including empty ones; raises a DataError unless it is UTF-8."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

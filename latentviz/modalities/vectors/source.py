@@ -1,34 +1,20 @@
-"""What a reader returns: vectors that were found but not looked at, and the names by which users know them."""
+"""What a reader of vectors returns, and the column names by which it finds ids and texts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.names import as_label, by_name, printable
 
-BLOCK_BYTES = 2**25  # of vectors that are looked at in one go
-# Columns and arrays of these names hold what the items are called, the first that is there.
+# Names of columns and arrays that hold ids; the first that exists is used.
 ID_NAMES = ("id", "ids", "key", "keys", "name", "names", "filename", "filenames", "file_name", "path")
-# And of these, the texts that the vectors stand for.
+# And of those that hold the texts that were embedded.
 TEXT_NAMES = (
-    "text",
-    "texts",
-    "sentence",
-    "sentences",
-    "document",
-    "documents",
-    "content",
-    "caption",
-    "captions",
-    "title",
-    "titles",
-    "gloss",
-    "word",
-    "words",
-    "token",
-    "tokens",
+    *("text", "texts", "sentence", "sentences", "document", "documents", "content", "caption", "captions"),
+    *("title", "titles", "gloss", "word", "words", "token", "tokens"),
 )
 
 
@@ -38,13 +24,13 @@ class Source:
 
     Attributes:
         origin: the file, or the file and the array or column in it.
-        shape: n and d.
-        blocks: yields the vectors in order, numbers (b, d) of any type, a few megabytes at a time; may be asked again.
-        ids: what to call the items; None: by their row.
-        labels: class names, None where an item has none; None where no item has one.
-        columns: what the data says of the items besides, texts too.
-        text: which of the columns holds the texts to show; None: none does.
-        notes: lines for the user: what was decided and why.
+        shape: (n, d).
+        blocks: yields the vectors in order, blocks (b, d) of bounded size and any dtype; can be called again.
+        ids: of the items; None: by row.
+        labels: class names, None where an item has none; None if no item has one.
+        columns: other data on the items, including texts.
+        text: the column with the texts to show; None: no texts.
+        notes: lines for the user about what was found.
     """
 
     origin: str
@@ -57,36 +43,48 @@ class Source:
     notes: Sequence[str] = ()
 
     def __len__(self) -> int:
-        """Returns n."""
+        """The number of vectors."""
         return self.shape[0]
 
 
-def check_shape(shape: Sequence[int], origin: str) -> tuple[int, int]:
-    """Returns n and d.
+class Names(NamedTuple):
+    """Ids, labels and the text column of a table, and a line for the user that names their columns."""
 
-    Raises:
-        DataError: there are not two dimensions, or no numbers in a row.
+    ids: list[str] | None
+    labels: list[str | None] | None
+    text: str | None
+    note: str
+
+
+def take_names(columns: dict[str, list[Any]], label: str | None, text: str | None) -> Names:
+    """Takes ids and labels out of `columns`.
+
+    Args:
+        columns: loses the columns of ids and labels.
+        label: the label column, if there is one.
+        text: the text column, if there is one; it stays in `columns`.
     """
-    wanted = "vectors have the shape (n, d), a row an item"
+    labels = [as_label(value) for value in columns.pop(label)] if label in columns else None
+    text = text if text in columns else None
+    name = by_name([column for column in columns if column != text], ID_NAMES)
+    ids = [printable(str(value)) for value in columns.pop(name)] if name else None
+    found = {"labels": label if labels else None, "ids": name, "texts": text}
+    note = "; ".join(f"{what}: {printable(key) if key else 'none found'}" for what, key in found.items())
+    return Names(ids, labels, text, note)
+
+
+def check_shape(shape: Sequence[int], origin: str) -> tuple[int, int]:
+    """Checks for the shape (n, d), d > 0; raises a DataError otherwise."""
+    wanted = "vectors have the shape (n, d), one row per item"
     if len(shape) == 1:
         raise DataError(
-            f"{origin}: an array of shape ({shape[0]},), one number an item; {wanted}; stack them with "
-            "numpy.stack, or give .reshape(-1, d)"
+            f"{origin}: an array of shape ({shape[0]},), one number per item; {wanted}; combine arrays with "
+            "numpy.stack, or use .reshape(-1, d)"
         )
     if len(shape) != 2:
-        raise DataError(f"{origin}: an array of shape {tuple(shape)}; {wanted}; bring it there with numpy.reshape")
+        raise DataError(f"{origin}: an array of shape {tuple(shape)}; {wanted}; convert it with numpy.reshape")
     if shape[1] == 0:
         raise DataError(
-            f"{origin}: an array of shape {tuple(shape)}: its rows have no numbers; {wanted}; check how it was made"
+            f"{origin}: an array of shape {tuple(shape)}, rows without numbers; {wanted}; check how it was made"
         )
     return int(shape[0]), int(shape[1])
-
-
-def by_name(names: Sequence[str], candidates: Sequence[str]) -> str | None:
-    """Returns the name that stands first among the candidates, whatever its case, or None.
-
-    >>> by_name(["vector", "Title", "text"], TEXT_NAMES)
-    'text'
-    """
-    lower = {name.lower(): name for name in reversed(names)}
-    return next((lower[candidate] for candidate in candidates if candidate in lower), None)

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_plain, is_text, is_vectors, left_out
 from latentviz.modalities.io.header import is_number
-from latentviz.modalities.io.names import as_label, by_name, find_label, printable
+from latentviz.modalities.io.names import by_name, find_label, printable
 from latentviz.modalities.io.tables import Table, read_table
 from latentviz.modalities.vectors.config import VectorData
-from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, Source, check_shape
+from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, Source, check_shape, take_names
 
 # Names of columns of lists that are vectors, the likeliest first.
 _VECTOR_NAMES = ("vector", "vectors", "embedding", "embeddings", "emb", "features", "feature")
@@ -153,19 +153,7 @@ def _named(table: Table, source: Source, columns: dict[str, list[Any]], data: Ve
                 f"{', '.join(map(printable, columns)) or 'no others'}.{did_you_mean(wanted, columns)}"
             )
     label = find_label(list(columns)) if data.label_column == "auto" else data.label_column
-    labels = [as_label(value) for value in columns.pop(label)] if label in columns else None
-    name = by_name(list(columns), ID_NAMES)
-    ids = [printable(str(value)) for value in columns.pop(name)] if name else None
     text = by_name(list(columns), TEXT_NAMES) if data.text_column == "auto" else data.text_column
-    said = [("labels", label if labels else None), ("ids", name), ("texts", text)]
-    found = "; ".join(f"{what}: {printable(key) if key else 'none found'}" for what, key in said)
-    return Source(
-        source.origin,
-        source.shape,
-        source.blocks,
-        ids,
-        labels,
-        columns,
-        text if text in columns else None,
-        [f"{note}; {found}", *source.notes],
-    )
+    names = take_names(columns, label, text)
+    notes = [f"{note}; {names.note}", *source.notes]
+    return Source(source.origin, source.shape, source.blocks, names.ids, names.labels, columns, names.text, notes)

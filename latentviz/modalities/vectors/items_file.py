@@ -1,0 +1,123 @@
+"""Texts or images of the items, from the file or folder that `data.items` names, in the order of the vectors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from latentviz.errors import DataError, did_you_mean
+from latentviz.modalities.io.columns import is_plain
+from latentviz.modalities.io.files import TABLE_SUFFIXES, suffix_of
+from latentviz.modalities.io.names import by_name, find_label, natural, printable
+from latentviz.modalities.io.tables import read_table
+from latentviz.modalities.vectors.config import VectorData
+from latentviz.modalities.vectors.read import read_lines
+from latentviz.modalities.vectors.source import TEXT_NAMES, take_names
+
+_FORMATS = "give a .txt file with one line per vector, a table, or a folder of images"
+
+
+@dataclass(frozen=True)
+class ItemsFile:
+    """What is known of the items of n vectors; row i belongs to vector i.
+
+    Attributes:
+        ids: None: by row.
+        labels: class names; None if no item has one.
+        texts: to show; None if there are no texts.
+        images: the cache holds their images.
+        columns: other columns of the file.
+        notes: lines for the user.
+    """
+
+    ids: Sequence[str] | None = None
+    labels: Sequence[str | None] | None = None
+    texts: Sequence[str] | None = None
+    images: bool = False
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFile:
+    """Reads what `data.items` says about n vectors; decodes images into `cache/images.npy`.
+
+    Raises:
+        DataError: it cannot be read, or has another number of items.
+    """
+    path, shown = Path(data.items), printable(data.items)
+    if not data.items.startswith("hf:") and not path.exists():
+        raise DataError(f"data.items: {shown}: no such file or folder; {_FORMATS}")
+    from latentviz.modalities.image.detect import detect  # images are the only other kind used here
+
+    if path.suffix.lower() == ".txt":
+        lines = read_lines(path, "data.items")
+        _check_count(len(lines), n, shown, "lines")
+        return ItemsFile(texts=lines, notes=[f"items: the {n:,} lines of {shown}, line i for vector i"])
+    if detect(data.items):
+        return _read_images(data, n, cache, seed)
+    if data.items.startswith("hf:") or suffix_of(path.name) in TABLE_SUFFIXES:
+        return _read_texts(data, n)
+    raise DataError(f"data.items: {shown}: neither texts nor images; {_FORMATS}")
+
+
+def _check_count(found: int, n: int, shown: str, what: str) -> None:
+    if found != n:
+        raise DataError(
+            f"data.items: {shown} has {found:,} {what} for {n:,} vectors; {what[:-1]} i belongs to vector i, "
+            "so the numbers must be equal; give the matching file"
+        )
+
+
+def _read_images(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFile:
+    from latentviz.modalities.image.config import ImageData
+    from latentviz.modalities.image.prepare import prepare
+    from latentviz.modalities.image.read import read
+
+    settings = ImageData(path=data.items)
+    source = read(settings)
+    _check_count(len(source), n, printable(data.items), "images")
+    prepared = prepare(settings, cache, seed, source=source, learn=False)
+    if prepared.bad:
+        bad = prepared.bad[0]
+        raise DataError(
+            f"data.items: {bad.source}: {bad.reason}; {len(prepared.bad)} of {n:,} images cannot be read, and image i "
+            "belongs to vector i; repair it, or remove it together with its vector"
+        )
+    table, ids = prepared.items.table, prepared.items.column("id")
+    own = [name for name in table.column_names if name not in {"id", "split", "label", "source"}]
+    columns = {name: table.column(name).to_pylist() for name in own}
+    note = f"items: the {n:,} images of {printable(data.items)} in order, from {ids[0]} to {ids[-1]}"
+    return ItemsFile(ids, prepared.items.labels, images=True, columns=columns, notes=[note])
+
+
+def _read_texts(data: VectorData, n: int) -> ItemsFile:
+    """Reads the rows of a table, usually with a column of texts."""
+    table = read_table(data.items)
+    shown = table.shown
+    if table.bad:
+        raise DataError(f"data.items: {table.bad[0].source}: {table.bad[0].reason}; repair the row, or remove the file")
+    _check_count(len(table), n, shown, "rows")
+    plain = [field.name for field in table.schema if is_plain(field.type)]
+    columns = {printable(name): table.column(name).to_pylist() for name in plain}
+    if data.text_column not in {"auto", "none", *columns}:
+        raise DataError(
+            f"data.text_column: {shown} has no column {data.text_column!r}; it has "
+            f"{', '.join(columns)}.{did_you_mean(data.text_column, columns)}"
+        )
+    label = find_label(list(columns)) if data.label_column == "auto" else data.label_column
+    text = _text_column(columns, label) if data.text_column == "auto" else data.text_column
+    names = take_names(columns, label, text)
+    texts = ["" if value is None else str(value) for value in columns.pop(names.text)] if names.text else None
+    note = f"items: the {n:,} rows of {shown}; {names.note}"
+    return ItemsFile(names.ids, names.labels, texts, columns=columns, notes=[note])
+
+
+def _text_column(columns: Mapping[str, Sequence[Any]], label: str | None) -> str | None:
+    """Finds the column of texts: by its name, otherwise the one with the longest strings."""
+    lengths = {
+        name: sum(len(value) for value in values if value)
+        for name, values in columns.items()
+        if name != label and all(value is None or isinstance(value, str) for value in values)
+    }
+    named = by_name([name for name in columns if name != label], TEXT_NAMES)
+    return named or max(sorted(lengths, key=natural), key=lambda name: lengths[name], default=None)
