@@ -168,12 +168,9 @@ def _join_metadata(root: Path, found: Scan, notes: list[str]) -> tuple[list[str]
     bad: list[BadItem] = []
     for file in found.metadata:
         table = _read_metadata(root / file)
-        nested = [f.name for f in table.schema if pa.types.is_nested(f.type) or pa.types.is_binary(f.type)]
-        if nested:
-            notes.append(
-                f"{printable(file)}: ignored columns without plain values: {', '.join(map(printable, nested))}"
-            )
-        for row in table.drop_columns(nested).to_pylist():
+        plain = [field.name for field in table.schema if is_plain(field.type)]
+        notes += [*table.notes, *left_out([name for name in table.schema.names if name not in plain])]
+        for row in pa.table({name: table.column(name) for name in plain}).to_pylist():
             path = posixpath.normpath(posixpath.join(posixpath.dirname(file), row.pop("file_name") or "(no name)"))
             if path in existing:
                 paths.append(path)
@@ -196,7 +193,7 @@ def _read_metadata(file: Path) -> Table:
     if table.bad:
         row = table.bad[0]
         raise DataError(
-            f"{shown}: cannot be read ({row.source}: {row.reason}); repair it, or rename it to read the images without it"
+            f"{shown}: cannot be read ({row.source}: {row.reason}); repair the row, or rename the file to ignore it"
         )
     names = table.schema.names
     if "file_name" not in names or not is_text(table.schema.field("file_name").type):

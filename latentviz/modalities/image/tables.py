@@ -10,7 +10,7 @@ from PIL import Image
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
-from latentviz.modalities.image.pixels import Unreadable, formats
+from latentviz.modalities.image.pixels import Unreadable, open_image
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.io.columns import find_images, is_plain, is_text
 from latentviz.modalities.io.names import PART, as_label, by_name, find_label, printable, require
@@ -92,11 +92,11 @@ def _opener(table: Table, name: str) -> Callable[[int], Image.Image]:
         if isinstance(content, str):
             content, path = None, content
         if content:
-            return Image.open(io.BytesIO(content), formats=formats())
+            return open_image(io.BytesIO(content))
         if path and root is not None:
             file = (root / path).resolve()
             if file.is_relative_to(root.resolve()) and file.is_file():
-                return Image.open(file, formats=formats())
+                return open_image(file)
         raise Unreadable(f"the table names a file that is not there: {printable(path)}" if path else "no image here")
 
     return open_row

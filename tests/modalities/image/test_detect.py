@@ -1,4 +1,4 @@
-"""Whether bare data is images."""
+"""Detecting images among the data kinds."""
 
 import gzip
 import subprocess

@@ -1,4 +1,4 @@
-"""New images for a trained model, and pixels drawn black or white once."""
+"""New images for a trained model, and static binarisation."""
 
 from pathlib import Path
 
@@ -13,18 +13,18 @@ from latentviz.modalities.image.prepare import load, prepare
 
 
 def config(**data: object) -> ImageFitConfig:
-    """Returns the resolved config of a run on 8×8 grey images."""
+    """The resolved config of a run on 8×8 grey images."""
     return ImageFitConfig.model_validate({"data": {"kind": "image", "path": "x", "size": 8, "channels": 1, **data}})
 
 
-def test_a_word_that_is_no_file_is_nothing() -> None:
+def test_a_word_that_names_no_file_is_none() -> None:
     assert read_item("nowhere.png", config()) is None
     assert read_item("x" * 5000, config()) is None
     assert read_item("a\0b", config()) is None
 
 
 @pytest.mark.parametrize(("size", "channels", "shape"), [(8, 1, (1, 8, 8)), ((6, 12), 3, (3, 6, 12))])
-def test_a_file_is_made_to_fit(tmp_path: Path, size: object, channels: int, shape: tuple[int, ...]) -> None:
+def test_a_file_is_resized_and_converted(tmp_path: Path, size: object, channels: int, shape: tuple[int, ...]) -> None:
     Image.new("RGB", (40, 30), "red").save(tmp_path / "a.jpg")
     given, stored, notes = read_item(str(tmp_path / "a.jpg"), config(size=size, channels=channels))
     assert given is stored
@@ -32,19 +32,19 @@ def test_a_file_is_made_to_fit(tmp_path: Path, size: object, channels: int, shap
     assert any("resized from 30×40" in note for note in notes)
 
 
-def test_nothing_is_said_of_what_fits(tmp_path: Path) -> None:
+def test_no_note_without_a_conversion(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     assert read_item(str(tmp_path / "a.png"), config())[2] == []
 
 
-def test_grey_for_a_colour_run_is_said(tmp_path: Path) -> None:
+def test_a_grey_image_for_a_colour_run_gets_a_note(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     (note,) = read_item(str(tmp_path / "a.png"), config(channels=3))[2]
     assert "grey" in note
     assert "colour" in note
 
 
-def test_one_image_is_enough_and_identical_ones_are_welcome(tmp_path: Path) -> None:
+def test_one_image_is_enough_and_identical_ones_are_accepted(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         Image.new("L", (8, 8), 7).save(tmp_path / name)
     prepared, images = read_items(str(tmp_path), config(), tmp_path / "cache")
@@ -55,7 +55,7 @@ def test_one_image_is_enough_and_identical_ones_are_welcome(tmp_path: Path) -> N
     assert images.shape == (1, 1, 8, 8)
 
 
-def test_binarised_pixels_are_drawn_once_and_follow_from_the_image(tmp_path: Path) -> None:
+def test_binarised_pixels_depend_only_on_the_image(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
     images[3] = images[11]
     np.save(tmp_path / "x.npy", images)

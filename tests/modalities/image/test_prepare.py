@@ -1,4 +1,4 @@
-"""From files to the memory-mapped cache: what is decided, what is left out, what is refused."""
+"""From files to the memory-mapped cache: choices, images left out, errors."""
 
 import errno
 import resource
@@ -204,8 +204,8 @@ class TestBad:
 
     def test_bombs(self, tmp_path, cache, monkeypatch):
         path = folder(tmp_path / "x", n=40)
-        noise(30, 30, 1, 1).save(path / "0.png")  # twice the limit is an error of Pillow's,
-        noise(20, 15, 1, 1).save(path / "1.png")  # once the limit no more than a warning
+        noise(30, 30, 1, 1).save(path / "0.png")  # twice the limit: an error of Pillow
+        noise(20, 15, 1, 1).save(path / "1.png")  # once the limit: only a warning
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
         prepared = run(path, cache)
         assert [Path(bad.source).name for bad in prepared.bad] == ["0.png", "1.png"]

@@ -1,4 +1,4 @@
-"""What each reader makes of files of every kind, whole and damaged."""
+"""Every reader, on whole and on damaged files."""
 
 import gzip
 import io
@@ -26,7 +26,7 @@ def read_path(path: Path | str, **settings) -> Source:
 
 
 def pixels(source: Source, row: int) -> np.ndarray:
-    """The image as Pillow has it, before any change of size."""
+    """The image as Pillow opens it, before resizing."""
     with source.open(row) as image:
         return np.asarray(image)
 
@@ -84,7 +84,7 @@ class TestIdx:
         assert (pixels(source, 4) == train[4]).all()
         assert (pixels(source, 7) == test[2]).all()
 
-    def test_one_file_with_labels_beside(self, tmp_path):
+    def test_one_file_with_a_file_of_labels(self, tmp_path):
         write_idx(tmp_path / "train-labels.idx1-ubyte", np.array([7, 8], np.uint8))
         file = write_idx(tmp_path / "train-images.idx3-ubyte", some(2, 8, 8))
         assert read_path(file).labels == ["7", "8"]
@@ -353,11 +353,11 @@ class TestFolder:
         ("name", "content", "message"),
         [
             ("metadata.csv", "name,caption\na.png,x\n", "no text column file_name.*it has name, caption"),
-            ("metadata.csv", "file_name,caption\na.png,x,y\n", "cannot be read"),
-            ("metadata.csv", "", "cannot be read"),
-            ("metadata.jsonl", '{"file_name": "a.png"', "cannot be read"),
+            ("metadata.csv", "file_name,caption\na.png,x,y\n", r"metadata\.csv:2: 3 fields"),
+            ("metadata.csv", "", r"metadata\.csv: .*rename"),
+            ("metadata.jsonl", '{"file_name": "a.png"', r"metadata\.jsonl: .*rename"),
             ("metadata.jsonl", '{"file_name": 3}\n', "no text column file_name"),
-            ("metadata.parquet", "PAR1", "cannot be read"),
+            ("metadata.parquet", "PAR1", r"metadata\.parquet: .*rename"),
         ],
     )
     def test_metadata_refused(self, tmp_path, name, content, message):
@@ -545,7 +545,7 @@ class TestHub:
 
 
 class TestDecode:
-    """Every mode becomes the same picture: a red square with a white right half."""
+    """Every mode decodes to the same image: a red square with a white right half."""
 
     def picture(self, mode: str) -> Image.Image:
         image = Image.new("RGBA", (16, 16), (200, 0, 0, 255))

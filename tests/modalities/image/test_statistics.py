@@ -1,4 +1,4 @@
-"""Batch statistics measured on images as they are, where the training saw moved ones."""
+"""Batch statistics measured on clean images, because training sees augmented ones."""
 
 from types import SimpleNamespace
 
@@ -25,7 +25,7 @@ def layers(model: SimpleNamespace) -> list[nn.BatchNorm2d]:
     return [layer for layer in model.encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def test_each_layer_has_the_moments_of_clean_images_whatever_was_there() -> None:
+def test_each_layer_has_the_moments_of_clean_images() -> None:
     data, model = images(100), module()
     for layer in layers(model):
         layer.running_mean.fill_(7.0)
@@ -37,7 +37,7 @@ def test_each_layer_has_the_moments_of_clean_images_whatever_was_there() -> None
     torch.testing.assert_close(first.running_var, seen.var(dim=(0, 2, 3)))
 
 
-def test_nothing_else_changes_and_nothing_is_drawn() -> None:
+def test_nothing_else_changes_and_no_random_numbers_are_drawn() -> None:
     data, model = images(700), module()
     weights = {name: value.clone() for name, value in model.encoder.named_parameters()}
     measure, state = CleanStatistics(data, np.arange(700), seed=0), torch.get_rng_state()

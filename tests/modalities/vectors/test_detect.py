@@ -1,4 +1,4 @@
-"""Whether bare data is vectors, and no other kind's."""
+"""Detecting vectors among the data kinds."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_arrays_by_their_dimensions(tmp_path: Path, array: np.ndarray, kind: str
         (np.array([[1], [1, 2]], object), "different lengths"),
     ],
 )
-def test_of_other_arrays_the_reader_says_what_is_wrong(tmp_path: Path, array: np.ndarray, wrong: str) -> None:
+def test_the_reader_explains_unusable_arrays(tmp_path: Path, array: np.ndarray, wrong: str) -> None:
     np.save(tmp_path / "x.npy", array)
     assert detect_kind(str(tmp_path / "x.npy")) == "vectors"
     with pytest.raises(DataError, match=wrong):
@@ -81,12 +81,12 @@ def test_csv_by_its_numbers(tmp_path: Path, text: str, vectors: bool) -> None:
     assert detect(str(tmp_path / "x.csv")) is vectors
 
 
-def test_what_is_not_there_or_no_file(tmp_path: Path) -> None:
+def test_folders_and_hub_names_are_not_vectors(tmp_path: Path) -> None:
     assert not detect(str(tmp_path))
     assert not detect("hf:user/vectors")
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a whole Parquet file"):
         detect(str(tmp_path / "x.parquet"))

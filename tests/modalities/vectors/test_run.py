@@ -28,7 +28,7 @@ SETTINGS = {
 
 
 def write(folder: Path) -> tuple[Path, Path]:
-    """Returns a file of unit vectors around three directions, and one of texts that name the direction."""
+    """Writes unit vectors around three directions, and texts that name the direction."""
     random = np.random.default_rng(0)
     groups = np.arange(N) % 3
     vectors = 3 * np.eye(3, M)[groups] + random.normal(size=(N, M)) * 0.4
@@ -39,7 +39,7 @@ def write(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder of a finished, clustered run; add to it, but change nothing."""
+    """The folder of a finished, clustered run; tests may add files but change none."""
     folder = tmp_path_factory.mktemp("vectors")
     vectors, texts = write(folder)
     settings = {**SETTINGS, "data": {**SETTINGS["data"], "items": str(texts)}}
@@ -48,7 +48,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(run.path)
 
 
-def test_the_groups_are_found_and_the_map_says_whose_vectors(fitted: Path) -> None:
+def test_the_groups_are_found_and_the_map_names_the_file(fitted: Path) -> None:
     run = RunFolder.open(fitted)
     points = run.clustering().points().to_pandas()
     assert points.groupby("cluster")["text"].agg(lambda texts: len({text[0] for text in texts})).tolist() == [1, 1, 1]
@@ -82,7 +82,7 @@ def test_contrast_is_for_vectors_that_the_latents_cannot_hold(tmp_path: Path, fl
     assert held == pytest.approx(variances[:4].sum() / variances.sum(), rel=1e-4)
 
 
-def test_samples_tell_what_is_nearest(fitted: Path) -> None:
+def test_samples_are_described_by_the_nearest_items(fitted: Path) -> None:
     text = (fitted / "samples" / "epoch-0008.txt").read_text()
     right = [
         line
@@ -128,7 +128,8 @@ def test_encode(fitted: Path, tmp_path: Path, shell: Callable) -> None:
     assert "new" in placed.map.read_text()
     np.save(tmp_path / "wide.npy", np.zeros((3, 7)))
     said = shell("encode", fitted, tmp_path / "wide.npy").complaint
-    assert "have 7 numbers, and the run was trained on vectors of 24" in said
+    assert "vectors have 7 numbers" in said
+    assert "vectors of 24" in said
 
 
 def test_evaluate(fitted: Path) -> None:
@@ -144,7 +145,7 @@ def test_the_exported_encoder_takes_vectors_as_they_are(fitted: Path) -> None:
     assert mu == pytest.approx(np.load(fitted / "mu.npy")[:9], abs=1e-3)
 
 
-def test_images_beside_are_on_the_map_and_on_sheets(tmp_path: Path) -> None:
+def test_images_of_the_items_are_on_the_map_and_on_sheets(tmp_path: Path) -> None:
     vectors, _ = write(tmp_path)
     (tmp_path / "photos").mkdir()
     for row in range(N):
@@ -159,7 +160,7 @@ def test_images_beside_are_on_the_map_and_on_sheets(tmp_path: Path) -> None:
     assert (run.recommend(["3.png"], k=2).save()[0].path / "sheet.png").exists()
 
 
-def test_a_word_that_is_no_file_is_nothing(fitted: Path) -> None:
+def test_a_word_that_names_no_file_is_none(fitted: Path) -> None:
     config = VectorFitConfig.model_validate({"data": {"path": "x"}})
     assert read_item("nowhere.npy", config, fitted / "cache") is None
     assert read_item("x" * 5000, config, fitted / "cache") is None
