@@ -26,7 +26,6 @@ CODES = 10  # dimensions of the autoencoder, as in N2D
 
 def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, Any]:
     """Read a data set as latentviz does into `images.npy` and `labels.npy`, and with a limit also into `data.npz`."""
-    from latentviz.modalities import part
     from latentviz.modalities.image.prepare import load
     from latentviz.modalities.sources import load_config
 
@@ -186,8 +185,8 @@ def score(vectors: np.ndarray, labels: np.ndarray, found: np.ndarray, nearest: n
     codes, rows = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
     near = neighbours(vectors, KNN + 1).indices[:, 1:]
     found_scores = {
-        "nearest_cluster": metrics.agreement(labels, nearest),
-        "cluster": metrics.agreement(labels, found),
+        "nearest_cluster": vars(metrics.agreement(labels, nearest)),
+        "cluster": vars(metrics.agreement(labels, found)),
         "n_clusters": len(np.unique(found[found >= 0])),
         "noise_share": float((found < 0).mean()),
         "knn_accuracy": metrics.knn_accuracy(codes, np.ones(len(codes), bool), rows, near),

@@ -58,13 +58,13 @@ def knn(vectors: np.ndarray, labels: np.ndarray) -> str:
 def scores(vectors: np.ndarray, labels: np.ndarray, cluster: np.ndarray, nearest: np.ndarray) -> list[str]:
     """A row of the table: kNN, clusters, noise, and NMI and ARI over clustered items and over all."""
     known = cluster >= 0
-    inside = metrics.agreement(labels[known], cluster[known]) if known.any() else {"nmi": np.nan, "ari": np.nan}
+    inside = metrics.agreement(labels[known], cluster[known]) if known.any() else None
     return [
         knn(vectors, labels),
         str(len(np.unique(cluster[known]))),
         f"{1 - known.mean():.0%}",
         *(
-            f"{found['nmi']:.3f} / {found['ari']:.3f}"
+            "– / –" if found is None else f"{found.nmi:.3f} / {found.ari:.3f}"
             for found in (inside, metrics.agreement(labels, cluster), metrics.agreement(labels, nearest))
         ),
     ]

@@ -141,8 +141,8 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
     return {
         "knn": accuracy(unit(vectors), labels),
         "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
-        "nmi": scores["nmi"],
-        "ari": scores["ari"],
+        "nmi": scores.nmi,
+        "ari": scores.ari,
         "clusters": found.k,
     }
 

@@ -23,6 +23,7 @@ from latentviz.runs.files import check_name
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 if TYPE_CHECKING:
+    from latentviz.evaluation.results import Evaluation as Metrics
     from latentviz.stages.encode import Placed
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
@@ -140,12 +141,12 @@ def evaluate(
     Raises:
         LatentvizError: the run or the clustering is missing, unfinished or damaged.
     """
-    from latentviz.stages.evaluate import appraise
+    from latentviz.stages.evaluate import evaluate as measure
 
     folder = _folder(run, outputs)
-    figures = appraise(folder, clustering)
-    place = folder if figures["clustering"] is None else folder.clustering(figures["clustering"])
-    return Evaluation(figures, place.evaluation_report, place.evaluation_file)
+    metrics = measure(folder, clustering)
+    place = folder if metrics.clustering is None else folder.clustering(metrics.clustering)
+    return Evaluation(metrics, place.evaluation_report, place.evaluation_file)
 
 
 def generate(
@@ -479,24 +480,24 @@ class Evaluation:
     """The evaluation of a run.
 
     Attributes:
-        figures: what `evaluation.json` holds: health, faithfulness, clusters, labels, verdicts.
+        metrics: what `evaluation.json` holds: health, faithfulness, clusters, labels, verdicts.
         report: the HTML report.
         json_file: `evaluation.json`.
     """
 
-    figures: Mapping[str, Any]
+    metrics: "Metrics"
     report: Path
     json_file: Path
 
     @property
     def collapsed(self) -> bool:
         """Whether the latents say almost nothing about the items."""
-        return bool(self.figures["collapsed"])
+        return self.metrics.collapsed
 
     def __str__(self) -> str:
         from latentviz.evaluation.table import evaluation_table
 
-        return evaluation_table(self.figures)
+        return evaluation_table(self.metrics)
 
     def _repr_html_(self) -> str:
         """Returns the report in an iframe, for notebooks."""

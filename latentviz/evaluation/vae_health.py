@@ -1,83 +1,35 @@
-"""How healthy a trained VAE is: its bounds on the evidence, what its latent holds, and how far it is from the prior.
+"""Metrics of a trained VAE: bounds of log p(x), information in the latent, distance from the prior.
 
-Everything is in nats an item and measured without a label. All draws follow from one seed.
+All in nats per item, without labels; all draws follow from one seed.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from latentviz.evaluation.results import Health
 from latentviz.model.elbo import kl_per_dimension
+from latentviz.model.encoding import Stored
 from latentviz.model.information import aggregate, kl_to_prior, standard_error
 from latentviz.model.vae import VAE
 
-FEWEST = 32  # held-out items that figures can rest on; a smaller validation split is filled up with the others
+FEWEST = 32  # held-out items; with fewer the metrics are too noisy and all items are used
 BOUND_ITEMS = 10_000  # for the ELBO, one draw each
 IWAE_ITEMS = 1_000
 IWAE_SAMPLES = 50  # K of Burda et al. 2016, who report 50 too
-COMPONENTS = 10_000  # posteriors in the aggregated one: mutual information is told up to log 10,000 = 9.2 nats
+COMPONENTS = 10_000  # posteriors in the aggregated one: mutual information is measured up to log 10,000 = 9.2 nats
 DRAWS = 2_000  # from the aggregated posterior
 BATCH = 256
-ACTIVE = (0.01, 0.2)  # variances of μ: Burda et al.'s threshold, and one that a noisy but useless unit does not pass
-
-
-@dataclass(frozen=True)
-class Health:
-    """The figures of a trained VAE, nats an item unless said otherwise.
-
-    Attributes:
-        split: "val", or "all" where too few items are held out.
-        items: measured for log-likelihood, KL and ELBO, at one draw each.
-        log_likelihood: E[log p(x|z)], higher is better.
-        log_likelihood_error: its standard error.
-        kl: KL[q(z|x) ‖ p(z)].
-        elbo: log-likelihood − KL, a lower bound of log p(x).
-        iwae: the tighter bound of Burda et al. 2016, over `iwae_items` items with `iwae_samples` draws each.
-        iwae_error: its standard error over the items.
-        iwae_elbo: the ELBO of the same items and draws.
-        decoder_gain: log p(x|z) lost when z is that of another item: 0 for a decoder that ignores z.
-        kl_per_dimension: of each latent dimension, in the latent's order.
-        variance_of_mu: of each latent dimension, over the items.
-        active_units: how many dimensions have a variance of μ above .01 and above .2.
-        mutual_information: I(x; z) between the item's number and z; no more than `mutual_information_cap`.
-        mutual_information_cap: log of the number of items it was measured over.
-        prior_kl_least: KL from the Gaussian with the aggregated posterior's mean and covariance to the prior; the
-            aggregated posterior itself is at least this far.
-        prior_kl_most: KL − mutual information (Hoffman & Johnson 2016); near its cap the information is
-            underestimated, and this overestimated.
-    """
-
-    split: str
-    items: int
-    log_likelihood: float
-    log_likelihood_error: float
-    kl: float
-    elbo: float
-    iwae: float
-    iwae_error: float
-    iwae_elbo: float
-    iwae_items: int
-    iwae_samples: int
-    decoder_gain: float
-    latent_dim: int
-    content_dim: int
-    kl_per_dimension: Sequence[float]
-    variance_of_mu: Sequence[float]
-    active_units: dict[str, int]
-    mutual_information: float
-    mutual_information_cap: float
-    prior_kl_least: float
-    prior_kl_most: float
+ACTIVE = (0.01, 0.2)  # variances of mu: Burda et al.'s threshold, and one that noisy but useless units do not pass
 
 
 class Bounds(NamedTuple):
-    """What one pass over items shows, each of shape (n,).
+    """Terms of the ELBO per item, each of shape (n,).
 
     Attributes:
         log_likelihood: log p(x|z) at one draw z ~ q(z|x).
@@ -91,25 +43,35 @@ class Bounds(NamedTuple):
 
 
 @torch.inference_mode()
-def examine(vae: VAE, data: Any, mu: np.ndarray, logvar: np.ndarray, val: np.ndarray, *, seed: int = 0) -> Health:
-    """Returns the figures of a trained model on its validation split.
+def examine(
+    vae: VAE,
+    dataset: Stored,
+    to_input: Callable[[Tensor], Tensor],
+    mu: np.ndarray,
+    logvar: np.ndarray,
+    val: np.ndarray,
+    *,
+    seed: int = 0,
+) -> Health:
+    """Measures a trained model on its validation split.
 
     Args:
         vae: the model, in evaluation mode.
-        data: the kind object: `dataset()`, whose `__getitems__` takes row numbers, and `to_input`.
+        dataset: the items.
+        to_input: a batch of items → the encoder's input.
         mu: float32 (n, d), row i for item i.
         logvar: float32 (n, d).
-        val: int64, the held-out rows; with fewer than 32 all rows are measured.
+        val: int64, the held-out rows; with fewer than 32 all rows are used.
         seed: of the sample and of every draw.
     """
+    split: Literal["val", "all"]
     split, rows = ("val", val) if len(val) >= FEWEST else ("all", np.arange(len(mu)))
-    rows = np.random.default_rng(seed).permutation(rows)  # neighbours in a sorted file must not stand side by side
-    dataset = data.dataset()
+    rows = np.random.default_rng(seed).permutation(rows)  # so that a sorted file's batches are mixed
 
     def batches(most: int) -> Iterator[Tensor]:
         chosen = rows[:most]
         for part in np.array_split(chosen, -(-len(chosen) // BATCH)):
-            yield data.to_input(dataset.__getitems__(part).to(vae.device))
+            yield to_input(dataset.__getitems__(part.tolist()).to(vae.device))
 
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -147,36 +109,30 @@ def examine(vae: VAE, data: Any, mu: np.ndarray, logvar: np.ndarray, val: np.nda
 
 
 def measure(vae: VAE, batches: Iterator[Tensor]) -> Bounds:
-    """Returns log-likelihood and KL of each item; the items of a batch lend each other the z of `of_another`."""
+    """Computes log-likelihood and KL per item; `of_another` uses the z of the previous item in the batch."""
     parts = []
     for x in batches:
         posterior = vae.encoder(x)
-        z = posterior.sample()
-        parts.append(
-            Bounds(
-                vae.decoder(z).log_prob(x),
-                vae.decoder(z.roll(1, 0)).log_prob(x),
-                kl_per_dimension(posterior, vae.prior).sum(-1),
-            )
-        )
+        z = posterior.sample()  # (b, d)
+        own, of_another = vae.decoder(z).log_prob(x), vae.decoder(z.roll(1, 0)).log_prob(x)  # (b,)
+        parts.append(Bounds(own, of_another, kl_per_dimension(posterior, vae.prior).sum(-1)))
     return Bounds(*(torch.cat(columns).double() for columns in zip(*parts, strict=True)))
 
 
 def log_weights(vae: VAE, x: Tensor, samples: int) -> Tensor:
-    """Returns log p(x|z) + log p(z) − log q(z|x) of draws z ~ q(z|x), shape (samples, b)."""
+    """Computes log p(x|z) + log p(z) − log q(z|x) of draws z ~ q(z|x), shape (samples, b)."""
     posterior: Distribution = vae.encoder(x)
     prior: Distribution = vae.prior
 
-    def weight() -> Tensor:
-        z = posterior.sample()
-        ratio: Tensor = vae.decoder(z).log_prob(x).double() + prior.log_prob(z) - posterior.log_prob(z)
-        return ratio
+    def log_weight(z: Tensor) -> Tensor:
+        weight: Tensor = vae.decoder(z).log_prob(x).double() + prior.log_prob(z) - posterior.log_prob(z)
+        return weight
 
-    return torch.stack([weight() for _ in range(samples)])
+    return torch.stack([log_weight(posterior.sample()) for _ in range(samples)])
 
 
 def importance_bound(weights: Tensor) -> Tensor:
-    """Returns log (1/K) Σ_k w_k of each item, (b,): the bound of log p(x) of Burda et al. 2016, equation 8.
+    """Computes log (1/K) Σ_k w_k per item, (b,): the bound of log p(x) of Burda et al. 2016, equation 8.
 
     Never below the ELBO in expectation, tighter with each further draw, and exact in the limit.
 

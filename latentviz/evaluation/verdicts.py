@@ -1,251 +1,203 @@
-"""What the figures of an evaluation mean, in plain words: one verdict a section, and what to change."""
+"""What the metrics of an evaluation mean: one verdict per section, and what to change."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 
-# Nats that μ must hold about an item: with less it tells fewer than e² ≈ 7 kinds of items apart, and no map can show
-# more than it is given. The usual count of active units does not see this: small, useless variances pass it.
+from latentviz.evaluation.results import Clusters, Faithfulness, Health, Labels, Level, Verdict
+
+# Nats of information about an item. With less, mu distinguishes fewer than e² ≈ 7 kinds of items. The usual count of
+# active units misses this: small variances that carry nothing pass its threshold.
 COLLAPSED_BELOW = 2.0
-IGNORED_BELOW = 0.5  # nats that the decoder loses with another item's z, below which it does not listen
-PRIOR_GAP = 0.25  # nats a dimension by which the latents may lie off the prior before draws from it mislead
-
-MODULARITY = (0.63, 0.55)  # good, fair: every set with known groups was above the one, single clouds below .5
-
-
-class Verdict(NamedTuple):
-    """One section's verdict.
-
-    Attributes:
-        section: health, faithfulness, clusters or labels.
-        level: "good", "fair" or "poor".
-        headline: one sentence.
-        lines: what it rests on.
-        advice: what to change, as commands where there are some.
-        collapsed: whether the model is of no use at all.
-    """
-
-    section: str
-    level: str
-    headline: str
-    lines: Sequence[str] = ()
-    advice: Sequence[str] = ()
-    collapsed: bool = False
+IGNORED_BELOW = 0.5  # nats lost with another item's z, below which the decoder ignores the latent
+PRIOR_GAP = 0.25  # nats per dimension between latents and prior, above which draws from the prior mislead
+LEVELS: tuple[Level, ...] = ("good", "fair", "poor")
 
 
-def judge(content: Mapping[str, Any], model: Mapping[str, Any]) -> list[Verdict]:
-    """Returns the verdicts on the sections that `content` has.
-
-    Args:
-        content: what `evaluation.json` holds: `health`, and maybe `faithfulness`, `clusters`, `labels`.
-        model: the run's `model` settings, which the advice refers to.
-    """
-    verdicts = [judge_health(content["health"], model)]
-    if "faithfulness" in content:
-        verdicts.append(judge_faithfulness(content["faithfulness"]))
-    if "clusters" in content:
-        verdicts.append(judge_clusters(content["clusters"]))
-    if "labels" in content:
-        verdicts.append(judge_labels(content["labels"]))
+def judge(
+    health: Health,
+    faithfulness: Faithfulness | None,
+    clusters: Clusters | None,
+    labels: Labels | None,
+    model: Mapping[str, object],
+) -> list[Verdict]:
+    """Judges each section that there is; `model` holds the run's model settings, to which the advice refers."""
+    verdicts = [judge_health(health, model)]
+    if faithfulness is not None:
+        verdicts.append(judge_faithfulness(faithfulness))
+    if clusters is not None:
+        verdicts.append(judge_clusters(clusters))
+    if labels is not None:
+        verdicts.append(judge_labels(labels))
     return verdicts
 
 
-def judge_health(health: Mapping[str, Any], model: Mapping[str, Any]) -> Verdict:
-    """Returns the verdict on the VAE; a collapse is called by its name."""
-    held, cap, d = health["mutual_information"], health["mutual_information_cap"], health["latent_dim"]
-    capped = held > cap - 0.05
-    amount = f"{'at least ' if capped else ''}{held:.1f} nats"
-    used = health["active_units"]["0.2"]
-    kinds = round(math.exp(held))
-    apart = "no two items" if kinds < 2 else f"about {kinds} kinds of items"
-    if min(held, health["kl"]) < min(COLLAPSED_BELOW, cap / 2):
-        return Verdict(
-            "health",
-            "poor",
-            "Posterior collapse: the latent says next to nothing about an item.",
-            [
-                (
-                    f"A draw from q(z|x) holds {held:.2f} nats about its item, of {cap:.1f} that it could: it tells {apart} "
-                    f"apart. The KL is {health['kl']:.2f} nats, and {used} of {d} dimensions vary by more than .2."
-                ),
-                "A map of such latents shows noise.",
-            ],
-            collapse_advice(health, model),
-            collapsed=True,
+def judge_health(health: Health, model: Mapping[str, object]) -> Verdict:
+    """Judges the VAE."""
+    information, cap, d = health.mutual_information, health.mutual_information_cap, health.latent_dim
+    capped = information > cap - 0.05
+    amount = f"{'at least ' if capped else ''}{information:.1f} nats"
+    used = health.active_units["0.2"]
+    if min(information, health.kl) < min(COLLAPSED_BELOW, cap / 2):
+        kinds = round(math.exp(information))
+        apart = "does not tell items apart" if kinds < 2 else f"distinguishes about {kinds} kinds of items"
+        lines = [
+            f"A draw from q(z|x) carries {information:.2f} nats about its item, of {cap:.1f} possible: it {apart}.",
+            f"The KL is {health.kl:.2f} nats, and {used} of {d} dimensions have a variance above .2.",
+            "A map of such latents shows noise.",
+        ]
+        headline = "Posterior collapse: the latent carries almost no information about an item."
+        return Verdict("health", "poor", headline, lines, _collapse_advice(health, model), collapsed=True)
+    if health.decoder_gain < IGNORED_BELOW:
+        line = (
+            f"With another item's z the decoder loses only {health.decoder_gain:.2f} nats: it decodes all items alike, "
+            f"although mu carries {amount}."
         )
-    if health["decoder_gain"] < IGNORED_BELOW:
-        return Verdict(
-            "health",
-            "poor",
-            "Posterior collapse in the decoder: it ignores the latent.",
-            [
-                (
-                    f"Given another item's z, the decoder loses {health['decoder_gain']:.2f} nats: it draws the same for all, "
-                    f"though μ holds {amount}."
-                )
-            ],
-            collapse_advice(health, model),
-            collapsed=True,
-        )
+        headline = "Posterior collapse in the decoder: it ignores the latent."
+        return Verdict("health", "poor", headline, [line], _collapse_advice(health, model), collapsed=True)
+    limit = ", the most measurable with so few items" if capped else ""
     lines = [
-        f"μ holds {amount} about an item"
-        + (", all that can be measured with so many items" if capped else "")
-        + f"; {used} of {d} dimensions carry it.",
-        f"Given another item's z, the decoder would lose {health['decoder_gain']:,.0f} nats: it listens.",
+        f"mu carries {amount} about an item{limit}; {used} of {d} dimensions are in use.",
+        f"With another item's z the decoder would lose {health.decoder_gain:,.0f} nats: it uses the latent.",
     ]
+    level: Level = "good"
+    headline = "Healthy: the latent holds what tells items apart, and the decoder uses it."
     advice = []
-    gap = health["prior_kl_least"]
-    if gap > PRIOR_GAP * d:
+    if health.prior_kl_least > PRIOR_GAP * d:
+        level = "fair"
+        headline = "Good enough for a map; draws from the prior are unreliable."
         lines.append(
-            f"All latents together lie at least {gap:.0f} nats off the prior, so a draw from the prior falls "
-            "where no item is. For the map this does not matter."
+            f"The aggregated posterior is at least {health.prior_kl_least:.0f} nats from the prior, so draws from the "
+            "prior fall where there are no items. This does not affect the map."
         )
-        advice.append("for new items, draw near the items' own latents, or train with a smaller model.c")
+        advice.append("for new items, draw near the latents of existing items, or train with a smaller model.c")
     if used < d / 2:
         lines.append(f"{d - used} dimensions are unused, which does no harm.")
-        advice.append(f"model.latent_dim={max(2, used + used // 4)} would do")
-    level = "fair" if gap > PRIOR_GAP * d else "good"
-    headline = (
-        "Healthy: the latent holds what tells items apart, and the decoder uses it."
-        if level == "good"
-        else "Sound for a map; draws from the prior are not to be trusted."
-    )
+        advice.append(f"model.latent_dim={max(2, used + used // 4)} is enough")
     return Verdict("health", level, headline, lines, advice)
 
 
-def collapse_advice(health: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
-    """Returns what to change about a collapsed model, the likeliest cause first.
-
-    A KL that is paid and buys no information is that of a posterior which has not yet learnt to tell items apart.
-    """
-    longer = "more trainer.max_epochs: the posterior pays its KL and does not tell items apart yet"
-    paid = health["kl"] >= COLLAPSED_BELOW > health["mutual_information"]
-    advice = [longer] if paid else []
-    if model.get("c") is not None:
+def _collapse_advice(health: Health, model: Mapping[str, object]) -> list[str]:
+    """Lists what to change about a collapsed model, the likeliest cause first."""
+    # A KL without information: the posterior has not learnt to tell items apart yet.
+    undertrained = health.kl >= COLLAPSED_BELOW > health.mutual_information
+    settings = {key: value for key, value in model.items() if isinstance(value, (int, float))}
+    advice = []
+    if undertrained:
+        advice.append("more trainer.max_epochs: the posterior pays its KL and does not tell items apart yet")
+    if "c" in settings:
         advice.append(
-            f"model.c=auto, or ten times larger (it is {model['c']:g}): C weighs the reconstruction "
-            "against the KL, and a small one makes an empty latent the cheapest"
+            f"model.c=auto, or ten times larger (it is {settings['c']:g}): C weighs the reconstruction against the KL; "
+            "with a small C an empty latent has the lowest loss"
         )
-    if model.get("kl_warmup", 1) < 0.3:
+    if settings.get("kl_warmup", 1) < 0.3:
         advice.append(
-            f"model.kl_warmup=0.3 (it is {model['kl_warmup']:g}): let the decoder learn to use z before "
-            "z costs its full price"
+            f"model.kl_warmup=0.3 (it is {settings['kl_warmup']:g}): lets the decoder learn to use z before the KL has "
+            "its full weight"
         )
-    if model.get("free_bits", 1) == 0:
-        advice.append("model.free_bits=0.25: no dimension gains by falling silent")
-    if model.get("contrast") == 0:
-        advice.append("model.contrast=1000 (it is 0): it tells items apart in μ itself")
-    return advice if paid else [*advice, "more trainer.max_epochs, if the training was short"]
+    if settings.get("free_bits") == 0:
+        advice.append("model.free_bits=0.25: removes the reward for unused dimensions")
+    if settings.get("contrast") == 0:
+        advice.append("model.contrast=1000 (it is 0): trains mu itself to tell items apart")
+    return advice if undertrained else [*advice, "more trainer.max_epochs, if the training was short"]
 
 
-def judge_faithfulness(faithful: Mapping[str, Any]) -> Verdict:
-    """Returns the verdict on the picture."""
-    least = min(faithful["trustworthiness"], faithful["continuity"])
-    level = _level(least, 0.95, 0.85)
+def judge_faithfulness(faithful: Faithfulness) -> Verdict:
+    """Judges the map as a picture of mu."""
+    level = _level(min(faithful.trustworthiness, faithful.continuity), 0.95, 0.85)
     headline = {
-        "good": "Neighbourhoods in the picture can be trusted.",
-        "fair": "The picture shows the coarse order; single neighbours may mislead.",
-        "poor": "The picture misleads: neighbours on it are often strangers in truth.",
+        "good": "Neighbourhoods on the map are reliable.",
+        "fair": "The map shows the coarse order; single neighbours may mislead.",
+        "poor": "The map misleads: neighbours on it are often far apart in mu.",
     }[level]
-    k, kept = faithful["k"], faithful["overlap"] * faithful["k"]
-    chance = f"{faithful['overlap_by_chance'] * k:.2g}"
-    lines = [f"Of an item's {k} nearest in μ, {kept:.1f} are among its {k} in the picture (by chance {chance})."]
-    advice = ["reduce.n_neighbors=30 keeps more of the coarse order; where it matters, trust μ, not the picture"]
-    return Verdict("faithfulness", level, headline, lines, [] if level == "good" else advice)
+    k, by_chance = faithful.k, faithful.overlap_by_chance * faithful.k
+    line = f"Of an item's {k} nearest in mu, {faithful.overlap * k:.1f} are among its {k} nearest on the map "
+    line += f"(by chance {by_chance:.2g})."
+    advice = ["reduce.n_neighbors=30 keeps more of the coarse order; where it matters, rely on mu, not on the map"]
+    return Verdict("faithfulness", level, headline, [line], [] if level == "good" else advice)
 
 
-def judge_clusters(clusters: Mapping[str, Any]) -> Verdict:
-    """Returns the verdict on the clusters, labels unseen."""
-    if clusters["n_clusters"] < 2:
-        return Verdict(
-            "clusters",
-            "poor",
-            "No clusters were found: read the map as a landscape.",
-            [],
-            ["cluster.min_cluster_size: a smaller one, cluster.selection=leaf for finer groups"],
-        )
-    stability = clusters["stability"]["mean"] if clusters["stability"] else None
-    seeded = clusters["agreement_of_layouts"]
-    levels, lines, advice = [], [], []
-    for value, good, fair, line, remedy in (
+def judge_clusters(clusters: Clusters) -> Verdict:
+    """Judges the clusters without labels."""
+    if clusters.n_clusters < 2:
+        headline = "No clusters were found: read the map as a continuous landscape."
+        advice = ["a smaller cluster.min_cluster_size, or cluster.selection=leaf for finer groups"]
+        return Verdict("clusters", "poor", headline, [], advice)
+    criteria: list[tuple[float | None, float, float, str, str]] = [  # value, good, fair, evidence, advice
         (
-            clusters["modularity"],
-            *MODULARITY,
-            "modularity {:.2f} of 1: how far neighbours share a cluster",
-            "no reliable clusters: single clouds reach .5; read the map as a landscape",
+            clusters.modularity,
+            0.63,  # every data set with known groups scored higher
+            0.55,  # single clouds score up to .5
+            "Modularity {:.2f} of 1: how often neighbours share a cluster.",
+            "no reliable clusters (single clouds reach .5): read the map as a continuous landscape",
         ),
         (
-            clusters["dbcv"],
+            clusters.dbcv,
             0.5,
             0.0,
-            "DBCV {:.2f}: how much denser clusters are inside than between them",
-            "the density has no deep valleys: take the borders with a pinch of salt",
+            "DBCV {:.2f}: how much denser clusters are inside than between them.",
+            "the density has no deep valleys: cluster borders are uncertain",
         ),
         (
-            stability,
+            None if clusters.stability is None else clusters.stability.mean,
             0.8,
             0.5,
-            "posterior draws agree with the clusters at ARI {:.2f}",
+            "Clusters of posterior draws agree with these at ARI {:.2f}.",
             "the encoder is unsure where items belong: train longer, or cut coarser (cluster.min_cluster_size)",
         ),
         (
-            seeded,
+            clusters.agreement_of_layouts,
             0.8,
             0.5,
-            "layouts from other seeds give the same clusters at ARI {:.2f}",
-            "not reproducible from seed to seed: cut coarser, or look for what several seeds agree on",
+            "Layouts with other seeds give the same clusters at ARI {:.2f}.",
+            "not reproducible from seed to seed: cut coarser, or keep to what several seeds agree on",
         ),
         (
-            1 - clusters["noise_share"],
+            1 - clusters.noise_share,
             0.8,
             0.5,
-            "{:.0%} of the items are in a cluster",
+            "{:.0%} of the items are in a cluster.",
             "much noise: colour by nearest_cluster, or lower cluster.min_samples",
         ),
-    ):
-        if value is None:
-            continue
-        levels.append(_level(value, good, fair))
-        lines.append(line.format(value))
-        if levels[-1] != "good":
-            advice.append(remedy)
-    level = max(levels, key=["good", "fair", "poor"].index)
-    count = f"{clusters['n_clusters']} clusters"
+    ]
+    known = [
+        (_level(value, good, fair), evidence.format(value), advice)
+        for value, good, fair, evidence, advice in criteria
+        if value is not None
+    ]
+    level = max((level for level, *_ in known), key=LEVELS.index)
     headline = {
-        "good": f"{count}, well apart and reproducible.",
-        "fair": f"{count}, of which some borders are soft.",
-        "poor": f"{count} that should not be relied on.",
+        "good": f"{clusters.n_clusters} clusters, well separated and reproducible.",
+        "fair": f"{clusters.n_clusters} clusters, some with uncertain borders.",
+        "poor": f"{clusters.n_clusters} clusters that are not reliable.",
     }[level]
-    return Verdict("clusters", level, headline, [f"{line}." for line in _capital(lines)], advice)
+    lines, advice = [line for _, line, _ in known], [advice for level, _, advice in known if level != "good"]
+    return Verdict("clusters", level, headline, lines, advice)
 
 
-def judge_labels(labels: Mapping[str, Any]) -> Verdict:
-    """Returns the verdict on the clusters as the labels see them."""
-    score = labels["scores"]["nearest_cluster"]
-    level = _level(score["ari"], 0.8, 0.4)
+def judge_labels(labels: Labels) -> Verdict:
+    """Judges the clusters by the labels."""
+    score, knn = labels.scores["nearest_cluster"], labels.knn.in_mu
+    level = _level(score.ari, 0.8, 0.4)
     headline = {
         "good": "The clusters match the labels, which they were found without.",
-        "fair": "The clusters follow the labels in part.",
-        "poor": "The clusters are not what the labels name.",
+        "fair": "The clusters match the labels in part.",
+        "poor": "The clusters differ from the labels.",
     }[level]
-    knn, lines, advice = labels["knn"]["in_mu"], [], []
-    lines.append(
-        f"Over all items (noise in its nearest cluster): ARI {score['ari']:.3f}, NMI {score['nmi']:.3f}, "
-        f"ACC {score['acc']:.3f}; the largest label alone has {labels['largest_share']:.0%}."
-    )
+    scores = f"ARI {score.ari:.3f}, NMI {score.nmi:.3f}, ACC {score.acc:.3f}"
+    lines = [
+        f"Over all items (noise in its nearest cluster): {scores}.",
+        f"The commonest label alone has {labels.largest_share:.0%} of the items.",
+    ]
+    advice = []
     if knn is not None:
-        lines.append(f"Neighbours in μ guess the label right {knn:.1%} of the time.")
-        if knn > 0.5 and knn - score["acc"] > 0.1:
+        lines.append(f"Neighbours in mu predict the label correctly for {knn:.1%} of the items.")
+        if knn > 0.5 and knn - score.acc > 0.1:
             advice.append(
-                "the latent holds the groups and the cut loses them: try cluster.selection=leaf, or another "
+                "the latent separates the groups and the cut loses them: try cluster.selection=leaf, or another "
                 "cluster.min_cluster_size"
             )
     return Verdict("labels", level, headline, lines, advice)
 
 
-def _level(value: float, good: float, fair: float) -> str:
+def _level(value: float, good: float, fair: float) -> Level:
     return "good" if value >= good else "fair" if value >= fair else "poor"
-
-
-def _capital(lines: Sequence[str]) -> list[str]:
-    return [line[0].upper() + line[1:] for line in lines]

@@ -1,8 +1,6 @@
-"""From a run to its evaluation: the health of the VAE, the faithfulness of the map, the clusters, and the labels."""
+"""`latentviz evaluate`: measures the VAE, the map, the clusters and, if there are any, the labels' agreement."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,36 +11,38 @@ from latentviz.clustering.reducers import directions, reduce
 from latentviz.clustering.stability import partition_agreement, posterior_draws, stability
 from latentviz.errors import RunError
 from latentviz.evaluation import metrics
-from latentviz.evaluation.report import write_report
+from latentviz.evaluation.report import Sweep, write_report
+from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels, Stability
 from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
-from latentviz.modalities.loading import load_model, read_config
+from latentviz.modalities.loading import load_model
 from latentviz.progress import say, stage
 from latentviz.runs.files import write_json
 from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
 
 NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's default neighbourhood
-ALL_BELOW = 5_000  # up to here each item is asked
-ASKED = 2_000  # of more items
+ALL_BELOW = 5_000  # up to here the neighbourhoods of all items are compared
+SAMPLED = 2_000  # above, those of so many
 PAIRS = 5_000  # items in silhouette and DBCV, which compare all pairs
 STABILITY_ITEMS, STABILITY_DRAWS = 2_000, 5
 RESEED_BELOW = 10_000  # up to here a second UMAP takes seconds
-CONFUSION = 30  # labels and clusters in the confusion table
+CONFUSION = 30  # labels and clusters in the confusion matrix
 
 
-class Space(NamedTuple):
-    """A clustering and the spaces it lies in; row i is item i.
+@dataclass(frozen=True)
+class Space:
+    """A clustering and the spaces it is in; row i is item i.
 
     Attributes:
-        folder: where it is.
-        mu: the dimensions of μ that were clustered, the content's unless `cluster.on` says otherwise, float32 (n, d).
+        folder: of the clustering.
+        mu: the dimensions of mu that were clustered (the content's unless `cluster.on` says otherwise), float32 (n, d).
         logvar: of the same dimensions, (n, d).
-        metric: "euclidean" or "cosine", which the map was made by.
+        metric: "euclidean" or "cosine", with which the map was made.
         coordinates: what was clustered, (n, k).
-        points: what is looked at, (n, 2).
+        points: the map, (n, 2).
         labels: int (n,), −1 for noise.
-        nearest: int (n,), noise given to the nearest cluster.
-        given: μ is not learnt, so that its posterior's width says nothing of the clusters.
+        nearest: int (n,), noise assigned to the nearest cluster.
+        given: mu is given, not learnt, so the posterior's width carries no information about the clusters.
     """
 
     folder: ClusterFolder
@@ -53,172 +53,156 @@ class Space(NamedTuple):
     points: np.ndarray
     labels: np.ndarray
     nearest: np.ndarray
-    given: bool = False
+    given: bool
 
     @property
     def vectors(self) -> np.ndarray:
-        """What the map was made from: μ, of unit length where the metric is the cosine, float32 (n, d)."""
+        """What the map was made from: mu, at unit length for the cosine metric, float32 (n, d)."""
         return directions(self.mu, self.metric)
 
 
-def appraise(run: RunFolder, name: str | None = None, *, seed: int = 0) -> dict[str, Any]:
-    """Evaluates a run and writes `evaluation.html`, then `evaluation.json`; returns what the latter holds.
-
-    An evaluation follows from the run alone, so an earlier one is replaced.
+def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) -> Evaluation:
+    """Evaluates a run and writes `evaluation.html`, then `evaluation.json`; an earlier evaluation is replaced.
 
     Args:
         run: a finished run.
-        name: of the clustering; None: "default", and without it the health of the model alone.
+        clustering: which one; None: "default", or the model alone if that does not exist.
         seed: of every sample and draw.
 
     Raises:
         RunError: the run is unfinished or damaged, or has no clustering of this name.
     """
-    folder = choose_clustering(run, name)
+    folder = choose_clustering(run, clustering)
     seconds: dict[str, float] = {}
-    items = run.items()
     with stage("examining the model", seconds):
         run.verify(all_of_it=True)
         loaded = load_model(run)
-        health = examine(loaded.vae, loaded.kind, run.mu(), run.logvar(), items.val, seed=seed)
-    content: dict[str, Any] = {
-        "run": run.name,
-        "kind": run.info()["kind"],
-        "clustering": None if folder is None else folder.name,
-        "n_items": len(items),
-        "seed": seed,
-        "health": asdict(health),
-    }
+        dataset, to_input = loaded.kind.dataset(), loaded.kind.to_input
+        health = examine(loaded.vae, dataset, to_input, run.mu(), run.logvar(), loaded.items.val, seed=seed)
+    faithfulness = clusters = labels = None
     if folder is not None:
-        content |= map_figures(run, folder, items.labels, seed, seconds)
-    config = read_config(run)
-    content["verdicts"] = [verdict._asdict() for verdict in judge(content, config.model.model_dump())]
-    content["collapsed"] = any(verdict["collapsed"] for verdict in content["verdicts"])
-    content["seconds"] = seconds
-    place = run if folder is None else folder
-    write_report(
-        place.evaluation_report,
-        content,
-        clusters=None if folder is None else folder.info(),
-        map=None if folder is None else folder.map_file.name,
+        space = read_space(run, folder)
+        n = len(space.mu)
+        rows = metrics.sample(n, n if n <= ALL_BELOW else SAMPLED, seed)
+        k = min(NEIGHBOURS, max(1, (n - 1) // 3))
+        with stage("comparing the map with μ", seconds):
+            near = metrics.neighbourhoods(space.vectors, space.points, k, rows)
+            faithfulness = metrics.faithfulness(space.vectors, space.points, near)
+        with stage("testing the clusters", seconds):
+            clusters = evaluate_clusters(space, k, seed)
+        if loaded.items.labels is not None:
+            with stage("comparing with the labels", seconds):
+                labels = evaluate_labels(space, loaded.items.labels, near)
+    found = Evaluation(
+        run=run.name,
+        kind=run.info()["kind"],
+        clustering=None if folder is None else folder.name,
+        n_items=len(loaded.items),
+        seed=seed,
+        health=health,
+        faithfulness=faithfulness,
+        clusters=clusters,
+        labels=labels,
+        verdicts=judge(health, faithfulness, clusters, labels, loaded.config.model.model_dump()),
+        seconds=seconds,
     )
-    write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **content})
-    return content
+    place = run if folder is None else folder
+    info = {} if folder is None else folder.info()
+    sweep = Sweep(info["sweep"], info.get("settings", {})) if info.get("sweep") else None
+    map_file = None if folder is None else folder.map_file.name
+    write_report(place.evaluation_report, found, sweep=sweep, map_file=map_file)
+    write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **found.to_json()})
+    return found
 
 
 def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
-    """Returns the clustering to evaluate, or None where none was asked for and there is no "default"."""
+    """Opens the clustering to evaluate; None if none was named and there is no "default"."""
     if name is not None:
         return run.clustering(name).require()
     folder = run.clustering()
     if folder.finished:
         return folder
     others = run.clusterings
-    there = f"; there is {', '.join(others)}: choose one with --clustering" if others else ""
-    say(f"{run.path} has no clusters/default{there}. Evaluating the model alone")
+    hint = f"; choose {' or '.join(others)} with --clustering" if others else ""
+    say(f"{run.path}: no clusters/default{hint}. Evaluating the model alone")
     return None
 
 
-def map_figures(
-    run: RunFolder, folder: ClusterFolder, labels: list[str | None] | None, seed: int, seconds: dict[str, float]
-) -> dict[str, Any]:
-    """Returns the sections `faithfulness`, `clusters` and, where there are labels, `labels`."""
-    space = read_space(run, folder)
-    n = len(space.mu)
-    rows = metrics.sample(n, n if n <= ALL_BELOW else ASKED, seed)
-    k = min(NEIGHBOURS, max(1, (n - 1) // 3))
-    with stage("comparing the map with μ", seconds):
-        faithful = metrics.faithfulness(space.vectors, space.points, k, rows)
-    with stage("testing the clusters", seconds):
-        clusters = cluster_figures(space, k, seed)
-    sections: dict[str, Any] = {
-        "faithfulness": {
-            "k": k,
-            "items": len(rows),
-            "dimensions": space.mu.shape[1],
-            "trustworthiness": faithful.trustworthiness,
-            "continuity": faithful.continuity,
-            "overlap": faithful.overlap,
-            "overlap_by_chance": k / (n - 1),
-        },
-        "clusters": clusters,
-    }
-    if labels is not None:
-        with stage("comparing with the labels", seconds):
-            sections["labels"] = label_figures(space, labels, rows, faithful)
-    return sections
-
-
 def read_space(run: RunFolder, folder: ClusterFolder) -> Space:
-    """Returns a clustering with the latents that it was made from.
+    """Reads a clustering with the latents that it was made from.
 
     Raises:
-        RunError: the tables do not fit together.
+        RunError: the tables have different numbers of rows.
     """
-    config, points = folder.config(), folder.points()
-    kept = slice(run.info()["summary"]["content_dim"] if config.cluster.on == "mu" else None)
+    config, points, summary = folder.config(), folder.points(), run.info()["summary"]
+    on_mu = config.cluster.on == "mu"
+    kept = slice(summary["content_dim"] if on_mu else None)
     mu, logvar = np.array(run.mu()[:, kept]), np.array(run.logvar()[:, kept])
     if len(mu) != points.num_rows:
         raise RunError(
-            f"{folder.points_file}: {points.num_rows} rows, and the run has {len(mu)} items; make it "
-            f"again with `latentviz cluster {run.path} --name {folder.name} --force`"
+            f"{folder.points_file}: {points.num_rows} rows, but the run has {len(mu)} items; make it again with "
+            f"`latentviz cluster {run.path} --name {folder.name} --force`"
         )
-    picture = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
-    clustered = folder.coordinates()
+    position = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
+    coordinates = folder.coordinates()
     return Space(
-        folder,
-        mu,
-        logvar,
-        config.reduce.metric,
-        picture if clustered is None else clustered,
-        picture,
-        points.column("cluster").to_numpy(),
-        points.column("nearest_cluster").to_numpy(),
-        config.cluster.on == "mu" and bool(run.info()["summary"].get("given_dim")),
+        folder=folder,
+        mu=mu,
+        logvar=logvar,
+        metric=config.reduce.metric,
+        coordinates=position if coordinates is None else coordinates,
+        points=position,
+        labels=points.column("cluster").to_numpy(),
+        nearest=points.column("nearest_cluster").to_numpy(),
+        given=on_mu and bool(summary.get("given_dim")),
     )
 
 
-def cluster_figures(space: Space, k: int, seed: int) -> dict[str, Any]:
-    """Returns how good the clusters are, judged without a label."""
+def evaluate_clusters(space: Space, k: int, seed: int) -> Clusters:
+    """Measures the clusters without labels."""
     labels, n, info = space.labels, len(space.labels), space.folder.info()
     pairs = metrics.sample(n, PAIRS, seed)
-    found: dict[str, Any] = {
-        "n_clusters": int(labels.max(initial=-1)) + 1,
-        "noise_share": float((labels < 0).mean()),
-        "items": len(pairs),
-        "dbcv": metrics.dbcv(space.coordinates, labels, pairs),
-        "silhouette": metrics.silhouette(space.coordinates, labels, pairs),
-        "silhouette_in_mu": metrics.silhouette(space.vectors, labels, pairs),
-        "modularity": info.get("modularity"),
-        "stability": None,
-        "agreement_of_layouts": None,
-    }
-    if found["n_clusters"] >= 2:
-        found["agreement_of_layouts"] = info.get("agreement")
-        if not space.given:
-            asked = metrics.sample(n, STABILITY_ITEMS, seed)
-            drawn = posterior_draws(
-                space.mu,
-                space.logvar,
-                asked,
-                k=k,
-                draws=STABILITY_DRAWS,
-                seed=seed,
-                to_vectors=lambda z: directions(z, space.metric),
-            )
-            found["stability"] = {"items": len(asked), "draws": STABILITY_DRAWS, **stability(drawn, space.nearest)}
-        if found["agreement_of_layouts"] is None and n <= RESEED_BELOW:
-            found["agreement_of_layouts"] = reseeded(space)
-    return found
+    several = int(labels.max(initial=-1)) + 1 >= 2
+    stable, agreement = None, info.get("agreement") if several else None
+    if several and not space.given:
+        stable = posterior_stability(space, k, seed)
+    if several and agreement is None and n <= RESEED_BELOW:
+        agreement = agreement_with_reseeded(space)
+    return Clusters(
+        n_clusters=int(labels.max(initial=-1)) + 1,
+        noise_share=float((labels < 0).mean()),
+        items=len(pairs),
+        dbcv=metrics.dbcv(space.coordinates, labels, pairs),
+        silhouette=metrics.silhouette(space.coordinates, labels, pairs),
+        silhouette_in_mu=metrics.silhouette(space.vectors, labels, pairs),
+        modularity=info.get("modularity"),
+        stability=stable,
+        agreement_of_layouts=agreement,
+    )
 
 
-def reseeded(space: Space) -> float:
-    """Returns the ARI of the clusters with those of a layout from another seed, noise given to the nearest cluster."""
+def posterior_stability(space: Space, k: int, seed: int) -> Stability:
+    """Compares the clusters with those of posterior draws."""
+    rows = metrics.sample(len(space.labels), STABILITY_ITEMS, seed)
+    drawn = posterior_draws(
+        space.mu,
+        space.logvar,
+        rows,
+        k=k,
+        draws=STABILITY_DRAWS,
+        seed=seed,
+        to_vectors=lambda z: directions(z, space.metric),
+    )
+    return Stability(items=len(rows), draws=STABILITY_DRAWS, **stability(drawn, space.nearest))
+
+
+def agreement_with_reseeded(space: Space) -> float:
+    """Computes the ARI with the clusters of a layout from another seed, noise assigned to the nearest cluster."""
     config = space.folder.config()
-    seed, reduction = config.seed_everything + 1, config.reduce
-    graph = neighbours(space.vectors, reduction.n_neighbors, seed=seed)
+    seed, settings = config.seed_everything + 1, config.reduce
+    graph = neighbours(space.vectors, settings.n_neighbors, seed=seed)
     coordinates = reduce(
-        reduction.method, space.vectors, graph, reduction.n_components, seed=seed, repeatable=reduction.repeatable
+        settings.method, space.vectors, graph, settings.n_components, seed=seed, repeatable=settings.repeatable
     )
     again = cluster(
         config.cluster.method, coordinates, seed=seed, **config.cluster.model_dump(exclude={"method", "on"})
@@ -226,26 +210,22 @@ def reseeded(space: Space) -> float:
     return partition_agreement(space.nearest, fill(again.labels, graph.indices[:, 1:]))
 
 
-def label_figures(
-    space: Space, labels: list[str | None], rows: np.ndarray, faithful: metrics.Faithfulness
-) -> dict[str, Any]:
-    """Returns how the map and its clusters compare with the labels; items without one are left out."""
+def evaluate_labels(space: Space, labels: list[str | None], near: metrics.Neighbourhoods) -> Labels:
+    """Compares the map and its clusters with the labels; items without one are left out."""
     known = np.array([label is not None for label in labels])
     names = np.array([label or "" for label in labels])
-    asked = known[rows]
     codes = np.unique(names, return_inverse=True)[1]
-    scores: Mapping[str, Any] = metrics.agreements(names[known], space.labels[known], space.nearest[known])
     sizes = np.bincount(codes[known])
-    return {
-        "items": int(known.sum()),
-        "n_labels": int((sizes > 0).sum()),
-        "largest_share": float(sizes.max() / known.sum()),
-        "scores": scores,
-        "knn": {
-            "k": faithful.near_vectors.shape[1],
-            "items": int(asked.sum()),
-            "in_mu": metrics.knn_accuracy(codes, known, rows[asked], faithful.near_vectors[asked]),
-            "in_picture": metrics.knn_accuracy(codes, known, rows[asked], faithful.near_points[asked]),
-        },
-        "confusion": metrics.confusion(names[known], space.nearest[known], CONFUSION),
-    }
+    asked = known[near.rows]
+    in_mu, in_picture = (
+        metrics.knn_accuracy(codes, known, near.rows[asked], neighbour_rows[asked])
+        for neighbour_rows in (near.in_vectors, near.in_points)
+    )
+    return Labels(
+        items=int(known.sum()),
+        n_labels=int((sizes > 0).sum()),
+        largest_share=float(sizes.max() / known.sum()),
+        scores=metrics.agreements(names[known], space.labels[known], space.nearest[known]),
+        knn=KNN(k=near.k, items=int(asked.sum()), in_mu=in_mu, in_picture=in_picture),
+        confusion=metrics.confusion(names[known], space.nearest[known], CONFUSION),
+    )

@@ -1,4 +1,4 @@
-"""The figures of a VAE against models whose figures are known."""
+"""Metrics of a VAE, on models with known values."""
 
 import math
 
@@ -18,19 +18,19 @@ LOADINGS = torch.tensor([[1.0, 0.0], [0.5, 1.2], [-0.7, 0.4]])  # (pixels, laten
 
 
 class LinearDecoder(nn.Module):
-    """p(x|z) = N(Wz, s²): then x ~ N(0, WWᵀ + s²I), and the evidence is known."""
+    """p(x|z) = N(Wz, s²): then x ~ N(0, WWᵀ + s²I), so log p(x) is known."""
 
     def forward(self, z: Tensor) -> Independent:
         return Independent(Normal(z @ LOADINGS.T, NOISE), 1)
 
 
 class Posterior(nn.Module):
-    """q(z|x) = N(Ax, v): with `off` 0 its mean is that of the true posterior."""
+    """q(z|x) = N(Ax, v); with `off` 0 its mean is the true posterior's."""
 
     def __init__(self, off: float, scale: float) -> None:
         super().__init__()
         self.off, self.scale = off, scale
-        self.parameter = nn.Parameter(torch.zeros(1))  # VAE.prior asks a parameter for its device
+        self.parameter = nn.Parameter(torch.zeros(1))  # VAE.prior takes its device from a parameter
 
     def forward(self, x: Tensor) -> Independent:
         covariance = torch.linalg.inv(torch.eye(LATENT) + LOADINGS.T @ LOADINGS / NOISE**2)
@@ -38,7 +38,7 @@ class Posterior(nn.Module):
         return diagonal_normal(mu, torch.full_like(mu, 2 * math.log(self.scale)))
 
 
-class Deaf(nn.Module):
+class IgnoresZ(nn.Module):
     """A decoder that ignores z."""
 
     def forward(self, z: Tensor) -> Independent:
@@ -73,7 +73,7 @@ def test_the_importance_weighted_bound_tends_to_the_evidence(rough: VAE) -> None
     )
     assert many == pytest.approx(true, abs=0.02)
     assert elbo < few < true + 0.02
-    assert elbo < true - 0.1, "the posterior is rough enough to tell the bounds apart"
+    assert elbo < true - 0.1, "the posterior is rough enough to separate the bounds"
 
 
 def test_the_elbo_of_the_weights_is_that_of_log_likelihood_and_kl(rough: VAE) -> None:
@@ -85,24 +85,24 @@ def test_the_elbo_of_the_weights_is_that_of_log_likelihood_and_kl(rough: VAE) ->
     assert float((bounds.log_likelihood - bounds.kl).mean()) == pytest.approx(float(weights.mean()), abs=0.1)
 
 
-def test_the_decoder_loses_by_another_items_z_what_that_z_is_worth(rough: VAE) -> None:
+def test_the_decoder_loses_log_likelihood_with_another_items_z_unless_it_ignores_z(rough: VAE) -> None:
     x = items(4000)
     torch.manual_seed(0)
     with torch.no_grad():
         bounds = measure(rough, iter([x]))
-        deaf = measure(VAE(Posterior(0, 1), Deaf(), LATENT), iter([x]))
+        ignoring = measure(VAE(Posterior(0, 1), IgnoresZ(), LATENT), iter([x]))
     assert float((bounds.log_likelihood - bounds.of_another).mean()) > 1
-    assert torch.equal(deaf.log_likelihood, deaf.of_another)
+    assert torch.equal(ignoring.log_likelihood, ignoring.of_another)
 
 
-def test_posteriors_that_do_not_depend_on_the_item_hold_no_information() -> None:
+def test_posteriors_that_do_not_depend_on_the_item_carry_no_information() -> None:
     found = aggregate(torch.zeros(500, 3).double(), torch.zeros(500, 3).double(), 500)
     assert found.mutual_information == pytest.approx(0, abs=1e-9)
     assert found.prior_kl_least == pytest.approx(0, abs=1e-9)
     assert found.prior_kl_most == pytest.approx(0, abs=1e-9)
 
 
-def test_posteriors_that_do_not_overlap_hold_the_items_number_and_no_more() -> None:
+def test_posteriors_that_do_not_overlap_carry_the_items_index_and_no_more() -> None:
     mu = 100.0 * torch.arange(64).double()[:, None]
     found = aggregate(mu, torch.zeros(64, 1).double(), 64)
     assert found.mutual_information == pytest.approx(math.log(64))
@@ -110,7 +110,7 @@ def test_posteriors_that_do_not_overlap_hold_the_items_number_and_no_more() -> N
 
 
 def test_the_information_is_that_of_the_gaussian_channel() -> None:
-    """With μ ~ N(0, ¾) and σ² = ¼ the channel carries ½ log(¾/¼ + 1) nats, and all draws together are the prior's."""
+    """With μ ~ N(0, ¾) and σ² = ¼ the channel carries ½ log(¾/¼ + 1) nats; the aggregated posterior is the prior."""
     torch.manual_seed(0)
     mu = math.sqrt(0.75) * torch.randn(4000, 1).double()
     found = aggregate(mu, torch.full((4000, 1), math.log(0.25)).double(), 2000)
@@ -127,31 +127,31 @@ def test_the_gap_to_the_prior_of_one_shifted_gaussian_is_its_kl() -> None:
 
 
 class Vectors:
-    """The kind object that `examine` asks, over items in memory."""
+    """Items in memory."""
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
 
-    def dataset(self) -> "Vectors":
-        return self
+    def __len__(self) -> int:
+        return len(self.x)
 
     def __getitems__(self, rows: np.ndarray) -> Tensor:
         return self.x[torch.as_tensor(rows)]
 
-    @staticmethod
-    def to_input(batch: Tensor) -> Tensor:
-        return batch
+
+def unchanged(batch: Tensor) -> Tensor:
+    return batch
 
 
-def test_a_model_is_examined_on_its_held_out_items_and_the_same_way_twice(rough: VAE) -> None:
+def test_a_model_is_examined_on_its_held_out_items_deterministically(rough: VAE) -> None:
     x = items(400)
     with torch.no_grad():
         mu, logvar = rough.encode(x)
     held_out = np.arange(100, 400)
     before = torch.random.get_rng_state()
-    found = [examine(rough, Vectors(x), mu.numpy(), logvar.numpy(), held_out, seed=5) for _ in range(2)]
+    found = [examine(rough, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), held_out, seed=5) for _ in range(2)]
     assert found[0] == found[1]
-    assert torch.equal(before, torch.random.get_rng_state()), "the caller's random numbers are left alone"
+    assert torch.equal(before, torch.random.get_rng_state()), "the caller's random state is unchanged"
     assert (found[0].split, found[0].items) == ("val", 300)
     assert found[0].kl == pytest.approx(sum(found[0].kl_per_dimension), rel=1e-5)
     variance = mu[100:].var(0, correction=0)
@@ -163,5 +163,5 @@ def test_with_too_few_held_out_items_all_are_measured(rough: VAE) -> None:
     x = items(64)
     with torch.no_grad():
         mu, logvar = rough.encode(x)
-    found = examine(rough, Vectors(x), mu.numpy(), logvar.numpy(), np.arange(6))
+    found = examine(rough, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), np.arange(6))
     assert (found.split, found.items) == ("all", 64)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 import latentviz as lv
-from latentviz.evaluation.report import render
+from latentviz.evaluation.report import Sweep, render
+from latentviz.evaluation.results import Confusion, Evaluation, Health, Labels
 from latentviz.evaluation.verdicts import judge, judge_health
 from tests.conftest import fit_small
 
@@ -26,7 +28,7 @@ COLLAPSING = (
 
 @pytest.fixture(scope="module")
 def clustered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder of a clustered run on 200 labelled digits; nobody may change it."""
+    """A clustered run on 200 labelled digits; read-only."""
     place = tmp_path_factory.mktemp("clustered")
     digits = load_digits()
     np.savez(place / "digits.npz", images=(digits.images[:200] * 15).astype(np.uint8), labels=digits.target[:200])
@@ -36,21 +38,21 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def evaluated(clustered: Path) -> dict[str, Any]:
-    return dict(lv.evaluate(clustered).figures)
+def evaluated(clustered: Path) -> Evaluation:
+    return lv.evaluate(clustered).metrics
 
 
 def test_everything_is_evaluated_and_written(shell: Any, clustered: Path) -> None:
     outcome = shell("evaluate", clustered)
     folder = clustered / "clusters" / "default"
-    content = json.loads((folder / "evaluation.json").read_text())
+    content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     assert outcome.code == (1 if content["collapsed"] else 0)
     assert {"health", "faithfulness", "clusters", "labels", "verdicts"} <= set(content)
     assert f"report {folder / 'evaluation.html'}" in outcome.out
     assert "stability under the posterior" in outcome.out
 
 
-def test_json_is_all_that_json_prints(shell: Any, clustered: Path) -> None:
+def test_the_option_json_prints_json_only(shell: Any, clustered: Path) -> None:
     outcome = shell("evaluate", clustered, "--json")
     assert json.loads(outcome.out) == json.loads((clustered / "clusters/default/evaluation.json").read_text())
 
@@ -60,15 +62,15 @@ def test_without_a_clustering_the_model_alone_is_judged(shell: Any, run_folder: 
     content = json.loads(outcome.out)
     assert content["clustering"] is None
     assert [verdict["section"] for verdict in content["verdicts"]] == ["health"]
-    assert "no clusters/default" in outcome.err
+    assert "clusters/default" in outcome.err
     assert (run_folder / "evaluation.html").exists()
 
 
-def test_a_clustering_that_is_not_there_is_a_mistake(shell: Any, run_folder: Path) -> None:
+def test_an_unknown_clustering_is_an_error(shell: Any, run_folder: Path) -> None:
     assert "clusters/fine" in shell("evaluate", run_folder, "--clustering", "fine").complaint
 
 
-def test_a_collapsed_model_is_called_collapsed_with_what_to_change(shell: Any, few: Path, tmp_path: Path) -> None:
+def test_a_collapsed_model_is_reported_with_what_to_change(shell: Any, few: Path, tmp_path: Path) -> None:
     run = fit_small(few, tmp_path, settings=COLLAPSING)
     outcome = shell("evaluate", run)
     assert outcome.code == 1
@@ -79,7 +81,7 @@ def test_a_collapsed_model_is_called_collapsed_with_what_to_change(shell: Any, f
     assert "Posterior collapse" in (run / "evaluation.html").read_text(encoding="utf-8")
 
 
-def test_a_new_clustering_leaves_no_evaluation_of_the_earlier_one(clustered: Path, tmp_path: Path) -> None:
+def test_a_new_clustering_removes_the_evaluation_of_the_earlier_one(clustered: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(clustered, tmp_path / "again"))
     lv.evaluate(folder)
     lv.cluster(folder, force=True, reduce={"method": "pca"}, cluster={"min_cluster_size": 20})
@@ -88,35 +90,35 @@ def test_a_new_clustering_leaves_no_evaluation_of_the_earlier_one(clustered: Pat
 
 def test_evaluate_can_be_called_twice_from_python(clustered: Path) -> None:
     first, second = lv.evaluate(clustered), lv.evaluate(clustered)
-    assert {**first.figures, "seconds": None} == {**second.figures, "seconds": None}
+    assert replace(first.metrics, seconds={}) == replace(second.metrics, seconds={})
     assert str(first) == str(second)
     assert first.report.exists()
     assert "<iframe" in first._repr_html_()
 
 
-HEALTH = {
-    "split": "val",
-    "items": 1000,
-    "log_likelihood": -50.0,
-    "log_likelihood_error": 1.0,
-    "kl": 12.0,
-    "elbo": -62.0,
-    "iwae": -60.0,
-    "iwae_error": 1.0,
-    "iwae_elbo": -62.0,
-    "iwae_items": 1000,
-    "iwae_samples": 50,
-    "decoder_gain": 30.0,
-    "latent_dim": 4,
-    "content_dim": 2,
-    "kl_per_dimension": [4.0, 4.0, 4.0, 0.0],
-    "variance_of_mu": [1.0, 1.0, 1.0, 0.0],
-    "active_units": {"0.01": 3, "0.2": 3},
-    "mutual_information": 6.0,
-    "mutual_information_cap": 6.9,
-    "prior_kl_least": 0.3,
-    "prior_kl_most": 6.0,
-}
+HEALTH = Health(
+    split="val",
+    items=1000,
+    log_likelihood=-50.0,
+    log_likelihood_error=1.0,
+    kl=12.0,
+    elbo=-62.0,
+    iwae=-60.0,
+    iwae_error=1.0,
+    iwae_elbo=-62.0,
+    iwae_items=1000,
+    iwae_samples=50,
+    decoder_gain=30.0,
+    latent_dim=4,
+    content_dim=2,
+    kl_per_dimension=[4.0, 4.0, 4.0, 0.0],
+    variance_of_mu=[1.0, 1.0, 1.0, 0.0],
+    active_units={"0.01": 3, "0.2": 3},
+    mutual_information=6.0,
+    mutual_information_cap=6.9,
+    prior_kl_least=0.3,
+    prior_kl_most=6.0,
+)
 MODEL = {"c": 0.5, "kl_warmup": 0.1, "free_bits": 0.0, "contrast": 0.0}
 
 
@@ -130,53 +132,62 @@ MODEL = {"c": 0.5, "kl_warmup": 0.1, "free_bits": 0.0, "contrast": 0.0}
         ({"mutual_information": 3.2, "mutual_information_cap": 3.3}, False, "good"),  # few items: the cap is low
     ],
 )
-def test_collapse_is_told_by_information_and_not_by_active_units(
+def test_collapse_is_judged_by_information_and_not_by_active_units(
     change: dict[str, Any], collapsed: bool, level: str
 ) -> None:
-    verdict = judge_health({**HEALTH, **change}, MODEL)
+    verdict = judge_health(replace(HEALTH, **change), MODEL)
     assert (verdict.collapsed, verdict.level) == (collapsed, level)
     if collapsed:
         assert "ollapse" in verdict.headline
         assert any(line.startswith("model.c=auto") and "0.5" in line for line in verdict.advice)
 
 
-def test_a_kl_that_buys_no_information_asks_for_more_training_first() -> None:
-    assert judge_health({**HEALTH, "mutual_information": 0.1}, MODEL).advice[0].startswith("more trainer.max_epochs")
-    never = judge_health({**HEALTH, "mutual_information": 0.1, "kl": 0.1}, MODEL).advice
+def test_a_kl_without_information_asks_for_more_training_first() -> None:
+    assert judge_health(replace(HEALTH, mutual_information=0.1), MODEL).advice[0].startswith("more trainer.max_epochs")
+    never = judge_health(replace(HEALTH, mutual_information=0.1, kl=0.1), MODEL).advice
     assert never[0].startswith("model.c=auto")
     assert never[-1].startswith("more trainer.max_epochs")
 
 
 def test_advice_names_only_settings_that_the_data_kind_has() -> None:
-    verdict = judge_health({**HEALTH, "mutual_information": 0.0}, {"c": 1.0, "kl_warmup": 0.5, "free_bits": 0.25})
+    verdict = judge_health(replace(HEALTH, mutual_information=0.0), {"c": 1.0, "kl_warmup": 0.5, "free_bits": 0.25})
     assert not any("contrast" in line or "kl_warmup" in line or "free_bits" in line for line in verdict.advice)
 
 
-def test_no_clusters_is_said_and_a_lossy_cut_is_told_from_poor_latents(evaluated: dict[str, Any]) -> None:
-    content = json.loads(json.dumps(evaluated))
-    content["clusters"] |= {"n_clusters": 1, "stability": None}
-    content["labels"]["scores"]["nearest_cluster"] |= {"acc": 0.5, "ari": 0.3}
-    content["labels"]["knn"]["in_mu"] = 0.95
-    verdicts = {verdict.section: verdict for verdict in judge(content, MODEL)}
-    assert "landscape" in verdicts["clusters"].headline
-    assert "the cut loses them" in verdicts["labels"].advice[0]
+def with_labels(evaluated: Evaluation) -> Labels:
+    assert evaluated.labels is not None
+    return evaluated.labels
 
 
-def test_the_report_asks_the_network_for_nothing_and_escapes_what_users_named(evaluated: dict[str, Any]) -> None:
-    content = json.loads(json.dumps(evaluated))
-    evil = '"><script>alert(1)</script>&{{style}}'
-    content |= {"run": evil, "clustering": evil}
-    content["labels"]["confusion"]["labels"][0] = evil
-    page = render(content, map='map"onload=x.html')
+def test_no_clusters_are_reported_and_a_lossy_cut_is_distinguished_from_poor_latents(evaluated: Evaluation) -> None:
+    assert evaluated.clusters is not None
+    labels = with_labels(evaluated)
+    scores = {"nearest_cluster": replace(labels.scores["nearest_cluster"], acc=0.5, ari=0.3)}
+    labels = replace(labels, scores=scores, knn=replace(labels.knn, in_mu=0.95))
+    clusters = replace(evaluated.clusters, n_clusters=1, stability=None)
+    judged = judge(evaluated.health, evaluated.faithfulness, clusters, labels, MODEL)
+    verdicts = {verdict.section: verdict for verdict in judged}
+    assert verdicts["clusters"].level == "poor"
+    assert "cluster.min_cluster_size" in verdicts["clusters"].advice[0]
+    assert "cluster.selection=leaf" in verdicts["labels"].advice[0]
+
+
+def test_the_report_makes_no_network_request_and_escapes_what_users_named(evaluated: Evaluation) -> None:
+    evil = '"><script>alert(1)</script>&{{style}}{% raw %}'
+    labels = with_labels(evaluated)
+    confusion: Confusion = replace(labels.confusion, labels=[evil, *labels.confusion.labels[1:]])
+    hostile = replace(evaluated, run=evil, clustering=evil, labels=replace(labels, confusion=confusion))
+    row = {"min_cluster_size": 5, "selection": evil, "clusters": 3}
+    page = render(hostile, sweep=Sweep([row, {**row, "clusters": 4}], row), map_file='map"onload=x.html')
     assert "<script" not in page
     assert "onload=x" not in page.replace("%22onload%3Dx", "")
     assert "&lt;script&gt;" in page
-    assert page.count("{{style}}") >= 2, "what a user wrote is not taken for a placeholder"
+    assert page.count("{{style}}") >= 4, "user text is not read as a template"
     assert "default-src 'none'" in page
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_a_sweep_is_drawn_with_the_chosen_cut_ringed_and_an_unknown_one_left_out(evaluated: dict[str, Any]) -> None:
+def test_a_sweep_is_drawn_with_a_ring_around_the_chosen_cut_and_an_unknown_one_left_out(evaluated: Evaluation) -> None:
     sweep = [
         {
             "layout": 0,
@@ -189,6 +200,7 @@ def test_a_sweep_is_drawn_with_the_chosen_cut_ringed_and_an_unknown_one_left_out
         for size in (5, 10, 20)
         for kind in ("eom", "leaf")
     ]
-    page = render(evaluated, clusters={"sweep": sweep, "settings": {"min_cluster_size": 20, "selection": "eom"}})
-    assert page.count('class="chosen"') == 2, "one in each of two panels"
-    assert "cuts that were compared" not in render(evaluated, clusters={"sweep": [{"depth": 1}]})
+    page = render(evaluated, sweep=Sweep(sweep, {"min_cluster_size": 20, "selection": "eom"}))
+    assert page.count(' chosen"') == 2, "one in each of two panels"
+    assert 'class="panels"' in page
+    assert 'class="panels"' not in render(evaluated, sweep=Sweep([{"depth": 1}], {}))

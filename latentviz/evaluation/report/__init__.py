@@ -1,5 +1,68 @@
-"""The evaluation as one HTML file: opens by double-click, asks the network for nothing, and runs no script."""
+"""The evaluation as one HTML file: opens by double-click, makes no network request, and runs no script."""
 
-from latentviz.evaluation.report.html import render, write_report
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["render", "write_report"]
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from latentviz.evaluation.report.charts import steps, sweep_panels
+from latentviz.evaluation.results import Evaluation
+from latentviz.runs.files import atomic_write
+
+MOST_BARS = 128  # dimensions in the chart of KL
+PAGE = Path(__file__).with_name("page")
+_SETTING = re.compile(r"(\b(?:model|trainer|cluster|reduce)\.\w+(?:=[\w.]*\w)?)")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The compared cuts of a clustering.
+
+    Attributes:
+        rows: one per cut, as in clusters.json.
+        chosen: the settings of the chosen cut.
+    """
+
+    rows: Sequence[Mapping[str, object]]
+    chosen: Mapping[str, object]
+
+
+def write_report(
+    path: Path, evaluation: Evaluation, *, sweep: Sweep | None = None, map_file: str | None = None
+) -> None:
+    """Writes the report atomically.
+
+    Args:
+        path: the HTML file.
+        evaluation: what to report.
+        sweep: the compared cuts, if there are any.
+        map_file: name of the map in the same folder.
+    """
+    page = render(evaluation, sweep=sweep, map_file=map_file)
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(evaluation: Evaluation, *, sweep: Sweep | None = None, map_file: str | None = None) -> str:
+    """Renders the report as HTML; autoescape covers everything that a user named."""
+    environment = Environment(
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": _number, "settings": _SETTING.split}
+    kl = evaluation.health.kl_per_dimension
+    highest = max(*kl, 1.0)  # at least 1 nat, so that a collapsed latent looks flat
+    return environment.get_template("report.html").render(
+        evaluation=evaluation,
+        style=(PAGE / "report.css").read_text(encoding="utf-8"),
+        map_file=map_file,
+        order=sorted(range(len(kl)), key=lambda i: -kl[i])[:MOST_BARS],
+        highest=highest,
+        ticks=steps(highest),
+        panels=None if sweep is None else sweep_panels(sweep.rows, sweep.chosen),
+    )
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")

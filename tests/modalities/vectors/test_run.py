@@ -134,8 +134,8 @@ def test_encode(fitted: Path, tmp_path: Path, shell: Callable) -> None:
 
 def test_evaluate(fitted: Path) -> None:
     found = lv.evaluate(fitted)
-    assert found.figures["kind"] == "vectors"
-    assert np.isfinite(found.figures["health"]["elbo"])
+    assert found.metrics.kind == "vectors"
+    assert np.isfinite(found.metrics.health.elbo)
 
 
 def test_the_exported_encoder_takes_vectors_as_they_are(fitted: Path) -> None:

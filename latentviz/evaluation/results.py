@@ -1,0 +1,217 @@
+"""The result of an evaluation, as evaluation.json holds it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Level = Literal["good", "fair", "poor"]
+
+
+@dataclass(frozen=True)
+class Health:
+    """Metrics of a trained VAE, in nats per item unless stated otherwise.
+
+    Attributes:
+        split: "val", or "all" if too few items are held out.
+        items: over which log-likelihood, KL and ELBO are means, with one draw each.
+        log_likelihood: E[log p(x|z)], higher is better.
+        log_likelihood_error: its standard error.
+        kl: KL[q(z|x) ‖ p(z)].
+        elbo: log-likelihood − KL, a lower bound of log p(x).
+        iwae: the tighter bound of Burda et al. 2016, over `iwae_items` items with `iwae_samples` draws each.
+        iwae_error: its standard error over the items.
+        iwae_elbo: the ELBO of the same items and draws.
+        decoder_gain: log p(x|z) lost when z is that of another item; 0 for a decoder that ignores z.
+        kl_per_dimension: of each latent dimension.
+        variance_of_mu: of each latent dimension, over the items.
+        active_units: variance threshold → number of dimensions in which mu varies by more.
+        mutual_information: I(x; z) between the item's index and z, at most `mutual_information_cap`.
+        mutual_information_cap: log of the number of items it is estimated from.
+        prior_kl_least: KL to the prior from the Gaussian with the aggregated posterior's mean and covariance, a lower
+            bound of the aggregated posterior's own.
+        prior_kl_most: KL − mutual information (Hoffman & Johnson 2016); too high where the information is at its cap.
+    """
+
+    split: Literal["val", "all"]
+    items: int
+    log_likelihood: float
+    log_likelihood_error: float
+    kl: float
+    elbo: float
+    iwae: float
+    iwae_error: float
+    iwae_elbo: float
+    iwae_items: int
+    iwae_samples: int
+    decoder_gain: float
+    latent_dim: int
+    content_dim: int
+    kl_per_dimension: Sequence[float]
+    variance_of_mu: Sequence[float]
+    active_units: Mapping[str, int]
+    mutual_information: float
+    mutual_information_cap: float
+    prior_kl_least: float
+    prior_kl_most: float
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How well the map preserves the `k` nearest neighbours in mu; all in [0, 1], 1 is best.
+
+    Attributes:
+        items: whose neighbours are compared, each with all others.
+        dimensions: of mu.
+        trustworthiness: low if neighbours on the map are far apart in mu (Venna & Kaski 2001, equation 1).
+        continuity: low if neighbours in mu are far apart on the map (equation 2).
+        overlap: share of the k neighbours in mu that are among the k on the map.
+        overlap_by_chance: the overlap of a random map.
+    """
+
+    k: int
+    items: int
+    dimensions: int
+    trustworthiness: float
+    continuity: float
+    overlap: float
+    overlap_by_chance: float
+
+
+@dataclass(frozen=True)
+class Stability:
+    """ARI of the clusters with those of posterior draws: `mean` and `least` of the draws, and of z = mu."""
+
+    items: int
+    draws: int
+    at_mu: float
+    mean: float
+    least: float
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Metrics of the clusters, computed without labels; None where there are fewer than two clusters.
+
+    Attributes:
+        items: over which DBCV and silhouettes are computed.
+        dbcv: density-based validity in [−1, 1] (Moulavi et al. 2014).
+        silhouette: in [−1, 1], in the space that was clustered, noise left out (Rousseeuw 1987).
+        silhouette_in_mu: the same in mu.
+        modularity: normalised modularity of the neighbour graph's partition, up to 1.
+        stability: under posterior draws; None if mu is not learnt.
+        agreement_of_layouts: ARI of clusters from layouts with other seeds.
+    """
+
+    n_clusters: int
+    noise_share: float
+    items: int
+    dbcv: float | None
+    silhouette: float | None
+    silhouette_in_mu: float | None
+    modularity: float | None
+    stability: Stability | None
+    agreement_of_layouts: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Scores of clusters against labels, over a `share` of the items."""
+
+    share: float
+    acc: float
+    nmi: float
+    ari: float
+    ami: float
+    homogeneity: float
+
+
+@dataclass(frozen=True)
+class KNN:
+    """Accuracy of the vote of the `k` nearest neighbours in mu and on the map, over `items`; None without items."""
+
+    k: int
+    items: int
+    in_mu: float | None
+    in_picture: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Labels (rows) against clusters (columns), best matches on the diagonal; `left_out` items are not shown."""
+
+    labels: Sequence[str]
+    clusters: Sequence[int]
+    counts: Sequence[Sequence[int]]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How the map and its clusters compare with the labels of the `items` that have one.
+
+    Attributes:
+        largest_share: of the commonest label.
+        scores: "nearest_cluster" (noise in its nearest cluster), "cluster_with_noise_as_one", "clustered_only".
+    """
+
+    items: int
+    n_labels: int
+    largest_share: float
+    scores: Mapping[str, Agreement]
+    knn: KNN
+    confusion: Confusion
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on one section.
+
+    Attributes:
+        section: health, faithfulness, clusters or labels.
+        headline: one sentence.
+        lines: the evidence.
+        advice: what to change, as settings where possible.
+        collapsed: whether the model is useless.
+    """
+
+    section: str
+    level: Level
+    headline: str
+    lines: Sequence[str] = ()
+    advice: Sequence[str] = ()
+    collapsed: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation; the sections of the map are None without a clustering, `labels` also without labels.
+
+    Attributes:
+        kind: of the data.
+        clustering: its name.
+        seed: of every sample and draw.
+        seconds: stage → duration.
+    """
+
+    run: str
+    kind: str
+    clustering: str | None
+    n_items: int
+    seed: int
+    health: Health
+    faithfulness: Faithfulness | None
+    clusters: Clusters | None
+    labels: Labels | None
+    verdicts: Sequence[Verdict]
+    seconds: Mapping[str, float]
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the latents carry almost no information about the items."""
+        return any(verdict.collapsed for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the content of evaluation.json; sections that are None are left out."""
+        content = {key: value for key, value in asdict(self).items() if value is not None or key == "clustering"}
+        seconds = content.pop("seconds")
+        return {**content, "collapsed": self.collapsed, "seconds": seconds}
