@@ -517,7 +517,13 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def train(
-    source: str, overrides: Settings, *, run: str | None, outputs: AnyPath, resume: bool, force: bool
+    source: str,
+    overrides: Settings,
+    *,
+    run: str | None = None,
+    outputs: AnyPath = "outputs",
+    resume: bool = False,
+    force: bool = False,
 ) -> RunFolder:
     """Does what `fit` says, with the settings as one nested mapping."""
     config, name = load_config(source, overrides)
@@ -559,7 +565,9 @@ def _resume(folder: RunFolder, overrides: Settings) -> RunFolder:
     return stage(config, folder, resume=True)
 
 
-def make_clustering(folder: RunFolder, overrides: Settings, *, name: str, force: bool) -> ClusterFolder:
+def make_clustering(
+    folder: RunFolder, overrides: Settings, *, name: str = "default", force: bool = False
+) -> ClusterFolder:
     """Does what `cluster` says, with the settings as one nested mapping."""
     config = validate(ClusterConfig, overrides, "cluster settings")
     from latentviz.stages.cluster import make_clustering as stage

@@ -1,4 +1,4 @@
-"""The error family: a user's mistake is a `LatentvizError`, shown as one line and exit code 2."""
+"""The exceptions: a user's mistake is a `LatentvizError`, reported in one line with exit code 2."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -6,64 +6,61 @@ from os import PathLike
 from typing import TypeVar
 
 T = TypeVar("T")
+ADVICE = "free space or fix the permissions, or pass --outputs DIR"
 
 
 class LatentvizError(Exception):
-    """A mistake that its message tells the user how to mend; anything else that is raised is a bug."""
+    """A user's mistake; the message says what to do. Any other exception is a bug."""
 
 
 class ConfigError(LatentvizError):
-    """A config key, value or override that does not fit. Holds one line a mistake, all of them at once."""
+    """Config keys, values or overrides that are wrong; one line per mistake."""
 
 
 class DataError(LatentvizError):
-    """Data that cannot be read, or that nothing can be learnt from."""
+    """Data that cannot be read or cannot be learnt from."""
 
 
 class RunError(LatentvizError):
-    """A run folder that is missing, unfinished, damaged, taken, or of another format."""
+    """A run folder that is missing, unfinished, damaged, already taken, or of another format."""
 
 
 class ResourceError(LatentvizError):
-    """Work that this machine has not the memory for."""
+    """Work that does not fit into the memory of this machine."""
 
 
 class WriteError(RunError):
-    """A file that cannot be written: the disk is full, or closed to writing.
-
-    Attributes:
-        path: the file.
-        reason: what the system says.
-    """
+    """A file that cannot be written, with the system's reason: a full or read-only disk, missing permissions."""
 
     def __init__(self, path: "str | PathLike[str]", reason: str) -> None:
-        super().__init__(
-            f"{path}: cannot be written ({reason}); mend that, or choose another folder with --outputs DIR"
-        )
+        super().__init__(f"{path}: cannot be written ({reason}); {ADVICE}")
         self.path, self.reason = path, reason
 
 
 class TrainingError(LatentvizError):
-    """A training that went wrong, such as a loss that is no longer a number."""
+    """A training that failed, for example because the loss became NaN."""
 
 
 def did_you_mean(got: str, allowed: Iterable[str]) -> str:
-    """Returns " Did you mean 'x'?" for the allowed name nearest to `got`, or an empty string.
+    """Suggests the allowed name nearest to `got`, dashes aside; an empty string if none is near.
 
     >>> did_you_mean("umpa", ["umap", "pca"])
     " Did you mean 'umap'?"
+    >>> did_you_mean("--k", ["-k", "--on"])
+    " Did you mean '-k'?"
     >>> did_you_mean("zzz", ["umap", "pca"])
     ''
     """
-    near = difflib.get_close_matches(got, list(allowed), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    names = {name.lstrip("-"): name for name in allowed}
+    near = difflib.get_close_matches(got.lstrip("-"), names, n=1, cutoff=0.5)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
 def choose(table: Mapping[str, T], name: str, key: str) -> T:
-    """Returns `table[name]`; the config key `key` is what the error names.
+    """Returns `table[name]`.
 
     Raises:
-        ConfigError: `name` is not in the table; the message lists what is.
+        ConfigError: `name` is not in the table; the message names the config key `key` and what is allowed.
 
     >>> choose({"umap": 1, "pca": 2}, "pca", "reduce.method")
     2

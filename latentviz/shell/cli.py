@@ -1,165 +1,177 @@
-"""The shell's side: the argparse tree, and one line with exit code 2 for a user's mistake."""
+"""The shell: an argparse tree with one parser per command; a user's mistake is one line and exit code 2."""
 
 import argparse
 import errno
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from latentviz.errors import LatentvizError
+from latentviz.errors import ADVICE, LatentvizError, did_you_mean
 
-SETTINGS = "settings, such as model.latent_dim=16"
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
-# What the machine refuses, whatever the program does: a full disk, one that may not be written to, a name too long.
-REFUSALS = {
-    errno.ENOSPC,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.ENAMETOOLONG,
-    getattr(errno, "EDQUOT", errno.ENOSPC),
-}
-SPOT = re.compile(r"-[\d.eE+-]+,[\d.eE+-]+$")  # whose sign argparse would take for an option's
+NUMBERS = re.compile(r"-[\d.][\d.eE+-]*(,[\d.eE+-]+)?$")  # values such as -1.5,2 that begin like an option
+# What the system refuses whatever the program does: a full disk, one that is read-only, a name that is too long.
+REFUSALS = {"ENOSPC", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENAMETOOLONG", "EDQUOT"}
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's help, with the commands listed like options instead of below a heading of their own."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):
+            return "".join(map(self._format_action, action._get_subactions()))
+        return super()._format_action(action)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, but that a mistake is told in one line, as all others are."""
+    """argparse's parser, except that it reports a mistake in one line, with a hint."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=Help, **options)
+        self._negative_number_matcher = NUMBERS
 
     def error(self, message: str) -> NoReturn:
-        """Tells a mistake and ends with exit code 2."""
-        self.exit(2, f"{self.prog.replace(' ', ': ', 1)}: {message}; `{self.prog} --help` lists the options\n")
+        """Prints the mistake, and the option or command that was probably meant, and ends with exit code 2."""
+        hint = ""
+        if unknown := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
+            message, hint = f"unknown option {unknown[1]}", did_you_mean(unknown[1], self._option_string_actions)
+        elif unknown := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose", message):
+            message, hint = f"unknown command {unknown[1]!r}", did_you_mean(unknown[1], COMMANDS)
+        self.exit(2, f"{self.prog.replace(' ', ': ', 1)}: {message}; see `{self.prog} --help`.{hint}\n")
 
 
 class Command(NamedTuple):
-    """One entry of the argparse tree."""
+    """One command: a line of help, a function that adds its arguments to a parser, and examples."""
 
     summary: str
     arguments: Callable[[Parser], None]
     examples: str
 
 
+def _source(parser: Parser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as model.latent_dim=16")
+
+
 def _outputs(parser: Parser) -> None:
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of the runs (default: outputs)")
 
 
-def _fit(parser: Parser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=SETTINGS)
-    parser.add_argument("--run", metavar="NAME", help="name of the run (default: from SOURCE)")
+def _run(parser: Parser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="name or path of a run (default: the newest)")
     _outputs(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    parser.add_argument("--force", action="store_true", help="replace an existing run")
+
+
+def _run_and_settings(parser: Parser, settings: str) -> None:
+    text = f"name or path of a run (default: the newest), and {settings}"
+    parser.add_argument("words", nargs="*", metavar="RUN|key=value", help=text)
+    _outputs(parser)
+
+
+def _clustering(parser: Parser, default: str | None = "default", more: str = "") -> None:
+    text = f"the clustering to use (default: default{more})"
+    parser.add_argument("--clustering", default=default, metavar="NAME", help=text)
+
+
+def _name(parser: Parser, group: str) -> None:
+    parser.add_argument("--name", help=f"name of the new folder in {group}/ (default: from the request)")
+
+
+def _force(parser: Parser, what: str) -> None:
+    parser.add_argument("--force", action="store_true", help=f"replace {what}")
+
+
+def _json(parser: Parser, what: str) -> None:
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
+
+
+def _fit(parser: Parser) -> None:
+    _source(parser)
+    parser.add_argument("--run", metavar="NAME", help="name of the new run (default: from SOURCE)")
+    _outputs(parser)
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    _force(parser, "an existing run")
 
 
 def _cluster(parser: Parser) -> None:
-    parser.add_argument(
-        "words", nargs="*", metavar="RUN|key=value", help="a run's name or path (default: the newest), and settings"
-    )
-    parser.add_argument("--name", default="default", help="name of this clustering (default: default)")
-    _outputs(parser)
-    parser.add_argument("--force", action="store_true", help="replace an existing clustering of this name")
+    _run_and_settings(parser, "settings, such as reduce.n_neighbors=30")
+    parser.add_argument("--name", default="default", help="name of the new clustering (default: default)")
+    _force(parser, "an existing clustering of this name")
 
 
 def _evaluate(parser: Parser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or path (default: the newest)")
-    parser.add_argument("--clustering", metavar="NAME", help="which clustering (default: default, if there is one)")
-    _outputs(parser)
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON and nothing else")
+    _run(parser)
+    _clustering(parser, None, "; the model alone if there is none")
+    _json(parser, "evaluation.json")
 
 
 def _map(parser: Parser) -> None:
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="RUN|key=value",
-        help="a run's name or path (default: the newest), and title=, theme=, colour_by=, layers=",
-    )
-    parser.add_argument("--clustering", default="default", metavar="NAME", help="which clustering (default: default)")
-    _outputs(parser)
-
-
-def _config(parser: Parser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=SETTINGS)
-
-
-def _run(parser: Parser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or path (default: the newest)")
-    _outputs(parser)
-
-
-def _named(parser: Parser, group: str) -> None:
-    parser.add_argument("--clustering", default="default", metavar="NAME", help="whose clusters and map are meant")
-    parser.add_argument("--name", help=f"name of the folder in {group}/ (default: from what is asked)")
+    _run_and_settings(parser, "title=, theme=, colour_by=, layers=")
+    _clustering(parser)
 
 
 def _generate(parser: Parser) -> None:
     _run(parser)
-    ways = parser.add_argument_group("what to draw: fresh draws, or one of").add_mutually_exclusive_group()
-    ways.add_argument("--cluster", type=int, metavar="K", help="draws from that cluster's aggregated posterior")
-    ways.add_argument("--between", nargs=2, metavar=("A", "B"), help="the way from A to B: items, or cluster:3")
-    ways.add_argument("--at", metavar="X,Y", help="a spot of the map")
-    ways.add_argument("--like", metavar="ITEM", help="draws around an item's posterior")
+    ways = parser.add_argument_group("what to decode: fresh draws, or one of").add_mutually_exclusive_group()
+    ways.add_argument("--cluster", type=int, metavar="K", help="draws from the aggregated posterior of cluster K")
+    ways.add_argument("--between", nargs=2, metavar=("A", "B"), help="the path from A to B: items, or cluster:3")
+    ways.add_argument("--at", metavar="X,Y", help="a position on the map")
+    ways.add_argument("--like", metavar="ITEM", help="draws around the posterior of an item")
     ways.add_argument("--vector", metavar='"A - B + C"', help="a sum of items or clusters")
     ways.add_argument("--reconstruct", nargs="+", metavar="ITEM", help="items, encoded and decoded")
-    ways.add_argument("--traverse", action="store_true", help="each active unit walked from −3 to 3")
+    ways.add_argument("--traverse", action="store_true", help="each active unit, varied from −3 to 3")
     ways.add_argument("--manifold", type=int, metavar="G", help="a G×G grid over a latent of 2 dimensions")
-    parser.add_argument("--n", type=int, default=64, help="how many, where they are drawn (default: 64)")
-    parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
-    parser.add_argument("--steps", type=int, default=9, help="of --between and --traverse (default: 9)")
-    parser.add_argument("--spread", type=float, default=1.0, help="of --like, in posterior deviations (default: 1)")
-    parser.add_argument(
-        "--sampler",
-        default="auto",
-        help="of fresh draws: prior, gmm (a mixture over μ), kde (around "
-        "the items), or auto: prior, and gmm after training with contrast",
-    )
-    _named(parser, "generated")
-    parser.add_argument("--force", action="store_true", help="replace an earlier result of this name")
-    parser.add_argument("--json", action="store_true", help="print what generated.json holds")
+    parser.add_argument("--n", type=int, default=64, help="number of draws (default: 64)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default: 0)")
+    parser.add_argument("--steps", type=int, default=9, help="steps of --between and --traverse (default: 9)")
+    text = "width of --like, in standard deviations of the posterior (default: 1)"
+    parser.add_argument("--spread", type=float, default=1.0, help=text)
+    text = "of fresh draws: prior, gmm (a mixture over mu), kde (around the items); auto: prior, after contrast gmm"
+    parser.add_argument("--sampler", default="auto", help=text)
+    _clustering(parser)
+    _name(parser, "generated")
+    _force(parser, "an earlier result of this name")
+    _json(parser, "generated.json")
 
 
 def _recommend(parser: Parser) -> None:
     parser.usage = "%(prog)s [options] [RUN] ITEM [ITEM ...]"
-    parser.add_argument(
-        "items",
-        nargs="+",
-        metavar="[RUN] ITEM",
-        help="a run (default: the newest), then items: ids, row numbers, files, texts in quotes",
-    )
+    text = "a run (default: the newest), then items: ids, row numbers, files, texts in quotes"
+    parser.add_argument("items", nargs="+", metavar="[RUN] ITEM", help=text)
     _outputs(parser)
-    parser.add_argument("-k", type=int, default=10, help="how many (default: 10)")
-    parser.add_argument("--not", nargs="+", dest="disliked", default=[], metavar="ITEM", help="keep away from these")
+    parser.add_argument("-k", type=int, default=10, help="number of results (default: 10)")
+    parser.add_argument("--not", nargs="+", dest="disliked", default=[], metavar="ITEM", help="move away from these")
     parser.add_argument("--metric", default="cosine", help="cosine or euclidean (default: cosine)")
-    parser.add_argument(
-        "--diverse", type=float, default=0.0, metavar="λ", help="0 to 1: how much results should differ (default: 0)"
-    )
-    parser.add_argument("--where", metavar="CONDITION", help='only items that fulfil it, as in "cluster == 3"')
-    parser.add_argument(
-        "--on",
-        default="auto",
-        help="dimensions of μ: all, content (what is clustered), or auto: all, and of sentences the topic",
-    )
-    _named(parser, "recommended")
-    parser.add_argument("--json", action="store_true", help="print a JSON list instead of the table")
+    text = "0 to 1: how much the results should differ from each other (default: 0)"
+    parser.add_argument("--diverse", type=float, default=0.0, metavar="λ", help=text)
+    parser.add_argument("--where", metavar="CONDITION", help='only items that meet it, as in "cluster == 3"')
+    text = "dimensions of mu: all, content (the clustered ones), or auto: all, and the topic of sentences"
+    parser.add_argument("--on", default="auto", help=text)
+    _clustering(parser)
+    _name(parser, "recommended")
+    _json(parser, "the results")
 
 
 def _encode(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run's name or path")
+    parser.add_argument("run", metavar="RUN", help="name or path of a run")
     parser.add_argument("data", metavar="DATA", help="a folder, a file, or hf:NAME")
     _outputs(parser)
-    _named(parser, "encoded")
-    parser.add_argument("--force", action="store_true", help="replace an earlier result of this name")
+    _clustering(parser)
+    _name(parser, "encoded")
+    _force(parser, "an earlier result of this name")
 
 
 def _export(parser: Parser) -> None:
     _run(parser)
-    parser.add_argument("--onnx", action="store_true", help="encoder.onnx and decoder.onnx")
-    parser.add_argument("--safetensors", action="store_true", help="model.safetensors: the weights")
-    parser.add_argument("--force", action="store_true", help="replace earlier exports")
+    parser.add_argument("--onnx", action="store_true", help="write encoder.onnx and decoder.onnx")
+    parser.add_argument("--safetensors", action="store_true", help="write model.safetensors: the weights")
+    _force(parser, "earlier exports")
+
+
+def _runs(parser: Parser) -> None:
+    _outputs(parser)
+    _json(parser, "the list")
 
 
 def _nothing(parser: Parser) -> None:
@@ -168,17 +180,17 @@ def _nothing(parser: Parser) -> None:
 
 COMMANDS: dict[str, Command] = {
     "fit": Command(
-        "train a VAE on a pile of items and export their latents",
+        "train a VAE on a collection of items and export their latents",
         _fit,
         """\
   latentviz fit digits                              a recipe; `latentviz recipes` lists them
   latentviz fit photos/                             a folder of images
-  latentviz fit reviews.csv data.text_column=body   texts: a table, or a file with one a line
+  latentviz fit reviews.csv data.text_column=body   texts: a table, or a file with one per line
   latentviz fit photos/ --run cats model.latent_dim=16 trainer.max_epochs=5
   latentviz fit outputs/cats/config.yaml --run cats --resume""",
     ),
     "cluster": Command(
-        "reduce and cluster a run's latents, and draw its map",
+        "reduce and cluster the latents of a run, and draw its map",
         _cluster,
         """\
   latentviz cluster                                 the newest run
@@ -186,7 +198,7 @@ COMMANDS: dict[str, Command] = {
   latentviz cluster cats --name linear reduce.method=pca""",
     ),
     "evaluate": Command(
-        "judge a run: model, map and clusters; exit code 1 if the model collapsed",
+        "evaluate a run: model, map and clusters; exit code 1 if the model collapsed",
         _evaluate,
         """\
   latentviz evaluate                                the newest run
@@ -201,41 +213,42 @@ COMMANDS: dict[str, Command] = {
   latentviz map cats title="My cats" theme=dark colour_by=label""",
     ),
     "generate": Command(
-        "draw new items with the decoder",
+        "decode new items",
         _generate,
         """\
   latentviz generate                                fresh draws from the newest run
   latentviz generate cats --cluster 3 --n 16
   latentviz generate cats --between tabby/7.jpg cluster:2 --steps 9
-  latentviz generate cats --at 1.5,-2               a spot of the map
+  latentviz generate cats --at 1.5,-2               a position on the map
   latentviz generate cats --vector "a.jpg - b.jpg + c.jpg\"""",
     ),
     "recommend": Command(
-        "find the items most like given ones",
+        "find the items most similar to given ones",
         _recommend,
         """\
-  latentviz recommend cats tabby/7.jpg              an item of the run; a row number does as well
+  latentviz recommend cats tabby/7.jpg              an item of the run; or its row number
   latentviz recommend cats ~/new.jpg -k 5           a new file
   latentviz recommend cats 12 40 --not 7 --diverse 0.3 --where "cluster == 3 and label != 'dog'\"""",
     ),
     "encode": Command(
-        "place new data on a run's map with the frozen model",
+        "encode new data with a trained model and place it on the map",
         _encode,
         """\
   latentviz encode cats new-photos/
   latentviz encode cats new-photos/ --name july""",
     ),
     "export": Command(
-        "write encoder and decoder for other programs",
+        "write the encoder and decoder for other programs",
         _export,
         """\
   latentviz export cats --onnx
   latentviz export cats --safetensors""",
     ),
+    "runs": Command("list the runs and their clusterings, newest last", _runs, "  latentviz runs --json"),
     "recipes": Command("list the recipes", _nothing, "  latentviz recipes"),
     "config": Command(
-        "print the config of a source with a comment a key",
-        _config,
+        "print the config of a source, a comment per key",
+        _source,
         """\
   latentviz config digits
   latentviz config photos/ model.net=mlp > mine.yaml""",
@@ -243,115 +256,69 @@ COMMANDS: dict[str, Command] = {
     "schema": Command("print the JSON schema of a config", _nothing, "  latentviz schema > latentviz.schema.json"),
 }
 
+DESCRIPTION = "Explore unlabelled images, texts or vectors: a VAE, an interactive map of its latent space, its decoder."
 EPILOG = """examples:
   latentviz fit digits && latentviz cluster         a first map, in about a minute
   latentviz fit photos/ && latentviz cluster        a map of your own images
-  latentviz COMMAND --help                          more on one command"""
+  latentviz COMMAND --help                          more about one command"""
+
+
+def parsers() -> tuple[Parser, dict[str, Parser]]:
+    """Builds the parser of `latentviz` and that of each command."""
+    root = Parser(prog="latentviz", usage="latentviz COMMAND …", description=DESCRIPTION, epilog=EPILOG)
+    root.add_argument("--version", action="store_true", help="print the version")
+    tree = root.add_subparsers(title="commands", metavar="COMMAND", prog="latentviz")
+    each = {}
+    for name, (summary, arguments, examples) in COMMANDS.items():
+        each[name] = tree.add_parser(name, help=summary, description=summary, epilog=f"examples:\n{examples}")
+        arguments(each[name])
+    return root, each
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0 done, 1 a collapsed model, 2 a user's mistake, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    command, rest = _choose(words)
-    parser = Parser(
-        prog=f"latentviz {command}",
-        description=COMMANDS[command].summary,
-        epilog=f"examples:\n{COMMANDS[command].examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    COMMANDS[command].arguments(parser)
-    options = vars(parser.parse_intermixed_args(_join_spots(rest)))
+    root, each = parsers()
+    if not words or words[0] not in each:
+        if not root.parse_args(words or ["--help"]).version:
+            root.error("a COMMAND comes first")
+        from importlib.metadata import version
+
+        print(f"latentviz {version('latentviz')}")
+        return 0
+    command, parser = words[0], each[words[0]]
+    options = vars(parser.parse_intermixed_args(words[1:]))  # subparsers alone do not allow words between options
     if "words" in options:
         options.update(_split(parser, options.pop("words")))
     from latentviz.shell import commands
 
     try:
-        result: int | None = getattr(commands, command.replace("-", "_"))(**options)
+        result: int | None = getattr(commands, command)(**options)
         sys.stdout.flush()
     except LatentvizError as error:
         print(f"latentviz: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        from latentviz.progress import silent
+        from latentviz.progress import say
 
-        if silent():
-            return 130
-        print("latentviz: interrupted; what was finished is kept, and `--resume` goes on with a fit", file=sys.stderr)
+        say("latentviz: interrupted; what was finished is kept, and `--resume` continues a fit")
         return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+    except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         sys.stderr.close()
         return 0
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if errno.errorcode.get(error.errno or 0) not in REFUSALS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"latentviz: {where}cannot be written or read ({error.strerror}); mend that, or choose another folder "
-            "with --outputs DIR",
-            file=sys.stderr,
-        )
+        file = f"{error.filename}: " if error.filename else ""
+        print(f"latentviz: {file}cannot be written or read ({error.strerror}); {ADVICE}", file=sys.stderr)
         return 2
     return result or 0
 
 
-def _choose(words: list[str]) -> tuple[str, list[str]]:
-    """Returns the command and the words behind it; help, version and mistakes end here."""
-    parser = Parser(
-        prog="latentviz",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="See what is in a pile of images or texts: a VAE, its latent space as an interactive "
-        "map, and the decoder behind it.",
-    )
-    parser.add_argument("--version", action="store_true", help="print the version")
-    listing = parser.add_argument_group("commands")
-    for name, command in COMMANDS.items():
-        listing.add_argument(f"_{name}", metavar=name, nargs="?", help=command.summary)
-    if words and words[0] in COMMANDS:
-        return words[0], words[1:]
-    if words and not words[0].startswith("-"):
-        from latentviz.errors import did_you_mean
-
-        parser.exit(
-            2,
-            f"latentviz: unknown command {words[0]!r}; choose one of {', '.join(COMMANDS)}."
-            f"{did_you_mean(words[0], COMMANDS)}\n",
-        )
-    if "--version" in words:
-        from importlib.metadata import version
-
-        print(f"latentviz {version('latentviz')}")
-        parser.exit(0)
-    if not words:
-        parser.print_help()
-        parser.exit(0)
-    parser.parse_args(words)
-    raise SystemExit(2)
-
-
-def _join_spots(words: Sequence[str]) -> list[str]:
-    """Returns the words with `--at -1,2` as `--at=-1,2`, which argparse would take for two options.
-
-    >>> _join_spots(["--at", "-1.5,2", "--n", "3"])
-    ['--at=-1.5,2', '--n', '3']
-    """
-    joined: list[str] = []
-    for word in words:
-        if SPOT.match(word) and joined and joined[-1] == "--at":
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
-
-
 def _split(parser: Parser, words: Sequence[str]) -> dict[str, object]:
-    """Returns run and overrides out of `[RUN] [key=value …]`."""
+    """Splits `[RUN] [key=value …]` into the run and the overrides."""
     overrides = [word for word in words if OVERRIDE.match(word)]
     runs = [word for word in words if not OVERRIDE.match(word)]
     if len(runs) > 1:
         parser.error(f"one RUN at a time (got {', '.join(runs)}); settings are written key=value")
     return {"run": runs[0] if runs else None, "overrides": overrides}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

