@@ -13,7 +13,7 @@ from latentviz.modalities.io.names import by_name, printable
 _IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "png", "pixel_values")
 # How tables spell a missing number; pandas and Arrow read these as missing too.
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None")
-_PADDED = r"^-?0\d"  # "007" is a name
+_PADDED = r"^\s*-?0\d"  # "007" is a name
 
 
 def is_binary(kind: pa.DataType) -> bool:
@@ -74,14 +74,15 @@ def left_out(names: Sequence[str]) -> list[str]:
 def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Converts a column of strings to int64 or float64 if all are numbers; "007" is a name.
 
-    >>> typed(pa.chunked_array([["1", " 2"]])).to_pylist(), typed(pa.chunked_array([["007", "1"]])).to_pylist()
+    >>> typed(pa.chunked_array([["1", "2"]])).to_pylist(), typed(pa.chunked_array([["007", "1"]])).to_pylist()
     ([1, 2], ['007', '1'])
     """
-    present = column.slice(0, 1_000).drop_null()
-    if column.null_count == len(column) or not (not len(present) or is_number(present[0].as_py())):
+    first = column.slice(0, 1_000).drop_null()
+    if column.null_count == len(column) or (len(first) and not is_number(first[0].as_py())):
         return column
-    trimmed = pc.utf8_trim_whitespace(column)
-    return column if pc.any(pc.match_substring_regex(trimmed, _PADDED)).as_py() else _cast(trimmed) or column
+    if pc.any(pc.match_substring_regex(column, _PADDED)).as_py():
+        return column
+    return _cast(column) or column
 
 
 def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

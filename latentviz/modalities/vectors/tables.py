@@ -8,7 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError, did_you_mean
-from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_plain, is_text, is_vectors, left_out
+from latentviz.modalities.io.columns import (
+    as_numbers,
+    described,
+    is_numeric,
+    is_plain,
+    is_text,
+    is_vectors,
+    left_out,
+)
 from latentviz.modalities.io.header import is_number
 from latentviz.modalities.io.names import by_name, find_label, printable
 from latentviz.modalities.io.tables import Table, read_table
@@ -27,11 +35,11 @@ def read_vectors(path: str, data: VectorData) -> Source:
     Raises:
         DataError: it cannot be read, has no such column, or its rows differ in length.
     """
-    table = read_table(path, headless=True)
+    table = read_table(path, numbers=True)
     if table.bad:
         bad = table.bad[0]
         raise DataError(
-            f"{table.shown}: cannot be read as a table ({bad.source}: {bad.reason}); give every row as many"
+            f"{table.shown}: cannot be read as a table ({bad.source}: {bad.reason}); repair or remove the row"
         )
     if data.vector_column != "auto" or any(is_vectors(field.type) for field in table.schema):
         return _lists_source(table, data)

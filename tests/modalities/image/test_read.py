@@ -495,7 +495,7 @@ class TestParquet:
         self.write(tmp_path / "0.parquet", image=[encoded()], a=[1])
         self.write(tmp_path / "1.parquet", image=[encoded()], b=["x"])
         assert read_path(tmp_path).columns == {"a": [1, None], "b": [None, "x"]}
-        self.write(tmp_path / "1.parquet", image=["a.png"], a=[1])
+        self.write(tmp_path / "1.parquet", image=[[7]], a=[1])
         with pytest.raises(DataError, match="must have the same columns"):
             read_path(tmp_path)
 
