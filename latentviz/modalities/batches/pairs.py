@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -49,6 +50,9 @@ class Positives:
     itself: float = 0.3
 
 
+P = TypeVar("P", bound=Positives)
+
+
 class Pairs(Rows):
     """Rows of the cache, each with a positive."""
 
@@ -59,15 +63,15 @@ class Pairs(Rows):
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
         """Reads items and their positives, (2, b, …)."""
         rows = self.rows[list(indices)]
-        partners, k = rows, self.positives.neighbours.shape[1]
+        others, k = rows, self.positives.neighbours.shape[1]
         if k:
             pick = torch.randint(k, (len(rows),)).numpy()
             near = self.positives.neighbours[rows, pick]
-            partners = np.where(torch.rand(len(rows)).numpy() < self.positives.itself, rows, near)
-        return torch.from_numpy(np.stack([self.values[rows], self.values[partners]]))
+            others = np.where(torch.rand(len(rows)).numpy() < self.positives.itself, rows, near)
+        return torch.from_numpy(np.stack([self.values[rows], self.values[others]]))
 
 
-class RowsDataModule(pl.LightningDataModule):
+class RowsDataModule(pl.LightningDataModule, Generic[P]):
     """Training and validation batches of cached rows.
 
     Args:
@@ -79,7 +83,7 @@ class RowsDataModule(pl.LightningDataModule):
     """
 
     def __init__(
-        self, values: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, positives: Positives | None
+        self, values: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, positives: P | None = None
     ) -> None:
         super().__init__()
         self.values, self.train, self.val, self.batch_size, self.positives = values, train, val, batch_size, positives

@@ -29,30 +29,16 @@ class Views(Positives):
     flip: bool
 
 
-class ImageDataModule(RowsDataModule):
-    """Batches of images, uint8 (n, c, h, w) in the cache.
-
-    Args:
-        images: uint8 (n, c, h, w), memory-mapped.
-        train: int64 rows to train on.
-        val: int64 held-out rows.
-        batch_size: b.
-        views: how to make second views; None: batches have one view, the image itself.
-    """
-
-    def __init__(
-        self, images: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, views: Views | None = None
-    ) -> None:
-        super().__init__(images, train, val, batch_size, views)
-        self.views = views
+class ImageDataModule(RowsDataModule[Views]):
+    """Batches of images, uint8 (n, c, h, w) in the cache; with positives, batches have two views of each image."""
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Converts pixels to floats, and pairs (2, b, c, h, w) to two views; the first clean image is the target."""
         x = to_float(batch)
-        if x.ndim == 4 or self.views is None:
+        if x.ndim == 4 or self.positives is None:
             return Batch(x, x)
         clean, positive = x  # each (b, c, h, w)
-        moved = views(torch.cat([clean, positive]), self.views.strength, flip=self.views.flip)  # (2b, c, h, w)
+        moved = views(torch.cat([clean, positive]), self.positives.strength, flip=self.positives.flip)  # (2b, c, h, w)
         return Batch(moved[: len(clean)], clean, moved[len(clean) :])
 
 

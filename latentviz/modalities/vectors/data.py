@@ -15,29 +15,14 @@ COMPONENTS = 64  # principal components in which positives are searched
 SAMPLE = 20_000  # vectors that the components are computed on
 
 
-class VectorDataModule(RowsDataModule):
-    """Batches of vectors.
+class VectorDataModule(RowsDataModule[Positives]):
+    """Batches of vectors, float32 or float16 (n, m) in the cache; with positives, batches have two views of each one.
 
-    Args:
-        vectors: float32 or float16 (n, m), memory-mapped.
-        train: int64 rows to train on.
-        val: int64 held-out rows.
-        batch_size: b.
-        positives: which vectors are positives of each other; None: batches have one view.
+    Attributes:
         noise: standard deviation of the noise added to views, in the unit of the vectors.
     """
 
-    def __init__(
-        self,
-        vectors: np.ndarray,
-        train: np.ndarray,
-        val: np.ndarray,
-        batch_size: int,
-        positives: Positives | None = None,
-        noise: float = 0.0,
-    ) -> None:
-        super().__init__(vectors, train, val, batch_size, positives)
-        self.noise = noise
+    noise = 0.0
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Converts vectors to floats, and pairs (2, b, m) to two noisy views; the first clean vector is the target."""

@@ -135,8 +135,9 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
                     )
                 )
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
-        noise = model.noise * load_standard(self.cache).deviation
-        return Training(VectorDataModule(self.vectors, train, val, batch_size, positives, noise), callbacks)
+        batches = VectorDataModule(self.vectors, train, val, batch_size, positives)
+        batches.noise = model.noise * load_standard(self.cache).deviation
+        return Training(batches, callbacks)
 
     def dataset(self) -> Rows:
         """Return all items in item order."""

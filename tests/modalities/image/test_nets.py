@@ -1,4 +1,4 @@
-"""The networks for images: any size they are promised for, as distributions of the right shape."""
+"""The networks for images at every supported size, and the distributions they return."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent
 
-from latentviz.modalities.image.nets import NETS, build, can_rest
+from latentviz.modalities.image.nets import NETS, build, supports_onednn
 from latentviz.model.base import distortion_and_log_likelihood
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 9, 13), (3, 17, 8), (1, 31, 64), (3, 64, 48), (1, 8, 96)]
@@ -75,14 +75,14 @@ def test_bernoulli_takes_grey_values_and_stays_finite_far_out() -> None:
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_an_encoder_s_answer_to_an_item_does_not_depend_on_its_company(net: str) -> None:
+def test_an_item_s_posterior_does_not_depend_on_the_batch(net: str) -> None:
     encoder, _ = nets(net, (1, 8, 8))
     encoder.eval()
     x = torch.rand(6, 1, 8, 8)
     torch.testing.assert_close(encoder(x).mean[2:3], encoder(x[2:3]).mean, rtol=1e-5, atol=1e-6)
 
 
-def test_a_wild_input_gives_no_infinite_posterior() -> None:
+def test_an_extreme_input_gives_a_finite_posterior() -> None:
     encoder, _ = nets("mlp", (1, 8, 8))
     posterior = encoder(1e8 * torch.randn(2, 1, 8, 8))
     assert torch.isfinite(posterior.variance).all()
@@ -99,28 +99,28 @@ def test_the_same_seed_gives_the_same_weights(net: str) -> None:
 
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13)])
-def test_at_rest_an_encoder_says_the_same(net: str, shape: tuple[int, int, int]) -> None:
+def test_the_encoder_for_inference_computes_the_same(net: str, shape: tuple[int, int, int]) -> None:
     encoder, _ = nets(net, shape)
     x = torch.rand(8, *shape)
     for _ in range(3):
-        encoder.train()(x)  # batch normalisation then has something to take in
-    resting = encoder.eval().for_inference()
+        encoder.train()(x)  # gives batch normalisation statistics
+    fast = encoder.eval().for_inference()
     with torch.inference_mode():
-        plain, quick = encoder(x).base_dist, resting(x).base_dist
+        plain, quick = encoder(x).base_dist, fast(x).base_dist
     assert plain.loc.std() > 0.01
     torch.testing.assert_close(quick.loc, plain.loc, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(quick.scale, plain.scale, rtol=1e-4, atol=1e-6)
 
 
-def test_what_cannot_rest_stays_as_it_is() -> None:
+def test_an_unsupported_encoder_stays_unchanged() -> None:
     encoder, _ = nets("conv", (1, 8, 8))
     weights = {name: value.clone() for name, value in encoder.state_dict().items()}
     can = torch.backends.mkldnn.is_available()
-    assert can_rest(encoder.net) is can
+    assert supports_onednn(encoder.net) is can
     assert (encoder.for_inference() is encoder) is not can
     assert all(torch.equal(value, weights[name]) for name, value in encoder.state_dict().items())
     residual, _ = nets("residual", (1, 8, 8))
     assert residual.for_inference() is residual
-    assert not can_rest(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
-    assert not can_rest(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))), "nothing before it to take it in"
-    assert not can_rest(encoder.net.double())
+    assert not supports_onednn(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
+    assert not supports_onednn(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))), "no convolution to fold it into"
+    assert not supports_onednn(encoder.net.double())
