@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentviz.modalities.text.softmax import Negatives, chances, token_nats
+from latentviz.modalities.text.softmax import Negatives, inclusion_probabilities, token_nats
 from latentviz.modalities.text.tokens import END, PAD
 
 NEIGHBOURS = 25
@@ -26,7 +26,7 @@ class LanguageModel(nn.Module):
         self.net = nn.GRU((2 if lag else 1) * WIDTH, MEMORY, batch_first=True)
         self.out, self.lag = nn.Linear(MEMORY, WIDTH), lag
         self.sample = min(NEGATIVES, len(counts))
-        self.chances = chances(counts, self.sample)
+        self.chances = inclusion_probabilities(counts, self.sample)
 
     def nats(self, x: Tensor, negatives: Negatives | None = None) -> Tensor:
         """−log p of each text of ids (b, t), including its end token, (b,), in nats."""

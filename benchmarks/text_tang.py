@@ -17,7 +17,7 @@ import latentviz as lv
 from latentviz.config import parse_overrides
 from latentviz.evaluation.vae_health import log_weights
 from latentviz.modalities.loading import load_model
-from latentviz.modalities.text.cooccurrence import look
+from latentviz.modalities.text.cooccurrence import token_statistics
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.kind import SURE
 from latentviz.modalities.text.tokens import END
@@ -124,7 +124,7 @@ def tang(path: Path, outputs: Path, overrides: list[str], language_seconds: floa
     comma = int(kind.tokenizer.encode([","], 2)[0][0, 0])
     say(f"measuring {len(texts):,} held-out couplets …")
     latents = posteriors(vae, x, kind.to_input)
-    facts = look(kind.tokens, kind.items.train, kind.tokenizer.size, kind.config.model.width, 0)
+    facts = token_statistics(kind.tokens, kind.items.train, kind.tokenizer.size, kind.config.model.width, 0)
     spent = language_seconds or seconds["cpu"]
     model = language(kind, facts, spent, outputs / f"tang-language-model-{spent:.0f}.pt")
     ids = torch.from_numpy(x.astype(np.int64))

@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 
 from latentviz.evaluation.results import Health
 from latentviz.model.elbo import kl_per_dimension
-from latentviz.model.encoding import Stored
+from latentviz.model.encoding import Stored, batches
 from latentviz.model.information import aggregate, kl_to_prior, standard_error
 from latentviz.model.vae import VAE
 
@@ -68,15 +68,14 @@ def examine(
     split, rows = ("val", val) if len(val) >= FEWEST else ("all", np.arange(len(mu)))
     rows = np.random.default_rng(seed).permutation(rows)  # so that a sorted file's batches are mixed
 
-    def batches(most: int) -> Iterator[Tensor]:
+    def first(most: int) -> Iterator[Tensor]:
         chosen = rows[:most]
-        for part in np.array_split(chosen, -(-len(chosen) // BATCH)):
-            yield to_input(dataset.__getitems__(part.tolist()).to(vae.device))
+        return (x for _, x in batches(vae, dataset, to_input, np.array_split(chosen, -(-len(chosen) // BATCH))))
 
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        bounds = measure(vae, batches(BOUND_ITEMS))
-        weights = torch.cat([log_weights(vae, x, IWAE_SAMPLES) for x in batches(IWAE_ITEMS)], dim=1)
+        bounds = measure(vae, first(BOUND_ITEMS))
+        weights = torch.cat([log_weights(vae, x, IWAE_SAMPLES) for x in first(IWAE_ITEMS)], dim=1)
         means = torch.from_numpy(np.array(mu[rows[:COMPONENTS]], np.float64))
         logvars = torch.from_numpy(np.array(logvar[rows[:COMPONENTS]], np.float64))
         together = aggregate(means, logvars, DRAWS)
@@ -108,13 +107,13 @@ def examine(
     )
 
 
-def measure(vae: VAE, batches: Iterator[Tensor]) -> Bounds:
+def measure(vae: VAE, inputs: Iterator[Tensor]) -> Bounds:
     """Computes log-likelihood and KL per item; `of_another` uses the z of the previous item in the batch."""
     parts = []
-    for x in batches:
+    for x in inputs:
         posterior = vae.encoder(x)
         z = posterior.sample()  # (b, d)
-        own, of_another = vae.decoder(z).log_prob(x), vae.decoder(z.roll(1, 0)).log_prob(x)  # (b,)
+        own, of_another = vae.likelihood(z).log_prob(x), vae.likelihood(z.roll(1, 0)).log_prob(x)  # (b,)
         parts.append(Bounds(own, of_another, kl_per_dimension(posterior, vae.prior).sum(-1)))
     return Bounds(*(torch.cat(columns).double() for columns in zip(*parts, strict=True)))
 
@@ -125,7 +124,7 @@ def log_weights(vae: VAE, x: Tensor, samples: int) -> Tensor:
     prior: Distribution = vae.prior
 
     def log_weight(z: Tensor) -> Tensor:
-        weight: Tensor = vae.decoder(z).log_prob(x).double() + prior.log_prob(z) - posterior.log_prob(z)
+        weight: Tensor = vae.likelihood(z).log_prob(x).double() + prior.log_prob(z) - posterior.log_prob(z)
         return weight
 
     return torch.stack([log_weight(posterior.sample()) for _ in range(samples)])

@@ -1,7 +1,4 @@
-"""An optional term of the objective that makes μ cluster well: contrast between two views of an item.
-
-With the weight 0 the loss is the seed's, C·‖x − f(z)‖² + KL, exactly.
-"""
+"""Contrast between two views of an item: an optional term of the loss that makes μ cluster better."""
 
 import torch
 from torch import Tensor
@@ -11,16 +8,16 @@ from latentviz.model.distributed import several
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float, related: Tensor | None = None) -> Tensor:
-    """Returns the symmetric InfoNCE loss in nats, scalar (van den Oord et al. 2018, equation 4; Chen et al. 2020).
+    """Return the symmetric InfoNCE loss in nats, scalar (van den Oord et al. 2018, equation 4; Chen et al. 2020).
 
-    Row i of `first` and of `second` are two views that belong together; every other row of both is a negative.
-    Similarity is the cosine, divided by the temperature.
+    Rows i of `first` and `second` are positives; all other rows of both are negatives. Similarity is the cosine over
+    the temperature.
 
     Args:
         first: (b, k).
         second: (b, k).
-        temperature: > 0; lower looks harder at the nearest negatives.
-        related: bool (b, b), symmetric: pairs of items that are no negatives of each other; None: every pair is.
+        temperature: > 0; a lower one gives more weight to the nearest negatives.
+        related: bool (b, b), symmetric: pairs of items that are not negatives of each other; None: no such pairs.
     """
     b = len(first)
     views = F.normalize(torch.cat([first, second]).float(), dim=1)
@@ -35,10 +32,10 @@ def info_nce(first: Tensor, second: Tensor, temperature: float, related: Tensor 
 
 
 def from_all(views: Tensor) -> Tensor:
-    """Returns the views of every process, (ranks·b, k), of those in one process the same; gradients flow to all.
+    """Return the views of all processes, (ranks·b, k), with gradients to all; a single process gets its own back.
 
-    Each process then has the whole batch's loss, whose gradients by its own views are summed over the processes and
-    averaged with the other weights' gradients: together the gradient that one process with all views would have.
+    Each process then computes the whole batch's loss. Summed over processes by all_gather and averaged by DDP, its
+    gradients are those of one process with all views.
 
     Args:
         views: (b, k), b the same in each process.

@@ -1,7 +1,7 @@
-"""The objective: the evidence lower bound of Kingma & Welling (2013), in the seed's form C·‖x − f(z)‖² + KL.
+"""The evidence lower bound of Kingma & Welling (2013); the loss is its negative without constants.
 
-For a Normal likelihood of variance 1/(2C), −log p(x|z) = C·‖x − f(z)‖² + (D/2)·log(π/C): the loss that trains and the
-log-likelihood that is reported differ by a constant of the data's size D and of C, never by a mean over pixels.
+For a Normal likelihood of variance 1/(2C), −log p(x|z) = C·‖x − f(z)‖² + (D/2)·log(π/C): the training loss and the
+reported log-likelihood differ by a constant of the item's size D and of C. Nothing is averaged over an item.
 """
 
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from torch.distributions import Independent, Normal
 
 
 class ELBO(NamedTuple):
-    """The two parts of the evidence lower bound, in nats an item, each of shape (b,).
+    """The two terms of the evidence lower bound in nats per item, each (b,).
 
     Attributes:
-        log_likelihood: log p(x|z) at one draw z ~ q(z|x), a one-sample estimate of its expectation. Higher is better.
-        kl: KL[q(z|x) ‖ p(z)]. Lower is cheaper.
+        log_likelihood: log p(x|z) at one draw z ~ q(z|x), an unbiased estimate of its expectation; higher is better.
+        kl: KL[q(z|x) ‖ p(z)]; lower is better.
     """
 
     log_likelihood: Tensor
@@ -28,21 +28,20 @@ class ELBO(NamedTuple):
 
 
 def diagonal_normal(mu: Tensor, logvar: Tensor) -> "Independent[Normal]":
-    """Returns N(μ, diag(exp(logvar))): batch shape (b,), event shape (d,)."""
+    """Return N(μ, diag(exp(logvar))): batch shape (b,), event shape (d,)."""
     return Independent(Normal(mu, (0.5 * logvar).exp(), validate_args=False), 1, validate_args=False)
 
 
 def standard_normal(d: int, like: Tensor) -> "Independent[Normal]":
-    """Returns the prior N(0, I) on d dimensions, on the device and in the precision of `like`."""
+    """Return the prior N(0, I) on d dimensions, on the device and in the precision of `like`."""
     zero = like.new_zeros(d)
     return diagonal_normal(zero, zero)
 
 
 def kl_per_dimension(posterior: "Independent[Normal]", prior: "Independent[Normal]") -> Tensor:
-    """Returns KL[N(μ, σ²) ‖ N(m, s²)] of each latent dimension, nats, shape (b, d).
+    """Return KL[N(μ, σ²) ‖ N(m, s²)] = ½·(σ²/s² + (μ − m)²/s² − 1 − log(σ²/s²)) per dimension in nats, (b, d).
 
-    In closed form, ½·(σ²/s² + (μ − m)²/s² − 1 − log(σ²/s²)); with the prior N(0, I) this is appendix B of
-    Kingma & Welling 2013.
+    With the prior N(0, I) this is appendix B of Kingma & Welling 2013.
 
     >>> import torch
     >>> q = diagonal_normal(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
@@ -57,13 +56,11 @@ def kl_per_dimension(posterior: "Independent[Normal]", prior: "Independent[Norma
 
 
 def with_free_bits(kl: Tensor, free_bits: float | Tensor) -> Tensor:
-    """Returns the KL that the loss sees: no dimension costs less than `free_bits` nats, scalar (mean over the batch).
-
-    Kingma et al. 2016 (inverse autoregressive flow), equation 15: Σ_d max(λ, E_batch[KL_d]).
+    """Return Σ_d max(λ, E_batch[KL_d]), scalar: no dimension costs less than λ (Kingma et al. 2016, equation 15).
 
     Args:
-        kl: nats of each dimension, shape (b, d).
-        free_bits: λ in nats, or of each dimension, (d,); 0 gives the plain KL.
+        kl: nats per dimension, (b, d).
+        free_bits: λ in nats, one for all dimensions or (d,); 0: the plain KL.
     """
     least = free_bits.to(kl) if isinstance(free_bits, Tensor) else free_bits
     return kl.mean(0).clamp_min(least).sum()

@@ -29,29 +29,17 @@ class Stored(Protocol):
         """Return a batch (b, …), such as uint8 (b, c, h, w)."""
 
 
-class InMemory:
-    """A sequence of stored items, each an array of the same shape."""
+class InMemory(list[np.ndarray]):
+    """Stored items, each an array of the same shape."""
 
-    def __init__(self, items: Sequence[np.ndarray] | np.ndarray) -> None:
-        self.items = items
-
-    def __len__(self) -> int:
-        """Return n."""
-        return len(self.items)
-
-    def __getitems__(self, rows: Sequence[int]) -> Tensor:
+    def __getitems__(self, rows: Sequence[int], /) -> Tensor:
         """Return a batch (b, …)."""
-        return torch.from_numpy(np.stack([self.items[row] for row in rows]))
+        return torch.from_numpy(np.stack([self[row] for row in rows]))
 
 
 def split(rows: Rows, size: int) -> Iterator[Rows]:
-    """Yield `size` rows at a time.
-
-    >>> [list(part) for part in split(range(5), 2)]
-    [[0, 1], [2, 3], [4]]
-    """
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+    """Yield `size` rows at a time; the last part may be smaller."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def batches(
@@ -74,6 +62,25 @@ def batches(
 def at_a_time(vae: VAE) -> int:
     """Return how many items to encode at a time: on a CPU as many as its cache holds between two layers."""
     return 256 if vae.device.type == "cpu" else 4096
+
+
+@torch.no_grad()
+def encode_rows(
+    vae: VAE, data: Stored, to_input: ToInput, rows: Rows | None = None, *, batch_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return μ and log σ² of these items by the encoder as it is now, float32 (m, d) on the CPU; for use in training.
+
+    Args:
+        vae: the model, whose mode does not change.
+        data: the stored items.
+        to_input: stored items → the encoder's input.
+        rows: the m items; None: all.
+        batch_size: items encoded at a time, `at_a_time` by default.
+    """
+    parts = split(range(len(data)) if rows is None else rows, batch_size or at_a_time(vae))
+    encoded = [vae.encode(x) for _, x in batches(vae, data, to_input, parts)]
+    mu, logvar = (torch.cat(column).float().cpu() for column in zip(*encoded, strict=True))
+    return mu, logvar
 
 
 def at_rest(vae: VAE) -> Encoder:
@@ -142,8 +149,7 @@ def _encode(vae: VAE, data: Stored, to_input: ToInput, rows: range, files: tuple
 
 
 def _float32(values: Tensor) -> np.ndarray:
-    """Return values as little-endian float32 in main memory."""
-    return values.float().cpu().numpy().astype("<f4", copy=False)
+    return values.float().cpu().numpy().astype("<f4", copy=False)  # little-endian, as the files are
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, int]) -> None:
@@ -151,7 +157,6 @@ def _write_header(file: IO[bytes], shape: tuple[int, int]) -> None:
 
 
 def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
-    """Write the rows of the parts one after another."""
     with atomic_write(file) as temporary, temporary.open("wb") as whole:
         _write_header(whole, shape)
         for part in parts:
@@ -228,7 +233,6 @@ def log_likelihoods(
 
 
 def _to_device(vae: VAE, z: np.ndarray) -> Tensor:
-    """Return a copy of z (b, d) on the device of `vae`, float32."""
     return torch.from_numpy(np.array(z, np.float32)).to(vae.device)
 
 

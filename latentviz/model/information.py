@@ -1,4 +1,4 @@
-"""Mutual information of item and latent, and the distance of the aggregated posterior from the prior."""
+"""Mutual information of item and latent, and the KL from the aggregated posterior to the prior."""
 
 import math
 from typing import NamedTuple
@@ -13,13 +13,13 @@ BATCH = 256  # draws whose densities are computed at a time
 
 
 class Aggregate(NamedTuple):
-    """What the posteriors of n items say together, nats.
+    """Estimates for the aggregated posterior q(z) = 1/n Σ q(z|x_i), nats.
 
     Attributes:
-        mutual_information: I(x; z), x the number of an item drawn evenly from the n.
-        cap: log n, which it cannot pass.
+        mutual_information: I(x; z), where x is the index of one of the n items, uniform.
+        cap: log n, its upper bound.
         prior_kl_least: a lower bound of KL[q(z) ‖ p(z)].
-        prior_kl_most: its estimate KL − I(x; z), an upper bound of the true one for more items.
+        prior_kl_most: its estimate KL − I(x; z), an upper bound for the population behind the n items.
     """
 
     mutual_information: float
@@ -29,15 +29,15 @@ class Aggregate(NamedTuple):
 
 
 def aggregate(mu: Tensor, logvar: Tensor, draws: int) -> Aggregate:
-    """Returns what n posteriors N(μ, σ²) say together, by draws from their even mixture q(z) = 1/n Σ q(z|x_i).
+    """Estimate information and distance to the prior of n posteriors N(μ, σ²).
 
-    E[KL[q(z|x) ‖ p(z)]] = I(x; z) + KL[q(z) ‖ p(z)] (Hoffman & Johnson 2016, equation 5). The information is the mean
-    of log q(z|x_i) − log q(z) over z ~ q(z|x_i), with the density of the whole mixture in the second term.
+    E[KL[q(z|x) ‖ p(z)]] = I(x; z) + KL[q(z) ‖ p(z)] (Hoffman & Johnson 2016, equation 5). I(x; z) is the mean of
+    log q(z|x_i) − log q(z) over z ~ q(z|x_i), where q(z) is the mixture of all n posteriors.
 
     Args:
         mu: (n, d).
         logvar: (n, d).
-        draws: how many of the n, evenly spread, one z is drawn from.
+        draws: number of z, one from each of that many evenly spread items.
     """
     n = len(mu)
     chosen = torch.linspace(0, n - 1, min(draws, n), dtype=torch.float64).round().long().to(mu.device)
@@ -50,7 +50,7 @@ def aggregate(mu: Tensor, logvar: Tensor, draws: int) -> Aggregate:
 
 
 def _log_mixture(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """Returns log 1/n Σ_j N(z; μ_j, σ_j²) for z (m, d), shape (m,); squares are opened so that products do the work."""
+    """Return log 1/n Σ_j N(z; μ_j, σ_j²) for z (m, d), shape (m,); expanded squares make it a matrix product."""
     precision = (-logvar).exp()
     square = z.square() @ precision.T - 2 * z @ (mu * precision).T + (mu.square() * precision).sum(1)  # (m, n)
     log_density = -0.5 * (square + logvar.sum(1) + z.shape[1] * math.log(2 * math.pi))
@@ -58,9 +58,9 @@ def _log_mixture(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
 
 
 def _gaussian_gap(mu: Tensor, logvar: Tensor) -> float:
-    """Returns KL[N(m, S) ‖ N(0, I)] with mean m and covariance S of the mixture of posteriors.
+    """Return KL[N(m, S) ‖ N(0, I)] for the mean m and covariance S of the mixture: a lower bound of its KL.
 
-    KL[q ‖ p] = KL[q ‖ N(m, S)] + KL[N(m, S) ‖ p] for a Gaussian p, so the mixture is at least this far away.
+    KL[q ‖ p] = KL[q ‖ N(m, S)] + KL[N(m, S) ‖ p] for a Gaussian p.
     """
     mean = mu.mean(0)
     centred = mu - mean
@@ -69,10 +69,10 @@ def _gaussian_gap(mu: Tensor, logvar: Tensor) -> float:
 
 
 def kl_to_prior(mu: Tensor, logvar: Tensor) -> Tensor:
-    """Returns KL[N(μ, σ²) ‖ N(0, I)] per dimension in nats, shape (n, d)."""
+    """Return KL[N(μ, σ²) ‖ N(0, I)] per dimension in nats, shape (n, d)."""
     return kl_per_dimension(diagonal_normal(mu, logvar), standard_normal(mu.shape[1], mu))
 
 
 def standard_error(values: Tensor) -> float:
-    """Returns the standard error of the mean of `values` (n,)."""
+    """Return the standard error of the mean of `values` (n,)."""
     return float(values.std() / math.sqrt(len(values)))

@@ -1,4 +1,4 @@
-"""Where fresh z come from: the prior, or a density that was fitted to the latents of the training items."""
+"""Distributions to sample new z from: the prior, or a density fitted to the latents of the items."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from latentviz.errors import choose
 
-COMPONENTS = 10  # of the mixture, with full covariances (Ghosh et al. 2020, section 4.3, use ten)
-FITTED_ON = 20_000  # items at most: beyond, the mixture gets no better, only slower
+COMPONENTS = 10  # of the mixture, with full covariances, as in Ghosh et al. 2020, section 4.3
+FITTED_ON = 20_000  # items at most: with more, the fit is slower and no better
 
 
 def prior_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns z ~ N(0, I), float32 (n, d)."""
+    """Sample z ~ N(0, I), float32 (n, d)."""
     del logvar
     return rng.standard_normal((n, mu.shape[1]), np.float32)
 
 
 def gmm_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns z from a mixture of Gaussians over μ, float32 (n, d): ex-post density estimation (Ghosh et al. 2020)."""
+    """Sample z from a Gaussian mixture fitted to μ, float32 (n, d): ex-post density estimation (Ghosh et al. 2020)."""
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -41,9 +41,9 @@ def gmm_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Gener
 
 
 def kde_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns z from a kernel density over μ, float32 (n, d), each item's kernel being its own posterior.
+    """Sample z from the aggregated posterior Σᵢ q(z|xᵢ)/n, float32 (n, d): the decoder's training distribution.
 
-    That is the aggregated posterior Σᵢ q(z|xᵢ)/n (Makhzani et al. 2016), which is what the decoder was trained on.
+    It is a kernel density over μ with each item's posterior as its kernel (Makhzani et al. 2016).
     """
     return aggregated(mu, logvar, rng.integers(len(mu), size=n), rng)
 
@@ -51,7 +51,7 @@ def kde_sampler(mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Gener
 def aggregated(
     mu: np.ndarray, logvar: np.ndarray, rows: np.ndarray, rng: np.random.Generator, spread: float = 1.0
 ) -> np.ndarray:
-    """Returns a draw z ~ N(μᵢ, (spread·σᵢ)²) for each of the given rows, float32 (len(rows), d)."""
+    """Sample z ~ N(μᵢ, (spread·σᵢ)²) for each of these rows, float32 (len(rows), d)."""
     noise = rng.standard_normal((len(rows), mu.shape[1]), np.float32)
     z: np.ndarray = mu[rows] + spread * np.exp(0.5 * logvar[rows]) * noise
     return z.astype(np.float32)
@@ -65,5 +65,5 @@ SAMPLERS: Mapping[str, Callable[[np.ndarray, np.ndarray, int, np.random.Generato
 
 
 def sample(sampler: str, mu: np.ndarray, logvar: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns n draws of z, float32 (n, d), by the named sampler of `SAMPLERS`."""
+    """Sample n z, float32 (n, d), with the sampler of that name."""
     return choose(SAMPLERS, sampler, "--sampler")(mu, logvar, n, rng)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -82,6 +82,8 @@ class RowsDataModule(pl.LightningDataModule, Generic[P]):
         positives: adds a positive to each training row; None: single rows.
     """
 
+    rows: ClassVar[type[Rows]] = Rows
+
     def __init__(
         self, values: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, positives: P | None = None
     ) -> None:
@@ -90,10 +92,13 @@ class RowsDataModule(pl.LightningDataModule, Generic[P]):
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Shuffled batches; drops the last, smaller one unless it is the only one."""
-        rows = Rows(self.values, self.train)
-        data = rows if self.positives is None else Pairs(self.values, self.train, self.positives)
+        data = (
+            self.rows(self.values, self.train)
+            if self.positives is None
+            else Pairs(self.values, self.train, self.positives)
+        )
         return loader(data, self.batch_size, shuffled=True, module=self)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Held-out batches in order."""
-        return loader(Rows(self.values, self.val), 4 * self.batch_size, shuffled=False, module=self)
+        return loader(self.rows(self.values, self.val), 4 * self.batch_size, shuffled=False, module=self)

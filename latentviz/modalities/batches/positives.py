@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from latentviz.clustering.neighbors import neighbours
 from latentviz.modalities.batches.pairs import Positives, Rows
-from latentviz.model.encoding import at_a_time
+from latentviz.model.encoding import encode_rows
 from latentviz.model.vae import VAE
 from latentviz.runs.files import atomic_write, read_npy
 
@@ -74,16 +73,12 @@ class UpdatePositives(Callback):
         trainer.strategy.barrier()  # the first process searches
         self.positives.neighbours = np.asarray(read_npy(self.file, "delete it and continue with --resume"))
 
-    @torch.no_grad()
     def _encode(self, vae: VAE) -> np.ndarray:
         """Encodes the training items: μ, float32 (t, d)."""
-        parts, step = [], at_a_time(vae)
         vae.eval()
-        for start in range(0, len(self.rows), step):
-            batch = self.data.__getitems__(self.rows[start : start + step].tolist())
-            parts.append(vae.encode(self.to_input(batch.to(vae.device)))[0].float().cpu().numpy())
+        mu, _ = encode_rows(vae, self.data, self.to_input, self.rows)
         vae.train()
-        return np.concatenate(parts)
+        return mu.numpy()
 
     def _search(self, vectors: np.ndarray) -> None:
         """Writes the k nearest rows, int32 (n, k); held-out rows get themselves."""

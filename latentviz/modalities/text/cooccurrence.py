@@ -1,4 +1,4 @@
-"""What the training texts say of their tokens before any training: counts, vectors, and which ones come but once."""
+"""Statistics of the training texts before any training: token counts, co-occurrence vectors, tokens without repeats."""
 
 from typing import NamedTuple
 
@@ -7,33 +7,35 @@ import torch
 from torch import Tensor
 
 from latentviz.modalities.text.tokens import END, PAD, UNK
-from latentviz.modalities.text.topic import VECTORS, Topics, topics
+from latentviz.modalities.text.topic import VECTORS, TopicMap, topic_map
 
-TOKENS = 3_000_000  # looked at at most, padding included
-DENSE = 64  # tokens of a text that count as seen together, at most: pairs grow with the square
-ONCE = 0.1  # a token comes but once if no more of the texts that have it than this have it again
-ALIKE = 0.9  # share of the texts that are called nearly all
-SEEN = 5  # texts that must have a token before that can be told
+TOKENS = 3_000_000  # tokens read at most, padding included
+DENSE = 64  # tokens of a text whose pairs are counted: their number grows with the square
+ONCE = 0.1  # a token is unrepeated if at most this share of the texts that have it repeat it
+ALIKE = 0.9  # share of the texts that must agree on a verse's metre
+SEEN = 5  # texts that must have a token before it can count as unrepeated
 
 
-class Facts(NamedTuple):
-    """What `look` returns.
+class TokenStatistics(NamedTuple):
+    """Statistics of the training texts.
 
     Attributes:
-        counts: how often each token occurs, int64 (v,); padding does not.
-        unrepeated: bool (v,), tokens that texts do not have twice.
-        vectors: float32 (v, e), tokens that occur together point the same way; None where not asked for.
-        topics: what the texts are about; None where not asked for.
+        counts: how often each token occurs, int64 (v,); 0 for padding.
+        unrepeated: bool (v,), tokens that hardly ever occur twice in a text.
+        vectors: float32 (v, e), similar for tokens that occur together; None if not asked for.
+        topics: map from texts to topics; None if not asked for.
     """
 
     counts: Tensor
     unrepeated: Tensor
     vectors: Tensor | None
-    topics: Topics | None = None
+    topics: TopicMap | None = None
 
 
-def look(tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int, topic: int = 0) -> Facts:
-    """Returns the facts of the texts in `rows`; a sample of them where they are many.
+def token_statistics(
+    tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int, topic: int = 0
+) -> TokenStatistics:
+    """Return the statistics of the texts in `rows`, or of a sample of them if they are many.
 
     Args:
         tokens: (n, t), memory-mapped.
@@ -50,23 +52,24 @@ def look(tokens: np.ndarray, rows: np.ndarray, size: int, width: int, seed: int,
     counts = np.bincount(ids.ravel(), minlength=size)
     counts[PAD] = 0
     order = np.sort(ids, axis=1)
+    edge = np.ones((len(order), 1), bool)
     again = order[:, 1:] == order[:, :-1]
-    first = np.concatenate([np.ones((len(order), 1), bool), ~again], axis=1)
+    first = np.concatenate([edge, ~again], axis=1)
+    second = again & np.concatenate([edge, ~again[:, :-1]], axis=1)[:, : again.shape[1]]
     texts = np.bincount(order[first], minlength=size)
-    second = again & np.concatenate([np.ones((len(order), 1), bool), ~again[:, :-1]], axis=1)[:, : again.shape[1]]
     repeating = np.bincount(order[:, 1:][second], minlength=size)
     unrepeated = (texts >= SEEN) & (repeating <= ONCE * texts)
     unrepeated[[PAD, UNK, END]] = False
     vectors = ppmi_vectors(ids, size, width, seed) if width else None
-    about = topics(ids, texts, ppmi_vectors(ids, size, VECTORS, seed).numpy(), topic) if topic else None
-    return Facts(torch.from_numpy(counts), torch.from_numpy(unrepeated), vectors, about)
+    topics = topic_map(ids, texts, ppmi_vectors(ids, size, VECTORS, seed).numpy(), topic) if topic else None
+    return TokenStatistics(torch.from_numpy(counts), torch.from_numpy(unrepeated), vectors, topics)
 
 
 def metre(tokens: np.ndarray, rows: np.ndarray) -> int:
-    """Returns how many tokens apart the lines of verse stand; 0 where texts differ in length or no token divides them.
+    """Return the tokens of a line of verse with its separator; 0 if texts differ in length or have no separator.
 
-    Texts of one length with the same token at one inner place in nearly all of them, such as the comma of a couplet,
-    have lines that answer each other place by place.
+    Nearly all texts must have one length, and one token, such as the comma of a couplet, at one inner position: their
+    lines then correspond position by position.
     """
     ids = np.asarray(tokens[rows[: TOKENS // tokens.shape[1]]])
     lengths = (ids > END).sum(1)
@@ -80,10 +83,10 @@ def metre(tokens: np.ndarray, rows: np.ndarray) -> int:
 
 
 def ppmi_vectors(ids: np.ndarray, size: int, width: int, seed: int) -> Tensor:
-    """Returns vectors (size, width) whose products approximate the PPMI of two tokens being in one text.
+    """Return vectors (size, width) whose products approximate the PPMI of two tokens in one text; root mean square ½.
 
     Positive pointwise mutual information max(0, log p(a, b) / p(a)p(b)), factored by a truncated singular value
-    decomposition, each side taking the root of the singular values (Levy & Goldberg 2014); root mean square ½.
+    decomposition with the square root of the singular values on each side (Levy & Goldberg 2014, section 4.1).
     """
     import scipy.sparse as sp
     from sklearn.utils.extmath import randomized_svd

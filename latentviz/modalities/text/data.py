@@ -1,76 +1,75 @@
-"""The DataModule for texts: batches straight out of the memory-mapped tokens."""
+"""Batches of texts from the memory-mapped tokens, with two views of each text to contrast."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from latentviz.modalities.batches.order import loader
-from latentviz.modalities.text.views import halves
+from latentviz.modalities.batches.pairs import Positives, Rows, RowsDataModule
+from latentviz.modalities.text.tokens import END, PAD
 from latentviz.model.vae import Batch
 
+SPLIT_IN_TWO = 0.5  # share of the texts that are cut at the middle; tokens of the others go to a random half
 
-class Tokens(Dataset[Tensor]):
-    """Rows of the cache as int32 tensors; a batch is read in one go.
 
-    Args:
-        tokens: uint16 or int32 (n, t), memory-mapped.
-        rows: int64, the items of this split.
-    """
-
-    def __init__(self, tokens: np.ndarray, rows: np.ndarray) -> None:
-        self.tokens, self.rows = tokens, rows
-
-    def __len__(self) -> int:
-        """Returns the number of rows."""
-        return len(self.rows)
+class Tokens(Rows):
+    """Rows of the cache, uint16 or int32 (n, t), as int32: devices do little with uint16."""
 
     def __getitem__(self, i: int) -> Tensor:
-        """Returns one text's tokens (t,)."""
+        """Read one text's tokens (t,)."""
         return self.__getitems__([i])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> Tensor:
-        """Returns a batch (b, t); PyTorch's fetcher prefers this to b single look-ups."""
-        return torch.from_numpy(self.tokens[self.rows[list(indices)]].astype(np.int32))
+        """Read a batch (b, t) at once."""
+        return torch.from_numpy(self.values[self.rows[list(indices)]].astype(np.int32))
 
 
 def to_ids(tokens: Tensor) -> Tensor:
-    """Returns stored tokens as the encoder takes them, int64 (b, t)."""
+    """Convert stored tokens to the encoder's input, int64 (b, t)."""
     return tokens.long()
 
 
-class TextDataModule(pl.LightningDataModule):
+def halves(x: Tensor) -> Tensor:
+    """Return the first halves of texts, then their second halves, ids (2b, t), with padding for the other half.
+
+    Halves of a text are each other's positives, as random crops are in Contriever (Izacard et al. 2022, section 3.1),
+    but without overlap, so that no shared token gives the pair away.
+
+    Args:
+        x: (b, t).
+    """
+    b, t = x.shape
+    place = torch.arange(t, device=x.device)
+    length = ((x != PAD) & (x != END)).sum(-1, keepdim=True)  # (b, 1)
+    cut = place < (length + 1) // 2
+    scattered = torch.rand(b, t, device=x.device) < 0.5
+    first = torch.where(torch.rand(b, 1, device=x.device) < SPLIT_IN_TWO, cut, scattered)
+    ended = x == END
+    return torch.cat([x.where(first | ended, PAD), x.where(~first | ended, PAD)])
+
+
+class TextDataModule(RowsDataModule[Positives]):
     """Training and validation batches of texts.
 
     Args:
         tokens: uint16 or int32 (n, t), memory-mapped.
-        train: int64 rows to learn from.
-        val: int64 rows held out.
+        train: int64 rows to train on.
+        val: int64 held-out rows.
         batch_size: b.
-        views: give batches two views of each text, to contrast.
+        views: whether training batches have two views of each text.
     """
+
+    rows = Tokens
 
     def __init__(
         self, tokens: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, *, views: bool = False
     ) -> None:
-        super().__init__()
-        self.tokens, self.train, self.val, self.batch_size, self.views = tokens, train, val, batch_size, views
-
-    def train_dataloader(self) -> DataLoader[Tensor]:
-        """Returns shuffled batches; the last, smaller one is dropped unless it is the only one."""
-        data = Tokens(self.tokens, self.train)
-        return loader(data, self.batch_size, shuffled=True, module=self)
-
-    def val_dataloader(self) -> DataLoader[Tensor]:
-        """Returns the held-out batches in order."""
-        data = Tokens(self.tokens, self.val)
-        return loader(data, 4 * self.batch_size, shuffled=False, module=self)
+        super().__init__(tokens, train, val, batch_size)
+        self.views = views
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
-        """Turns stored tokens into ids, shape (b, t), and in training makes the views."""
+        """Convert stored tokens to ids, (b, t), and in training make the views."""
         x = to_ids(batch)
         training = self.views and self.trainer is not None and self.trainer.training
         return Batch(x, x, views=halves(x) if training else None)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentviz.modalities.text.nets import PLACES, Dropout, GatedConv
-from latentviz.modalities.text.softmax import Negatives, bag_nats, chances, token_nats
+from latentviz.modalities.text.softmax import Negatives, bag_nats, inclusion_probabilities, token_nats
 from latentviz.modalities.text.tokens import END, PAD, UNK
 from latentviz.model.base import Likelihood, NoiseAwareDecoder
 
@@ -52,7 +52,7 @@ class TextDecoder(NoiseAwareDecoder):
         negatives: tokens that stand for the vocabulary in a training step; 0: all of it.
     """
 
-    chances: Tensor
+    chances: Tensor  # inclusion probabilities of the negatives
     impossible: Tensor
     unrepeated: Tensor
 
@@ -95,7 +95,7 @@ class TextDecoder(NoiseAwareDecoder):
         self.register_buffer("unrepeated", torch.zeros(size, dtype=torch.bool))
 
     @torch.no_grad()
-    def know(self, counts: Tensor, unrepeated: Tensor) -> None:
+    def initialise(self, counts: Tensor, unrepeated: Tensor) -> None:
         """Initialise from the training texts.
 
         Args:
@@ -107,7 +107,7 @@ class TextDecoder(NoiseAwareDecoder):
         if self.bag_bias is not None:
             self.bag_bias.copy_(share.log())
         if self.negatives:
-            self.chances.copy_(chances(counts, self.negatives))
+            self.chances.copy_(inclusion_probabilities(counts, self.negatives))
         self.unrepeated.copy_(unrepeated)
 
     def forward(self, z: Tensor, noise: Tensor | None = None) -> "TextLikelihood":

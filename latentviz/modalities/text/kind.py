@@ -21,7 +21,7 @@ from latentviz.modalities.text.prepare import load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
-from latentviz.modalities.text.training import Beginning, Fading, LastStretch, Watch
+from latentviz.modalities.text.training import CollapseMonitor, FadeAuxiliary, FullVocabulary, InitialWeights
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
@@ -134,10 +134,10 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         model, train, val = self.config.model, self.items.train, self.items.val
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         callbacks = [
-            Beginning(self.tokens, train, vectors=model.vectors == "ppmi", seed=self.config.seed_everything),
-            Fading(self.costs),
-            LastStretch(model.all_tokens),
-            Watch(self.tokens, val),
+            InitialWeights(self.tokens, train, vectors=model.vectors == "ppmi", seed=self.config.seed_everything),
+            FadeAuxiliary(self.costs),
+            FullVocabulary(model.all_tokens),
+            CollapseMonitor(self.tokens, val),
         ]
         return Training(TextDataModule(self.tokens, train, val, batch_size, views=model.contrast > 0), callbacks)
 

@@ -1,4 +1,4 @@
-"""What the decoder says after each epoch: texts made up from the same z, and held-out ones said again."""
+"""Decoded texts after each epoch: samples from the same z, and reconstructions of held-out texts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,21 +9,21 @@ from torch import Tensor
 from latentviz.model.vae import VAE
 from latentviz.progress import one_line, say
 
-REBUILT = 10  # held-out texts that are shown beside what the decoder makes of their μ
-KEPT = 40  # epochs in the table of all at most, evenly spread
-TOLD = 100  # characters of a text on the terminal
+REBUILT = 10  # held-out texts that are reconstructed
+KEPT = 40  # epochs in the table of all, evenly spread
+WIDEST = 100  # characters of a text in the terminal
 
 
 class EpochTexts:
-    """Says and keeps texts drawn from the same z ~ N(0, I) after each epoch.
+    """Reports and keeps texts sampled from the same z ~ N(0, I) after each epoch.
 
     Args:
         folder: where the files go.
         decode: z (b, d) and the share of the posterior's noise in each (b,) → texts.
-        shown: held-out texts as they are read back from their tokens.
-        x: the same as the encoder takes them, (b, t).
+        shown: held-out texts, as decoded from their tokens.
+        x: the same as the encoder's input, (b, t).
         latent_dim: d.
-        samples: texts drawn.
+        samples: texts to sample.
         seed: of the z.
     """
 
@@ -43,44 +43,35 @@ class EpochTexts:
 
     @torch.no_grad()
     def epoch(self, vae: VAE, number: int) -> None:
-        """Draws, says what was drawn, and writes `epoch-0001.txt` and so on."""
-        drawn = self.decode(vae, self.z.to(vae.device), torch.ones(len(self.z), device=vae.device))
-        if drawn:
-            say(f"epoch {number}, made up:")
-        for text in drawn:
-            say(f"  {one_line(text, TOLD)}")
+        """Sample, report the samples, and write `epoch-0001.txt` and so on."""
+        sampled = self.decode(vae, self.z.to(vae.device), torch.ones(len(self.z), device=vae.device))
+        if sampled:
+            say(f"epoch {number}, sampled:")
+        for text in sampled:
+            say(f"  {one_line(text, WIDEST)}")
         mu, _ = vae.encode(self.x.to(vae.device))
-        again = self.decode(vae, mu, torch.zeros(len(mu), device=vae.device))
-        lines = ["made up:", *(f"  {one_line(text)}" for text in drawn), "", "held out, and decoded from its mu:"]
-        for text, decoded in zip(self.shown, again, strict=True):
+        reconstructed = self.decode(vae, mu, torch.zeros(len(mu), device=vae.device))
+        lines = ["sampled:", *(f"  {one_line(text)}" for text in sampled), "", "held out, and decoded from its mu:"]
+        for text, decoded in zip(self.shown, reconstructed, strict=True):
             lines += [f"  {one_line(text)}", f"→ {one_line(decoded)}", ""]
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"epoch-{number:04d}.txt").write_text("\n".join(lines), encoding="utf-8", errors="replace")
 
     def finish(self) -> None:
-        """Writes `samples.md`: what each z became through the epochs, and the last epoch's held-out texts."""
+        """Write `samples.md`: the text of each z epoch by epoch, and the last epoch's reconstructions."""
         files = sorted(self.folder.glob("epoch-*.txt"))
         if not files:
             return
-        kept = [
-            files[round(i * (len(files) - 1) / max(1, min(KEPT, len(files)) - 1))] for i in range(min(KEPT, len(files)))
-        ]
-        pages = [
-            (int(file.stem.removeprefix("epoch-")), file.read_text(encoding="utf-8").splitlines()) for file in kept
-        ]
-        lines = ["# Made up", "", "The same points of the latent space, decoded after each epoch.", ""]
+        kept = min(KEPT, len(files))
+        files = [files[round(i * (len(files) - 1) / max(1, kept - 1))] for i in range(kept)]
+        pages = [(int(file.stem.removeprefix("epoch-")), file.read_text("utf-8").splitlines()) for file in files]
+        lines = ["# Samples", "", "The same points of the latent space, decoded after each epoch.", ""]
         for i in range(len(self.z)):
-            lines += [
-                f"**z{i + 1}**",
-                "",
-                "| epoch | text |",
-                "|---|---|",
-                *(f"| {number} | {_cell(page[1 + i])} |" for number, page in pages),
-                "",
-            ]
+            rows = [f"| {number} | {_cell(page[1 + i])} |" for number, page in pages]
+            lines += [f"**z{i + 1}**", "", "| epoch | text |", "|---|---|", *rows, ""]
         lines += ["# Held out, and decoded from its μ", "", "| text | decoded |", "|---|---|"]
-        said = pages[-1][1][len(self.z) + 3 :]
-        lines += [f"| {_cell(said[i])} | {_cell(said[i + 1].removeprefix('→'))} |" for i in range(0, len(said) - 1, 3)]
+        last = pages[-1][1][len(self.z) + 3 :]
+        lines += [f"| {_cell(last[i])} | {_cell(last[i + 1].removeprefix('→'))} |" for i in range(0, len(last) - 1, 3)]
         (self.folder / "samples.md").write_text("\n".join([*lines, ""]), encoding="utf-8", errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Texts → tokens and back: characters, or pieces of words learnt by byte-pair encoding."""
+"""Texts ↔ tokens: characters, or parts of words learnt by byte-pair encoding (Sennrich et al. 2016)."""
 
 import json
 import sys
@@ -21,17 +21,17 @@ from latentviz.runs.files import atomic_write
 
 TOKENIZER = "tokenizer.json"
 PAD, UNK, END = 0, 1, 2
-# What stands for them in the vocabulary; the unknown is Unicode's own sign for it, so that decoding shows it.
+# Their names in the vocabulary; the unknown token is Unicode's replacement character, so decoded texts show it.
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _SPECIAL = ("[PAD]", UNKNOWN, "[END]")
-_LONGEST = 24  # characters of a piece of a word
-_LEARNT_FROM = 20_000  # characters of one text: a book of a line is not to decide the vocabulary
+_LONGEST = 24  # characters of a BPE token
+_LEARNT_FROM = 20_000  # characters of one text to learn from, so that one long text does not decide the vocabulary
 
 Method = Literal["character", "bpe"]
 
 
 class Tokenizer:
-    """Texts ↔ token ids: 0 pads, 1 is unknown, 2 ends a text, 3 and more are the vocabulary."""
+    """Texts ↔ token ids: 0 is padding, 1 unknown, 2 the end of a text, 3 and above the vocabulary."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -40,14 +40,14 @@ class Tokenizer:
     def train(
         cls, texts: Iterable[Sequence[str]], counts: Counter[str], method: Method, vocab_size: int, min_count: int
     ) -> "Tokenizer":
-        """Returns a tokenizer learnt from texts.
+        """Learn a tokenizer from texts.
 
         Args:
             texts: blocks of texts.
             counts: how often each of their characters occurs.
             method: character or bpe.
             vocab_size: tokens at most, the three special ones included.
-            min_count: times a character, or a pair that is to become one piece, must occur to be known.
+            min_count: times a character, or a pair of BPE tokens to merge, must occur.
         """
         known = sorted((c for c, count in counts.items() if count >= min_count), key=lambda c: (-counts[c], c))
         known = known[: vocab_size - len(_SPECIAL)]
@@ -63,7 +63,7 @@ class Tokenizer:
 
     @classmethod
     def _bpe(cls, texts: Iterable[Sequence[str]], known: Sequence[str], vocab_size: int, min_count: int) -> "Tokenizer":
-        """Returns a tokenizer of pieces of words, over characters rather than bytes: what it decodes is always text."""
+        """Learn BPE over characters instead of bytes, so that decoded ids are always valid text."""
         backend = Backend(BPE(unk_token=_SPECIAL[UNK]))
         backend.normalizer = normalizers.Sequence(
             [
@@ -80,7 +80,7 @@ class Tokenizer:
             ]
         )
         backend.decoder = decoders.Metaspace(prepend_scheme="first")
-        # Given beforehand, since the trainer leaves out rare characters as the order in memory has it.
+        # Fixed here, because the trainer drops rare characters in an order that depends on memory addresses.
         alphabet = sorted({"▁" if character.isspace() and character != "\n" else character for character in known})
         trainer = BpeTrainer(
             vocab_size=vocab_size,
@@ -92,14 +92,14 @@ class Tokenizer:
             show_progress=False,
         )
         backend.train_from_iterator(([text[:_LEARNT_FROM] for text in block] for block in texts), trainer)
-        # As added tokens they would be found in texts that spell them; the vocabulary alone is enough.
+        # As added tokens, special ones would match texts that spell them; the vocabulary alone is enough.
         content = json.loads(backend.to_str())
         content["added_tokens"] = []
         return cls(Backend.from_str(json.dumps(content)))
 
     @classmethod
     def load(cls, cache: Path) -> "Tokenizer":
-        """Returns the tokenizer of a run's cache.
+        """Load the tokenizer of a run's cache.
 
         Raises:
             DataError: it is missing or damaged.
@@ -107,25 +107,24 @@ class Tokenizer:
         file = cache / TOKENIZER
         try:
             return cls(Backend.from_str(file.read_text(encoding="utf-8")))
-        except Exception as error:  # noqa: BLE001 - what the library raises has no class of its own
+        except Exception as error:  # noqa: BLE001 - the library raises plain Exception
             raise DataError(
-                f"{file}: missing or damaged ({str(error).splitlines()[0]}); `latentviz fit` with --force "
-                "makes it again"
+                f"{file}: missing or damaged ({str(error).splitlines()[0]}); run `latentviz fit` again with --force"
             ) from None
 
     def save(self, cache: Path) -> None:
-        """Writes it into a run's cache."""
+        """Write it into a run's cache."""
         with atomic_write(cache / TOKENIZER) as temporary:
             temporary.write_text(self.backend.to_str(), encoding="utf-8")
 
     @property
     def method(self) -> Method:
-        """What a token is."""
+        """Whether tokens are characters or BPE."""
         return "character" if isinstance(self.backend.model, WordLevel) else "bpe"
 
     @property
     def size(self) -> int:
-        """The number of token ids, the three special ones included."""
+        """The number of token ids, with the three special ones."""
         return int(self.backend.get_vocab_size())
 
     @property
@@ -135,16 +134,16 @@ class Tokenizer:
 
     @cached_property
     def _ids(self) -> np.ndarray:
-        """The token id of each code point, int32, for tokenizers of characters."""
+        """The token id of each code point, int32, if tokens are characters."""
         table = np.full(sys.maxunicode + 1, UNK, np.int32)
         for i, token in enumerate(self.vocabulary[len(_SPECIAL) :], len(_SPECIAL)):
             table[ord(token)] = i
         return table
 
     def split(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the tokens of all texts one after the other, int32, and how many each text has, int64 (n,); no ends.
+        """Return all texts' tokens in sequence, int32, and their number in each text, int64 (n,); without ends.
 
-        Characters are looked up in a table, which takes a hundredth of the library's time and gives the same.
+        Characters are looked up in a table: the same result in a hundredth of the library's time.
         """
         if self.method == "character":
             normal = [unicodedata.normalize("NFC", text) for text in texts]
@@ -155,13 +154,12 @@ class Tokenizer:
         return np.fromiter(chain.from_iterable(split), np.int32, int(lengths.sum())), lengths
 
     def encode(self, texts: Sequence[str], max_length: int) -> tuple[np.ndarray, int, int]:
-        """Returns token ids, int32 (n, max_length), how many texts were cut, and how many of the tokens are unknown.
+        """Return token ids, int32 (n, max_length), and the numbers of cut texts and of unknown tokens.
 
-        Each row is a text's tokens, one end, and padding; a text that is too long loses its last tokens and is ended.
+        Each row is a text's tokens, one end, and padding; a text that is too long loses its last tokens.
         """
         limit = max_length - 1
-        # No piece is longer than `_LONGEST`, so that a text of megabytes is cut before it is looked at.
-        longest = limit * _LONGEST * 2
+        longest = limit * _LONGEST * 2  # characters; cuts huge texts before they are tokenized
         ids, lengths = self.split([text[:longest] for text in texts])
         kept = np.minimum(lengths, limit)
         starts = np.cumsum(lengths) - lengths
@@ -174,7 +172,7 @@ class Tokenizer:
         return rows, cut, int((rows == UNK).sum())
 
     def decode(self, ids: np.ndarray) -> list[str]:
-        """Returns the texts that rows of token ids (b, t) stand for, each up to its first end."""
+        """Return the texts of rows of token ids (b, t), each up to its first end."""
         texts = []
         for row in np.asarray(ids).tolist():
             end = row.index(END) if END in row else len(row)
@@ -183,7 +181,7 @@ class Tokenizer:
 
 
 def count_characters(texts: Iterable[Sequence[str]]) -> Counter[str]:
-    """Returns how often each character occurs in blocks of texts."""
+    """Count the characters in blocks of texts."""
     counts: Counter[str] = Counter()
     for block in texts:
         for text in block:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentviz.modalities.text.cooccurrence import look, metre
+from latentviz.modalities.text.cooccurrence import metre, token_statistics
 from latentviz.modalities.text.tokens import END, PAD
 
 SIZE, T = 13, 8
@@ -22,7 +22,7 @@ def corpus(n: int = 600) -> np.ndarray:
 
 
 def test_tokens_that_occur_together_point_the_same_way() -> None:
-    facts = look(corpus(), np.arange(600), SIZE, 6, seed=0)
+    facts = token_statistics(corpus(), np.arange(600), SIZE, 6, seed=0)
     vectors = torch.nn.functional.normalize(facts.vectors, dim=1)
     cosines = vectors @ vectors.T
     within = torch.cat([cosines[3:8, 3:8].flatten(), cosines[8:12, 8:12].flatten()])
@@ -33,7 +33,7 @@ def test_tokens_that_occur_together_point_the_same_way() -> None:
 
 
 def test_counts_leave_padding_out() -> None:
-    facts = look(corpus(), np.arange(600), SIZE, 0, seed=0)
+    facts = token_statistics(corpus(), np.arange(600), SIZE, 0, seed=0)
     assert facts.vectors is None
     assert facts.counts[PAD] == 0
     assert facts.counts[12] == 1200
@@ -41,14 +41,14 @@ def test_counts_leave_padding_out() -> None:
 
 
 def test_a_token_that_comes_twice_may_be_said_twice() -> None:
-    facts = look(corpus(), np.arange(600), SIZE, 0, seed=0)
+    facts = token_statistics(corpus(), np.arange(600), SIZE, 0, seed=0)
     assert facts.unrepeated[3:12].all()
     assert not facts.unrepeated[[PAD, END, 12]].any()
 
 
 @pytest.mark.parametrize("rows", [np.arange(3), np.arange(0)])
 def test_few_texts_will_do(rows: np.ndarray) -> None:
-    facts = look(corpus(), rows, SIZE, 40, seed=0)
+    facts = token_statistics(corpus(), rows, SIZE, 40, seed=0)
     assert facts.vectors.shape == (SIZE, 40)
     assert facts.vectors.isfinite().all()
 

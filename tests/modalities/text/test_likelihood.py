@@ -141,7 +141,7 @@ def test_every_weight_learns_at_any_length(t: int, memory: int) -> None:
         lag=1 if memory else 0,
         negatives=20,
     )
-    decoder.know(torch.arange(40), torch.zeros(40, dtype=torch.bool))
+    decoder.initialise(torch.arange(40), torch.zeros(40, dtype=torch.bool))
     x = torch.randint(3, 40, (8, t))
     x[:, -1] = END
     vae = trainable(VAE(encoder, decoder, D, noise_mix=0.5))

@@ -38,7 +38,7 @@ def run(verses: Path) -> RunFolder:
 def test_after_each_epoch_it_keeps_what_it_made_up(run: RunFolder) -> None:
     for number in (1, 2, 3):
         lines = (run.samples / f"epoch-{number:04d}.txt").read_text(encoding="utf-8").splitlines()
-        assert lines[0] == "made up:"
+        assert lines[0] == "sampled:"
         assert lines[3] == ""
         assert sum(line.startswith("→") for line in lines) == 10
     table = (run.samples / "samples.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def test_it_says_what_it_made_up(verses: Path, capsys: pytest.CaptureFixture[str
         trainer={"max_epochs": 1},
     )
     told = capsys.readouterr().err.splitlines()
-    place = told.index("epoch 1, made up:")
+    place = told.index("epoch 1, sampled:")
     kept = (run.path / "samples" / "epoch-0001.txt").read_text(encoding="utf-8").splitlines()
     assert told[place + 1].strip() == kept[1].strip()
 

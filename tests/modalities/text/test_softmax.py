@@ -8,7 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentviz.modalities.text import softmax
-from latentviz.modalities.text.softmax import Negatives, bag_nats, chances, log_normaliser, systematic, token_nats
+from latentviz.modalities.text.softmax import (
+    Negatives,
+    bag_nats,
+    inclusion_probabilities,
+    log_normaliser,
+    systematic,
+    token_nats,
+)
 
 M, E, V = 37, 8, 50
 
@@ -50,7 +57,7 @@ def test_a_column_can_be_left_out_of_a_row() -> None:
 
 def test_each_token_is_sampled_with_its_own_chance() -> None:
     torch.manual_seed(0)
-    expected = chances(1000 / torch.arange(1.0, V + 1), 20)
+    expected = inclusion_probabilities(1000 / torch.arange(1.0, V + 1), 20)
     assert expected.sum() == pytest.approx(20, abs=1e-3)
     assert expected.max() == 1.0, "the most frequent ones are always there"
     draws, hit = 4000, torch.zeros(V)
@@ -64,7 +71,7 @@ def test_each_token_is_sampled_with_its_own_chance() -> None:
 def test_the_sampled_sum_is_unbiased() -> None:
     torch.manual_seed(0)
     f, weight, bias, y = (part.detach() for part in parts())
-    share, exact = chances(torch.arange(1.0, V + 1), 25), token_nats(f, y, weight, bias)
+    share, exact = inclusion_probabilities(torch.arange(1.0, V + 1), 25), token_nats(f, y, weight, bias)
     right = (f * weight[y]).sum(-1) + bias[y]
     sums = torch.stack([(token_nats(f, y, weight, bias, Negatives(share, 25)) + right).exp() for _ in range(3000)])
     error = sums.std(0) / math.sqrt(3000)
@@ -83,7 +90,7 @@ def test_several_tokens_of_a_row_cost_what_each_costs_alone(sampled: bool) -> No
     torch.manual_seed(0)
     f, weight, bias, _ = parts()
     y = torch.randint(V, (M, 6))
-    negatives = Negatives(chances(torch.arange(1.0, V + 1), 25), 25) if sampled else None
+    negatives = Negatives(inclusion_probabilities(torch.arange(1.0, V + 1), 25), 25) if sampled else None
     own = bag_nats(f, y, weight, bias, negatives)
     rows = torch.arange(M).repeat_interleave(6)
     alone = token_nats(f[rows], y.flatten(), weight, bias, negatives).view(M, 6)

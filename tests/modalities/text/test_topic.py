@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentviz.modalities.text.cooccurrence import look
+from latentviz.modalities.text.cooccurrence import token_statistics
 from latentviz.modalities.text.nets import TextEncoder
 from latentviz.modalities.text.tokens import END
 from latentviz.modalities.text.topic import LENGTH, Topic
@@ -24,9 +24,9 @@ def ids() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def topic(ids) -> Topic:
-    facts = look(ids, np.arange(500), SIZE, 8, 0, topic=4)
+    facts = token_statistics(ids, np.arange(500), SIZE, 8, 0, topic=4)
     topic = Topic(SIZE, 4)
-    topic.know(facts.topics)
+    topic.initialise(facts.topics)
     return topic
 
 
@@ -53,12 +53,12 @@ def test_padding_and_the_order_of_the_tokens_change_nothing(ids, topic) -> None:
 
 
 def test_the_same_texts_give_the_same_topics(ids) -> None:
-    first, again = (look(ids, np.arange(500), SIZE, 8, 0, topic=4).topics for _ in range(2))
+    first, again = (token_statistics(ids, np.arange(500), SIZE, 8, 0, topic=4).topics for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 def test_more_dimensions_than_there_are_directions_are_zero(ids) -> None:
-    facts = look(ids[:3], np.arange(3), SIZE, 8, 0, topic=256)
+    facts = token_statistics(ids[:3], np.arange(3), SIZE, 8, 0, topic=256)
     assert facts.topics.table.shape == (SIZE, 256)
     assert np.isfinite(facts.topics.table).all()
 

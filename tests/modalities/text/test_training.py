@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from latentviz.modalities.text.decoder import Costs, TextDecoder
-from latentviz.modalities.text.training import Fading, LastStretch
+from latentviz.modalities.text.training import FadeAuxiliary, FullVocabulary
 
 COSTS = Costs(0.67, position=0.3, bag=0.2)
 
@@ -21,18 +21,18 @@ def at(step: int, total: float = 100) -> tuple[SimpleNamespace, SimpleNamespace]
 @pytest.mark.parametrize(("step", "left"), [(0, 1.0), (35, 0.5), (63, 0.1), (99, 0.1)])
 def test_auxiliary_terms_fade_to_a_tenth_and_the_likelihood_keeps_its_weight(step: int, left: float) -> None:
     trainer, model = at(step)
-    Fading(COSTS).on_train_batch_start(trainer, model)
+    FadeAuxiliary(COSTS).on_train_batch_start(trainer, model)
     assert model.decoder.costs == pytest.approx((0.67, 0.3 * left, 0.2 * left))
 
 
 def test_a_training_without_an_end_keeps_them() -> None:
     trainer, model = at(10**6, math.inf)
-    Fading(COSTS).on_train_batch_start(trainer, model)
+    FadeAuxiliary(COSTS).on_train_batch_start(trainer, model)
     assert model.decoder.costs == COSTS
 
 
 @pytest.mark.parametrize(("step", "negatives"), [(94, 5), (95, 0)])
 def test_the_last_stretch_is_trained_on_the_whole_vocabulary(step: int, negatives: int) -> None:
     trainer, model = at(step)
-    LastStretch(0.05).on_train_batch_start(trainer, model)
+    FullVocabulary(0.05).on_train_batch_start(trainer, model)
     assert model.decoder.negatives == negatives

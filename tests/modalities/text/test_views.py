@@ -2,8 +2,8 @@
 
 import torch
 
+from latentviz.modalities.text.data import halves
 from latentviz.modalities.text.tokens import END, PAD
-from latentviz.modalities.text.views import halves
 
 
 def test_halves_share_no_token_and_lose_none() -> None:
