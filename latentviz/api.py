@@ -24,7 +24,7 @@ from latentviz.runs.run import ClusterFolder, RunFolder
 
 if TYPE_CHECKING:
     from latentviz.evaluation.results import Evaluation as Metrics
-    from latentviz.stages.encode import Placed
+    from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
 
@@ -276,7 +276,7 @@ def encode(
     name: str | None = None,
     outputs: AnyPath = "outputs",
     force: bool = False,
-) -> "Placed":
+) -> "Encoded":
     """Encodes new data with the trained model, places it on the map, and writes `encoded/<name>/`.
 
     Args:

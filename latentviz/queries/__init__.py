@@ -1,1 +1,1 @@
-"""What users name on the command line and in Python: items, spots on the map, conditions."""
+"""What the words of a query stand for: items, clusters, conditions, and the z to decode. Loads without torch."""

@@ -1,21 +1,24 @@
-"""A condition on the columns of a table, such as `cluster == 3 and label in ['x', 'y']` → the rows that fulfil it.
+"""Select the rows of a table that meet a condition, such as `cluster == 3 and label in ['x', 'y']`.
 
-Nothing is ever evaluated as Python: the text is parsed, and of the tree only comparisons, `and`, `or`, `not`, columns
-and plain values are understood.
+The condition is parsed, but never evaluated as Python: only comparisons, `and`, `or`, `not`, columns and plain values
+are allowed.
 """
 
 import ast
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from latentviz.errors import ConfigError, did_you_mean
 
-LONGEST = 2_000  # characters; more is no condition that somebody wrote
+LONGEST = 2_000  # characters; bounds the depth of the tree
 EXAMPLE = "cluster == 3 and label in ['x', 'y']"
+
+Value: TypeAlias = str | bool | int | float | None
+Side: TypeAlias = np.ndarray | Value  # a column (n,) or a plain value
 
 _ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -26,20 +29,20 @@ _ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 def select(condition: str, table: pa.Table) -> np.ndarray:
-    """Returns the rows that fulfil the condition, bool (n,).
+    """Select the rows that meet the condition, bool (n,).
 
-    A value that is missing fulfils no comparison but `== None`. A number that is compared with texts for equality is
-    taken as text, since labels are texts: `label == 3` finds "3".
+    A missing value meets only `== None`. A number that is compared for equality with a text column is converted to
+    text, because labels are texts: `label == 3` finds "3".
 
     Raises:
-        ConfigError: the condition cannot be understood, or names a column that is not there.
+        ConfigError: the condition cannot be parsed, or names an unknown column.
 
     >>> table = pa.table({"cluster": [0, 1, 1], "label": ["x", "y", None]})
     >>> select("cluster == 1 and not label == 'y'", table)
     array([False, False,  True])
     """
     if len(condition) > LONGEST:
-        raise ConfigError(f"--where: a condition has {LONGEST:,} characters at most (got {len(condition):,})")
+        raise ConfigError(f"--where: must have {LONGEST:,} characters at most (got {len(condition):,})")
     try:
         tree = ast.parse(condition.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -53,13 +56,13 @@ def select(condition: str, table: pa.Table) -> np.ndarray:
 
 
 class _Condition:
-    """The walk over one condition's tree; refuses whatever it does not know."""
+    """Evaluates the tree of one condition; rejects every node that is not listed."""
 
     def __init__(self, text: str, table: pa.Table) -> None:
         self.text, self.table = text, table
 
     def rows(self, node: ast.expr) -> np.ndarray:
-        """Returns the rows, bool (n,), that fulfil a part of the condition."""
+        """Return the rows that meet a part of the condition, bool (n,)."""
         match node:
             case ast.BoolOp(op=op, values=values):
                 combine = np.logical_and if isinstance(op, ast.And) else np.logical_or
@@ -74,57 +77,57 @@ class _Condition:
             case ast.Name():
                 column = self.column(node)
                 if column.dtype != np.bool_:
-                    raise self.refusal(node, f"compare it with something, as in {node.id} == …")
+                    raise self.refusal(node, f"compare it with a value, as in {node.id} == …")
                 return column
-        raise self.refusal(node, "only comparisons, and, or, not are understood")
+        raise self.refusal(node, "only comparisons, and, or, not are allowed")
 
     def compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> np.ndarray:
-        """Returns where one comparison holds, bool (n,)."""
+        """Return the rows where one comparison holds, bool (n,)."""
         a = self.side(left)
-        if isinstance(op, (ast.In, ast.NotIn)) and not isinstance(a, np.ndarray):
-            raise self.refusal(left, "in front of `in` comes a column")
         if isinstance(op, (ast.In, ast.NotIn)):
+            if not isinstance(a, np.ndarray):
+                raise self.refusal(left, "the left side of `in` must be a column")
             if not isinstance(right, (ast.List, ast.Tuple, ast.Set)):
-                raise self.refusal(right, "behind `in` comes a list, as in label in ['x', 'y']")
+                raise self.refusal(right, "the right side of `in` must be a list, as in label in ['x', 'y']")
             found = np.zeros(self.table.num_rows, bool)
             for value in right.elts:
                 found |= _equal(a, self.constant(value))
             return ~found if isinstance(op, ast.NotIn) else found
         b = self.side(right)
-        if not isinstance(a, np.ndarray) and not isinstance(b, np.ndarray):
-            raise self.refusal(left, "one side of a comparison must be a column")
         if not isinstance(a, np.ndarray):
+            if not isinstance(b, np.ndarray):
+                raise self.refusal(left, "one side of a comparison must be a column")
             a, b, op = b, a, _mirrored(op)
         if isinstance(op, (ast.Eq, ast.Is)):
             return _equal(a, b)
         if isinstance(op, (ast.NotEq, ast.IsNot)):
             return np.asarray(~_equal(a, b))
         if _is_text(a) != _is_text(b) or b is None:
-            raise self.refusal(left, "a text and a number have no order; use == or !=")
+            raise self.refusal(left, "a text and a number cannot be ordered; use == or !=")
         return _ordered(a, _ORDERS[type(op)], b)
 
-    def side(self, node: ast.expr) -> Any:
-        """Returns a column (n,) or a plain value."""
+    def side(self, node: ast.expr) -> Side:
+        """Return a column (n,) or a plain value."""
         return self.column(node) if isinstance(node, ast.Name) else self.constant(node)
 
-    def constant(self, node: ast.expr) -> Any:
-        """Returns a plain value."""
+    def constant(self, node: ast.expr) -> Value:
+        """Return a plain value."""
         match node:
             case ast.Constant(value=str() | bool() | int() | float() | None as value):
                 return value
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
                 return -value
             case ast.Name(id=name):
-                raise self.refusal(node, f"texts stand in quotes, as in '{name}'")
-        raise self.refusal(node, "only texts in quotes, numbers, True, False and None are understood")
+                raise self.refusal(node, f"write texts in quotes, as in '{name}'")
+        raise self.refusal(node, "only texts in quotes, numbers, True, False and None are allowed")
 
     def column(self, node: ast.Name) -> np.ndarray:
-        """Returns a column, (n,): numbers with NaN for what is missing, bools, or objects with None."""
+        """Return a column, (n,): bools, float64 with NaN where missing, or objects with None where missing."""
         names = self.table.column_names
         if node.id not in names:
             raise ConfigError(
-                f"--where {self.text!r}: there is no column {node.id!r}; there are {', '.join(names)}, "
-                f"and texts stand in quotes.{did_you_mean(node.id, names)}"
+                f"--where {self.text!r}: unknown column {node.id!r}; the columns are {', '.join(names)}, "
+                f"and texts are written in quotes.{did_you_mean(node.id, names)}"
             )
         values = self.table.column(node.id)
         kind = values.type
@@ -138,7 +141,7 @@ class _Condition:
         return objects
 
     def refusal(self, node: ast.expr, reason: str) -> ConfigError:
-        """Returns the error about a part of the condition."""
+        """Return the error about a part of the condition."""
         part = ast.get_source_segment(self.text.strip(), node) or self.text
         return ConfigError(f"--where {self.text!r}: {part!r}: {reason}; an example: {EXAMPLE!r}")
 
@@ -153,11 +156,11 @@ def _mirrored(op: ast.cmpop) -> ast.cmpop:
     return swapped.get(type(op), type(op))()
 
 
-def _is_text(side: Any) -> bool:
+def _is_text(side: Side) -> bool:
     return isinstance(side, str) or (isinstance(side, np.ndarray) and side.dtype == object)
 
 
-def _equal(column: Any, other: Any) -> np.ndarray:
+def _equal(column: np.ndarray, other: Side) -> np.ndarray:
     if other is None:
         return (
             np.asarray([value is None for value in column])
@@ -173,7 +176,7 @@ def _equal(column: Any, other: Any) -> np.ndarray:
     return np.asarray(column == other, bool)
 
 
-def _ordered(column: np.ndarray, order: Callable[[Any, Any], Any], other: Any) -> np.ndarray:
+def _ordered(column: np.ndarray, order: Callable[[Any, Any], Any], other: Side) -> np.ndarray:
     if column.dtype != object:
         return np.asarray(order(column, other), bool)
     others = other if isinstance(other, np.ndarray) else [other] * len(column)

@@ -1,33 +1,34 @@
-"""What is to be decoded: one function for each way to choose z, all listed in `WAYS`. Knows no torch."""
+"""The ways to choose the z to decode: one function each, all listed in `WAYS`."""
 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from latentviz.errors import ConfigError, RunError
+from latentviz.modalities.base import Shown
 from latentviz.model.samplers import aggregated, sample
-from latentviz.queries.lookup import CLUSTER, Found, Lookup
+from latentviz.queries.lookup import CLUSTER, Lookup
 
-NEIGHBOURS = 12  # on the map, whose μ are blended for a spot
-NEAR_RANK, NEAR_SHARE = 5, 0.99  # a spot is near data if its 5th neighbour is as near as for 99% of the items
-ACTIVE = 0.01  # variance of μ above which a unit is active (Burda et al. 2016, section 3.3)
-WALK = 3.0  # standard deviations of the prior, either way
-LARGEST_GRID = 40
+NEIGHBOURS = 12  # nearest points whose mu are averaged for a position on the map
+NEAR_RANK, NEAR_SHARE = 5, 0.99  # near data: the 5th neighbour is within the distance that 99% of the items have
+ACTIVE = 0.01  # variance of mu above which a latent dimension is active (Burda et al. 2016, section 3.3)
+WALK = 3.0  # standard deviations of the prior, in both directions
+LARGEST_GRID = 40  # cells per side
 
 
 class Options(NamedTuple):
-    """What is asked besides the way.
+    """Options that several ways share.
 
     Attributes:
-        n: how many draws.
-        steps: along a path.
+        n: number of draws.
+        steps: z along a path.
         spread: factor on the posterior's standard deviation.
         sampler: a name in `samplers.SAMPLERS`.
-        rng: every draw comes from it.
+        rng: source of every draw.
     """
 
     n: int
@@ -39,72 +40,68 @@ class Options(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The z to decode, and how the outputs are laid out.
+    """The z to decode, and the layout of the outputs.
 
     Attributes:
-        name: what the result is called unless the user says otherwise.
+        name: default name of the result.
         z: float32 (m, d).
-        rows: rows of the sheet: caption, and numbers of z.
+        rows: rows of the sheet: caption, and indices into z.
         given: rows above those: caption, and items as their data kind shows them.
-        origins: what each z came from, m texts; empty where that says nothing.
-        facts: more for the JSON file.
-        warnings: what the user should not miss.
-        noise: how much of the posterior's noise is in each z, float32 (m,): 0 for the μ of an item, which a decoder may
-            read more exactly than a draw; None: all of it, everywhere.
+        origins: what each z came from, m texts; or empty.
+        facts: further entries for the JSON file.
+        warnings: shown to the user.
+        noise: how much of the posterior's noise is in each z, float32 (m,): 0 for the mu of an item, 1 for a draw. Some
+            decoders read a mu more exactly. None: 1 everywhere.
     """
 
     name: str
     z: np.ndarray
     rows: Sequence[tuple[str, Sequence[int]]]
-    given: Sequence[tuple[str, Sequence[Any]]] = ()
+    given: Sequence[tuple[str, Sequence[Shown]]] = ()
     origins: Sequence[str] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     noise: np.ndarray | None = None
 
 
-def from_prior(lookup: Lookup, asked: Any, options: Options) -> Plan:
-    """Returns n fresh z from the chosen sampler, which is fitted to the training items where it is fitted at all."""
-    del asked
+def from_prior(lookup: Lookup, _: bool, options: Options) -> Plan:
+    """Draw n z from the sampler; samplers that are fitted are fitted to the training items."""
     train = lookup.items.train
     z = sample(options.sampler, np.asarray(lookup.mu[train]), np.asarray(lookup.logvar[train]), options.n, options.rng)
     return Plan(options.sampler, z, _block(len(z)))
 
 
-def from_cluster(lookup: Lookup, asked: int, options: Options) -> Plan:
-    """Returns n z from a cluster's aggregated posterior: draw a member i, then z ~ q(z|xᵢ)."""
-    rows = options.rng.choice(lookup.cluster(asked), options.n)
+def from_cluster(lookup: Lookup, number: int, options: Options) -> Plan:
+    """Draw n z from a cluster's aggregated posterior: choose a member i, then z ~ q(z|xᵢ)."""
+    rows = options.rng.choice(lookup.cluster(number), options.n)
     z = aggregated(lookup.mu, lookup.logvar, rows, options.rng)
     ids = lookup.ids
-    return Plan(f"cluster-{asked}", z, _block(len(z)), origins=[ids[row] for row in rows])
+    return Plan(f"cluster-{number}", z, _block(len(z)), origins=[ids[row] for row in rows])
 
 
-def between(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
-    """Returns two paths from one item or cluster to another: a straight line, and an arc (White 2016)."""
-    if len(asked) != 2:
-        raise ConfigError(f"--between: two items or clusters (got {len(asked)})")
-    a, b = (lookup.place(word) for word in asked)
+def between(lookup: Lookup, ends: Sequence[str], options: Options) -> Plan:
+    """Go from one item or cluster to another, along a straight line and along an arc (White 2016)."""
+    if len(ends) != 2:
+        raise ConfigError(f"--between: must be two items or clusters (got {len(ends)})")
+    a, b = (lookup.place(word) for word in ends)
     at = np.linspace(0, 1, _at_least(options.steps, 2, "--steps"), dtype=np.float32)[:, None]
     line, arc = (1 - at) * a.mu + at * b.mu, spherical(a.mu, b.mu, at)
     steps = len(at)
-    where = [f"{how} {float(t):.3g}" for how in ("linear", "spherical") for t in at[:, 0]]
+    means = [i for place, pair in ((a, (0, steps)), (b, (steps - 1, 2 * steps - 1))) if place.is_item for i in pair]
     return Plan(
         f"between-{a.short}-{b.short}",
         np.concatenate([line, arc]).astype(np.float32),
         [("linear", range(steps)), ("spherical", range(steps, 2 * steps))],
         [(f"{a.name}, {b.name}", [a.given, b.given])],
-        where,
-        noise=_noise(
-            2 * steps,
-            [i for place, ends in ((a, (0, steps)), (b, (steps - 1, 2 * steps - 1))) if place.is_item for i in ends],
-        ),
+        [f"{path} {float(t):.3g}" for path in ("linear", "spherical") for t in at[:, 0]],
+        noise=_noise(2 * steps, means),
     )
 
 
 def spherical(a: np.ndarray, b: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Returns points on the arc from a to b, (s, d): sin((1 − t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b (Shoemake 1985).
+    """Interpolate on the arc from a to b, (s, d): sin((1 − t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b (Shoemake 1985).
 
-    Ω is the angle between a and b. Where they point the same or opposite ways there is no one arc: the straight line.
+    Ω is the angle between a and b. If they are parallel, the arc is not unique, and the line is straight.
 
     Args:
         a: (d,).
@@ -120,29 +117,28 @@ def spherical(a: np.ndarray, b: np.ndarray, at: np.ndarray) -> np.ndarray:
     return arc
 
 
-def at_spot(lookup: Lookup, asked: tuple[float, float], options: Options) -> Plan:
-    """Returns the z of a spot of the map: the μ of its 12 nearest points, blended with Gaussian weights.
+def at_position(lookup: Lookup, position: tuple[float, float], _: Options) -> Plan:
+    """Decode a position on the map: the mean mu of its 12 nearest points with Gaussian weights.
 
-    The bandwidth is half the distance to the 12th. A spot is far from the data if its 5th nearest point lies farther
-    away than that of 99% of the points themselves; it is drawn all the same, and flagged.
+    The bandwidth is half the distance to the 12th. A position is far from the data if its 5th nearest point is farther
+    away than that of 99% of the points; it is decoded with a warning.
     """
     from scipy.spatial import cKDTree
 
-    del options
-    table = lookup.folder.points()
+    table = lookup.points
     points = np.stack([table.column("x").to_numpy(), table.column("y").to_numpy()], axis=1).astype(np.float64)
     placed = np.flatnonzero(np.isfinite(points).all(axis=1))
     tree, rank = cKDTree(points[placed]), min(NEAR_RANK, len(placed) - 1)
     limit = float(np.quantile(tree.query(points[placed], [rank + 1])[0], NEAR_SHARE))  # itself is the first
-    distances, near = tree.query(np.asarray(asked, np.float64), min(NEIGHBOURS, len(placed)))
+    distances, near = tree.query(np.asarray(position, np.float64), min(NEIGHBOURS, len(placed)))
     rows = placed[near]
     weights = np.exp(-0.5 * np.square(distances / max(distances[-1] / 2, 1e-9)))
     weights /= weights.sum()
     z = (weights @ np.asarray(lookup.mu[rows], np.float64)).astype(np.float32)[None]
     far = bool(distances[rank - 1] > limit)
     warning = (
-        f"no data near {asked[0]:g},{asked[1]:g}: its {rank}th nearest point is {distances[rank - 1]:.2g} "
-        f"away, and for {NEAR_SHARE:.0%} of the points that is {limit:.2g} at most; the map spans x "
+        f"no data near {position[0]:g},{position[1]:g}: its {rank}th nearest point is {distances[rank - 1]:.2g} "
+        f"away, which for {NEAR_SHARE:.0%} of the points is at most {limit:.2g}; the map spans x "
         f"{_span(points[placed, 0])}, y {_span(points[placed, 1])}"
     )
     ids = lookup.ids
@@ -154,7 +150,7 @@ def at_spot(lookup: Lookup, asked: tuple[float, float], options: Options) -> Pla
         "weights": [round(float(w), 6) for w in weights],
     }
     return Plan(
-        f"at-{asked[0]:g}-{asked[1]:g}",
+        f"at-{position[0]:g}-{position[1]:g}",
         z,
         [("decoded", [0])],
         [("nearest points", list(lookup.given(rows)))],
@@ -164,7 +160,7 @@ def at_spot(lookup: Lookup, asked: tuple[float, float], options: Options) -> Pla
 
 
 def parse_spot(text: str) -> tuple[float, float]:
-    """Returns the coordinates in `X,Y`.
+    """Parse `X,Y`.
 
     >>> parse_spot("1.5, -2")
     (1.5, -2.0)
@@ -174,13 +170,13 @@ def parse_spot(text: str) -> tuple[float, float]:
     except ValueError:
         x = y = math.nan
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise ConfigError(f"--at {text!r}: not a spot of the map; write two numbers, as in --at 1.5,-2")
+        raise ConfigError(f"--at {text!r}: not a position on the map; write two numbers, as in --at 1.5,-2")
     return x, y
 
 
-def like_item(lookup: Lookup, asked: str, options: Options) -> Plan:
-    """Returns n z around an item: z ~ N(μ, (spread·σ)²) of its posterior."""
-    item = lookup.place(asked)
+def like_item(lookup: Lookup, word: str, options: Options) -> Plan:
+    """Draw n z around an item: z ~ N(μ, (spread·σ)²) of its posterior."""
+    item = lookup.place(word)
     if options.spread < 0:
         raise ConfigError(f"--spread: must be 0 or more (got {options.spread:g})")
     z = aggregated(item.mu[None], item.logvar[None], np.zeros(options.n, np.int64), options.rng, options.spread)
@@ -188,10 +184,9 @@ def like_item(lookup: Lookup, asked: str, options: Options) -> Plan:
     return Plan(f"like-{item.short}", z, _block(len(z)), [(item.name, [item.given])], noise=noise)
 
 
-def vector(lookup: Lookup, asked: str, options: Options) -> Plan:
-    """Returns the z of a sum of items and clusters, such as "A - B + C"; + and − stand between spaces."""
-    del options
-    terms = parse_vector(asked)
+def vector(lookup: Lookup, expression: str, _: Options) -> Plan:
+    """Decode a sum of items and clusters, such as "A - B + C", with spaces around + and −."""
+    terms = parse_vector(expression)
     places = [lookup.place(word) for _, word in terms]
     z = np.stack(
         [*(place.mu for place in places), sum(sign * place.mu for (sign, _), place in zip(terms, places, strict=True))]
@@ -209,7 +204,7 @@ def vector(lookup: Lookup, asked: str, options: Options) -> Plan:
 
 
 def parse_vector(text: str) -> list[tuple[int, str]]:
-    """Returns the signs and names in a sum.
+    """Parse a sum into signs and names.
 
     >>> parse_vector("digit-1 - cluster:2 + b c")
     [(1, 'digit-1'), (-1, 'cluster:2'), (1, 'b c')]
@@ -220,17 +215,16 @@ def parse_vector(text: str) -> list[tuple[int, str]]:
     terms += [(1 if sign == "+" else -1, name.strip()) for sign, name in zip(rest[::2], rest[1::2], strict=True)]
     if not terms or not all(name for _, name in terms):
         raise ConfigError(
-            f'--vector {text!r}: not a sum; write items or {CLUSTER}K with + and - between spaces, as in "A - B + C"'
+            f'--vector {text!r}: not a sum; write items or {CLUSTER}K with spaces around + and -, as in "A - B + C"'
         )
     return terms
 
 
-def reconstruct(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
-    """Returns the μ of items, whose decoded outputs stand below the items themselves."""
-    del options
-    items: list[Found] = [lookup.item(word) for word in ([asked] if isinstance(asked, str) else asked)]
+def reconstruct(lookup: Lookup, words: Sequence[str], _: Options) -> Plan:
+    """Decode the mu of items; the sheet shows the items above their reconstructions."""
+    items = [lookup.item(word) for word in ([words] if isinstance(words, str) else words)]
     if not items:
-        raise ConfigError("--reconstruct: which items? give ids, row numbers or files")
+        raise ConfigError("--reconstruct: no items (got none); give ids, row numbers or files")
     return Plan(
         "reconstruct",
         np.stack([item.mu for item in items]),
@@ -241,14 +235,13 @@ def reconstruct(lookup: Lookup, asked: Sequence[str], options: Options) -> Plan:
     )
 
 
-def traverse(lookup: Lookup, asked: Any, options: Options) -> Plan:
-    """Returns walks along each active unit from −3 to 3, the others at 0, the mean of the prior; busiest first."""
-    del asked
+def traverse(lookup: Lookup, _: bool, options: Options) -> Plan:
+    """Vary each active dimension from −3 to 3, with the others at the prior mean 0; largest variance of mu first."""
     variance = np.asarray(lookup.mu).var(axis=0)
     units = [int(unit) for unit in np.argsort(-variance, kind="stable") if variance[unit] > ACTIVE]
     if not units:
         raise RunError(
-            f"{lookup.run.name}: no latent unit is active (variance of μ above {ACTIVE:g}); train longer, "
+            f"{lookup.run.name}: no latent dimension is active (variance of mu above {ACTIVE:g}); train longer, "
             "or with a larger model.c"
         )
     steps = np.linspace(-WALK, WALK, _at_least(options.steps, 2, "--steps"), dtype=np.float32)
@@ -266,36 +259,35 @@ def traverse(lookup: Lookup, asked: Any, options: Options) -> Plan:
     )
 
 
-def manifold(lookup: Lookup, asked: int, options: Options) -> Plan:
-    """Returns a grid over a 2-d latent through the Gaussian's quantiles (Kingma & Welling 2013, figure 4).
+def manifold(lookup: Lookup, cells: int, _: Options) -> Plan:
+    """Decode a grid over a 2-d latent, at quantiles of the prior (Kingma & Welling 2013, figure 4).
 
-    The cell centres (i + ½)/g in [0, 1]² pass through the inverse of the normal distribution function, so that every
-    cell holds the same share of the prior; the second coordinate grows upwards.
+    The cell centres (i + ½)/g in [0, 1]² are mapped by the inverse of the normal distribution function, so every cell
+    has the same prior probability; the second coordinate grows upwards.
     """
     from scipy.special import ndtri
 
-    del options
     d = lookup.mu.shape[1]
     if d != 2:
         raise RunError(
-            f"--manifold: needs a latent of 2 dimensions, and {lookup.run.name} has {d}; train one with "
+            f"--manifold: needs a latent of 2 dimensions (got {d} in {lookup.run.name}); train a run with "
             "`latentviz fit SOURCE model.latent_dim=2`"
         )
-    if not 2 <= asked <= LARGEST_GRID:
-        raise ConfigError(f"--manifold: from 2 to {LARGEST_GRID} cells a side (got {asked})")
-    quantiles = ndtri((np.arange(asked) + 0.5) / asked)
-    z = np.stack([np.tile(quantiles, asked), np.repeat(quantiles[::-1], asked)], axis=1).astype(np.float32)
-    return Plan("manifold", z, [("", range(row * asked, (row + 1) * asked)) for row in range(asked)])
+    if not 2 <= cells <= LARGEST_GRID:
+        raise ConfigError(f"--manifold: must be 2 to {LARGEST_GRID} cells per side (got {cells})")
+    quantiles = ndtri((np.arange(cells) + 0.5) / cells)
+    z = np.stack([np.tile(quantiles, cells), np.repeat(quantiles[::-1], cells)], axis=1).astype(np.float32)
+    return Plan("manifold", z, [("", range(row * cells, (row + 1) * cells)) for row in range(cells)])
 
 
 def _block(n: int) -> list[tuple[str, Sequence[int]]]:
-    """Returns rows that hold n outputs in about a square."""
+    """Lay n outputs out in rows that form about a square."""
     wide = min(LARGEST_GRID, math.ceil(math.sqrt(n)))
     return [("", range(start, min(start + wide, n))) for start in range(0, n, wide)]
 
 
 def _noise(m: int, means: Sequence[int]) -> np.ndarray:
-    """Returns the noise in m z of which some are the μ of an item, float32 (m,)."""
+    """Return the noise in m z, float32 (m,): 0 at the indices `means`, 1 elsewhere."""
     noise = np.ones(m, np.float32)
     noise[list(means)] = 0
     return noise
@@ -311,12 +303,12 @@ def _at_least(value: int, least: int, key: str) -> int:
     return value
 
 
-# The ways, by the word that asks for them; "prior" is what happens when no other is asked for.
-WAYS: Mapping[str, Callable[[Lookup, Any, Options], Plan]] = {
+# Option of `generate` → (lookup, value of the option, other options) → plan; "prior" if no other is given.
+WAYS: Mapping[str, Callable[..., Plan]] = {
     "prior": from_prior,
     "cluster": from_cluster,
     "between": between,
-    "at": at_spot,
+    "at": at_position,
     "like": like_item,
     "vector": vector,
     "reconstruct": reconstruct,

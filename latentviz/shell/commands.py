@@ -72,20 +72,18 @@ def generate(
     run: str | None = None, *, outputs: str = "outputs", json: bool = False, at: str | None = None, **options: Any
 ) -> None:
     """Decodes new items and prints texts and the path of the sheet, or generated.json."""
-    from latentviz.modalities import modality
     from latentviz.queries.ways import parse_spot
     from latentviz.runs.run import RunFolder
     from latentviz.stages.generate import generate as stage
 
-    handle = RunFolder.open(run, outputs)
-    made = stage(handle, at=None if at is None else parse_spot(at), **options)
+    made = stage(RunFolder.open(run, outputs), at=None if at is None else parse_spot(at), **options)
     if json:
         _print_json({"folder": str(made.folder.path), **made.info})
         return
-    for line in modality(str(handle.info()["kind"])).show.lines(list(made.outputs)):
+    for line in made.lines:
         print(line)
     count = f"{len(made.z)} output{'' if len(made.z) == 1 else 's'}"
-    print(f"{count}, sheet {made.folder.path / made.info['sheet'][0]}")
+    print(f"{count}, sheet {made.folder.path / made.sheet[0]}")
 
 
 def recommend(

@@ -1,11 +1,11 @@
-"""New items on an old map: the frozen encoder → μ → the frozen layout → clusters, and what looks like nothing known."""
+"""New items on an existing map: encode to mu, place among the fitted items, flag what is unlike the training data."""
 
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -24,27 +24,84 @@ from latentviz.runs.files import unique_ids, write_json
 from latentviz.runs.items import Items
 from latentviz.runs.run import ResultFolder, RunFolder
 
-STRANGE = 0.001  # share of the validation items that count as unlike the training data themselves
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNLIKE_SHARE = 0.001  # share of the validation items that count as unlike the training data
 REFERENCE = 2_000  # validation items that the thresholds are taken from, at most
 OWN = ("id", "split", "label", "source")
 
 
 @dataclass(frozen=True)
-class Placed:
-    """New items, placed.
+class Thresholds:
+    """Limits beyond which an item is unlike the training data, taken from the validation items.
 
     Attributes:
-        folder: where the tables and the map lie.
-        info: what encode.json holds.
+        log_likelihood: nats; 0.1% of the validation items are below.
+        distance: to the nearest training item's mu; 0.1% of the validation items are farther away.
+        items: number of validation items.
+    """
+
+    log_likelihood: float
+    distance: float
+    items: int
+
+    def as_json(self) -> dict[str, object]:
+        """Return the entries of encode.json."""
+        return {
+            "log_likelihood": self.log_likelihood if np.isfinite(self.log_likelihood) else None,
+            "distance": self.distance if np.isfinite(self.distance) else None,
+            "validation_items": self.items,
+            "meaning": f"unlike: log-likelihood below {self.log_likelihood:.1f} nats, or mu farther than "
+            f"{self.distance:.3g} from that of every fitted item; each holds for {UNLIKE_SHARE:.1%} of the "
+            f"{self.items:,} validation items",
+        }
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """New items, encoded and placed on the map.
+
+    Attributes:
+        folder: where the tables and the map are.
+        data: what was encoded.
+        clustering: the name of the clustering.
+        bad_items: number of items that could not be read.
+        thresholds: of the flag `unlike`.
+        seconds: per step.
+        table: the new points: the columns of a clustering, and log_likelihood, distance, unlike.
     """
 
     folder: ResultFolder
-    info: dict[str, Any]
+    data: str
+    clustering: str
+    bad_items: int
+    thresholds: Thresholds
+    seconds: Mapping[str, float]
+    table: pa.Table
+
+    @property
+    def info(self) -> dict[str, object]:
+        """The content of encode.json."""
+        cluster = self.table.column("cluster").to_numpy()
+        numbers, sizes = np.unique(cluster[cluster >= 0], return_counts=True)
+        return {
+            "data": self.data,
+            "clustering": self.clustering,
+            "items": len(cluster),
+            "noise": int((cluster < 0).sum()),
+            "unlike": _count(self.table.column("unlike")),
+            "clusters": {str(number): int(size) for number, size in zip(numbers, sizes, strict=True)},
+            "thresholds": self.thresholds.as_json(),
+            "bad_items": self.bad_items,
+            "seconds": dict(self.seconds),
+        }
 
     @cached_property
-    def points(self) -> Any:
-        """The table as a data frame: what `cluster` writes, and log_likelihood, distance, unlike."""
-        return pq.read_table(self.folder.points_file).to_pandas()
+    def points(self) -> "pd.DataFrame":
+        """The table as a data frame."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
 
     @cached_property
     def mu(self) -> np.ndarray:
@@ -58,7 +115,7 @@ class Placed:
 
 
 class Frozen:
-    """A clustering of a run that new μ are placed in; where only landmarks were laid out, among these.
+    """A clustering that new mu are placed in, among its landmarks if it has any.
 
     Args:
         lookup: the run, with the clustering's name.
@@ -68,8 +125,8 @@ class Frozen:
         self.config, folder = lookup.folder.config(), lookup.folder
         self.dims = lookup.mu.shape[1]
         if self.config.cluster.on == "mu":
-            self.dims = int(lookup.run.info()["summary"]["content_dim"])
-        self.table = folder.points()
+            self.dims = lookup.opened.content_dim
+        self.table = lookup.points
         coordinates, self.landmarks = folder.coordinates(), folder.landmarks()
         if coordinates is None:
             raise RunError(
@@ -80,7 +137,7 @@ class Frozen:
             raise RunError(
                 f"{folder.path}: damaged (its tables differ in length); `latentviz cluster` makes it again with --force"
             )
-        kept: Any = slice(None) if self.landmarks is None else self.landmarks
+        kept: slice | np.ndarray = slice(None) if self.landmarks is None else self.landmarks
         points = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
         columns = {
             name: self.column(name)[kept] for name in ("cluster", "nearest_cluster", "probability", "outlier_score")
@@ -95,15 +152,15 @@ class Frozen:
         )
 
     def column(self, name: str) -> np.ndarray:
-        """Returns a column of the points."""
+        """Return a column of the points, (n,)."""
         return np.asarray(self.table.column(name).to_numpy())
 
     def vectors(self, mu: np.ndarray) -> np.ndarray:
-        """Returns the part of μ that was mapped, as it was mapped, float32 (n, ≤ d)."""
+        """Return the clustered dimensions of mu, scaled as for the layout, float32 (n, ≤ d)."""
         return directions(np.ascontiguousarray(mu[:, : self.dims]), self.config.reduce.metric)
 
     def place(self, mu: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns for new μ (m, d): x, y, cluster, nearest_cluster, probability, outlier_score, distance."""
+        """Return x, y, cluster, nearest_cluster, probability, outlier_score and distance of new mu (m, d)."""
         parts = []
         for start in range(0, max(1, len(mu)), BATCH):
             place, found = self.layout.place(self.vectors(mu[start : start + BATCH]))
@@ -113,31 +170,8 @@ class Frozen:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """Beyond what an item is unlike the training data, taken from the validation items, which the model never learnt.
-
-    Attributes:
-        log_likelihood: nats; 0.1% of the validation items lie below.
-        distance: to the nearest training item's μ; 0.1% of the validation items lie farther away.
-        items: how many validation items these are quantiles of.
-    """
-
-    log_likelihood: float
-    distance: float
-    items: int
-
-    @property
-    def meaning(self) -> str:
-        """What the flag says, in a sentence."""
-        return (
-            f"unlike: log-likelihood below {self.log_likelihood:.1f} nats, or μ farther than {self.distance:.3g} "
-            f"from every fitted item's; {STRANGE:.1%} of the {self.items:,} validation items are, each way"
-        )
-
-
 def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
-    """Returns the thresholds of a run; without validation items, nothing counts as unlike."""
+    """Measure the thresholds of a run; without validation items, no item is unlike."""
     rows = lookup.items.val
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, REFERENCE).astype(np.int64))] if len(rows) else rows
     if not len(rows):
@@ -149,18 +183,18 @@ def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
     if frozen.landmarks is not None:
         train = np.intersect1d(train, frozen.landmarks, assume_unique=True)
     distance = nearest(frozen.vectors(lookup.mu[rows]), frozen.vectors(lookup.mu[train]), 1).distances[:, 0]
-    return Thresholds(float(np.quantile(likelihood, STRANGE)), float(np.quantile(distance, 1 - STRANGE)), len(rows))
+    return Thresholds(float(np.quantile(likelihood, UNLIKE_SHARE)), float(np.quantile(distance, 1 - UNLIKE_SHARE)), len(rows))
 
 
 def encode(
     run: RunFolder, data: str, *, clustering: str = "default", name: str | None = None, force: bool = False
-) -> Placed:
-    """Places new data on a run's map, and writes `encoded/<name>/`: points.parquet, mu.npy, logvar.npy, map.html.
+) -> Encoded:
+    """Place new data on a map, and write `encoded/<name>/`: points.parquet, mu.npy, logvar.npy, map.html.
 
     Args:
         run: a finished run.
-        data: whatever `fit` reads; converted to what the model takes.
-        clustering: whose map and clusters are meant.
+        data: anything that `fit` reads; it is converted to fit the model.
+        clustering: the clustering to place it in.
         name: of the folder; None: from `data`.
         force: replace an earlier result of this name.
 
@@ -184,21 +218,21 @@ def encode(
             limits = thresholds(lookup, frozen)
         with stage("placing", seconds):
             found = frozen.place(latents.mu)
-        strange = (latents.log_likelihood < limits.log_likelihood) | (found["distance"] > limits.distance)
-        table = points_table(prepared.items, {**found, "log_likelihood": latents.log_likelihood, "unlike": strange})
+        unlike = (latents.log_likelihood < limits.log_likelihood) | (found["distance"] > limits.distance)
+        table = points_table(prepared.items, {**found, "log_likelihood": latents.log_likelihood, "unlike": unlike})
         np.save(folder.mu_file, latents.mu)
         np.save(folder.logvar_file, latents.logvar)
         pq.write_table(table, folder.points_file, compression="zstd")
         with stage("drawing the map", seconds):
             draw_map(lookup, frozen, table, prepared.items, folder)
         shutil.rmtree(folder.cache)
-        info = describe(table, data, clustering, limits) | {"bad_items": len(prepared.bad), "seconds": seconds}
-        write_json(folder.encode_file, info)
-    return Placed(folder.final, info)
+        encoded = Encoded(folder.final, data, clustering, len(prepared.bad), limits, seconds, table)
+        write_json(folder.encode_file, encoded.info)
+    return encoded
 
 
 def points_table(items: Items, found: Mapping[str, np.ndarray]) -> pa.Table:
-    """Returns the same table that `cluster` writes, with log_likelihood, distance and unlike."""
+    """Return the table that `cluster` writes, with log_likelihood, distance and unlike."""
     own = {name: items.table.column(name) for name in items.table.column_names if name not in {*OWN, *found}}
     return pa.table(
         {
@@ -211,32 +245,12 @@ def points_table(items: Items, found: Mapping[str, np.ndarray]) -> pa.Table:
     )
 
 
-def describe(table: pa.Table, data: str, clustering: str, limits: Thresholds) -> dict[str, Any]:
-    """Returns what encode.json holds: counts and the thresholds with their meaning."""
-    cluster = table.column("cluster").to_numpy()
-    numbers, sizes = np.unique(cluster[cluster >= 0], return_counts=True)
-    return {
-        "data": data,
-        "clustering": clustering,
-        "items": len(cluster),
-        "noise": int((cluster < 0).sum()),
-        "unlike": int(table.column("unlike").to_numpy(zero_copy_only=False).sum()),
-        "clusters": {str(number): int(size) for number, size in zip(numbers, sizes, strict=True)},
-        "thresholds": {
-            "log_likelihood": _finite(limits.log_likelihood),
-            "distance": _finite(limits.distance),
-            "validation_items": limits.items,
-            "meaning": limits.meaning,
-        },
-    }
-
-
-def _finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None
+def _count(flags: pa.ChunkedArray) -> int:
+    return int(flags.to_numpy(zero_copy_only=False).sum())
 
 
 def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, folder: ResultFolder) -> None:
-    """Writes the map of the new points over the old, coloured by which are new."""
+    """Write the map of the new points over the old ones, coloured by which are new."""
     from latentviz.maps import write_map
     from latentviz.maps.data import MapData
 
@@ -247,7 +261,6 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
 
     shown, fresh = (lookup.opened.modality.on_map(cache) for cache in (lookup.run.cache, folder.cache))
     labels = old.column("label").to_pylist() + items.column("label")
-    flagged = int(table.column("unlike").to_numpy(zero_copy_only=False).sum())
     data = MapData(
         ids=unique_ids([*old.column("id").to_pylist(), *items.column("id")]),
         points=np.stack([both("x"), both("y")], axis=1),
@@ -266,7 +279,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
             {entry["cluster"]: entry.get("keywords", []) for entry in lookup.folder.info()["clusters"]}
         ),
         title=f"{lookup.run.name}: {folder.final.path.name}",
-        summary=[f"{m:,} new items over {n:,} fitted ones", f"{flagged:,} look like nothing in the training data"],
+        summary=[f"{m:,} new items over {n:,} fitted ones", f"{_count(table.column('unlike')):,} are unlike the training data"],
         texts=None if shown.texts is None else [*shown.texts, *(fresh.texts or [""] * m)],
         images=None if shown.images is None else with_images(shown.images, fresh.images, m),
     )

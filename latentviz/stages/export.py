@@ -1,4 +1,4 @@
-"""Encoder and decoder for use without latentviz: ONNX files that any runtime runs, or the weights as safetensors."""
+"""Encoder and decoder for other programs: ONNX files, or the weights as safetensors."""
 
 import importlib.util
 import json
@@ -21,34 +21,34 @@ from latentviz.progress import say
 from latentviz.runs.files import atomic_write, write_json
 from latentviz.runs.run import RunFolder
 
-# Format → the packages it needs, which the extra of that name installs.
+# Format → the packages it needs; the extra of the same name installs them.
 NEEDED = {"onnx": ("onnx", "onnxscript"), "safetensors": ("safetensors",)}
-OPSET = 18  # what ONNX Runtime 1.14 and later run
-EXAMPLES = 2  # items that the network is traced with; the exported one takes any number
+OPSET = 18  # ONNX Runtime 1.14 and later run it
+EXAMPLES = 2  # items to trace the network with; the exported one takes any number
 
 
 class Encoder(nn.Module):
-    """x (b, …) → μ and log σ² of q(z|x), (b, d) each."""
+    """x (b, …) → mu and logvar of q(z|x), (b, d) each."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns (μ, log σ²)."""
+        """Return (mu, logvar)."""
         posterior = self.encoder(x).base_dist
         return posterior.loc, 2 * posterior.scale.log()
 
 
 class Decoder(nn.Module):
-    """z (b, d) → the mean of p(x|z), or for categories their probabilities, (b, …)."""
+    """z (b, d) → the mean of p(x|z), or the probabilities of categories, (b, …)."""
 
     def __init__(self, decoder: nn.Module) -> None:
         super().__init__()
         self.decoder = decoder
 
     def forward(self, z: Tensor) -> Tensor:
-        """Returns what is expected of x."""
+        """Return the mean or the probabilities."""
         return expected(self.decoder(z))
 
 
@@ -59,21 +59,21 @@ def expected(likelihood: Distribution) -> Tensor:
 
 
 def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, force: bool = False) -> list[Path]:
-    """Writes a run's networks to `exported/`, and returns the files.
+    """Write the networks of a run to `exported/`, and return the files.
 
     Args:
         run: a finished run.
-        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), both for any number of items; of texts the former.
-        safetensors: model.safetensors, the weights under PyTorch's names, with the run's config in its metadata.
+        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), for any number of items; texts have no decoder.onnx.
+        safetensors: model.safetensors, the weights by their PyTorch names, with the run's config as metadata.
         force: replace earlier exports.
 
     Raises:
-        ConfigError: no format was asked for, or a package it needs is missing.
-        RunError: the run is unfinished, or the files are there already.
+        ConfigError: no format is given, or a package is missing.
+        RunError: the run is unfinished, or the files exist already.
     """
     formats = [name for name, wanted in (("onnx", onnx), ("safetensors", safetensors)) if wanted]
     if not formats:
-        raise ConfigError("export: which format? give --onnx, --safetensors, or both")
+        raise ConfigError("export: no format (got none); give --onnx, --safetensors, or both")
     for name in formats:
         missing = [package for package in NEEDED[name] if importlib.util.find_spec(package) is None]
         if missing:
@@ -90,30 +90,24 @@ def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, for
         files.remove(run.decoder_onnx)
         run.decoder_onnx.unlink(missing_ok=True)
         say(
-            "no decoder.onnx: this decoder writes each token by those before it, which is no one function of z; "
-            "--safetensors has its weights"
+            "no decoder.onnx: this decoder predicts each token from those before it, so it is not a function of z alone; "
+            "--safetensors exports its weights"
         )
     x = data.to_input(data.dataset().__getitems__(range(EXAMPLES)))
-    described: dict[str, Any] = {}
+    described: dict[str, object] = {}
     if onnx:
-        z = torch.zeros(EXAMPLES, vae.latent_dim)
         write_onnx(Encoder(vae.encoder), x, run.encoder_onnx, ["x"], ["mu", "logvar"])
-        described["onnx"] = {
-            "opset": OPSET,
-            "encoder": {
-                "x": ["batch", *x.shape[1:]],
-                "mu": ["batch", vae.latent_dim],
-                "logvar": ["batch", vae.latent_dim],
-                "dtype": str(x.dtype).removeprefix("torch."),
-            },
-        }
+        latents = {"mu": ["batch", vae.latent_dim], "logvar": ["batch", vae.latent_dim]}
+        dtype = str(x.dtype).removeprefix("torch.")
+        networks: dict[str, object] = {"encoder": {"x": ["batch", *x.shape[1:]], **latents, "dtype": dtype}}
         if run.decoder_onnx in files:
-            write_onnx(Decoder(vae.decoder), z, run.decoder_onnx, ["z"], ["x"])
-            described["onnx"]["decoder"] = {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}
+            write_onnx(Decoder(vae.decoder), torch.zeros(EXAMPLES, vae.latent_dim), run.decoder_onnx, ["z"], ["x"])
+            networks["decoder"] = {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}
+        described["onnx"] = {"opset": OPSET, **networks}
     if safetensors:
         write_safetensors(vae, run)
         described["safetensors"] = {"tensors": len(vae.state_dict())}
-    write_json(run.export_file, {"kind": run.info()["kind"], "files": [file.name for file in files], **described})
+    write_json(run.export_file, {"kind": loaded.config.data.kind, "files": [file.name for file in files], **described})
     return files
 
 
@@ -124,7 +118,7 @@ def has_mean(vae: VAE) -> bool:
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:
-    """Writes a network as one ONNX file whose first axis is the number of items."""
+    """Write a network as one ONNX file; its first axis is the number of items."""
     with atomic_write(path) as temporary, _quiet():
         torch.onnx.export(
             network.eval(),
@@ -141,7 +135,7 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str
 
 
 def write_safetensors(vae: nn.Module, run: RunFolder) -> None:
-    """Writes the weights, which hold no code, with what is needed to build the network again."""
+    """Write the weights, and as metadata the config that the network is built from."""
     from safetensors.torch import save
 
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in vae.state_dict().items()}
@@ -152,7 +146,7 @@ def write_safetensors(vae: nn.Module, run: RunFolder) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the exporter's remarks on its own workings from the user."""
+    """Silence the exporter's warnings and log."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,11 +1,11 @@
-"""Training: data → items → VAE → checkpoints → μ. Reads top to bottom as the story of a run."""
+"""Training, from top to bottom: data → items → VAE → checkpoints → mu and logvar → run.json."""
 
 import csv
 import importlib.util
 import platform
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -30,21 +30,21 @@ from latentviz.progress import quiet, say, stage, warn
 from latentviz.runs.files import atomic_write
 from latentviz.runs.run import RunFolder
 
-# Gradients of a sum over the item are large; this stops explosions and leaves the ordinary step alone.
+# The loss is a sum over the item, so gradients are large; this bound stops explosions and leaves normal steps alone.
 GRADIENT_CLIP = 1_000.0
 
 
 def fit(config: FitConfig, run: RunFolder, *, resume: bool = False) -> RunFolder:
-    """Trains a VAE and writes the whole run: items, cache, checkpoints, samples, μ, log σ², and last run.json.
+    """Train a VAE and write the run: items, cache, checkpoints, samples, mu, logvar, and last run.json.
 
     Args:
-        config: what to fit, "auto" values allowed.
-        run: a new run from `RunFolder.create`, or with `resume` one that was interrupted.
-        resume: go on from the last checkpoint to the same number of epochs.
+        config: what to fit, "auto" allowed.
+        run: a new run from `RunFolder.create`, or with `resume` an interrupted one.
+        resume: continue from the last checkpoint, to the same number of epochs.
 
     Raises:
         DataError: the data cannot be read or learnt from.
-        TrainingError: the loss is no longer a number; the last good checkpoint stays.
+        TrainingError: the loss is not a number; the last good checkpoint is kept.
     """
     with ExitStack() as stack:
         try:
@@ -57,10 +57,10 @@ def fit(config: FitConfig, run: RunFolder, *, resume: bool = False) -> RunFolder
 
 
 def follow(config: FitConfig, run: RunFolder) -> None:
-    """Trains beside the first process and ends this one; returns at once where there is no other.
+    """Take part in a training as one of its further processes; return at once if this is the first or only process.
 
     Raises:
-        SystemExit: the training is done; all that comes after it is the first process's.
+        SystemExit: the training is done; the first process does the rest.
     """
     with team(check_trainer(config.trainer)) as processes:
         if processes.first:
@@ -70,44 +70,41 @@ def follow(config: FitConfig, run: RunFolder) -> None:
 
 
 def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = False) -> RunFolder:
-    """Does what `fit` says as one of several processes, or as the only one."""
     seconds: dict[str, float] = {}
-    shared = modality(config.data.kind)
-    kind = shared.data_kind
+    light = modality(config.data.kind)
     if processes.first and (not resume or not run.items_file.exists()):
-        config = _read(kind, config, run, seconds, resume=resume)
+        config = _read(light.data_kind, config, run, seconds, resume=resume)
     elif processes.first:
-        config = resolved(shared.resolved, config)
+        config = resolved(light.resolved, config)
     config, resume = processes.share((config, resume))
     if processes.first:
         run.settle()
-    data = kind.load(config, run.cache, run.items())
+    kind = light.data_kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
-    vae = data.build()
+    vae = kind.build()
     if processes.first:
         resources.fit(
             config,
-            len(data.items),
+            len(kind.items),
             resources.pixels(run.cache),
             sum(p.numel() for p in vae.parameters()),
-            data.seconds,
+            kind.seconds,
         )
     clock = Clock()
-    say(f"training on {len(data.items.train):,} items …")
-    with quiet(), _interruptible(), _threads(data.threads):
-        batches, callbacks = data.training(run.cache)
-        trainer = _trainer(config, run, [clock, Samples(data.recorder(run.samples)), *callbacks])
+    say(f"training on {len(kind.items.train):,} items …")
+    with quiet(), _interruptible(), _threads(kind.threads):
+        batches, callbacks = kind.training(run.cache)
+        trainer = _trainer(config, run, [clock, Samples(kind.recorder(run.samples)), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
-            load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this one tells what is wrong
+            load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this call reports damage
         trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if not run.best_checkpoint.exists():
         raise TrainingError(
-            f"{run.path}: the training ended before its first validation, so that no checkpoint was "
-            "kept; raise trainer.max_steps, and leave trainer.fast_dev_run and "
-            "trainer.limit_val_batches alone"
+            f"{run.path}: the training ended before its first validation, so there is no checkpoint; raise "
+            "trainer.max_steps, and leave out trainer.fast_dev_run and trainer.limit_val_batches"
         )
     seconds["train"] = round(clock.seconds, 2)
     say(f"training done in {clock.seconds:.1f} s")
@@ -116,8 +113,8 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     with stage("encoding", seconds):
         encode(
             vae.to(trainer.strategy.root_device),
-            data.dataset(),
-            data.to_input,
+            kind.dataset(),
+            kind.to_input,
             run.mu_file,
             run.logvar_file,
             processes=processes,
@@ -125,16 +122,16 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     vae.cpu()
     if not processes.first:
         return run
-    run.write_info(_info(config, run, vae, seconds, list(data.about)))
+    run.write_info(_info(config, run, vae, seconds, kind.about))
     return run
 
 
 def _read(
     kind: type[AnyDataKind], config: FitConfig, run: RunFolder, seconds: dict[str, float], *, resume: bool
 ) -> FitConfig:
-    """Reads the data into the run and returns the resolved config; an error leaves no half-made run behind.
+    """Read the data into the run and resolve the config; an error removes the new run.
 
-    The config is written last: a run that has one has read its data.
+    The config is written last, so a run with a config has its data.
     """
     try:
         with stage("reading", seconds):
@@ -145,23 +142,23 @@ def _read(
         if prepared.bad:
             with atomic_write(run.bad_items_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
                 csv.writer(f).writerows([("source", "reason"), *((b.source, b.reason) for b in prepared.bad)])
-            warn(f"{len(prepared.bad)} unreadable items were left out; {run.bad_items_file} lists them")
+            warn(f"{len(prepared.bad)} unreadable items were left out; see {run.bad_items_file}")
         with atomic_write(run.cache / "fingerprint.txt") as temporary:
             temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")
         run.write_items(prepared.items)
         run.write_config(config)
     except BaseException:
-        if not resume:  # what was trained already stays
+        if not resume:  # else keep what was trained
             run.abandon()
         raise
     return config
 
 
 def check_trainer(arguments: dict[str, Any]) -> pl.Trainer:
-    """Returns a Trainer of these arguments that is good for nothing but asking it.
+    """Build a throwaway Trainer, to validate its arguments.
 
     Raises:
-        ConfigError: Lightning refuses their values.
+        ConfigError: Lightning rejects a value.
     """
     try:
         with quiet():
@@ -183,8 +180,8 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trai
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
         "log_every_n_steps": 1_000_000,
-        "use_distributed_sampler": False,
-    }  # `Batches` shares out itself
+        "use_distributed_sampler": False,  # `Batches` divides the batches
+    }
     callbacks: list[Callback] = [
         Repeatable(config.seed_everything),
         EpochMeans(),
@@ -207,7 +204,7 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trai
         callbacks.append(EarlyStopping("val_loss", patience=config.model.patience, verbose=False))
     logger = (
         pl.loggers.TensorBoardLogger(run.path, name="", version="tensorboard")
-        if (importlib.util.find_spec("tensorboard"))
+        if importlib.util.find_spec("tensorboard")
         else False
     )
     settings = {**defaults, **config.trainer}
@@ -223,7 +220,7 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trai
 
 
 def has_bf16() -> bool:
-    """Returns whether this machine multiplies bfloat16 in hardware: then a step takes about half the time."""
+    """Whether this machine multiplies bfloat16 in hardware, which halves the time of a step."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
@@ -232,7 +229,7 @@ def has_bf16() -> bool:
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Lets torch use so many threads inside; None: as before."""
+    """Limit torch's threads; None: no limit."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -243,7 +240,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Lets Ctrl-C arrive as a KeyboardInterrupt; Lightning turns it into an exit, and every later one into nothing."""
+    """Turn Lightning's exit on Ctrl-C back into a KeyboardInterrupt, and restore the handler that it replaces."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -254,17 +251,17 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
-def _info(config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float], about: list[str]) -> dict[str, Any]:
-    """Returns the content of run.json."""
+def _info(config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float], about: Sequence[str]) -> dict[str, object]:
+    """Return the content of run.json."""
     mu = np.load(run.mu_file, mmap_mode="r")
     epochs = read_metrics(run.metrics_file) if run.metrics_file.exists() else []
-    judged = [row for row in epochs if row["val_loss"]]
-    if not judged:
+    validated = [row for row in epochs if row["val_loss"]]
+    if not validated:
         raise RunError(f"{run.metrics_file}: missing or damaged; {run.again}")
-    kept = min(judged, key=lambda row: float(row["val_loss"])) if config.model.patience else judged[-1]
+    kept = min(validated, key=lambda row: float(row["val_loss"])) if config.model.patience else validated[-1]
     bad = len(run.bad_items_file.read_text(encoding="utf-8").splitlines()) - 1 if run.bad_items_file.exists() else 0
     if not np.isfinite(mu).all():
-        raise DataError(f"{run.mu_file}: the encoder gives values that are no numbers; train again with a smaller lr")
+        raise DataError(f"{run.mu_file}: the encoder returned values that are not finite; train again with a smaller model.lr")
     return {
         "kind": config.data.kind,
         "fingerprint": (run.cache / "fingerprint.txt").read_text(encoding="utf-8").strip(),
@@ -273,7 +270,7 @@ def _info(config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float]
         | {"python": platform.python_version()},
         "seconds": seconds,
         "summary": {
-            "about": about,
+            "about": list(about),
             "items": len(mu),
             "bad_items": bad,
             "epochs": len(epochs),

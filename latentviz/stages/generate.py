@@ -1,7 +1,7 @@
-"""New items out of the decoder: z by one of `plans.WAYS` → p(x|z) → a sheet, single outputs, the exact z."""
+"""New items: choose z in one of the ways of `queries.ways`, decode p(x|z), and write a sheet, the outputs and the z."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,30 +18,89 @@ MOST = 100_000  # outputs of one call: each becomes a file
 
 
 @dataclass(frozen=True)
-class Generated:
-    """What the decoder made.
+class Request:
+    """What the user asked for.
 
     Attributes:
-        z: float32 (m, d), exactly what was decoded.
-        outputs: m outputs as the data kind gives them: uint8 (m, c, h, w) for images, texts for text.
-        folder: where they lie.
-        info: what generated.json holds.
+        way: a name in `WAYS`.
+        value: of the option with this name.
+        seed: of every draw.
+        sampler: of fresh draws; None for the other ways.
+    """
+
+    way: str
+    value: object
+    seed: int
+    sampler: str | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the entries of generated.json."""
+        sampler = {} if self.sampler is None else {"sampler": self.sampler}
+        return {"way": self.way, "asked": _plain(self.value), **sampler, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Decoded outputs.
+
+    Attributes:
+        z: float32 (m, d), what was decoded.
+        outputs: uint8 (m, c, h, w) for images; m texts for the other kinds.
+        folder: where they are.
+        request: what was asked for.
+        plan: how z was chosen.
+        sheet: names of the sheet's files.
+        files: the file of each output, m names.
+        lines: what a terminal shows, one line per output; empty for images.
     """
 
     z: np.ndarray
     outputs: Outputs
     folder: ResultFolder
-    info: dict[str, Any]
+    request: Request
+    plan: Plan
+    sheet: Sequence[str]
+    files: Sequence[str]
+    lines: Sequence[str]
+
+    @property
+    def info(self) -> dict[str, object]:
+        """The content of generated.json."""
+        origins, texts = self.plan.origins, isinstance(self.outputs, Sequence)
+        return {
+            **self.request.as_json(),
+            "latent_dim": int(self.z.shape[1]),
+            **self.plan.facts,
+            "warnings": list(self.plan.warnings),
+            "sheet": list(self.sheet),
+            "outputs": [
+                {
+                    "file": file,
+                    **({"from": origins[i]} if origins else {}),
+                    **({"text": str(self.outputs[i])} if texts else {}),
+                    "z": self.z[i].tolist(),
+                }
+                for i, file in enumerate(self.files)
+            ],
+        }
 
     def _repr_png_(self) -> bytes | None:
-        """Returns the sheet, for notebooks."""
-        sheet = self.folder.path / str(self.info["sheet"][0])
+        """Return the sheet, for notebooks."""
+        sheet = self.folder.path / self.sheet[0]
         return sheet.read_bytes() if sheet.suffix == ".png" else None
 
 
 def generate(
     run: RunFolder,
     *,
+    cluster: int | None = None,
+    between: Sequence[str] | None = None,
+    at: tuple[float, float] | None = None,
+    like: str | None = None,
+    vector: str | None = None,
+    reconstruct: Sequence[str] | None = None,
+    traverse: bool = False,
+    manifold: int | None = None,
     n: int = 64,
     seed: int = 0,
     steps: int = 9,
@@ -50,98 +109,92 @@ def generate(
     clustering: str = "default",
     name: str | None = None,
     force: bool = False,
-    **way: Any,
 ) -> Generated:
-    """Decodes z chosen by one way, and writes `generated/<name>/`.
+    """Decode new items and write `generated/<name>/`.
+
+    At most one of the first eight options chooses z; without one, z are fresh draws. An item is an id, a row, a file,
+    or for texts a text.
 
     Args:
         run: a finished run.
-        n: how many, where they are drawn.
+        cluster: draw from the aggregated posterior of this cluster.
+        between: two items or clusters ("cluster:3"): go from one to the other.
+        at: a position (x, y) on the map.
+        like: draw around this item.
+        vector: a sum of items or clusters, such as "a - b + c".
+        reconstruct: items to encode and decode.
+        traverse: vary each active latent dimension.
+        manifold: a grid of this many cells per side over a 2-d latent.
+        n: number of draws.
         seed: of every draw; the same seed gives the same z.
-        steps: of paths and walks.
-        spread: for `like`: factor on the posterior's standard deviation.
-        sampler: without a way: prior, gmm (a mixture over μ), kde (the aggregated posterior), or auto: gmm where the
+        steps: of `between` and `traverse`.
+        spread: of `like`: factor on the posterior's standard deviation.
+        sampler: of fresh draws: prior, gmm (a mixture over mu), kde (the aggregated posterior), or auto: gmm if the
             run was trained with contrast, else prior.
-        clustering: whose clusters and map are meant.
-        name: of the folder; None: from the way. An earlier result is never overwritten without `force`.
+        clustering: the clustering that clusters and positions refer to.
+        name: of the folder; None: from the option.
         force: replace an earlier result of this name.
-        **way: at most one of cluster=3, between=("a", "b"), at=(1.5, −2), like="a", vector="a - b + c",
-            reconstruct=["a", "b"], traverse=True, manifold=20.
 
     Raises:
-        LatentvizError: an item or cluster is not there, or the run cannot give what is asked.
+        LatentvizError: an item or cluster does not exist, or the run cannot give what is asked.
     """
+    given = {
+        "cluster": cluster,
+        "between": between,
+        "at": at,
+        "like": like,
+        "vector": vector,
+        "reconstruct": reconstruct,
+        "traverse": traverse or None,
+        "manifold": manifold,
+    }
+    ways = {way: value for way, value in given.items() if value is not None}
+    if len(ways) > 1:
+        raise ConfigError(f"generate: takes one way at a time (got {', '.join(f'--{way}' for way in ways)})")
+    if not 1 <= n <= MOST:
+        raise ConfigError(f"--n: must be 1 to {MOST:,} (got {n})")
+    if not 2 <= steps <= MOST:
+        raise ConfigError(f"--steps: must be 2 to {MOST:,} (got {steps})")
+    if seed < 0:
+        raise ConfigError(f"--seed: must be 0 or more (got {seed})")
+    way, value = next(iter(ways.items()), ("prior", True))
+    if sampler not in {"auto", "prior"} and way != "prior":
+        raise ConfigError(f"--sampler: is for fresh draws (got {sampler}); leave it out, or leave out --{way}")
+    choose({"auto": None, **SAMPLERS}, sampler, "--sampler")
     lookup = Lookup(run, clustering)
-    plan, asked = choose_plan(lookup, way, n=n, seed=seed, steps=steps, spread=spread, sampler=sampler)
+    if way == "prior" and sampler == "auto":
+        sampler = fitting_sampler(lookup)
+    plan = WAYS[way](lookup, value, Options(n, steps, spread, sampler, np.random.default_rng(seed)))
+    return write(lookup, plan, Request(way, value, seed, sampler if way == "prior" else None), name=name, force=force)
+
+
+def write(lookup: Lookup, plan: Plan, request: Request, *, name: str | None, force: bool) -> Generated:
+    """Decode the z of a plan and write the outputs, the sheet and generated.json."""
     for line in plan.warnings:
         warn(line)
     outputs = lookup.model.kind.decode_all(lookup.model.vae, plan.z, plan.noise)
-    with run.adding("generated", name, plan.name, force=force) as folder:
+    with lookup.run.adding("generated", name, plan.name, force=force) as folder:
         rows = [(caption, [outputs[i] for i in numbers]) for caption, numbers in plan.rows]
         sheet, files = lookup.show.draw(folder.path, list(outputs), [*plan.given, *rows])
-        info = {
-            **asked,
-            "seed": seed,
-            "latent_dim": int(plan.z.shape[1]),
-            **plan.facts,
-            "warnings": list(plan.warnings),
-            "sheet": sheet,
-            "outputs": [
-                {
-                    "file": file,
-                    **({"from": plan.origins[i]} if plan.origins else {}),
-                    **({"text": outputs[i]} if isinstance(outputs[i], str) else {}),
-                    "z": plan.z[i].tolist(),
-                }
-                for i, file in enumerate(files)
-            ],
-        }
-        write_json(folder.generated_file, info)
-    return Generated(plan.z, outputs, folder.final, info)
-
-
-def choose_plan(
-    lookup: Lookup, way: dict[str, Any], *, n: int, seed: int, steps: int, spread: float, sampler: str
-) -> tuple[Plan, dict[str, Any]]:
-    """Returns the plan of the way that was asked for, and what was asked, for the JSON file.
-
-    Raises:
-        ConfigError: an unknown way, more than one, or a number out of range.
-    """
-    wanted = {name: value for name, value in way.items() if value is not None and value is not False}
-    if unknown := sorted(set(wanted) - set(WAYS)):
-        raise ConfigError(f"generate: unknown way {unknown[0]!r}; choose one of {', '.join(WAYS)}")
-    if len(wanted) > 1:
-        raise ConfigError(f"generate: one way at a time (got {', '.join(f'--{name}' for name in wanted)})")
-    if not 1 <= n <= MOST:
-        raise ConfigError(f"--n: must lie between 1 and {MOST:,} (got {n})")
-    if not 2 <= steps <= MOST:
-        raise ConfigError(f"--steps: must lie between 2 and {MOST:,} (got {steps})")
-    if seed < 0:
-        raise ConfigError(f"--seed: must be 0 or more (got {seed})")
-    name, value = next(iter(wanted.items()), ("prior", True))
-    if sampler not in {"auto", "prior"} and name != "prior":
-        raise ConfigError(f"--sampler {sampler}: is for fresh draws; it cannot go with --{name}")
-    choose({"auto": None, **SAMPLERS}, sampler, "--sampler")
-    sampler = fitting_sampler(lookup) if sampler == "auto" and name == "prior" else sampler
-    options = Options(n, steps, spread, sampler, np.random.default_rng(seed))
-    asked = {"way": name, "asked": _plain(value), **({"sampler": sampler} if name == "prior" else {})}
-    return WAYS[name](lookup, value, options), asked
+        lines = lookup.show.lines(list(outputs))
+        made = Generated(plan.z, outputs, folder.final, request, plan, sheet, files, lines)
+        write_json(folder.generated_file, made.info)
+    return made
 
 
 def fitting_sampler(lookup: Lookup) -> str:
-    """Returns the sampler for a run: contrast draws the μ apart into groups, and the prior knows nothing of these."""
-    if not lookup.run.info()["summary"].get("contrast"):
+    """Choose the sampler for a run: contrast separates the mu into groups, which the prior does not know."""
+    if not lookup.opened.contrast:
         return "prior"
     say(
-        "drawn from a mixture over μ: trained with contrast, this run's latents lie in groups that the prior misses "
-        "(--sampler prior draws from it all the same)"
+        "drawn from a mixture over mu: the run was trained with contrast, so its latents form groups that the prior "
+        "misses (--sampler prior draws from the prior instead)"
     )
     return "gmm"
 
 
-def _plain(value: Any) -> Any:
-    """Returns what was asked as JSON can hold it; paths become texts."""
+def _plain(value: object) -> object:
+    """Convert a value to what JSON can hold; paths become texts."""
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value if isinstance(value, (bool, int, float, str)) else str(value)

@@ -1,31 +1,34 @@
-"""Items like given ones: exact search among the μ by blocked matrix products, no index to build."""
+"""Similar items: exact search among the mu by blocked matrix products, without an index."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from latentviz.errors import ConfigError, RunError, choose
+from latentviz.modalities.loading import OpenRun
 from latentviz.progress import warn
 from latentviz.queries.filter import select
-from latentviz.queries.lookup import Found, Lookup, columns
+from latentviz.queries.lookup import Found, Lookup
 from latentviz.runs.files import write_json
 from latentviz.runs.run import ResultFolder, RunFolder
 
-BLOCK = 65_536  # rows in one matrix product: their scores stay in the processor's cache
-SPARE = 8  # candidates beyond k, since float32 products round; the scores returned are computed in float64
-POOL = 10  # times k: the nearest among which a diverse choice is made
-# Share of the disliked mean that is taken from the liked one (Rocchio 1971 in the form of Salton & Buckley 1990).
-DISLIKE = 0.5
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCK = 65_536  # rows per matrix product: their scores fit the processor's cache
+SPARE = 8  # candidates beyond k, because float32 products round; the scores returned are computed in float64
+POOL = 10  # times k: candidates among which a diverse choice is made
+DISLIKE = 0.5  # weight of the disliked mean (Rocchio 1971 in the form of Salton & Buckley 1990)
 
 
 class Nearest(NamedTuple):
-    """Rows in the order of their score.
+    """Rows by falling score.
 
     Attributes:
         rows: int64 (k,).
-        scores: float64 (k,), falling.
+        scores: float64 (k,).
     """
 
     rows: np.ndarray
@@ -45,15 +48,15 @@ class Search:
         self.metric = metric
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         squares = np.einsum("ij,ij->i", self.vectors, self.vectors)
-        # What makes the products x·q order like the score: a factor 1/‖x‖, or −‖x‖²/2 to add.
+        # Makes the products x·q order like the score: a factor 1/‖x‖, or −‖x‖²/2 to add.
         self.factor = 1 / np.sqrt(np.maximum(squares, 1e-24)) if metric == "cosine" else None
         self.offset = -squares / 2 if metric == "euclidean" else None
 
     def __call__(self, query: np.ndarray, k: int, allowed: np.ndarray | None = None) -> Nearest:
-        """Returns the k rows with the highest score, ties by row; fewer where fewer are allowed.
+        """Return the k rows with the highest score, ties by row; fewer if fewer are allowed.
 
-        A block of products is compared with the k-th best score so far, so that all but the first few blocks cost one
-        pass over memory and hardly any selection.
+        Each block of products is compared with the k-th best score so far: after the first blocks, hardly any row is
+        left to sort. Five times faster than one product and one selection at 1,000,000 × 16 (see docs/experiments.md).
 
         Args:
             query: (d,).
@@ -86,13 +89,13 @@ class Search:
 
 
 def cosine(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Returns the cosine of each row with the query, (n,) in [−1, 1]; 0 where one of them is 0."""
+    """Compute the cosine of each row with the query, (n,) in [−1, 1]; 0 if one of them is the zero vector."""
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
     return np.asarray(vectors @ query / np.maximum(lengths, 1e-12))
 
 
 def euclidean(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Returns minus the Euclidean distance of each row to the query, (n,): higher is nearer, as for every score."""
+    """Compute minus the Euclidean distance of each row to the query, (n,): higher is nearer, as for every score."""
     return np.asarray(-np.linalg.norm(vectors - query, axis=1))
 
 
@@ -100,10 +103,10 @@ METRICS = {"cosine": cosine, "euclidean": euclidean}
 
 
 def profile(liked: np.ndarray, disliked: np.ndarray, metric: str) -> np.ndarray:
-    """Returns the query that stands for several liked and disliked items, (d,) (Rocchio 1971).
+    """Combine liked and disliked items into one query, (d,) (Rocchio 1971).
 
-    The mean of the liked ones, moved away from the mean of the disliked by half the distance between them (Euclidean),
-    or by half of the latter's direction (cosine, for which each item counts with length 1).
+    It is the mean of the liked items, moved away from the mean of the disliked ones: by half the distance between them
+    (Euclidean), or by half the latter (cosine, with each item scaled to length 1).
 
     Args:
         liked: (a, d), a ≥ 1.
@@ -120,9 +123,9 @@ def profile(liked: np.ndarray, disliked: np.ndarray, metric: str) -> np.ndarray:
 
 
 def diversify(vectors: np.ndarray, scores: np.ndarray, k: int, weight: float, metric: str) -> np.ndarray:
-    """Returns k places of `scores`, chosen one by one by maximal marginal relevance (Carbonell & Goldstein 1998).
+    """Choose k candidates one by one by maximal marginal relevance (Carbonell & Goldstein 1998).
 
-    Each choice maximises (1 − λ)·score − λ·(the highest score between it and one already chosen).
+    Each choice maximises (1 − λ)·score − λ·(its highest score with one already chosen). Returns indices into `scores`.
 
     Args:
         vectors: (m, d), the candidates.
@@ -143,119 +146,142 @@ def diversify(vectors: np.ndarray, scores: np.ndarray, k: int, weight: float, me
 
 
 @dataclass(frozen=True)
-class Recommendation:
-    """Items like the ones asked with, best first.
+class RecommendedItem:
+    """A recommended item.
 
     Attributes:
-        rows: one mapping an item: rank, id, row, score, cluster, label, source, and text where there is one.
-        asked: the items asked with.
-        settings: what else was asked.
+        rank: 1 for the best.
+        id: of the item.
+        row: of the item in the run.
+        score: cosine, or minus the Euclidean distance.
+        columns: cluster, label, source and text, if the run has them.
+    """
+
+    rank: int
+    id: str
+    row: int
+    score: float
+    columns: dict[str, object]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the entry of recommended.json."""
+        return {"rank": self.rank, "id": self.id, "row": self.row, "score": self.score, **self.columns}
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Similar items, best first.
+
+    Attributes:
+        items: the recommended items.
+        asked: the items that were given.
+        settings: the options, for recommended.json.
         lookup: the run they are from.
     """
 
-    rows: list[dict[str, Any]]
+    items: Sequence[RecommendedItem]
     asked: Sequence[Found]
-    settings: dict[str, Any]
+    settings: dict[str, object]
     lookup: Lookup
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """The items as mappings: rank, id, row, score, and cluster, label, source and text if there are any."""
+        return [item.as_json() for item in self.items]
 
     @property
     def ids(self) -> list[str]:
         """The ids, best first."""
-        return [row["id"] for row in self.rows]
+        return [item.id for item in self.items]
 
     def save(self, name: str | None = None) -> tuple[ResultFolder, list[str]]:
-        """Writes the sheet and the table to `recommended/<name>/`; returns the folder and the sheet's files in it."""
+        """Write the sheet and the table to `recommended/<name>/`; return the folder and the names of the sheet."""
         with self.lookup.run.adding("recommended", name, self.asked[0].short) as folder:
-            found = self.lookup.given([row["row"] for row in self.rows]) if self.rows else []
+            found = self.lookup.given([item.row for item in self.items]) if self.items else []
             groups = [("like", [item.given for item in self.asked]), ("found", list(found))]
             files = self.lookup.show.draw_sheet(folder.path, groups)
             write_json(folder.recommended_file, {"settings": self.settings, "files": files, "recommended": self.rows})
         return folder.final, files
 
-    def to_pandas(self) -> Any:
-        """Returns the rows as a data frame."""
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the items as a data frame."""
         import pandas as pd
 
         return pd.DataFrame(self.rows)
 
     def _repr_html_(self) -> str:
-        """Returns the table, for notebooks."""
+        """Return the table, for notebooks."""
         return str(self.to_pandas().to_html(index=False))
 
 
 def _listed(items: Sequence[str | int] | str | int) -> Sequence[str | int]:
-    """Returns one item as a list of one."""
     return [items] if isinstance(items, (str, int)) else items
 
 
-def compared(run: RunFolder, on: str) -> int:
-    """Returns how many of the first dimensions of μ items are compared by.
+def compared(opened: OpenRun, on: str) -> int:
+    """Return how many of the first dimensions of mu are compared.
 
-    "auto" are all of them: what is style to a clustering still says which item of a group is the most like (see
-    docs/experiments.md). Where the content dimensions are given and not learnt, as the topic of sentences, these alone:
+    "auto" means all: the style, which clustering ignores, still ranks the items of a group (see docs/experiments.md).
+    If the content dimensions are computed and not learnt, like the topic of sentences, auto means these alone, because
     the others hold the wording.
 
     Args:
-        run: a finished run.
+        opened: a finished run.
         on: auto, content or all.
 
     Raises:
         ConfigError: `on` is none of these.
     """
-    summary, every = run.info()["summary"], run.mu().shape[1]
-    content = int(summary.get("content_dim", every))
-    auto = content if summary.get("given_dim") else every
-    dims: int = choose({"auto": auto, "content": content, "all": every}, on, "--on")
+    every, content = opened.mu.shape[1], opened.content_dim
+    dims: int = choose({"auto": content if opened.given_dim else every, "content": content, "all": every}, on, "--on")
     return dims
 
 
 class Recommender:
-    """Recommends items of one run; made once, it answers many queries.
+    """Recommends items of one run, for any number of queries.
 
     Args:
         run: a finished run.
-        on: "content" for the content dimensions of μ, "all" for every dimension, "auto" for what is better: see
-            `compared`.
+        on: dimensions of mu to compare: content, all, or auto (see `compared`).
         metric: a name in `METRICS`.
-        clustering: whose clusters the tables show and conditions may name.
+        clustering: the clustering that tables and conditions refer to.
     """
 
     def __init__(
         self, run: RunFolder, *, on: str = "auto", metric: str = "cosine", clustering: str = "default"
     ) -> None:
         self.lookup = Lookup(run, clustering)
-        self.run, self.on, self.dims = run, on, compared(run, on)
+        self.run, self.dims = run, compared(self.lookup.opened, on)
         self.search = Search(self.lookup.mu[:, : self.dims], metric)
-        self.table = columns(run, clustering)
+        self.table = self.lookup.table
 
     def __call__(
         self,
-        items: Sequence[str | int],
+        items: Sequence[str | int] | str | int,
         *,
         k: int = 10,
         disliked: Sequence[str | int] = (),
         diverse: float = 0.0,
         where: str | None = None,
     ) -> tuple[list[Found], Nearest]:
-        """Returns the items asked with, and the rows like them; the items asked with are never among these.
+        """Find the items that are given, and the rows most similar to them, which do not include these items.
 
         Raises:
-            RunError: an item is not there, or `k` is more than the run can give.
-            ConfigError: a setting is out of its range, or the condition cannot be understood.
+            RunError: an item does not exist, or the condition needs a clustering.
+            ConfigError: a setting is out of range, or the condition cannot be parsed.
         """
         n = len(self.lookup)
         items, disliked = _listed(items), _listed(disliked)
         if not items:
-            raise ConfigError("recommend: no item to go by; give an id, a row number or a file")
+            raise ConfigError("recommend: no items (got none); give ids, row numbers or files")
         if not 0 <= diverse <= 1:
-            raise ConfigError(f"--diverse: must lie between 0 (nearest only) and 1 (got {diverse:g})")
+            raise ConfigError(f"--diverse: must be 0 (nearest only) to 1 (got {diverse:g})")
         found = [self.lookup.item(word) for word in items]
-        shunned = [self.lookup.item(word) for word in disliked]
-        asked = {item.row for item in (*found, *shunned) if item.row is not None}
+        unwanted = [self.lookup.item(word) for word in disliked]
+        asked = {item.row for item in (*found, *unwanted) if item.row is not None}
         if not 1 <= k <= n - len(asked):
             raise ConfigError(
-                f"-k {k}: must lie between 1 and {n - len(asked):,}, the items of {self.run.name} that "
-                "were not asked with"
+                f"-k: must be 1 to {n - len(asked):,}, the number of other items in {self.run.name} (got {k})"
             )
         if where is not None and "cluster" in where and "cluster" not in self.table.column_names:
             raise RunError(
@@ -264,24 +290,24 @@ class Recommender:
         allowed = np.ones(n, bool) if where is None else select(where, self.table)
         allowed[list(asked)] = False
         vectors, metric = self.search.vectors, self.search.metric
-        liked, hated = (
+        liked, disliked_mu = (
             np.array([item.mu[: self.dims] for item in group], np.float32).reshape(-1, self.dims)
-            for group in (found, shunned)
+            for group in (found, unwanted)
         )
-        nearest = self.search(profile(liked, hated, metric), k * POOL if diverse else k, allowed)
+        nearest = self.search(profile(liked, disliked_mu, metric), k * POOL if diverse else k, allowed)
         if diverse:
             picks = diversify(vectors[nearest.rows].astype(np.float64), nearest.scores, k, diverse, metric)
             nearest = Nearest(nearest.rows[picks], nearest.scores[picks])
         if len(nearest.rows) < k:
-            warn(f"{len(nearest.rows)} of {k}: no more items fulfil --where {where!r}")
+            warn(f"{len(nearest.rows)} of {k}: no more items meet --where {where!r}")
         return found, nearest
 
-    def describe(self, nearest: Nearest) -> list[dict[str, Any]]:
-        """Returns one mapping an item: rank, id, row, score, cluster, label, source, text."""
+    def describe(self, nearest: Nearest) -> list[RecommendedItem]:
+        """Look up the id and the columns of each row."""
         taken = self.table.take(nearest.rows)
         shown = [name for name in ("id", "cluster", "label", "source", "text") if name in taken.column_names]
         return [
-            {"rank": rank, "id": values.pop("id"), "row": int(row), "score": round(float(score), 6), **values}
+            RecommendedItem(rank, values.pop("id"), int(row), round(float(score), 6), values)
             for rank, (row, score, values) in enumerate(
                 zip(nearest.rows, nearest.scores, taken.select(shown).to_pylist(), strict=True), start=1
             )
@@ -290,7 +316,7 @@ class Recommender:
 
 def recommend(
     run: RunFolder,
-    items: Sequence[str | int],
+    items: Sequence[str | int] | str | int,
     *,
     k: int = 10,
     disliked: Sequence[str | int] = (),
@@ -300,21 +326,21 @@ def recommend(
     on: str = "auto",
     clustering: str = "default",
 ) -> Recommendation:
-    """Returns the items of a run that are most like the given ones, best first.
+    """Find the items of a run that are most similar to the given ones, best first.
 
     Args:
         run: a finished run.
-        items: each an id, a row, a path to a file, or a text; new ones are encoded first. Several make a profile.
+        items: ids, rows, files, or texts; several are averaged. New ones are encoded first.
         k: how many.
-        disliked: items to keep away from.
+        disliked: items to move away from.
         metric: cosine or euclidean.
         diverse: λ in [0, 1] of maximal marginal relevance; 0: the nearest.
         where: a condition on the columns of the points, such as "cluster == 3".
-        on: "content" for the content dimensions of μ, "all" for every one, "auto" as `compared` says.
-        clustering: whose clusters are meant.
+        on: dimensions of mu to compare: content, all, or auto (see `compared`).
+        clustering: the clustering that the table and `where` refer to.
 
     Raises:
-        LatentvizError: an item is not there, or a setting cannot be had; the message says how to mend it.
+        LatentvizError: an item does not exist, or a setting is out of range; the message says what is allowed.
     """
     recommender = Recommender(run, on=on, metric=metric, clustering=clustering)
     found, nearest = recommender(items, k=k, disliked=disliked, diverse=diverse, where=where)

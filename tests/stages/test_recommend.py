@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentviz.modalities.loading import OpenRun
 from latentviz.runs.run import RunFolder
 from latentviz.stages.recommend import BLOCK, METRICS, Recommender, Search, compared, diversify, profile, recommend
 
@@ -83,8 +84,8 @@ def test_of_given_dimensions_those_alone_are_compared(mapped: Path, monkeypatch:
     info = run.info()
     given = {**info, "summary": {**info["summary"], "given_dim": 3, "content_dim": 3}}
     monkeypatch.setattr(RunFolder, "info", lambda _: given)
-    assert compared(run, "auto") == 3
-    assert compared(run, "all") == run.mu().shape[1]
+    assert compared(OpenRun(run), "auto") == 3
+    assert compared(OpenRun(run), "all") == run.mu().shape[1]
 
 
 def test_the_items_asked_with_are_never_recommended(mapped: Path) -> None:
@@ -135,7 +136,7 @@ def test_the_command_prints_json(shell: Callable, mapped: Path) -> None:
 def test_nothing_fulfils_the_condition(shell: Callable, mapped: Path) -> None:
     outcome = shell("recommend", mapped, 3, "--where", "cluster == 77", "--json")
     assert (outcome.code, json.loads(outcome.out)) == (0, [])
-    assert "no more items fulfil" in outcome.err
+    assert "--where" in outcome.err
 
 
 def test_without_a_clustering_there_are_no_clusters(shell: Callable, run_folder: Path) -> None:
@@ -153,14 +154,14 @@ def test_without_a_clustering_there_are_no_clusters(shell: Callable, run_folder:
         (["something quite else"], "Its ids look like"),
         ([""], "give an id, a row number or a file"),
         (["500"], "rows of small go from 0 to 199"),
-        (["-k", "200", "3"], "must lie between 1 and 199"),
-        (["-k", "0", "3"], "must lie between 1 and 199"),
-        (["3", "--diverse", "2"], "--diverse: must lie between 0"),
+        (["-k", "200", "3"], "-k: must be 1 to 199"),
+        (["-k", "0", "3"], "-k: must be 1 to 199"),
+        (["3", "--diverse", "2"], "--diverse: must be 0"),
         (["3", "--metric", "cosin"], "Did you mean 'cosine'?"),
         (["3", "--on", "mu"], "--on: unknown value 'mu'"),
         (["3", "--where", "clutser == 3"], "Did you mean 'cluster'?"),
         (["3", "--clustering", "fine"], "no clustering of this name; `latentviz cluster"),
-        (["cluster:1"], "a cluster cannot stand here"),
+        (["cluster:1"], "give an item"),
         (["3", "--name", "a/b"], "not a folder name"),
     ],
 )

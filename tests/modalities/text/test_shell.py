@@ -58,7 +58,7 @@ def test_a_misspelt_run_is_no_new_text(shell: Callable, animals: Path) -> None:
     complaint = shell("recommend", "anmals", "a dog runs", "--outputs", animals.parent).complaint
     assert complaint.startswith(f"anmals: no run in {animals.parent} has this name, and no item of animals")
     assert "runs there: animals. Did you mean 'animals'?" in complaint
-    assert "to take it for a new item, name the run: `latentviz recommend animals anmals`" in complaint
+    assert "`latentviz recommend animals anmals`" in complaint
     for words in (["sleeps", "a dog runs"], ["a dog runs at night", "sleeps"], ["animals", "dog", "runs"]):
         assert shell("recommend", *words, "-k", 1, "--outputs", animals.parent).code == 0
 
