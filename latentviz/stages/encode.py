@@ -183,7 +183,9 @@ def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
     if frozen.landmarks is not None:
         train = np.intersect1d(train, frozen.landmarks, assume_unique=True)
     distance = nearest(frozen.vectors(lookup.mu[rows]), frozen.vectors(lookup.mu[train]), 1).distances[:, 0]
-    return Thresholds(float(np.quantile(likelihood, UNLIKE_SHARE)), float(np.quantile(distance, 1 - UNLIKE_SHARE)), len(rows))
+    return Thresholds(
+        float(np.quantile(likelihood, UNLIKE_SHARE)), float(np.quantile(distance, 1 - UNLIKE_SHARE)), len(rows)
+    )
 
 
 def encode(
@@ -279,7 +281,10 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
             {entry["cluster"]: entry.get("keywords", []) for entry in lookup.folder.info()["clusters"]}
         ),
         title=f"{lookup.run.name}: {folder.final.path.name}",
-        summary=[f"{m:,} new items over {n:,} fitted ones", f"{_count(table.column('unlike')):,} are unlike the training data"],
+        summary=[
+            f"{m:,} new items over {n:,} fitted ones",
+            f"{_count(table.column('unlike')):,} are unlike the training data",
+        ],
         texts=None if shown.texts is None else [*shown.texts, *(fresh.texts or [""] * m)],
         images=None if shown.images is None else with_images(shown.images, fresh.images, m),
     )

@@ -63,7 +63,7 @@ def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, for
 
     Args:
         run: a finished run.
-        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), for any number of items; texts have no decoder.onnx.
+        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), for any number of items; texts have no decoder.
         safetensors: model.safetensors, the weights by their PyTorch names, with the run's config as metadata.
         force: replace earlier exports.
 
@@ -90,7 +90,7 @@ def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, for
         files.remove(run.decoder_onnx)
         run.decoder_onnx.unlink(missing_ok=True)
         say(
-            "no decoder.onnx: this decoder predicts each token from those before it, so it is not a function of z alone; "
+            "no decoder.onnx: this decoder predicts each token from those before it and is no function of z alone; "
             "--safetensors exports its weights"
         )
     x = data.to_input(data.dataset().__getitems__(range(EXAMPLES)))

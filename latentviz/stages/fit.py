@@ -251,7 +251,9 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
-def _info(config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float], about: Sequence[str]) -> dict[str, object]:
+def _info(
+    config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float], about: Sequence[str]
+) -> dict[str, object]:
     """Return the content of run.json."""
     mu = np.load(run.mu_file, mmap_mode="r")
     epochs = read_metrics(run.metrics_file) if run.metrics_file.exists() else []
@@ -261,7 +263,9 @@ def _info(config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float]
     kept = min(validated, key=lambda row: float(row["val_loss"])) if config.model.patience else validated[-1]
     bad = len(run.bad_items_file.read_text(encoding="utf-8").splitlines()) - 1 if run.bad_items_file.exists() else 0
     if not np.isfinite(mu).all():
-        raise DataError(f"{run.mu_file}: the encoder returned values that are not finite; train again with a smaller model.lr")
+        raise DataError(
+            f"{run.mu_file}: the encoder returned values that are not finite; train again with a smaller model.lr"
+        )
     return {
         "kind": config.data.kind,
         "fingerprint": (run.cache / "fingerprint.txt").read_text(encoding="utf-8").strip(),
