@@ -26,6 +26,7 @@ CODES = 10  # dimensions of the autoencoder, as in N2D
 
 def prepare(data: str, source: str, limit: int | None, **_: Any) -> dict[str, Any]:
     """Read a data set as latentviz does into `images.npy` and `labels.npy`, and with a limit also into `data.npz`."""
+    from latentviz.modalities import modality
     from latentviz.modalities.image.prepare import load
     from latentviz.modalities.sources import load_config
 

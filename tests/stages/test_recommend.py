@@ -101,7 +101,9 @@ def test_one_item_needs_no_list(mapped: Path) -> None:
 def test_the_newest_run_needs_no_name(shell: Callable, mapped: Path) -> None:
     named = shell("recommend", mapped.name, 3, "-k", 2, "--outputs", mapped.parent)
     assert shell("recommend", 3, "-k", 2, "--outputs", mapped.parent).out == named.out
-    assert "a run; name items behind it" in shell("recommend", mapped.name, "--outputs", mapped.parent).complaint
+    complaint = shell("recommend", mapped.name, "--outputs", mapped.parent).complaint
+    assert complaint.startswith(f"{mapped.name}: ")
+    assert "id, row number or file" in complaint
 
 
 def test_a_file_is_recommended_like_the_item_it_is(mapped: Path, tmp_path: Path) -> None:
