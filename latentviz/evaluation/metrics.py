@@ -61,8 +61,8 @@ def faithfulness(vectors: np.ndarray, points: np.ndarray, near: Neighbourhoods) 
 def _excess_ranks(places: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> float:
     """Sums max(0, rank − k) over the `chosen` items (m, k), ranked from 1 by their distance from the items `rows`.
 
-    ‖y‖² − 2·x·y orders like the distance and costs one matrix product per block; only what lies nearer than the
-    farthest chosen item is sorted.
+    ‖y‖² − 2·x·y orders like the distance and costs one matrix product per block; only items nearer than the
+    farthest chosen one are sorted.
     """
     k = chosen.shape[1]
     centred = places - places.mean(axis=0, dtype=np.float64)
@@ -81,7 +81,7 @@ def _excess_ranks(places: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> f
 
 
 def knn_accuracy(labels: np.ndarray, known: np.ndarray, rows: np.ndarray, near: np.ndarray) -> float | None:
-    """Computes the share of items whose neighbours' majority label is their own; None without items.
+    """Computes the share of items with the label of the majority of their neighbours; None without items.
 
     Args:
         labels: int (n,).

@@ -60,7 +60,7 @@ class Faithfulness:
     """How well the map preserves the `k` nearest neighbours in mu; all in [0, 1], 1 is best.
 
     Attributes:
-        items: whose neighbours are compared, each with all others.
+        items: for which neighbours are compared, among all items.
         dimensions: of mu.
         trustworthiness: low if neighbours on the map are far apart in mu (Venna & Kaski 2001, equation 1).
         continuity: low if neighbours in mu are far apart on the map (equation 2).

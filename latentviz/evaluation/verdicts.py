@@ -77,7 +77,7 @@ def judge_health(health: Health, model: Mapping[str, object]) -> Verdict:
 
 
 def _collapse_advice(health: Health, model: Mapping[str, object]) -> list[str]:
-    """Lists what to change about a collapsed model, the likeliest cause first."""
+    """Lists what to change about a collapsed model, most likely cause first."""
     # A KL without information: the posterior has not learnt to tell items apart yet.
     undertrained = health.kl >= COLLAPSED_BELOW > health.mutual_information
     settings = {key: value for key, value in model.items() if isinstance(value, (int, float))}

@@ -10,7 +10,7 @@ from PIL import Image
 
 PER_SHEET = 256
 _COLUMNS = 16
-# Tile sides and WebP qualities to try; 100 stands for lossless.
+# Tile sides and WebP qualities to try; 100 is lossless.
 _CHOICES = [(128, 100), (96, 100), (64, 100), (96, 85), (64, 85), (64, 75), (48, 75)]
 _CHOICES += [(48, 60), (48, 45), (32, 60), (32, 45), (32, 30), (24, 30), (16, 20)]
 _SMALL = 128  # pixels; images up to this side are also tried at their own size, in these qualities:
@@ -64,7 +64,7 @@ def _choices(longest: int) -> list[tuple[int, int]]:
 
 
 def tile_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """Computes (height, width) in pixels of a tile whose longer side is at most `side`.
+    """Computes (height, width) in pixels of a tile with a longer side of at most `side`.
 
     >>> tile_size(28, 28, 28), tile_size(100, 50, 64)
     ((28, 28), (64, 32))

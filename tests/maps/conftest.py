@@ -1,4 +1,4 @@
-"""A small map with everything in it, and a real Chromium to open it in."""
+"""A small map with every feature, and a real Chromium to open it."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def build(n: int = 600, **changes: Any) -> MapData:
-    """Returns four blobs with a noise of 1 in 15, images of 12×12 that differ from item to item, labels and columns."""
+    """Four blobs with 1 noise item in 15, a distinct image of 12×12 per item, labels and columns."""
     rng = np.random.default_rng(0)
     cluster = np.where(np.arange(n) % 15 == 0, -1, np.arange(n) % 4).astype(np.int32)
     centres = np.array([[0, 0], [8, 1], [2, 9], [9, 8]])
@@ -70,7 +70,7 @@ def data() -> MapData:
 
 
 def find_chromium() -> str | None:
-    """Returns the path of a Chromium, installed with apt-get where that is possible; None otherwise."""
+    """The path of a Chromium, installed with apt-get if possible; else None."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
         for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
@@ -87,7 +87,7 @@ def find_chromium() -> str | None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A running Chromium; without one the browser tests are skipped, and the reason says how to get it."""
+    """A running Chromium; without one the browser tests are skipped with a reason that says how to get it."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -101,7 +101,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-# Resolves when the view stayed where it is from one frame to another; a busy machine takes its time for a move.
+# Resolves once the view stays the same between frames; on a busy machine a move takes a while.
 STILL = """async () => {
   const place = () => ["x", "y", "scale"].map((key) => globalThis.latentviz?.map?.view?.[key]).join();
   let before;
@@ -114,7 +114,7 @@ STILL = """async () => {
 
 
 class Page:
-    """A map opened from file://, with what it said and what it asked the network for."""
+    """A map opened from file://, with its errors and network requests."""
 
     def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
         script = settings.pop("script", None)
@@ -133,12 +133,12 @@ class Page:
         self.settle()
 
     def settle(self) -> None:
-        """Waits until nothing moves any more."""
+        """Waits until nothing moves."""
         self.page.wait_for_timeout(200)
         self.page.evaluate(STILL)
 
     def js(self, code: str, argument: Any = None) -> Any:
-        """Returns what an expression is worth in the page; the map is `map`."""
+        """Evaluates an expression in the page; the map is `map`."""
         return self.page.evaluate(f"async (arg) => {{ const map = latentviz.map; return {code}; }}", argument)
 
     def until(self, code: str) -> None:
@@ -146,7 +146,7 @@ class Page:
         self.page.wait_for_function(f"() => {{ const map = latentviz.map; return {code}; }}", polling=100)
 
     def place(self, row: int) -> tuple[float, float]:
-        """Returns where an item is on the screen."""
+        """An item's screen position."""
         x, y = self.js(
             "(() => { const i = map.store.row.indexOf(arg); return [map.view.toScreenX(map.store.x[i]), "
             "map.view.toScreenY(map.store.y[i])]; })()",
@@ -155,13 +155,13 @@ class Page:
         return x, y
 
     def hover(self, row: int) -> None:
-        """Puts the pointer on an item."""
+        """Moves the pointer to an item."""
         self.page.mouse.move(*self.place(row))
         self.page.wait_for_selector("#tip:not([hidden])")
         self.page.wait_for_timeout(60)
 
     def point_of(self, row: int) -> int:
-        """Returns the drawing index of an item."""
+        """An item's index in drawing order."""
         return int(self.js("map.store.row.indexOf(arg)", row))
 
 
@@ -182,7 +182,7 @@ def open_map(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def smooth_latents(points: np.ndarray, dims: int = 6) -> np.ndarray:
-    """Returns μ (n, dims) that vary smoothly over the map."""
+    """Latents, mu (n, dims), that vary smoothly over the map."""
     rng = np.random.default_rng(0)
     slopes = rng.normal(0, 0.2, (2, dims))
     return np.tanh(points @ slopes + rng.normal(0, 0.05, (len(points), dims))).astype(np.float32)
@@ -190,7 +190,7 @@ def smooth_latents(points: np.ndarray, dims: int = 6) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def network() -> Any:
-    """A decoder like the image nets': linear, SiLU, reshape, transposed convolutions to 12×12, all of odd shapes."""
+    """A decoder like the image networks': linear, SiLU, reshape, transposed convolutions, in unusual shapes."""
     torch = pytest.importorskip("torch")
     nn = torch.nn
     torch.manual_seed(0)
@@ -221,7 +221,7 @@ def network() -> Any:
 
 @pytest.fixture(scope="session")
 def full(network: Any) -> MapData:
-    """The data with a decoder and a condensed tree: everything a map can hold."""
+    """The data with a decoder and a condensed tree: everything a map can contain."""
     plain = build()
     net, decode = network
     mu = smooth_latents(plain.points)
@@ -249,13 +249,13 @@ def full(network: Any) -> MapData:
 
 @pytest.fixture(scope="module")
 def page(open_map: Callable[..., Page], full: MapData) -> Page:
-    """A map with everything, opened once for a module; `whole` brings it back before each test."""
+    """A map with everything, opened once per module; `whole` resets it before each test."""
     return open_map(full)
 
 
 @pytest.fixture
 def whole(page: Page) -> Iterator[Page]:
-    """The open map, all of it shown and nothing open; afterwards, that no error was seen."""
+    """The open map, reset; afterwards checks that there was no error."""
     page.js("""(async () => {
       document.activeElement.blur();
       map.openCluster(null);

@@ -35,7 +35,7 @@ def test_the_policy_blocks_the_network(open_map, data):
     assert [url for url in other.requests if url.startswith("http")] == []
 
 
-def test_is_a_plotly_figure_with_a_trace_a_cluster(page):
+def test_is_a_plotly_figure_with_a_trace_per_cluster(page):
     traces = page.js("document.getElementById('plot').data.map((t) => [t.type, t.name, t.x.length])")
     assert [name for _, name, _ in traces] == ["Noise", "Cluster 0", "Cluster 1", "Cluster 2", "Cluster 3"]
     assert {kind for kind, _, _ in traces} == {"scattergl"}
@@ -44,7 +44,7 @@ def test_is_a_plotly_figure_with_a_trace_a_cluster(page):
     assert page.js("document.querySelector('.modebar')") is None
 
 
-def test_hover_shows_the_right_thumbnail_and_facts(page, data):
+def test_hover_shows_the_right_thumbnail_and_fields(page, data):
     for row in (7, 123, 555):
         page.hover(row)
         text = page.page.inner_text("#tip")
@@ -78,7 +78,7 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     page.until(
         "(([a, b]) => Math.abs((b - a) * map.view.scale - 1400) < 1)"
         "(document.getElementById('plot').layout.xaxis.range)"
-    )  # Plotly's axes follow once the map rests
+    )  # Plotly's axes follow once the map is at rest
     page.page.mouse.move(700, 450)
     page.page.mouse.down()
     page.page.mouse.move(640, 500, steps=4)
@@ -96,7 +96,7 @@ def test_plotly_relayout_from_outside_moves_the_map(page):
     page.js("map.view.fit(false)")
 
 
-def test_no_cluster_is_said(open_map, make_data):
+def test_a_map_without_clusters_reports_it(open_map, make_data):
     noise = open_map(make_data(cluster=np.full(600, -1, np.int32), cluster_info={}))
     assert noise.errors == []
     assert "No cluster was found" in noise.page.inner_text(".header")
@@ -118,7 +118,7 @@ def test_a_large_map_is_drawn_by_webgl_under_plotlys_axes(open_map, make_data):
     )
 
 
-def test_without_webgl_a_sample_is_drawn_and_said(open_map, make_data):
+def test_without_webgl_a_sample_is_drawn_and_reported(open_map, make_data):
     hide = """HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {
     apply: (f, self, args) => args[0].startsWith("webgl") ? null : Reflect.apply(f, self, args)});"""
     page = open_map(make_data(9_000, images=None, columns={}, neighbours=None), script=hide)

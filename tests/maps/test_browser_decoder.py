@@ -1,4 +1,4 @@
-"""The decoder in the page: what it draws is what Python's decoder draws."""
+"""The decoder in the page agrees with the decoder in Python."""
 
 import itertools
 import re
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 def grey(page, selector):
-    """Returns the grey values of a canvas, in [0, 1]."""
+    """The grey values of a canvas, in [0, 1]."""
     return (
         np.array(
             page.js(
@@ -56,7 +56,7 @@ def test_decoder_is_greyed_far_from_data(whole):
     assert "far" not in page.page.get_attribute(".decoder-pane", "class")
 
 
-def test_many_weights_travel_as_bytes(open_map, make_data, monkeypatch, network, full):
+def test_many_weights_are_stored_as_bytes(open_map, make_data, monkeypatch, network, full):
     monkeypatch.setattr("latentviz.maps.decoding.HALF_LIMIT", 10)
     coarse = open_map(full)
     z = full.decoder.mu[5]
@@ -64,7 +64,7 @@ def test_many_weights_travel_as_bytes(open_map, make_data, monkeypatch, network,
     assert np.abs(pixels - network[1](z[None])[0].ravel()).max() < 0.04
 
 
-def test_a_pre_decoded_grid_stands_in_for_large_networks(open_map, make_data, monkeypatch, network, smooth):
+def test_large_networks_are_replaced_by_a_pre_decoded_grid(open_map, make_data, monkeypatch, network, smooth):
     monkeypatch.setattr("latentviz.maps.decoder.PAGE_LIMIT", 10)
     net, decode = network
     plain = make_data()
@@ -103,12 +103,12 @@ def test_decoded_texts(open_map, make_data):
     page.page.wait_for_timeout(200)
     at = page.js("[map.state.values.spot.x, map.state.values.spot.y]")
     nearest = int(np.linalg.norm(spots - at, axis=1).argmin())
-    said = page.page.text_content(".decoder-pane .snippet")
-    assert said == written[nearest] or (said == written[nearest][:399] + "…")
+    shown_text = page.page.text_content(".decoder-pane .snippet")
+    assert shown_text == written[nearest] or (shown_text == written[nearest][:399] + "…")
     assert "text 33" in page.page.inner_text("#tip")
-    assert "Between" in page.page.inner_text(".decoder-pane .note")
+    assert "Interpolated" in page.page.inner_text(".decoder-pane .note")
     page.js("map.state.set({spot: {x: 4.5, y: 60}})")
-    assert "invented" in page.page.inner_text(".decoder-pane .note")
+    assert "No data nearby" in page.page.inner_text(".decoder-pane .note")
     page.page.keyboard.press("i")
     page.page.mouse.move(*page.place(4))
     page.page.mouse.down()
@@ -125,7 +125,7 @@ def test_decoded_texts(open_map, make_data):
     assert page.errors == []
 
 
-def test_spots_lie_where_data_are():
+def test_spots_are_close_to_the_data():
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.normal(0, 1, (3000, 2)), rng.normal(30, 1, (3000, 2)), [[np.nan, 0]]])
     spots = text_spots(points.astype(np.float32))
@@ -136,7 +136,7 @@ def test_spots_lie_where_data_are():
     assert len(text_spots(np.full((3, 2), np.nan))) == 0
 
 
-def test_neighbours_come_from_the_latents_where_there_are_many(open_map, full, monkeypatch):
+def test_neighbours_come_from_the_latents_on_large_maps(open_map, full, monkeypatch):
     monkeypatch.setattr("latentviz.maps.contents.MANY", 100)
     other = open_map(full)
     near = other.js("map.neighboursOf(map.store.row.indexOf(77)).map((i) => map.store.row[i])")
@@ -147,7 +147,7 @@ def test_neighbours_come_from_the_latents_where_there_are_many(open_map, full, m
 
 @pytest.fixture(scope="module")
 def partial(make_data, network, smooth, open_map):
-    """A map too large for its file's limit, and its data: two items in five have latents."""
+    """A map above its file's limit, and its data: two items in five have latents."""
     net, decode = network
     plain = make_data(3_000, images=np.zeros((3_000, 1, 12, 12), np.uint8))
     mu = smooth(plain.points)
@@ -167,19 +167,19 @@ def partial(make_data, network, smooth, open_map):
 
 
 def of_held(data, held, spots):
-    """Returns what stands for spots where only some items have latents."""
+    """Blends the latents of spots where only some items have latents."""
     return blend(data.points[held], data.decoder.mu[held], np.atleast_2d(spots))
 
 
 def stand_in(data, held, row):
-    """Returns the latents that stand for an item: its own, or those of its nearest neighbour that has some."""
+    """The latents used for an item: its own, or those of its nearest neighbour that has some."""
     if held[row]:
         return data.decoder.mu[[row]]
     near = [other for other in data.neighbours[row] if held[other]]
     return data.decoder.mu[near[:1]] if near else of_held(data, held, data.points[row])
 
 
-def test_a_map_says_that_some_items_only_have_latents(partial):
+def test_a_map_reports_that_only_some_items_have_latents(partial):
     page, _, held = partial
     assert 0.37 * 3_000 < held.sum() < 0.43 * 3_000
     assert page.js("map.decoder.count") == held.sum()
@@ -195,10 +195,10 @@ def test_spots_are_decoded_from_the_items_that_have_latents(partial, network):
         real = page.js("document.querySelector('.decoder-pane canvas').dataset.spot.split(',').map(Number)")
         expected = network[1](of_held(data, held, real))[0, 0].ravel()
         assert np.abs(grey(page, ".decoder-pane canvas") - expected).max() < 0.02
-        assert page.page.inner_text(".decoder-pane .note") == "Between real items"
+        assert page.page.inner_text(".decoder-pane .note") == "Interpolated between items"
     page.js("map.state.set({ spot: { x: 4.5, y: 60 } })")
     page.page.wait_for_timeout(300)
-    assert page.page.inner_text(".decoder-pane .note") == "No latents near: invented"
+    assert page.page.inner_text(".decoder-pane .note") == "No latents nearby: extrapolated"
 
 
 def test_an_item_without_a_thumbnail_is_decoded_under_the_pointer(partial, network):
@@ -221,11 +221,11 @@ def test_an_item_without_a_thumbnail_is_decoded_under_the_pointer(partial, netwo
         page.js("(() => { map.thumbs.has = globalThis.had; map.state.set({ hovered: -1, pinned: -1 }); })()")
 
 
-@pytest.mark.parametrize("seen_from", ["", "the item most like it", "its place on the map"])
-def test_a_card_says_when_it_is_approximate(partial, network, seen_from):
+@pytest.mark.parametrize("source", ["", "the most similar item", "its position on the map"])
+def test_a_card_reports_when_it_is_approximate(partial, network, source):
     page, data, held = partial
-    alike, own = held[data.neighbours].any(axis=1), not seen_from
-    row = int(np.flatnonzero(held if own else ~held & (alike == ("item" in seen_from)))[20])
+    alike, own = held[data.neighbours].any(axis=1), not source
+    row = int(np.flatnonzero(held if own else ~held & (alike == ("item" in source)))[20])
     page.js("map.pin(map.store.row.indexOf(arg))", row)
     page.settle()
     z = stand_in(data, held, row)
@@ -233,10 +233,10 @@ def test_a_card_says_when_it_is_approximate(partial, network, seen_from):
     assert np.abs(drawn - network[1](z)[0, 0].ravel()).max() < 0.03
     figure = page.page.locator(".item-card figure").last
     assert figure.inner_text().strip() == ("decoded" if own else "approximate")
-    said = page.page.inner_text(".item-card .part .note")
-    assert said.lower().endswith(f"among {held.sum():,} of 3,000 items; latentviz recommend looks through all")
-    assert ("Approximate" in said) is not own
-    assert seen_from in said
+    shown_text = page.page.inner_text(".item-card .part .note")
+    assert shown_text.lower().endswith(f"among {held.sum():,} of 3,000 items; latentviz recommend looks through all")
+    assert ("Approximate" in shown_text) is not own
+    assert source in shown_text
     near = page.js("map.neighboursOf(map.store.row.indexOf(arg)).map((i) => map.store.row[i])", row)
     distance = np.where(held, np.linalg.norm(data.decoder.mu - z, axis=1), np.inf)
     distance[row] = np.inf
@@ -272,7 +272,7 @@ def test_a_path_from_an_item_without_latents(partial, network):
     page.js("map.clearLine()")
 
 
-def test_a_cluster_is_drawn_from_those_of_its_items_that_have_latents(partial, network):
+def test_a_clusters_centre_is_decoded_from_its_items_with_latents(partial, network):
     page, data, held = partial
     page.js("map.openCluster(2)")
     page.settle()
@@ -334,7 +334,7 @@ def test_layer_types_are_plain(network):
     assert all(isinstance(layer, Layer) for layer in layers)
 
 
-def test_centres_decoded_beforehand_stand_on_the_cards(open_map, make_data):
+def test_pre_decoded_centres_are_on_the_cards(open_map, make_data):
     pictures = {c: np.full((3, 8, 8), 60 * c, np.uint8) for c in range(4)}
     page = open_map(make_data(cluster_info={c: ClusterInfo(decoded=picture) for c, picture in pictures.items()}))
     page.js("map.openCluster(2)")

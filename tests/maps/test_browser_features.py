@@ -1,4 +1,4 @@
-"""Every layer of the map driven in a real browser, on data small enough to know what must come out."""
+"""Every layer of the map in a real browser, on small data with known results."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 
-def test_click_pins_a_card_and_neighbours_lead_on(whole, full):
+def test_click_pins_a_card_and_neighbours_open_theirs(whole, full):
     page = whole
     page.page.mouse.click(*page.place(77))
     page.page.wait_for_selector(".item-card:not([hidden])")
@@ -110,7 +110,7 @@ def test_box_with_shift(whole):
     assert page.js("map.state.values.selection") is None
 
 
-def test_filters_hide_what_does_not_pass(whole, full):
+def test_filters_hide_items_that_do_not_pass(whole, full):
     page = whole
     page.page.select_option("[aria-label='Add a filter']", "year")
     page.page.wait_for_selector("[data-filter=year]")
@@ -166,7 +166,7 @@ def test_tree_isolates_the_branch(whole):
     page.page.keyboard.press("t")
 
 
-def test_finer_labels_appear_as_one_zooms_in(whole):
+def test_finer_labels_appear_on_zooming_in(whole):
     page = whole
 
     def shown():
@@ -191,7 +191,7 @@ def test_labels_never_overlap(whole):
                 assert a[0] >= b[2] or a[2] <= b[0] or a[1] >= b[3] or a[3] <= b[1]
 
 
-def test_pictures_on_the_map_when_there_is_room(whole):
+def test_images_on_the_map_when_there_is_room(whole):
     page = whole
     page.js("map.view.set(map.store.x[300], map.store.y[300], map.view.home * 8)")
     painted = """(() => {
@@ -200,10 +200,10 @@ def test_pictures_on_the_map_when_there_is_room(whole):
       const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
       return data.filter((v, i) => i % 4 === 3 && v > 0).length;
     })()"""
-    page.until(f"{painted} > 5000")  # the sheets arrive when they are decoded
+    page.until(f"{painted} > 5000")  # sheets appear once they are decoded
     with_pictures = page.js(painted)
     page.js("map.state.set({ images: false })")
-    page.until(f"{with_pictures} > {painted} + 5000")  # and what is drawn follows a frame later
+    page.until(f"{with_pictures} > {painted} + 5000")  # the overlay follows a frame later
     page.page.keyboard.press("p")
     assert page.js("map.state.values.images") is True
 
@@ -281,7 +281,7 @@ def test_on_a_phone(open_map, full):
     assert phone.js("[...map.state.values.isolated]") == [1]
 
 
-def test_named_for_screen_readers(whole):
+def test_accessible_names(whole):
     page = whole
     unnamed = page.js(
         "[...document.querySelectorAll('button, select, input')].filter((b) => b.offsetParent && "

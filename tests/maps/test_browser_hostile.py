@@ -1,4 +1,4 @@
-"""Hostile text on every surface: nothing runs, nothing is swallowed, the text shows as text."""
+"""Hostile text everywhere: nothing runs, nothing is lost, the text is shown as text."""
 
 import json
 
@@ -162,12 +162,12 @@ def test_colour_filter_and_tree(page):
     assert EVIL[0] in page.js("[...document.querySelectorAll('.tree title')].map((e) => e.textContent).join()")
 
 
-def test_plotly_shows_names_as_they_are(page):
+def test_plotly_shows_names_unchanged(page):
     names = page.js("document.getElementById('plot').data.map((t) => t.name)")
     assert "&lt;img src=x onerror=window.hit=1&gt;" in names
 
 
-def test_hash_is_data_too(page):
+def test_the_hash_is_data_too(page):
     page.js(
         "(location.hash = '#at=%3Cimg%20src=x%20onerror=hit=1%3E&only=__proto__,1e9&colour=constructor&search=' + "
         "encodeURIComponent(arg) + '&item=-5&cluster=x', 1)",

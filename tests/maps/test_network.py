@@ -1,4 +1,4 @@
-"""Networks as plain layers: NumPy's, PyTorch's and what is exported agree."""
+"""Networks as plain layers agree with the PyTorch modules."""
 
 import base64
 import gzip
@@ -15,7 +15,7 @@ nn = torch.nn
 
 
 @pytest.mark.parametrize("activation", [nn.SiLU, nn.ReLU, nn.GELU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.Softplus])
-def test_numpy_agrees_with_pytorch(activation):
+def test_plain_layers_agree_with_the_module(activation):
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Linear(5, 24),
@@ -52,20 +52,20 @@ def test_a_missing_sigmoid_is_found(logits):
     assert np.allclose(forward(data.layers, mu), decode(mu), atol=1e-5)
 
 
-def test_what_the_page_cannot_run_becomes_a_grid():
+def test_a_network_that_the_page_cannot_run_becomes_a_grid():
     net = nn.Sequential(nn.Linear(2, 4), nn.PReLU(), nn.Unflatten(1, (1, 2, 2)))
     mu = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
     data = decoder_data(net, lambda z: np.zeros((len(z), 1, 2, 2)), mu, mu, (1, 2, 2))
     assert data.layers == ()
     assert data.grid.shape == (40, 40, 1, 2, 2)
-    # A decoder that draws something other than its layers say is not trusted either.
+    # The same if the decoder differs from its layers.
     plain = nn.Sequential(nn.Linear(2, 4), nn.Unflatten(1, (1, 2, 2)))
     assert decoder_data(plain, lambda z: np.full((len(z), 1, 2, 2), 0.7), mu, mu, (1, 2, 2)).layers == ()
 
 
 def test_latents_keep_to_their_budget():
     mu = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
-    mu[:, 20:] *= 1e-3  # collapsed dimensions cost next to nothing
+    mu[:, 20:] *= 1e-3  # collapsed dimensions cost almost nothing
     fine, meta = pack_latents(mu, 100 * len(mu))
     coarse, rough = pack_latents(mu, 14 * len(mu))
     assert len(coarse["latents"]) <= 14 * len(mu) < len(fine["latents"]) < 30 * len(mu)
@@ -74,7 +74,7 @@ def test_latents_keep_to_their_budget():
     assert "count" not in meta
 
 
-def test_where_there_is_no_room_for_all_latents_some_have_theirs_as_fine_as_before():
+def test_without_room_for_all_latents_some_are_kept_at_full_resolution():
     mu = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
     whole, meta = pack_latents(mu, 25 * len(mu))
     assert pack_latents(mu, 25 * len(mu), 2 * len(whole["latents"]))[0] == whole
@@ -93,15 +93,15 @@ def test_where_there_is_no_room_for_all_latents_some_have_theirs_as_fine_as_befo
 
 
 @pytest.mark.parametrize("room", [0, -5_000_000])
-def test_one_item_in_twenty_has_latents_however_little_room_there_is(room):
+def test_at_least_one_item_in_twenty_has_latents(room):
     mu = np.random.default_rng(0).normal(size=(1_000, 4)).astype(np.float32)
     assert pack_latents(mu, 100_000, room)[1]["count"] == 50
 
 
-def test_the_nearest_neighbour_with_latents_stands_for_an_item_without():
+def test_an_item_without_latents_refers_to_its_nearest_neighbour_with_some():
     order = np.array([9, 2, 5, 7, 0, 3, 1, 8, 6, 4])  # point k is row order[k]
     places = np.array([0, 4, 9])  # rows 9, 0 and 4 have latents
-    neighbours = np.full((11, 3), 10)  # row 10 has no place on the map
+    neighbours = np.full((11, 3), 10)  # row 10 has no position
     neighbours[2] = [5, 4, 9]
     neighbours[5] = [0, 4, 9]
     neighbours[7] = [1, -1, 9]
@@ -117,7 +117,7 @@ def test_the_nearest_neighbour_with_latents_stands_for_an_item_without():
     assert found == {2: 4, 5: 0, 7: 9, 3: None, 1: 0, 8: None, 6: None}
 
 
-def test_what_stands_for_the_others_takes_of_the_room():
+def test_references_to_other_latents_count_towards_the_room():
     mu = np.random.default_rng(0).normal(size=(20_000, 32)).astype(np.float32)
     whole = len(pack_latents(mu, 25 * len(mu))[0]["latents"])
     part, some = pack_latents(mu, 25 * len(mu), whole // 2, 3)
@@ -126,5 +126,5 @@ def test_what_stands_for_the_others_takes_of_the_room():
 
 
 def unpacked(block):
-    """Returns the bytes of a block."""
+    """The bytes of a block."""
     return np.frombuffer(gzip.decompress(base64.b64decode(block)), np.uint8)

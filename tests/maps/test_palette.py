@@ -1,4 +1,4 @@
-"""Neighbours differ in colour, for every kind of eye."""
+"""Neighbours differ in colour, for normal and deficient colour vision."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def blobs(k, n=12_000):
     return (centres[cluster] + rng.normal(0, 0.4, (n, 2))).astype(np.float32), cluster.astype(np.int32)
 
 
-def test_neighbours_differ_for_every_eye():
+def test_neighbours_differ_for_every_kind_of_vision():
     for k in (3, 11, 61):
         points, cluster = blobs(k)
         colours = cluster_colours(points, cluster, list(range(k)))

@@ -36,7 +36,7 @@ def test_nodes_are_linked_with_the_clusters(clustered):
     assert all(sizes[node["parent"]] >= node["size"] for node in nodes[1:])
 
 
-def test_keywords_name_a_part_before_labels_do(clustered, make_data):
+def test_keywords_take_precedence_over_labels_in_names(clustered, make_data):
     points, labels, raw = clustered
     tree = [*condensed_tree(raw, labels, points)]
     top = next(node for node in tree if node["cluster"] == 0)
@@ -58,20 +58,20 @@ def test_keywords_name_a_part_before_labels_do(clustered, make_data):
         {"level": level, "row": 0, "size": 9, "cluster": cluster, "keywords": words}
         for level, cluster, words in ((0, 0, ["a"]), (0, -1, ["b"]), (1, 0, ["c", "d"]), (1, 1, []))
     ]
-    told = meta(
+    content = meta(
         render(make_data(points=points, cluster=labels.astype(np.int32), tree=tree, neighbours=None, regions=regions))
     )
-    assert next(node for node in told["tree"]["nodes"] if node["node"] == 99)["name"] == "oven · bread · flour"
-    # Cluster 0 has a name of its own, so that its coarse region needs none; what has no keywords has no label.
-    assert [region["name"] for region in told["labels"]["regions"]] == ["b", "c · d"]
+    assert next(node for node in content["tree"]["nodes"] if node["node"] == 99)["name"] == "oven · bread · flour"
+    # Cluster 0 is small enough for its own name, so its coarse region gets none; no keywords, no label.
+    assert [region["name"] for region in content["labels"]["regions"]] == ["b", "c · d"]
 
 
 def meta(page):
-    """Returns what the page is told of itself."""
+    """The page's metadata."""
     return json.loads(gzip.decompress(base64.b64decode(re.search(r'id="lv-meta">([^<]*)<', page).group(1))))
 
 
-def test_parts_of_clusters_get_names_that_tell_something(clustered, make_data):
+def test_parts_of_clusters_get_informative_names(clustered, make_data):
     points, labels, raw = clustered
     tree = [*condensed_tree(raw, labels, points)]
     top = next(node for node in tree if node["cluster"] == 0)

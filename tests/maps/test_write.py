@@ -1,4 +1,4 @@
-"""What is in the file: sizes, determinism, safety of the text, one entry an item."""
+"""The file: sizes, determinism, safety of text, one entry per item."""
 
 import base64
 import gzip
@@ -58,7 +58,7 @@ def test_no_text_of_the_data_reaches_the_markup(make_data):
     assert page.count("</script>") == len(re.findall(r"<script", page))
 
 
-def test_the_file_asks_the_network_for_nothing(data):
+def test_the_file_makes_no_network_request(data):
     page = render(data)
     assert "default-src 'none'" in page
     outside = re.sub(r'<script type="text/plain"[^>]*>[^<]*</script>', "", page)
@@ -75,14 +75,14 @@ def test_layers_can_be_left_out_and_unknown_ones_are_refused(data, tmp_path):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_layer_has_its_file_and_says_what_it_shows(name):
+def test_every_layer_has_its_file_and_a_description(name):
     code = (PAGE / "layers" / f"{name}.js").read_text()
     assert re.search(rf"^export (async )?function {name}\(map\)", code, re.MULTILINE)
     assert LAYERS[name].about
     assert len(code.splitlines()) <= 300
 
 
-def test_modules_share_no_names_once_they_are_joined():
+def test_joined_modules_share_no_top_level_names():
     names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", bundle(list(LAYERS)), re.MULTILINE)
     assert sorted(names) == sorted(set(names))
 
@@ -94,7 +94,7 @@ def test_the_page_makes_no_markup_of_strings():
         assert not found, path
 
 
-def test_an_item_without_a_place_is_left_out_and_counted(data, make_data):
+def test_an_item_without_a_position_is_left_out_and_counted(data, make_data):
     points = data.points.copy()
     points[[3, 9]] = np.nan
     page = render(make_data(points=points))
@@ -103,7 +103,7 @@ def test_an_item_without_a_place_is_left_out_and_counted(data, make_data):
     assert "2 items without a place" in " ".join(meta["summary"])
 
 
-def test_no_cluster_is_drawn_and_said(tmp_path, make_data):
+def test_a_map_without_clusters_is_drawn_and_reports_it(tmp_path, make_data):
     noise = make_data(cluster=np.full(600, -1, np.int32), cluster_info={})
     meta = json.loads(block(render(noise), "meta"))
     assert "No cluster was found" in " ".join(meta["summary"])
@@ -124,7 +124,7 @@ def test_lengths_that_differ_are_refused(make_data):
         make_data(labels=["a", "b"])
 
 
-def test_static_pictures(data, tmp_path, make_data):
+def test_static_images(data, tmp_path, make_data):
     write_static(tmp_path / "map.png", tmp_path / "map.svg", make_data(cluster_names={0: "$x^2 & <b>", 1: "汉字 🙂"}))
     with Image.open(tmp_path / "map.png") as picture:
         assert picture.size == (2400, 1800)
@@ -132,7 +132,7 @@ def test_static_pictures(data, tmp_path, make_data):
     ET.parse(tmp_path / "map.svg")
 
 
-def test_a_long_name_at_the_edge_is_written_inside_the_picture(make_data):
+def test_a_long_name_at_the_edge_stays_inside_the_image(make_data):
     picture = draw(make_data(cluster_names=dict.fromkeys(range(4), "a name as long as they are allowed " * 2)))
     picture.draw_without_rendering()
     boxes = [text.get_window_extent() for text in picture.axes[0].texts]
@@ -140,7 +140,7 @@ def test_a_long_name_at_the_edge_is_written_inside_the_picture(make_data):
     assert all(box.x0 >= -1 and box.x1 <= picture.bbox.width + 1 for box in boxes)
 
 
-def test_figure_has_one_trace_a_cluster_noise_first(data):
+def test_figure_has_one_trace_per_cluster_noise_first(data):
     traces = figure(data).data
     assert [trace.name for trace in traces] == ["Noise", "Cluster 0", "Cluster 1", "Cluster 2", "Cluster 3"]
     assert {trace.type for trace in traces} == {"scattergl"}
@@ -160,19 +160,19 @@ def test_a_large_map_stays_within_its_budget(tmp_path: Path, make_data):
 
 
 def test_thumbnails_give_way_to_latents():
-    """All that is optional stays within the limit as long as the latents alone do."""
+    """Optional parts stay within the limit as long as the latents alone do."""
     least = contents.SMALL_SHEETS * 4 // 3
-    for count, beside in ((70_000, 0), (100_000, 0), (100_000, 2_500_000), (500_000, 12_500_000)):
-        thumbnails = contents.thumbnail_budget(count, beside)
+    for count, latents in ((70_000, 0), (100_000, 0), (100_000, 2_500_000), (500_000, 12_500_000)):
+        thumbnails = contents.thumbnail_budget(count, latents)
         assert least < thumbnails <= contents.A_THUMBNAIL * count
-        assert contents.BASE + contents.A_POINT * count + beside + thumbnails <= FILE_LIMIT
+        assert contents.BASE + contents.A_POINT * count + latents + thumbnails <= FILE_LIMIT
     assert contents.thumbnail_budget(1_000_000, contents.latent_budget(1_000_000)) == least
-    assert contents.thumbnail_budget(100, 0) == least, "small maps have sharper ones"
+    assert contents.thumbnail_budget(100, 0) == least, "small maps have sharper thumbnails"
     assert contents.latent_budget(1_000_000) == 25_000_000
 
 
 @pytest.mark.parametrize("count", [10_000, 500_000, 600_000, 1_000_000, 1_500_000])
-def test_beside_the_least_thumbnails_latents_have_what_is_left(count):
+def test_latents_have_the_room_left_by_the_smallest_thumbnails(count):
     latents = min(contents.latent_budget(count), contents.latent_room(count))
     thumbnails = contents.thumbnail_budget(count, latents)
     assert latents > contents.A_LATENT * count / 20
@@ -218,4 +218,4 @@ def test_a_map_that_would_grow_too_large_keeps_some_latents(make_data):
     assert 0.97 * room < taken < 1.03 * room
     assert len(page) < len(whole) - 300_000
     assert f"Latents of {held:,} of 30,000 items" in " ".join(meta["notes"])
-    assert render(plain) == render(replace(plain, file_limit=limit)), "nothing to leave out"
+    assert render(plain) == render(replace(plain, file_limit=limit)), "nothing has to be left out"

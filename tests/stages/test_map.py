@@ -1,4 +1,4 @@
-"""The map of a clustering: drawn from the run's files, and drawn again."""
+"""The map of a clustering, drawn from the run's files and redrawn."""
 
 import base64
 import gzip
@@ -15,12 +15,12 @@ from latentviz.runs.run import RunFolder
 
 
 def blocks(page: str) -> dict[str, str]:
-    """Returns the page's packed blocks by name."""
+    """The page's packed blocks by name."""
     return dict(re.findall(r'<script type="text/plain" id="([\w-]+)">([^<]*)</script>', page))
 
 
 def meta(page: str) -> dict:
-    """Returns what the page is told of itself."""
+    """The page's metadata."""
     found = blocks(page)
     name = next(key for key in found if key.endswith("meta"))
     return json.loads(gzip.decompress(base64.b64decode(found[name])))
@@ -28,7 +28,7 @@ def meta(page: str) -> dict:
 
 @pytest.fixture(scope="module")
 def clustered(trained, tmp_path_factory):
-    """Returns the result of clustering a small run; nobody may change it."""
+    """The result of clustering a small run; read-only."""
     import shutil
 
     folder = shutil.copytree(trained, tmp_path_factory.mktemp("drawn") / "small")
@@ -36,10 +36,10 @@ def clustered(trained, tmp_path_factory):
 
 
 def test_the_map_carries_decoder_tree_and_neighbours(clustered) -> None:
-    told = meta(clustered.map.read_text(encoding="utf-8"))
-    assert [layer["type"] for layer in told["decoder"]["layers"]].count("conv_transpose2d") == 2
-    assert told["decoder"]["shape"] == [1, 8, 8]
-    assert len(told["tree"]["nodes"]) > 1
+    content = meta(clustered.map.read_text(encoding="utf-8"))
+    assert [layer["type"] for layer in content["decoder"]["layers"]].count("conv_transpose2d") == 2
+    assert content["decoder"]["shape"] == [1, 8, 8]
+    assert len(content["tree"]["nodes"]) > 1
 
 
 def test_every_item_has_its_likelihood_and_kl(clustered) -> None:
@@ -54,7 +54,7 @@ def test_every_item_has_its_likelihood_and_kl(clustered) -> None:
     assert clustered.points["kl"].to_numpy()[val].mean() == pytest.approx(run.info()["summary"]["kl"], rel=0.02)
 
 
-def test_neighbours_leave_the_item_out(clustered) -> None:
+def test_neighbours_exclude_the_item(clustered) -> None:
     rows = RunFolder.open(clustered.run).clustering().neighbours()
     assert rows.shape[0] == len(clustered.points)
     assert not (rows == np.arange(len(rows))[:, None]).any()
@@ -70,15 +70,15 @@ def test_redrawing_changes_the_map_and_nothing_else(clustered, tmp_path, shell) 
     )
     assert outcome.code == 0
     drawn = RunFolder.open(folder).clustering()
-    told = meta(drawn.map_file.read_text(encoding="utf-8"))
-    assert told["title"] == "<b>Mine</b>"
-    assert told["options"] == {"theme": "dark", "colour_by": "outlier_score"}
+    content = meta(drawn.map_file.read_text(encoding="utf-8"))
+    assert content["title"] == "<b>Mine</b>"
+    assert content["options"] == {"theme": "dark", "colour_by": "outlier_score"}
     assert drawn.points_file.read_bytes() == before
     assert drawn.config().map.theme == "dark"
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("setting", "fact"),
     [
         ("colour_by=labl", "map.colour_by: unknown value 'labl'"),
         ("colour_by=nearest_cluster", "map.colour_by: unknown value 'nearest_cluster'"),
@@ -87,15 +87,15 @@ def test_redrawing_changes_the_map_and_nothing_else(clustered, tmp_path, shell) 
         ("titel=x", "titel: unknown key"),
     ],
 )
-def test_a_wrong_setting_of_the_map_is_told_in_a_line(clustered, shell, word: str, said: str) -> None:
+def test_a_wrong_map_setting_is_reported_in_one_line(clustered, shell, setting: str, fact: str) -> None:
     page = clustered.map.read_bytes()
-    outcome = shell("map", clustered.run.path, word)
+    outcome = shell("map", clustered.run.path, setting)
     assert outcome.code == 2
-    assert said in outcome.err
+    assert fact in outcome.err
     assert clustered.map.read_bytes() == page
 
 
-def test_a_wrong_setting_of_the_map_is_told_before_anything_is_clustered(clustered, shell) -> None:
+def test_a_wrong_map_setting_is_reported_before_clustering(clustered, shell) -> None:
     outcome = shell("cluster", clustered.run.path, "--name", "other", "map.colour_by=labl")
     assert outcome.code == 2
     assert "map.colour_by: unknown value 'labl'" in outcome.complaint

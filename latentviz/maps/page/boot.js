@@ -1,9 +1,9 @@
-// Runs inline, while the browser still reads the rest of the file: inflates the scripts and the points out of the blocks
-// before it and starts the map.
+// Runs inline while the browser is still reading the file: decompresses the scripts and the points from the blocks before
+// it, and starts the map.
 "use strict";
 
 globalThis.latentviz = {
-  /** Returns the element of a block once the parser has read all of it, or null where the file has none. */
+  /** Returns the element of a block once the parser has read all of it; null if the file has none. */
   async find(name) {
     for (;;) {
       const element = document.getElementById(`lv-${name}`);
@@ -26,7 +26,7 @@ globalThis.latentviz = {
     return bytes;
   },
 
-  /** Returns the inflated bytes of a block, or null. */
+  /** Returns the decompressed bytes of a block, or null. */
   async inflate(name) {
     const bytes = await this.bytes(name);
     if (!bytes) return null;
@@ -42,7 +42,7 @@ globalThis.latentviz = {
     script.remove();
   },
 
-  /** Says in the page what went wrong; nobody opens the console of a map. */
+  /** Shows an error in the page; users of a map do not open the console. */
   fail(error) {
     const line = document.getElementById("boot");
     line.hidden = false;

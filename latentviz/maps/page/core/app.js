@@ -1,4 +1,4 @@
-// Puts the map together: store, state, view, renderer; then every layer in turn. The only place that knows them all.
+// Assembles the map: store, state, view, renderer, then every layer in turn. The only module that knows them all.
 
 import { el } from "./dom.js";
 import { PLOTLY_LIMIT, makeFigure } from "./figure.js";
@@ -10,7 +10,7 @@ import { loadStore } from "./store.js";
 import { makeView } from "./view.js";
 import { makeWebgl } from "./webgl.js";
 
-const REST = 250; // ms without a move after which the map rests
+const REST = 250; // ms without movement after which the map counts as at rest
 
 const byId = (id) => document.getElementById(id);
 
@@ -35,7 +35,7 @@ export async function start(layers) {
   state.values.dark = prefersDark(store.meta.options.theme);
   document.documentElement.dataset.theme = state.values.dark ? "dark" : "light";
   map.renderer = makeWebgl(byId("points"), store, map.paint, state);
-  // The points first: the graphics processor draws them while the panels are built.
+  // The points first: the GPU draws them while the panels are built.
   makeRoom(map);
   map.paint.update();
   map.renderer?.recolour();
@@ -49,30 +49,30 @@ export async function start(layers) {
   byId("boot").hidden = true;
   requestAnimationFrame(() => requestAnimationFrame(() => {
     map.timings.paint = performance.now();
-    // Plotly takes a second to read; until it is there the map lacks nothing that a reader would miss.
+    // Plotly takes a second to parse; the map is usable without it.
     setTimeout(() => plot(map).catch((error) => globalThis.latentviz.fail(error)), map.renderer ? 400 : 0);
   }));
 }
 
-/** Returns whether the map is dark: by the choice of who made it (auto, light, dark), or as the system prefers. */
+/** Returns whether the map is dark: by the file's theme option (auto, light, dark), or by the system's setting. */
 export function prefersDark(theme = "auto") {
   return theme === "auto" ? matchMedia("(prefers-color-scheme: dark)").matches : theme === "dark";
 }
 
-/** Adds what looks things up: names, clusters, the point under a place. */
+/** Adds lookups: names, clusters, the point at a position. */
 function addFinders(map) {
   const { store, state, view, grid, paint } = map;
   const byCluster = new Map(store.groups.map((cluster) => [cluster.id, cluster]));
   Object.assign(map, {
     cluster: (id) => byCluster.get(id),
     nameOf: (id) => state.values.names.get(id) ?? byCluster.get(id)?.name ?? `Cluster ${id}`,
-    /** Returns the shown point nearest to a place on the screen, or −1. */
+    /** Returns the shown point nearest to a screen position, or −1. */
     pointAt({ px, py, touch }) {
       const reach = (touch ? 22 : Math.max(9, pointRadius(store.n, view) + 4)) / view.scale;
       const found = grid.nearest(view.toDataX(px), view.toDataY(py), reach, 1, (i) => paint.level[i] === SHOWN);
       return found.length ? found[0][0] : -1;
     },
-    /** Moves to a point, close enough to see it among its neighbours. */
+    /** Moves to a point, zoomed in enough to see it among its neighbours. */
     flyToPoint(i) {
       view.fly({ x: store.x[i], y: store.y[i], scale: Math.max(view.scale, view.home * 5) });
     },
@@ -97,7 +97,7 @@ function addFinders(map) {
       state.set({ hovered: at && at.touch ? -1 : i, spot: at ? { x: view.toDataX(at.px), y: view.toDataY(at.py) } : null });
       map.surface.classList.toggle("over-point", i >= 0 || Boolean(at && map.labelAt?.(at)));
     },
-    /** Pins the point under a tap; where there is none, opens the cluster, or goes to the region, whose label is there. */
+    /** Pins the point under a tap; without one, opens the cluster or moves to the region with a label there. */
     click(at) {
       const i = map.pointAt(at);
       const label = i < 0 ? map.labelAt?.(at) : undefined;
@@ -105,14 +105,14 @@ function addFinders(map) {
       if (label) return map.openCluster?.(label.cluster.id);
       return state.set({ hovered: -1, openCluster: null, cluster: null, pinned: i, spot: { x: view.toDataX(at.px), y: view.toDataY(at.py) } });
     },
-    /** Says something to readers who cannot see the map. */
+    /** Announces something to screen readers. */
     say(text) {
       byId("live").textContent = text;
     },
   });
 }
 
-/** Returns the box of data around points; the outermost hundredth is left out of large groups. */
+/** Returns the bounding box of points; for large groups, without the outermost 1%. */
 function boxOf(store, indexes) {
   const cut = indexes.length > 200 ? 0.005 : 0;
   const ends = (values) => {
@@ -125,7 +125,7 @@ function boxOf(store, indexes) {
   return { x0: x0 - least, x1: x1 + least, y0: y0 - least, y1: y1 + least };
 }
 
-/** Adds drawing: the renderer below, Plotly above it, and what layers draw on the overlay. */
+/** Adds drawing: the renderer, Plotly above it, and the layers' overlay on top. */
 function addDrawing(map) {
   const { state, view, paint } = map;
   const canvas = byId("overlay");
@@ -162,7 +162,7 @@ function addDrawing(map) {
   });
 }
 
-/** Brings the Plotly figure after the view: at once where it draws, else once the map has come to rest. */
+/** Updates the Plotly figure to the view: at once if it draws the points, else once the map is at rest. */
 function follow(map) {
   const { figure, view } = map;
   if (!figure) return;
@@ -186,7 +186,7 @@ function follow(map) {
   }, REST);
 }
 
-/** Shows the points of the Plotly figure, or those of our own layer. */
+/** Shows the points of the Plotly figure or those of our own layer. */
 function showFigure(figure) {
   byId("plot").style.visibility = figure ? "" : "hidden";
   byId("points").style.visibility = figure ? "hidden" : "";
@@ -206,11 +206,11 @@ function measure(map) {
   else view.changed();
 }
 
-/** Shows all points beside the panels on the left instead of under them, if these would hide any. */
+/** Moves the view so that the panels on the left do not cover points. */
 function makeRoom({ view, grid, store }) {
   view.fit(false);
   if (view.width <= 1000) return;
-  // Where the header and the decoder's pane will be, in pixels.
+  // The boxes of the header and the decoder's pane, in pixels.
   const boxes = [[0, 0, 320, 130], ...(store.meta.decoder ? [[0, view.height - 225, 200, view.height]] : [])];
   const hides = ([left, top, right, bottom]) => grid.countIn({ x0: view.toDataX(left), x1: view.toDataX(right), y0: view.toDataY(bottom), y1: view.toDataY(top) }) > store.n / 1000;
   if (!boxes.some(hides)) return;
@@ -218,7 +218,7 @@ function makeRoom({ view, grid, store }) {
   view.fit(false);
 }
 
-/** Loads Plotly and makes the figure, which then draws small maps and carries the axes of all. */
+/** Loads Plotly and makes the figure, which draws small maps and has the axes of all maps. */
 async function plot(map) {
   const { store, view } = map;
   await globalThis.latentviz.run("plotly");
@@ -235,7 +235,7 @@ async function plot(map) {
   document.documentElement.dataset.ready = mode;
 }
 
-/** Adds a layer's panel to a side; hidden panels keep their place. */
+/** Adds a layer's panel to a side; hidden panels keep their position. */
 export function panel(side, className, ...children) {
   const element = el("section", { className: `panel ${className}` }, ...children);
   side.append(element);

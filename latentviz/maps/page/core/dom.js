@@ -1,4 +1,4 @@
-// Elements are made here and nowhere else. Text goes in as text: no string of the data ever becomes markup.
+// The only place that creates elements. Text is set as text: no string of the data becomes markup.
 
 /** Returns a new element; `props` sets properties, `aria-…`, `data-…` and `role` attributes, and `on…` listeners. */
 export function el(tag, props = {}, ...children) {
@@ -13,7 +13,7 @@ export function el(tag, props = {}, ...children) {
   return element;
 }
 
-// Strokes on a 20×20 grid, drawn for this map.
+// Icons as strokes on a 20×20 grid.
 const ICONS = {
   pan: "M10 2v16M2 10h16M10 2l-2.2 2.2M10 2l2.2 2.2M10 18l-2.2-2.2M10 18l2.2-2.2M2 10l2.2-2.2M2 10l2.2 2.2M18 10l-2.2-2.2M18 10l-2.2 2.2",
   lasso: "M10 3.5c4.4 0 7.5 2.2 7.5 5s-3.1 5-7.5 5-7.5-2.2-7.5-5 3.1-5 7.5-5zM6 13.2c-1.6.5-1.4 2.3 0 2.3s1.600 1.600.4 2.500",
@@ -38,7 +38,7 @@ const ICONS = {
   filter: "M3 4.500h14l-5.500 6.500v5l-3-1.500V11z",
 };
 
-/** Returns an icon; it is decoration, so screen readers skip it. */
+/** Returns an icon, hidden from screen readers. */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 20 20");
@@ -50,7 +50,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Returns a button with an icon; its title is also what a screen reader says. */
+/** Returns a button with an icon; its title is also its accessible name. */
 export function iconButton(name, title, onclick, props = {}) {
   return el("button", { type: "button", className: "icon-button", title, "aria-label": title, onclick, ...props }, icon(name));
 }

@@ -1,12 +1,12 @@
-// The Plotly figure: one trace a cluster, noise first and grey. It shows small maps at rest, holds the axes of all,
-// and draws a sample where there is no WebGL.
+// The Plotly figure: one trace per cluster, noise first and grey. It draws small maps at rest, has the axes of all maps,
+// and draws a sample without WebGL.
 
 import { FAINT, SHOWN, faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 
-// Up to here the figure takes over from our own WebGL2 layer once the map rests; above, its traces stay undrawn.
-// It never follows the hand: a frame of scattergl costs 50 times one of the layer, however few the points.
+// Up to this many points the figure replaces our own WebGL2 layer once the map is at rest; above, its traces are hidden.
+// It does not draw during movement: a scattergl frame costs 50 times one of our layer, even with few points.
 export const PLOTLY_LIMIT = 20000;
-// Without WebGL the points are SVG elements, and a browser bears no more of them.
+// Without WebGL the points are SVG elements, of which browsers handle no more.
 export const SVG_LIMIT = 4000;
 
 /** Returns the renderer that shows the points through Plotly: as scattergl, as an SVG sample, or not at all. */
@@ -73,7 +73,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
 
   return {
     stride,
-    /** Makes the figure; what moves its axes from outside, such as `Plotly.relayout`, moves the map. */
+    /** Makes the figure; changes of its axes from outside, such as `Plotly.relayout`, move the map. */
     async create(view) {
       await Plotly.newPlot(element, traces(view), layout(view), { displayModeBar: false, showSendToCloud: false, displaylogo: false, responsive: false, scrollZoom: false, doubleClick: false });
       drawn = { ...view };
@@ -84,7 +84,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
         view.set((xaxis.range[0] + xaxis.range[1]) / 2, (yaxis.range[0] + yaxis.range[1]) / 2, view.width / (xaxis.range[1] - xaxis.range[0]));
       });
     },
-    /** Brings the figure to the view, and with `recoloured` the traces to the colours. */
+    /** Updates the figure to the view, and with `recoloured` the traces to the colours. */
     async draw(view, recoloured) {
       if (following) return;
       following = true;
@@ -102,7 +102,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
   };
 }
 
-/** Returns a name as Plotly shows it unchanged: it takes some markup in names for its own. */
+/** Escapes a name, part of which Plotly would otherwise read as markup. */
 function plain(name) {
   return name.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }

@@ -1,8 +1,8 @@
-// Mouse, pen and fingers on the map: drag, pinch, wheel, double click, tap; other tools take over the drag.
+// Pointer gestures: drag, pinch, wheel, double click, tap; tools can take over the drag.
 
-const SLACK = 5; // pixels a finger may move and still tap
+const SLACK = 5; // pixels that a tap may move
 
-/** Listens on `surface` and calls the map's `pan`, `hover`, `click`; `tools[name]` may take drags over. */
+/** Listens on `surface` and calls the map's `pan`, `hover`, `click`; `tools[name]` may take over drags. */
 export function listen(map) {
   const { surface, view, state, tools } = map;
   const fingers = new Map();

@@ -1,6 +1,6 @@
-// Finds points near a place. The cost depends on what lies there, not on how many points the map has.
+// Finds points near a position. The cost depends on the points there, not on the size of the map.
 
-/** Returns a grid over the points, about four to a cell. */
+/** Returns a grid over the points, about four per cell. */
 export function makeGrid(store) {
   const { n, x, y, bounds } = store;
   const side = Math.max(1, Math.min(1024, Math.ceil(Math.sqrt(n / 4))));
@@ -30,7 +30,7 @@ export function makeGrid(store) {
     }
   }
 
-  /** Returns how many points lie in the cells that a box touches. */
+  /** Returns the number of points in the cells that a box touches. */
   function countIn(box) {
     const left = column(box.x0);
     const right = column(box.x1);
@@ -40,7 +40,7 @@ export function makeGrid(store) {
     return total;
   }
 
-  /** Returns up to `k` points nearest to a place and at most `radius` away, nearest first, as [point, distance]. */
+  /** Returns up to `k` points nearest to a position and at most `radius` away, nearest first, as [point, distance]. */
   function nearest(px, py, radius, k, accepts) {
     let found = [];
     const step = Math.min(radius, Math.max(2 / toX, 2 / toY));
@@ -64,7 +64,7 @@ export function makeGrid(store) {
   return { eachIn, countIn, nearest };
 }
 
-/** Returns whether a place lies inside a polygon, given as a flat list x, y, x, y, … (even–odd rule). */
+/** Returns whether a position is inside a polygon, given as a flat list x, y, x, y, … (even–odd rule). */
 export function inPolygon(polygon, px, py) {
   let inside = false;
   for (let i = 0, j = polygon.length - 2; i < polygon.length; j = i, i += 2) {

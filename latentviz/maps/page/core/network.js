@@ -1,6 +1,6 @@
-// Runs a small decoder network. One self-contained function, so that a worker can be made of its source.
+// Runs a small decoder network. One self-contained function, so that a worker can be made from its source.
 
-/** Returns `run(z)` → Float32Array, for layers whose weights lie in `bytes`. */
+/** Returns `run(z)` → Float32Array, for layers with their weights in `bytes`. */
 export function network(bytes, layers) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
@@ -119,7 +119,7 @@ export function network(bytes, layers) {
   }
 
   const sigmoid = (v) => 1 / (1 + Math.exp(-v));
-  // The error function by Abramowitz and Stegun 7.1.26, good to 1.5e-7.
+  // The error function, Abramowitz and Stegun 7.1.26, accurate to 1.5e-7.
   const erf = (v) => {
     const t = 1 / (1 + 0.3275911 * Math.abs(v));
     const p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
@@ -148,7 +148,7 @@ export function network(bytes, layers) {
   return (z) => steps.reduce((x, step) => step(x), { data: z, shape: [z.length] }).data;
 }
 
-/** Returns `decode(z)`, a promise of pixels: in a worker where the browser lets one start, else in the page. */
+/** Returns `decode(z)`, a promise of pixels: in a worker if the browser allows one, else in the page. */
 export function startNetwork(bytes, layers) {
   const here = () => {
     const run = network(bytes, layers);

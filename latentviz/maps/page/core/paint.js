@@ -1,4 +1,4 @@
-// The look of every point: a level (0 hidden, 1 faint, 2 shown) and a colour, worked out anew when a choice changes.
+// The style of every point: a level (0 hidden, 1 faint, 2 shown) and a colour, recomputed when a choice changes.
 
 export const HIDDEN = 0;
 export const FAINT = 1;
@@ -10,24 +10,24 @@ export function rgb(hex) {
   return [value >> 16, (value >> 8) & 255, value & 255];
 }
 
-/** Returns a colour that stands out from dark paper: one that is dark itself is lifted. */
+/** Returns a colour that is visible on a dark background: dark colours are lightened. */
 export function onDark(colour) {
   const light = (0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]) / 255;
   const lift = Math.min(0.45, Math.max(0, 0.5 - light));
   return colour.map((value) => Math.round(value + (255 - value) * lift));
 }
 
-// Viridis, by van der Walt and Smith: even steps for every kind of eye.
+// Viridis, by van der Walt and Smith: perceptually uniform, also with deficient colour vision.
 const SCALE = ["#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"].map(rgb);
 
-/** Returns red, green, blue at `t` in [0, 1] of the colour scale; on dark paper its dark end is lifted. */
+/** Returns red, green, blue at `t` in [0, 1] of the colour scale; its dark end is lightened on a dark background. */
 export function scaleColour(t, dark) {
   const at = (dark ? 0.18 + 0.82 * t : 0.94 * t) * (SCALE.length - 1);
   const low = Math.min(SCALE.length - 2, Math.floor(at));
   return SCALE[low].map((value, c) => Math.round(value + (SCALE[low + 1][c] - value) * (at - low)));
 }
 
-/** Returns `level` and `rgba` of all points and a function that brings them up to date. */
+/** Returns `level` and `rgba` of all points and a function that updates them. */
 export function makePaint(store, state) {
   const { n, group, groups } = store;
   const paint = { level: new Uint8Array(n).fill(SHOWN), rgba: new Uint8Array(4 * n), anyFaint: false, shown: n, crowd: n, version: 0, update };
@@ -51,7 +51,7 @@ export function makePaint(store, state) {
   function update() {
     paint.version++;
     levels();
-    // A part that is shown alone gets larger points, but not as large as a map of its own would have.
+    // An isolated part gets larger points, but not as large as if it were the whole map.
     paint.crowd = Math.sqrt(Math.max(1, paint.shown) * n);
     const { colour, dark } = state.values;
     const table = groups.map((cluster) => (dark ? onDark(rgb(cluster.colour)) : rgb(cluster.colour)));
@@ -70,20 +70,20 @@ export function makePaint(store, state) {
   return paint;
 }
 
-/** Returns the radius in pixels at which points look right: smaller the more there are, larger as one zooms in. */
+/** Returns the radius of points in pixels: smaller for more points, larger on zooming in. */
 export function pointRadius(n, view) {
   const area = view.width * view.height;
   const base = Math.min(4.2, Math.max(0.75, Math.sqrt((0.16 * area) / (Math.PI * Math.max(n, 1)))));
   return Math.min(7, base * (view.scale / view.home) ** 0.32);
 }
 
-/** Returns how opaque points are: translucent where they pile up. */
+/** Returns the opacity of points: lower for many points. */
 export function pointOpacity(n, view) {
   const base = n > 300000 ? 0.5 : n > 30000 ? 0.68 : n > 5000 ? 0.8 : 0.88;
   return Math.min(0.92, base * (view.scale / view.home) ** 0.15);
 }
 
-/** Returns how opaque points without emphasis are: paler the more of them lie in one place. */
+/** Returns the opacity of faint points: lower for many points. */
 export function faintOpacity(n, view) {
   return pointOpacity(n, view) * Math.min(1, 150 / Math.sqrt(n));
 }

@@ -1,17 +1,17 @@
-// Picks items that can be shown large because there is room for them, the most typical first, and keeps the choice.
+// Picks items to show enlarged where there is room, most typical first, and keeps the choice stable.
 
 import { SHOWN } from "./paint.js";
 
-/** Returns `pick(width, height, has)`: the shown points to draw boxes of that size around, none over another. */
+/** Returns `pick(width, height, has)`: shown points around which boxes of that size do not overlap. */
 export function makeSpread(map) {
   const { store, view, grid, paint } = map;
-  // A fixed order, so that the same items stay as one moves: members before noise, then as if by lot.
+  // A fixed order, so that the choice is stable while the map moves: members before noise, then pseudo-random.
   const lot = (i) => ((i * 2654435761) >>> 0) / 2 ** 32;
   const rank = (i) => (i < store.noise ? 2 : 0) + (1 - store.probability(i)) + lot(i) * 0.5;
   let chosen = [];
   let key = "";
 
-  /** Takes, of every cell of a grid that is fixed to the data, the first item by rank; cells halve as one zooms in. */
+  /** Takes the first item by rank from each cell of a grid in data coordinates; cells halve on zooming in. */
   function choose(width, height, has) {
     const level = Math.floor(Math.log2(view.scale / view.home) * 2) / 2;
     const unit = 1 / (view.home * 2 ** level);

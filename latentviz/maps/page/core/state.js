@@ -1,4 +1,4 @@
-// What the reader has chosen, in one place; whoever shows it listens for the keys it depends on.
+// The user's choices in one place; views listen for the keys they depend on.
 
 /** Returns an observable record: `get`, `set` several keys at once, `on` one or several keys. */
 export function makeState(values) {
@@ -16,7 +16,7 @@ export function makeState(values) {
   };
 }
 
-/** Returns a set with `item` added, or taken out where it was in. */
+/** Returns a set with `item` added, or removed if it was in it. */
 export function toggled(set, item) {
   const copy = new Set(set);
   if (!copy.delete(item)) copy.add(item);

@@ -1,4 +1,4 @@
-// The points and what belongs to them, as typed arrays. Index i counts points in drawing order; `row[i]` is the item.
+// The points and their fields as typed arrays. Index i counts points in drawing order; `row[i]` is the item.
 
 const { inflate } = globalThis.latentviz;
 const block = (name) => inflate.call(globalThis.latentviz, name);
@@ -35,7 +35,7 @@ export async function readPlaces(name, count, n) {
   return { place: (i) => places[i], point: (k) => points[k] };
 }
 
-/** Returns a function from row to text, whichever way the texts were packed. */
+/** Returns a function from row to text, for both ways of packing texts. */
 export function textReader(packed) {
   if (packed.list) return (row) => packed.list[row];
   const starts = [0];
@@ -53,7 +53,7 @@ export function textReader(packed) {
   };
 }
 
-/** Returns everything about the points: positions, clusters, and readers of what is inflated only when asked for. */
+/** Returns everything about the points: positions, clusters, and readers of blocks that are decompressed on demand. */
 export async function loadStore() {
   const meta = await blockJson("meta");
   const bytes = await block("points");
@@ -81,7 +81,7 @@ export async function loadStore() {
   };
 }
 
-/** Returns readers of ids, sources, texts and fields; each block is inflated once, when first asked for. */
+/** Returns readers of ids, sources, texts and fields; each block is decompressed once, on first use. */
 function lazyTexts(row, items) {
   const loaded = new Map();
   const reader = (name) => {
@@ -101,7 +101,7 @@ function lazyTexts(row, items) {
   };
 }
 
-/** Returns one column: `value(i)` for people, and `number(i)` (NaN where missing) or `category(i)` (0: missing). */
+/** Returns one column: `value(i)` for display, and `number(i)` (NaN: missing) or `category(i)` (0: missing). */
 async function readField(field, index, byRow, n) {
   if (field.kind === "text") return { ...field, value: await byRow(`field-${index}`) };
   const bytes = await block(`field-${index}`);

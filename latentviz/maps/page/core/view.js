@@ -1,8 +1,8 @@
-// The window on the map: a centre in data coordinates and a scale in pixels per data unit, the same for x and y.
+// The view: a centre in data coordinates and a scale in pixels per data unit, the same for x and y.
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Returns the view; `on(run)` is called after every change, at most once a frame. */
+/** Returns the view; listeners added by `on(run)` are called after every change, at most once per frame. */
 export function makeView(bounds) {
   const listeners = [];
   let frame = 0;
@@ -21,13 +21,13 @@ export function makeView(bounds) {
       listeners.push(run);
     },
 
-    /** Sets centre and scale within limits, ends a flight, and tells everybody in the next frame. */
+    /** Sets centre and scale within limits, ends an animation, and notifies listeners in the next frame. */
     set(x, y, scale) {
       view.halt();
       view.place(x, y, scale);
     },
 
-    /** Ends a flight where it is. */
+    /** Ends an animation at its current position. */
     halt() {
       if (flight) view.moving = false;
       cancelAnimationFrame(flight);
@@ -45,7 +45,7 @@ export function makeView(bounds) {
       frame ||= requestAnimationFrame(view.flush);
     },
 
-    /** Draws what has changed, at once. */
+    /** Notifies listeners at once. */
     flush() {
       cancelAnimationFrame(frame);
       frame = 0;
@@ -57,7 +57,7 @@ export function makeView(bounds) {
     toDataX: (px) => (px - view.width / 2) / view.scale + view.x,
     toDataY: (py) => view.y - (py - view.height / 2) / view.scale,
 
-    /** The ranges of data now in the window, as Plotly's axes want them. */
+    /** The visible ranges of data, for Plotly's axes. */
     ranges: () => ({
       x: [view.toDataX(0), view.toDataX(view.width)],
       y: [view.toDataY(view.height), view.toDataY(0)],
@@ -74,7 +74,7 @@ export function makeView(bounds) {
       view.set(view.x - dx / view.scale, view.y + dy / view.scale, view.scale);
     },
 
-    /** Returns the centre and scale at which a box of data fills the window, less what panels cover. */
+    /** Returns the centre and scale at which a box of data fills the window without the part that panels cover. */
     framing(box, margin = 1.08) {
       const { left, right, top, bottom } = view.inset;
       const width = Math.max(80, view.width - left - right);
@@ -89,10 +89,10 @@ export function makeView(bounds) {
       };
     },
 
-    /** Moves to a place in a curve that never loses the overview; at once for readers who want no motion. */
+    /** Animates to a target; jumps if the user prefers reduced motion. */
     fly(target, milliseconds = 520) {
       view.halt();
-      const scale = Math.min(target.scale ?? view.scale, view.home * 4000); // without one, only the place changes
+      const scale = Math.min(target.scale ?? view.scale, view.home * 4000); // without one, only the position changes
       const from = { x: view.x, y: view.y, s: Math.log(view.scale) };
       const to = { x: target.x, y: target.y, s: Math.log(scale) };
       if (still.matches) return view.place(to.x, to.y, scale);
@@ -102,7 +102,7 @@ export function makeView(bounds) {
         const t = Math.min(1, (now - start) / milliseconds);
         const eased = t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2;
         const s = from.s + (to.s - from.s) * eased;
-        // Position follows the scale, so that the target does not slide away while one zooms in on it.
+        // The position follows the scale, so that the target stays in the window while zooming in.
         const turn = Math.abs(to.s - from.s) < 0.05 ? eased : (Math.exp(-from.s) - Math.exp(-s)) / (Math.exp(-from.s) - Math.exp(-to.s));
         view.place(from.x + (to.x - from.x) * turn, from.y + (to.y - from.y) * turn, Math.exp(s));
         view.moving = t < 1;

@@ -1,4 +1,4 @@
-// The points as one WebGL2 draw call: what keeps a million of them moving. Plotly's axes lie on top of it.
+// The points as one WebGL2 draw call, fast enough for a million. Plotly's axes are on top of it.
 
 import { faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 
@@ -16,7 +16,7 @@ void main() {
   tint = colour;
 }`;
 
-// A disc with a soft edge; large ones have a rim in the paper's colour, so that they part where they overlap.
+// A disc with a soft edge; large ones have a rim in the background colour, so that overlapping ones stay distinct.
 const FRAGMENT = `#version 300 es
 precision highp float;
 in vec4 tint;
@@ -32,7 +32,7 @@ void main() {
   pixel = vec4(mix(tint.rgb, paper, rim * 0.8) * alpha, alpha);
 }`;
 
-/** Returns a renderer of the points on a canvas, or null where the browser has no WebGL2. */
+/** Returns a renderer of the points on a canvas, or null without WebGL2. */
 export function makeWebgl(canvas, store, paint, state) {
   const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, powerPreference: "high-performance" });
   if (!gl) return null;
@@ -80,7 +80,7 @@ export function makeWebgl(canvas, store, paint, state) {
       gl.uniform3fv(at.paper, state.values.dark ? [0.055, 0.063, 0.078] : [1, 1, 1]);
       for (const faint of paint.anyFaint ? [1, 0] : [0]) {
         gl.uniform1f(at.faint, faint);
-        // What is faint keeps the size it has among all, and is the paler the more of it lies in one place.
+        // Faint points keep their size among all points and get paler where they are dense.
         const count = faint ? store.n : paint.crowd;
         gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(count, view) * ratio) * Math.min(1.6, 1 / Math.sqrt(share)));
         gl.uniform1f(at.opacity, faint ? faintOpacity(count, view) : pointOpacity(count, view));
@@ -88,14 +88,14 @@ export function makeWebgl(canvas, store, paint, state) {
         gl.drawArrays(gl.POINTS, store.noise, Math.ceil(share * (store.n - store.noise)));
       }
     },
-    /** Waits until the picture is on the screen; what a benchmark times. */
+    /** Waits until the frame is on the screen; used by benchmarks. */
     finish() {
       gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     },
   };
 }
 
-/** Returns an order of the points, noise first, of which every beginning is spread evenly over all the rest. */
+/** Returns an order of the points, noise first, in which every prefix is an even sample. */
 function scattered({ n, noise }) {
   const order = new Uint32Array(n);
   const gcd = (a, b) => (b ? gcd(b, a % b) : a);
@@ -107,7 +107,7 @@ function scattered({ n, noise }) {
   return order;
 }
 
-/** Returns which share of the points to draw: all at rest; while the map moves, as many as the machine keeps up with. */
+/** Returns the share of the points to draw: all at rest; while the map moves, as many as the frame time allows. */
 function makePace() {
   let share = 1;
   let last = 0;
@@ -135,7 +135,7 @@ function linked(gl) {
   return program;
 }
 
-/** Uploads an attribute, its integers read as fractions of their range; returns the buffer. */
+/** Uploads an attribute of normalised integers; returns the buffer. */
 function attribute(gl, program, name, size, type, data) {
   const buffer = gl.createBuffer();
   gl.bindBuffer(gl.ARRAY_BUFFER, buffer);

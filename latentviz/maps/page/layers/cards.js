@@ -1,4 +1,4 @@
-// A click pins a card: the item large, what is known of it, and its nearest neighbours in μ, each a step further.
+// A click pins a card: the item enlarged, its fields, and its nearest neighbours in mu, each of which opens its own card.
 
 import { panel } from "../core/app.js";
 import { clip, el, format, iconButton } from "../core/dom.js";
@@ -17,15 +17,15 @@ export async function cards(map) {
   body.setAttribute("aria-label", "Item");
   body.hidden = true;
 
-  /** Returns the points whose μ are nearest to point i's, nearest first; without latents or a table, those near on the map. */
+  /** Returns the points with the mu nearest to point i's, nearest first; without latents or a table, the nearest on the map. */
   map.neighboursOf = (i) => {
     if (table) return Array.from(table.subarray(i * given.k, (i + 1) * given.k)).filter((j) => j < store.n);
     if (map.decoder) return map.decoder.nearestInMu(i, NEAREST);
     return map.grid.nearest(store.x[i], store.y[i], Infinity, NEAREST + 1).map(([j]) => j).filter((j) => j !== i);
   };
-  const where = table || map.decoder ? "Nearest in μ" : "Nearest on the map";
+  const where = table || map.decoder ? "Nearest in mu" : "Nearest on the map";
 
-  /** Pins an item and moves the map so that it can be seen. */
+  /** Pins an item and moves the map so that it is visible. */
   map.pin = (i, fly = true) => {
     state.set({ pinned: i, hovered: -1, openCluster: null, cluster: null });
     if (!fly || i < 0) return;
@@ -46,12 +46,12 @@ export async function cards(map) {
     return list;
   }
 
-  /** Returns what must be said of neighbours that were looked for among some of the items only. */
+  /** Returns the caveat for neighbours that were searched among some of the items only. */
   function among(i) {
     if (table || !map.decoder || map.decoder.count === store.n) return null;
     const [held, all] = [map.decoder.count, store.n].map((count) => count.toLocaleString("en"));
     const from = map.decoder.seenFrom(i);
-    return el("p", { className: "note" }, `${from && `Approximate, seen from ${from}; `}among ${held} of ${all} items; `, el("code", {}, "latentviz recommend"), " looks through all");
+    return el("p", { className: "note" }, `${from && `Approximate, from ${from}; `}among ${held} of ${all} items; `, el("code", {}, "latentviz recommend"), " looks through all");
   }
 
   function neighbours(i) {

@@ -1,4 +1,4 @@
-// The legend as a list of clusters: click isolates one, a click again restores all; hide, sort.
+// The list of clusters: a click isolates one, a second click shows all; hide, sort.
 
 import { panel } from "../core/app.js";
 import { clip, el, iconButton, icon } from "../core/dom.js";
@@ -39,7 +39,7 @@ export function clusters(map) {
     return { cluster, item, name, main, eye };
   }
 
-  /** Shows one cluster alone; with `add`, one more; the same one again: everything. */
+  /** Shows one cluster only; with `add`, one more; on the same one again, everything. */
   function isolate(id, add) {
     const { isolated } = state.values;
     const next = add ? toggled(isolated, id) : isolated.size === 1 && isolated.has(id) ? new Set() : new Set([id]);

@@ -56,7 +56,7 @@ export async function colour(map) {
     const values = Float64Array.from({ length: store.n }, (_, i) => field.number(i));
     const sorted = values.filter((value) => !Number.isNaN(value)).sort();
     const quantile = (q) => sorted[Math.round(q * (sorted.length - 1))] ?? 0;
-    // The outermost hundredths share the ends, so that one odd value does not take all the colour.
+    // The colour scale spans the 1% to 99% quantiles, so that one outlier does not use up all of it.
     const [low, high] = [quantile(0.01), quantile(0.99)];
     const part = (value) => (high > low ? Math.min(1, Math.max(0, (value - low) / (high - low))) : 0.5);
     const missing = () => (state.values.dark ? [74, 79, 90] : [206, 209, 216]);
@@ -72,7 +72,7 @@ export async function colour(map) {
   if (wanted) await map.colourBy(wanted);
 }
 
-/** Draws the colour bar with the values' histogram upon it. */
+/** Draws the colour bar with a histogram of the values. */
 function paintBar(canvas, values, low, high, dark) {
   const pen = canvas.getContext("2d");
   const bins = new Float64Array(canvas.width / 4);

@@ -1,4 +1,4 @@
-// What the decoder draws at the spot under the pointer, also between the points; greyed where there is no data near.
+// The item decoded at the spot under the pointer, also between points; greyed out far from all data.
 
 import { panel } from "../core/app.js";
 import { el, iconButton } from "../core/dom.js";
@@ -23,8 +23,8 @@ export async function decoder(map) {
 
 /**
  * Returns readers of the latents: of a point, of a spot, and the points whose μ are nearest to a point's. Of a large map
- * only `count` points, evenly spread, have their own; for another one stands the point most like it that has some, or,
- * where there is none, what its place on the map gives.
+ * only `count` points, evenly spread, have their own; another point uses those of its nearest neighbour with latents or,
+ * without one, the blend at its position on the map.
  */
 async function readLatents(map, { latents, blended, softness }) {
   const { store, grid } = map;
@@ -35,7 +35,7 @@ async function readLatents(map, { latents, blended, softness }) {
   const all = count === store.n;
   const own = (i) => Float32Array.from({ length: dims }, (_, d) => low[d] + steps[d * count + at(i)] * step);
   const width = Math.max(store.bounds.x1 - store.bounds.x0, store.bounds.y1 - store.bounds.y0);
-  /** The blend of the nearest points' μ, weighted by 1/distance², and how far the nearest one is. */
+  /** The blend of the nearest points' mu, weighted by 1/distance², and the distance of the nearest one. */
   function latentAt(x, y) {
     const near = grid.nearest(x, y, 4 * width, blended, all ? undefined : holds);
     const z = new Float32Array(dims);
@@ -53,11 +53,11 @@ async function readLatents(map, { latents, blended, softness }) {
     const j = standIn(i);
     return j < 0 ? latentAt(store.x[i], store.y[i]).z : own(j);
   }
-  /** Says, of a point without latents of its own, what it is seen from; nothing of the others. */
-  const seenFrom = (i) => (holds(i) ? "" : standIn(i) < 0 ? "its place on the map" : "the item most like it that has latents here");
+  /** Describes which latents stand for a point without its own; empty for other points. */
+  const seenFrom = (i) => (holds(i) ? "" : standIn(i) < 0 ? "its position on the map" : "the most similar item with latents in this file");
   return {
     dims, count, holds, seenFrom, latentOf, latentAt,
-    /** The `k` points, of those with latents, whose μ lie nearest to point i's, nearest first. */
+    /** The `k` points, of those with latents, with the mu nearest to point i's, nearest first. */
     nearestInMu(i, k) {
       const z = latentOf(i);
       const known = standIn(i) < 0 ? -1 : at(standIn(i));
@@ -79,7 +79,7 @@ async function readLatents(map, { latents, blended, softness }) {
   };
 }
 
-/** Returns a function from point to the one whose latents stand for it: itself where it has some, −1 where there is none. */
+/** Returns a function from point to the point with its latents: itself if it has some, −1 if there is none. */
 async function readStandIns(n, count, at, point) {
   const bytes = await globalThis.latentviz.inflate("stand-ins");
   const written = bytes ? unplane(bytes, 0, n - count, 4) : new Uint32Array(n - count);
@@ -96,7 +96,7 @@ async function readStandIns(n, count, at, point) {
   return (i) => found[i];
 }
 
-/** Returns a canvas for one decoded picture, shown `side` pixels wide. */
+/** Returns a canvas for one decoded image, shown `side` pixels wide. */
 function pictureCanvas({ shape: [, h, w] }, side) {
   const canvas = el("canvas", { className: "thumb", width: w, height: h });
   const scale = side / Math.max(h, w);
@@ -114,7 +114,7 @@ function putPixels({ shape: [c, h, w] }, canvas, pixels) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-/** Returns a reader of what was decoded beforehand: the cell of the grid that a spot lies in. */
+/** Returns a reader of the pre-decoded grid: the image of the cell that contains a spot. */
 async function readGrid(map, { grid, shape }) {
   const { bounds } = map.store;
   const cell = (x, y) => {
@@ -126,7 +126,7 @@ async function readGrid(map, { grid, shape }) {
   return { draw: (canvas, x, y) => canvas.getContext("2d").drawImage(bitmap, cell(x, y).column * w, cell(x, y).line * h, w, h, 0, 0, canvas.width, canvas.height) };
 }
 
-/** Returns a reader of the text that was decoded nearest to a spot, and whether there are no data there. */
+/** Returns a reader of the pre-decoded text nearest to a spot, and whether the spot is far from all data. */
 async function readTexts({ grid, store }, { spots, reach, low, high }) {
   const places = await globalThis.latentviz.inflate("spots");
   const { list } = await blockJson("written");
@@ -144,14 +144,14 @@ async function readTexts({ grid, store }, { spots, reach, low, high }) {
   };
 }
 
-/** Adds the pane of a decoder of texts. */
+/** Adds the pane of a text decoder. */
 function textPane(map) {
   const { state } = map;
   const text = el("p", { className: "snippet", dir: "auto" });
   const note = el("p", { className: "note" }, "Move over the map");
   const close = iconButton("close", "Close the decoder", () => state.set({ decoding: false }), { className: "icon-button small" });
   const body = panel(map.left, "decoder-pane texts", el("header", {}, el("h2", {}, "Decoded near here"), close), text, note);
-  body.setAttribute("aria-label", "What the decoder writes near the pointer");
+  body.setAttribute("aria-label", "Text decoded near the pointer");
   const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
   state.on("spot decoding", ({ spot, decoding }) => {
     body.hidden = !decoding;
@@ -160,7 +160,7 @@ function textPane(map) {
     const { text: written, far } = map.decoder.textAt(spot.x, spot.y);
     text.textContent = written || "(an empty text)";
     body.classList.toggle("far", far);
-    note.textContent = far ? "No data near: invented" : "Between real items";
+    note.textContent = far ? "No data nearby: extrapolated" : "Interpolated between items";
   });
   state.set({ decoding: map.view.width > 700 });
   map.keys.push({ key: "d", about: "decoder on or off", run: () => state.set({ decoding: !state.values.decoding }) });
@@ -173,10 +173,10 @@ function pane(map, info, grid) {
   const title = el("h2", {}, grid ? "Decoded near here" : "Decoded here");
   const close = iconButton("close", "Close the decoder", () => state.set({ decoding: false }), { className: "icon-button small" });
   const body = panel(map.left, "decoder-pane", el("header", {}, title, close), canvas, note);
-  body.setAttribute("aria-label", "What the decoder draws under the pointer");
+  body.setAttribute("aria-label", "Image decoded under the pointer");
   const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
-  // Where only some items have latents, those without any may be near.
-  const nothing = map.decoder.count === map.store.n ? "No data near: invented" : "No latents near: invented";
+  // If only some items have latents, items without any may be near.
+  const nothing = map.decoder.count === map.store.n ? "No data nearby: extrapolated" : "No latents nearby: extrapolated";
   let busy = false;
   let next = null;
 
@@ -192,7 +192,7 @@ function pane(map, info, grid) {
       if (grid) grid.draw(canvas, x, y);
       else putPixels(info, canvas, await map.decoder.decode(z));
       body.classList.toggle("far", far);
-      note.textContent = far ? nothing : "Between real items";
+      note.textContent = far ? nothing : "Interpolated between items";
       canvas.dataset.spot = `${x},${y}`;
     }
     busy = false;

@@ -1,4 +1,4 @@
-// Filters: a range of a number, some values of a category; what does not pass is not drawn at all.
+// Filters: a range of a number, or some values of a category; items that do not pass are not drawn.
 
 import { panel } from "../core/app.js";
 import { clip, el, format, iconButton } from "../core/dom.js";

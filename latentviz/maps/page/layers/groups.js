@@ -1,10 +1,10 @@
-// A cluster's card: what the decoder draws at its centre, its medoid and exemplars, keywords, labels; rename it here.
+// A cluster's card: the image decoded at its centre, medoid, exemplars, keywords, labels, and renaming.
 
 import { panel } from "../core/app.js";
 import { clip, el, format, iconButton } from "../core/dom.js";
 import { toggled } from "../core/state.js";
 
-/** Adds the cluster's card, `map.openCluster`, and names that the browser keeps. */
+/** Adds the cluster's card, `map.openCluster`, and the names stored in the browser. */
 export async function groups(map) {
   const { store, state } = map;
   const body = panel(map.left, "card cluster-card");
@@ -29,7 +29,7 @@ export async function groups(map) {
       canvas.dataset.centre = String(cluster.id);
       const { z, held } = centre(map, cluster);
       map.decoder.decode(z).then((pixels) => map.decoder.put(canvas, pixels));
-      if (held < cluster.size) canvas.title = `The mean of the ${held.toLocaleString("en")} of its ${cluster.size.toLocaleString("en")} items that have latents here`;
+      if (held < cluster.size) canvas.title = `The mean of the ${held.toLocaleString("en")} of its ${cluster.size.toLocaleString("en")} items with latents in this file`;
       row.append(picture("decoded centre", canvas));
     } else if (drawn.has(cluster.id)) row.append(picture("decoded centre", drawn.get(cluster.id)(112)));
     if (map.thumbs) row.append(picture("medoid", tile(cluster.medoid, 112)));
@@ -102,7 +102,7 @@ export async function groups(map) {
   });
 }
 
-/** Returns cluster → a maker of canvases with what was decoded at its centre beforehand. */
+/** Returns cluster → a function that makes a canvas of the image pre-decoded at its centre. */
 async function readCentres(info) {
   if (!info) return new Map();
   const { clusters: ids, width, height } = info;
@@ -116,7 +116,7 @@ async function readCentres(info) {
   }]));
 }
 
-/** Returns the mean μ of a cluster's items, and how many of them have latents; if none, the medoid's place stands for it. */
+/** Returns the mean mu of a cluster's items and how many of them have latents; if none has, the latent at the medoid's position. */
 function centre({ decoder }, { start, size, medoid }) {
   const held = Array.from({ length: size }, (_, k) => start + k).filter(decoder.holds);
   if (!held.length) return { z: decoder.latentOf(medoid), held: 0 };
@@ -125,7 +125,7 @@ function centre({ decoder }, { start, size, medoid }) {
   return { z, held: held.length };
 }
 
-/** Keeps the reader's names for clusters in the browser, as far as it lets a file. */
+/** Stores the user's names for clusters in the browser, if it allows that for a local file. */
 function keepNames(map) {
   const { state, store } = map;
   const key = `latentviz names ${store.meta.title.slice(0, 200)} ${store.n}`;
@@ -139,7 +139,7 @@ function keepNames(map) {
     try {
       localStorage.setItem(key, JSON.stringify([...names]));
     } catch {
-      map.say("This browser keeps no names for a file; export them instead.");
+      map.say("This browser stores no names for local files; export them instead.");
     }
   });
 }

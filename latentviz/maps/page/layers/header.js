@@ -1,4 +1,4 @@
-// Title and summary, top left; what the reader must know stands there too.
+// Title, summary and notices, top left.
 
 import { panel } from "../core/app.js";
 import { el } from "../core/dom.js";

@@ -1,9 +1,9 @@
-// What lies under the pointer: thumbnail or text, id, cluster, label, probability, outlier score.
+// The item under the pointer: thumbnail or text, id, cluster, label, probability, outlier score.
 
 import { clip, el, format } from "../core/dom.js";
 import { pointRadius } from "../core/paint.js";
 
-const REDRAWN = 50; // pixels from which on an item without a thumbnail is decoded: not in tables of many rows
+const REDRAWN = 50; // smallest size in pixels at which an item without a thumbnail is decoded; not in large tables
 
 /** Adds the tooltip, the ring around the hovered point, and `map.describe`. */
 export async function hover(map) {
@@ -15,7 +15,7 @@ export async function hover(map) {
   const label = labelField < 0 ? null : await store.field(labelField);
   Object.assign(map, { idOf: ids, textOf: texts, labelOf: label ? (i) => label.value(i) : () => null });
 
-  /** Returns what the decoder draws of an item, and says so; null where the page has no decoder. */
+  /** Returns the decoded image of an item, marked as such; null if the page has no decoder. */
   map.redrawn = (i, side) => {
     const { decoder } = map;
     if (!decoder?.runs) return null;
@@ -25,7 +25,7 @@ export async function hover(map) {
     if (from) canvas.title = `Its own latents are not in this file: decoded from ${from}`;
     return el("figure", {}, canvas, el("figcaption", {}, from ? "approximate" : "decoded"));
   };
-  /** Returns the element that shows what an item is: its picture, what the decoder draws of it, or its text cut to `length`. */
+  /** Returns an element that shows an item: its thumbnail, its decoded image, or its text cut to `length`. */
   map.show = (i, side, length = 240) => {
     if (map.thumbs?.has(i)) return map.thumbs.canvas(i, side);
     if (map.thumbs) return (side >= REDRAWN && map.redrawn(i, side)) || el("span", { className: "no-thumb" }, "no thumbnail");
@@ -72,7 +72,7 @@ export async function hover(map) {
     place({ px: view.toScreenX(store.x[hovered]), py: view.toScreenY(store.y[hovered]) });
     map.timings.hover = performance.now() - start;
   });
-  // A map that moves away under a pointer at rest takes the tooltip's item with it.
+  // If the map moves under a resting pointer, the tooltip's item moves away.
   view.on(() => {
     const { hovered } = state.values;
     const { pointer } = map;

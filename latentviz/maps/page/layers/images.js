@@ -1,13 +1,13 @@
-// Pictures, or the first words of texts, on the map: where there is room, items are shown as what they are.
+// Images, or the first words of texts, on the map, wherever there is room.
 
 import { clip } from "../core/dom.js";
 import { pointRadius } from "../core/paint.js";
 import { makeSpread } from "../core/spread.js";
 
-const SIDE = 44; // pixels of a picture on the screen, before the shape of the image
-const WORDS = 22; // letters of a text
+const SIDE = 44; // pixels of an image's longer side on the screen
+const WORDS = 22; // characters of a text
 
-/** Draws thumbnails or words over the points wherever they fit; a switch turns them on and off. */
+/** Draws thumbnails or words over the points wherever they fit; a button turns them on and off. */
 export function images(map) {
   const { store, state, view, thumbs, paint } = map;
   if (!thumbs && !map.textOf) return;
@@ -43,11 +43,11 @@ export function images(map) {
   map.overlays.unshift((pen) => {
     if (state.values.images && view.scale > view.home * from) (thumbs ? pictures : words)(pen);
   });
-  const button = map.addButton("show", "images", `${thumbs ? "Pictures" : "Words"} on the map as one zooms in (P)`, () => state.set({ images: !state.values.images }));
+  const button = map.addButton("show", "images", `${thumbs ? "Images" : "Words"} on the map when zoomed in (P)`, () => state.set({ images: !state.values.images }));
   state.on("images", ({ images: on }) => {
     button.setAttribute("aria-pressed", String(on));
     map.touch();
   });
   state.set({ images: true });
-  map.keys.push({ key: "p", about: `${thumbs ? "pictures" : "words"} on the map`, run: () => state.set({ images: !state.values.images }) });
+  map.keys.push({ key: "p", about: `${thumbs ? "images" : "words"} on the map`, run: () => state.set({ images: !state.values.images }) });
 }

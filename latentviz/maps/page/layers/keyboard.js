@@ -1,8 +1,8 @@
-// Keys, and the page that lists them.
+// Keyboard shortcuts, and the dialog that lists them.
 
 import { el, iconButton } from "../core/dom.js";
 
-/** Adds the keys of the map and its help; other layers put theirs into `map.keys`. */
+/** Adds the map's keys and help; other layers add theirs to `map.keys`. */
 export function keyboard(map) {
   const { view, state } = map;
   const step = () => Math.min(view.width, view.height) * 0.12;
@@ -27,7 +27,7 @@ export function keyboard(map) {
   ];
   const shown = keys.filter(({ about, key }) => about && (!{ l: "lasso", b: "box", i: "line" }[key] || map.tools[{ l: "lasso", b: "box", i: "line" }[key]]));
   const rows = shown.flatMap(({ key, show, about }) => [el("dt", {}, el("kbd", {}, show ?? (key.length === 1 ? key.toUpperCase() : key))), el("dd", {}, about)]);
-  const mouse = ["Drag moves, the wheel zooms, a double click zooms in. Shift and drag selects a box.", "Click a point for its card, a cluster in the list to see it alone; Shift and click adds one more."];
+  const mouse = ["Drag moves, the wheel zooms, a double click zooms in. Shift and drag selects a box.", "Click a point for its card, a cluster in the list to isolate it; Shift and click adds one more."];
   const dialog = el("dialog", { className: "help", "aria-label": "Keys" }, el("header", {}, el("h2", {}, "Keys"), iconButton("close", "Close", () => dialog.close(), { className: "icon-button small" })), el("dl", {}, ...rows), ...mouse.map((line) => el("p", { className: "note" }, line)));
   document.body.append(dialog);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -52,7 +52,7 @@ export function keyboard(map) {
     else if (values.isolated.size) state.set({ isolated: new Set() });
   }
 
-  // The map's frame is shown to those who come to it by Tab.
+  // The map's focus ring is shown only on keyboard focus.
   document.addEventListener("pointerdown", () => document.documentElement.classList.remove("tabbed"));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Tab") document.documentElement.classList.add("tabbed");

@@ -1,13 +1,13 @@
-// Names on the map: largest cluster first, left out where they would collide, finer ones as one zooms in.
+// Labels: largest cluster first, dropped on collision, finer ones on zooming in.
 
 import { el } from "../core/dom.js";
 import { HIDDEN } from "../core/paint.js";
 
 const GAP = 4; // pixels kept free around a label
 const LONGEST = 34;
-const FROM = [0, 1.7, 3.6]; // times the first view from which on the names of each level of regions are shown
+const FROM = [0, 1.7, 3.6]; // zoom, relative to the first view, from which the names of each level of regions are shown
 
-/** Puts the labels over the points and keeps them there. */
+/** Places the labels over the points and moves them with the map. */
 export function labels(map) {
   const { store, state, view } = map;
   const holder = document.getElementById("labels");
@@ -56,7 +56,7 @@ export function labels(map) {
   }
 
   map.groupLevel ??= () => 2;
-  /** Returns the label at a place on the screen, if there is one. */
+  /** Returns the label at a screen position, if there is one. */
   map.labelAt = ({ px, py }) => marks.find((mark) => mark.shown && Math.abs(px - view.toScreenX(mark.x)) < mark.width / 2 && Math.abs(py - view.toScreenY(mark.y)) < mark.height / 2);
   map.visibleLabels = () => marks.filter((mark) => mark.shown);
   name();
@@ -66,7 +66,7 @@ export function labels(map) {
     place();
   });
   state.on("hidden isolated masks", place);
-  // A name in its cluster's colour would mislead where colours stand for something else.
+  // A name in its cluster's colour would mislead while colours encode something else.
   state.on("colour", ({ colour }) => holder.classList.toggle("neutral", colour.key !== "cluster"));
   document.fonts?.ready.then(() => {
     for (const mark of marks) mark.width = 0;
@@ -75,7 +75,7 @@ export function labels(map) {
   });
 }
 
-/** Returns the labels of regions: what the items are about around there, coarse ones first. */
+/** Returns the labels of regions, coarse ones first. */
 function regionMarks(map, holder) {
   const { store } = map;
   const regions = (store.meta.labels?.regions ?? []).filter(({ cluster }) => map.cluster(cluster));
@@ -88,7 +88,7 @@ function regionMarks(map, holder) {
   });
 }
 
-/** Returns the labels of parts of clusters, which appear as one zooms in far enough for them to have room. */
+/** Returns the labels of parts of clusters, which appear once zooming in makes room for them. */
 function fineMarks(map, holder) {
   const { store } = map;
   const nodes = (store.meta.tree?.nodes ?? []).filter((node) => node.name && node.point >= 0 && map.cluster(node.inside));

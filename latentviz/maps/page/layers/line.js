@@ -1,4 +1,4 @@
-// Drag a line from one place to another: what the decoder draws on the way, in even steps between the two latents.
+// Interpolation: drag a line between two places to decode even steps between their latents.
 
 import { panel } from "../core/app.js";
 import { clip, el, iconButton } from "../core/dom.js";
@@ -28,12 +28,12 @@ export function line(map) {
   const named = ({ i }) => (i >= 0 ? map.idOf(i) : "a spot between items");
   const approximate = ({ i }) => (i >= 0 && decoder.holds && !decoder.holds(i) ? " (approximate)" : "");
 
-  /** Writes what was decoded along the line; a text that holds for several steps stands once. */
+  /** Lists the texts decoded along the line; a text that repeats over several steps is listed once. */
   function write() {
     const [from, to] = ends;
     const steps = Array.from({ length: STEPS }, (_, k) => decoder.textAt(from.x + ((to.x - from.x) * k) / (STEPS - 1), from.y + ((to.y - from.y) * k) / (STEPS - 1)));
     const changed = steps.filter(({ spot }, k) => k === 0 || spot !== steps[k - 1].spot);
-    strip.replaceChildren(...changed.map(({ text, far }) => el("li", { dir: "auto", className: far ? "far" : "", title: far ? "No data near: invented" : "" }, clip(text, 160))));
+    strip.replaceChildren(...changed.map(({ text, far }) => el("li", { dir: "auto", className: far ? "far" : "", title: far ? "No data nearby: extrapolated" : "" }, clip(text, 160))));
     body.dataset.done = String(++running);
   }
 

@@ -1,4 +1,4 @@
-// The view in the address: what the reader sees can be bookmarked and sent with the file.
+// The view in the page's address, so that it can be bookmarked and shared with the file.
 
 /** Reads the state from the hash, and keeps the hash up to date. */
 export function link(map) {
@@ -21,7 +21,7 @@ export function link(map) {
     try {
       history.replaceState(null, "", written);
     } catch {
-      // Some browsers allow a file no history; the map works without.
+      // Some browsers refuse history for local files; the map works without it.
     }
   }
   const later = () => {

@@ -1,4 +1,4 @@
-// A line around the cluster in question: the cue that needs no colour.
+// An outline around the active cluster: a cue that does not depend on colour.
 
 import { pointRadius } from "../core/paint.js";
 
@@ -8,7 +8,7 @@ export function outline(map) {
   const sheet = document.createElement("canvas");
   const pen = sheet.getContext("2d");
 
-  /** Returns one place for every few pixels that the cluster covers, in the window. */
+  /** Returns one position for every few pixels that the cluster covers, in window coordinates. */
   function places(cluster) {
     const cells = new Map();
     for (let i = cluster.start; i < cluster.start + cluster.size; i++) {

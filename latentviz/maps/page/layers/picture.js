@@ -1,4 +1,4 @@
-// The map as a picture: PNG at twice the screen, or SVG with labels as text. Names of clusters can be saved too.
+// Export: the map as PNG at twice the screen's resolution or as SVG with labels as text, and the clusters' names.
 
 import { el } from "../core/dom.js";
 import { HIDDEN, pointOpacity, pointRadius } from "../core/paint.js";
@@ -13,8 +13,8 @@ export function picture(map) {
     run();
   } }, label);
   const menu = el("div", { className: "menu", popover: "auto", role: "menu" },
-    item("Picture (PNG)", () => png(map).then((blob) => map.save("map.png", blob))),
-    item("Drawing (SVG)", async () => map.save("map.svg", new Blob([await svg(map)], { type: "image/svg+xml" }))),
+    item("Image (PNG)", () => png(map).then((blob) => map.save("map.png", blob))),
+    item("Vector image (SVG)", async () => map.save("map.svg", new Blob([await svg(map)], { type: "image/svg+xml" }))),
     item("Cluster names (JSON)", () => map.save("cluster-names.json", new Blob([JSON.stringify(names(), null, 1)], { type: "application/json" }))));
   document.body.append(menu);
   const button = map.addButton("more", "export", "Save the map", () => {
@@ -30,7 +30,7 @@ export function picture(map) {
 
 const colours = (dark) => ({ paper: dark ? "#0e1014" : "#ffffff", ink: dark ? "#e9ebf0" : "#16181d", halo: dark ? "#0e1014" : "#ffffff" });
 
-/** Returns the points as a canvas of `ratio` times the window. */
+/** Returns the points as a canvas of `ratio` times the window's size. */
 function pointsCanvas({ store, view, paint }, ratio) {
   const canvas = el("canvas", { width: Math.round(view.width * ratio), height: Math.round(view.height * ratio) });
   const pen = canvas.getContext("2d");
@@ -73,7 +73,7 @@ async function png(map) {
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-/** Returns the map as SVG text; of many points, these are one picture inside it. */
+/** Returns the map as SVG text; many points are embedded as one image. */
 async function svg(map) {
   const { view, store, state, paint } = map;
   const { paper, ink, halo } = colours(state.values.dark);
@@ -101,7 +101,7 @@ async function svg(map) {
   return new XMLSerializer().serializeToString(root);
 }
 
-/** Returns text without the control characters that XML has no place for. */
+/** Returns text without the control characters that XML forbids. */
 function clean(text) {
   // eslint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "�");

@@ -4,7 +4,7 @@ import { clip, el, icon, iconButton } from "../core/dom.js";
 
 const MOST_HITS = 40;
 const REMEMBERED = 200000;
-const SLICE = 20000; // items looked through before the page may draw again
+const SLICE = 20000; // items searched before yielding to the browser
 
 /** Adds the search field to the header, and `map.search(text)`. */
 export async function search(map) {

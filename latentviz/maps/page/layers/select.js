@@ -1,4 +1,4 @@
-// Selections: by lasso, by box, by search, by cluster. A table of them, CSV and JSON, ids to the clipboard.
+// Selections: by lasso, by box, by search, by cluster. Their table, CSV and JSON, ids to the clipboard.
 
 import { panel } from "../core/app.js";
 import { clip, el, format, iconButton } from "../core/dom.js";
@@ -20,7 +20,7 @@ export async function select(map) {
     el("header", {}, title, chips, el("div", { className: "actions" },
       act("CSV", () => save("csv", csv(records())), "Save the selection as CSV"),
       act("JSON", () => save("json", JSON.stringify(records(), null, 1)), "Save the selection as JSON"),
-      act("Copy ids", copy, "Copy the ids, one a line"),
+      act("Copy ids", copy, "Copy the ids, one per line"),
       act("Zoom to it", () => map.flyToPoints(map.selected), "Show the whole selection")),
     iconButton("close", "Clear the selection (Esc)", () => map.select(null), { className: "icon-button small" })), rows);
   body.setAttribute("aria-label", "Selection");
@@ -63,7 +63,7 @@ export async function select(map) {
     const line = (i) => el("tr", { tabIndex: 0, "data-point": String(i), onclick: () => map.pin(i), onkeydown: (event) => event.key === "Enter" && map.pin(i) },
       map.thumbs ? el("td", {}, map.show(i, 26)) : null, cell(map.idOf(i)), map.textOf ? cell(map.textOf(i)) : null, cell(map.nameOf(store.groups[store.group[i]].id)),
       cell(store.probability(i).toFixed(2)), cell(store.outlier(i).toFixed(2)), ...fields.map((field) => cell(field.value(i))));
-    const more = map.selected.length > MOST_ROWS ? el("caption", {}, `The first ${MOST_ROWS} of ${map.selected.length.toLocaleString("en")}; the exports hold all.`) : null;
+    const more = map.selected.length > MOST_ROWS ? el("caption", {}, `The first ${MOST_ROWS} of ${map.selected.length.toLocaleString("en")}; exports contain all.`) : null;
     return el("table", {}, more, el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, ...map.selected.slice(0, MOST_ROWS).map(line)));
   }
 
@@ -99,7 +99,7 @@ export async function select(map) {
   map.overlays.push((pen) => drawShape(pen, map, state));
 }
 
-/** Adds lasso and box; both end in a selection of the points that are shown. */
+/** Adds lasso and box; both select among the points that are shown. */
 function addTools(map, view, state) {
   const { store, grid, paint } = map;
   const finish = () => {
@@ -121,7 +121,7 @@ function addTools(map, view, state) {
     map.shape = null;
     map.touch();
   };
-  // A new shape starts from everything shown, not from what an earlier selection left.
+  // A new shape applies to everything shown, not to an earlier selection.
   const start = () => state.values.selection && map.select(null);
   map.addTool("lasso", "lasso", "Select with a lasso (L)", {
     start(place) {
@@ -173,7 +173,7 @@ function csv(records) {
   return [keys.map(cell), ...records.map((record) => keys.map((key) => cell(record[key])))].map((row) => row.join(",")).join("\r\n");
 }
 
-/** Hands the reader a file. */
+/** Downloads a file. */
 function saveFile(name, blob) {
   const address = URL.createObjectURL(blob);
   el("a", { href: address, download: name }).click();

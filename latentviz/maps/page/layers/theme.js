@@ -1,8 +1,8 @@
-// Light or dark: as the system prefers, until the reader chooses.
+// Light or dark: the system's setting until the user chooses.
 
 import { prefersDark } from "../core/app.js";
 
-/** Keeps `data-theme` on the page and `dark` in the state. */
+/** Keeps `data-theme` of the page and `dark` of the state in step. */
 export function theme(map) {
   const { state } = map;
   const system = matchMedia("(prefers-color-scheme: dark)");

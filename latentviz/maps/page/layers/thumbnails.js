@@ -1,10 +1,10 @@
-// Thumbnails from WebP sheets of 256 tiles. A sheet is decoded when one of its tiles is asked for, and a few are kept.
+// Thumbnails from WebP sheets of 256 tiles. A sheet is decoded when one of its tiles is needed; a few are cached.
 
 import { readPlaces } from "../core/store.js";
 
 const KEPT = 64;
 
-/** Adds `map.thumbs`, where the data are images. */
+/** Adds `map.thumbs` if the data are images. */
 export async function thumbnails(map) {
   map.thumbs = map.store.meta.thumbnails ? await makeThumbs(map.store) : null;
 }
@@ -49,18 +49,18 @@ async function makeThumbs(store) {
   return {
     ...info,
     has: (i) => at(i) >= 0,
-    /** Returns whether point i's thumbnail can be drawn at once; if not, asks for it and calls `later` when it can. */
+    /** Returns whether point i's thumbnail can be drawn now; if not, requests it and calls `later` once it can. */
     ready(i, later) {
       const entry = sheet(placeIn(at(i)).number);
       if (!entry.bitmap) entry.ready.then(later, () => {});
       return entry.bitmap !== null;
     },
-    /** Draws point i's thumbnail, which must be ready, into a box. */
+    /** Draws point i's thumbnail, which must be ready, into a rectangle. */
     draw(pen, i, left, top, width, height) {
       const place = placeIn(at(i));
       paint(pen, sheet(place.number).bitmap, place, left, top, width, height);
     },
-    /** Returns a canvas of `side` pixels that shows point i's thumbnail, now or as soon as it is decoded. */
+    /** Returns a canvas of `side` pixels that shows point i's thumbnail as soon as it is decoded. */
     canvas(i, side) {
       const canvas = document.createElement("canvas");
       const whole = Math.min(side / Math.max(info.width, info.height), 12);

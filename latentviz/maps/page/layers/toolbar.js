@@ -16,7 +16,7 @@ export function toolbar(map) {
     groups[group].append(button);
     return button;
   };
-  /** Adds a tool that takes the drag over: `start`, `move`, `end`, `cancel`. */
+  /** Adds a tool that handles drags: `start`, `move`, `end`, `cancel`. */
   map.addTool = (name, iconName, title, tool) => {
     if (tool) map.tools[name] = tool;
     const button = map.addButton("tools", iconName, title, () => state.set({ tool: state.values.tool === name ? "pan" : name }));

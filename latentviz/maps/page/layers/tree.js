@@ -5,7 +5,7 @@ import { clip, el, iconButton } from "../core/dom.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 
-/** Adds the tree's panel; a click on a branch shows its clusters alone. */
+/** Adds the tree's panel; a click on a branch isolates its clusters. */
 export function tree(map) {
   const info = map.store.meta.tree;
   if (!info || info.nodes.length < 2) return;
@@ -17,7 +17,7 @@ export function tree(map) {
 
   const drawing = document.createElementNS(SPACE, "svg");
   drawing.setAttribute("class", "tree-drawing");
-  const caption = el("p", { className: "note" }, "Further down is denser, width is size; click a branch to see it alone.");
+  const caption = el("p", { className: "note" }, "Further down is denser, width is size; click a branch to isolate it.");
   const close = iconButton("close", "Close the tree", () => state.set({ tree: false }), { className: "icon-button small" });
   const body = panel(map.right, "tree", el("header", {}, el("h2", {}, "Condensed tree"), close), drawing, caption);
   body.setAttribute("aria-label", "Condensed tree");
@@ -27,7 +27,7 @@ export function tree(map) {
   function draw() {
     const [width, height] = [236, 190];
     drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    // Density by rank: most splits lie close together in λ, and all shall be seen.
+    // Density by rank: most splits are close together in λ and would overlap.
     const order = [...new Set([...nodes.values()].flatMap((node) => [node.birth, node.death]))].sort((a, b) => a - b);
     const rank = new Map(order.map((lambda, k) => [lambda, k / Math.max(1, order.length - 1)]));
     const y = (lambda) => 4 + (height - 8) * rank.get(lambda);
