@@ -149,7 +149,9 @@ class Benchmark:
         self.table: dict[str, Any] = json.loads(self.out.read_text()) if self.out.exists() else {}
         self.result = self.table.setdefault(self.run.name, {})
         with tempfile.TemporaryDirectory() as cache:
-            prepared, images = modality("image").new.read_items(str(options.data), self.data.config, Path(cache))
+            prepared, images = modality("image").new.read_items(
+                str(options.data), self.data.config, Path(cache), self.run.cache
+            )
             self.test, self.test_labels = np.array(images), prepared.items.column("label")
         self.draw = self.data.config.data.binarise
 

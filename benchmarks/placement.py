@@ -64,7 +64,7 @@ def placed_alone(run: RunFolder, held: Path, together: Any, work: Path) -> bool:
         images = arrays["images"][:ALONE]
     for row, image in enumerate(images):
         np.save(work / "one.npy", image[None])
-        alone = lv.encode(run, work / "one.npy", name="alone", force=True).points
+        alone = lv.encode(run.path, work / "one.npy", name="alone", force=True).points
         for name in ("x", "y", "cluster", "probability", "log_likelihood"):
             if alone[name][0] != together[name][row]:
                 say(f"row {row}: {name} is {alone[name][0]} alone and {together[name][row]} together")
@@ -128,9 +128,9 @@ def main() -> None:
         shutil.rmtree(run.path, ignore_errors=True)
         lv.fit(fitted, run="run", outputs=work, **overrides)
     if not run.clustering().finished:
-        lv.cluster(run)
+        lv.cluster(run.path)
     start = time.perf_counter()
-    placed = lv.encode(run, held, name="held", force=True)
+    placed = lv.encode(run.path, held, name="held", force=True)
     seconds = placed.info["seconds"]
     took = {name: run.clustering().info()["seconds"][name] for name in ("reducing", "clustering")}
     many = work / "many.npz"
@@ -138,7 +138,7 @@ def main() -> None:
         with np.load(held) as arrays:
             rows = np.arange(MANY) % len(arrays["images"])
             np.savez(many, images=arrays["images"][rows], labels=arrays["labels"][rows])
-    crowd = lv.encode(run, many, name="many", force=True)
+    crowd = lv.encode(run.path, many, name="many", force=True)
     done[name] = {
         "placing many": {"items": MANY, "placing (s)": crowd.info["seconds"]["placing"]},
         "fitted": agreement(run.clustering().points().to_pandas()),

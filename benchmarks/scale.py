@@ -163,11 +163,11 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
     whole = _busy() - start
     prefix = ""
     with stage("recommend", {}):
-        api.recommend(run, 5, k=10)
+        api.recommend(run.path, 5, k=10)
     with stage("generate --at", {}):
-        api.generate(run, at=_first(folder), name=f"at-{time.time()}")
+        api.generate(run.path, at=_first(folder), name=f"at-{time.time()}")
     prefix = "encode: "
-    api.encode(run, str(new), name="new", force=True)
+    api.encode(run.path, str(new), name="new", force=True)
     prefix = "evaluate: "
     commands.evaluate(run.name, outputs=str(work), json=False)
     _, group = mixture(n)

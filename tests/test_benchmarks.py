@@ -171,3 +171,16 @@ class _Hidden:
     def method(self, a: Any) -> None: ...
 """
     assert any_annotations(ast.parse(source)) == 5
+
+
+@pytest.mark.parametrize("script", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_from_the_package_exists(script: Path) -> None:
+    import ast
+    from importlib import import_module
+
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "latentviz":
+            module = import_module(str(node.module))
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    import_module(f"{node.module}.{alias.name}")
