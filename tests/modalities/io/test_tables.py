@@ -167,14 +167,14 @@ class TestLines:
         assert self.numbers(tmp_path, end.join(lines)) == (["x.csv:3", "x.csv:8"], ["x.csv:6", "x.csv:9"])
 
     def test_a_row_longer_than_a_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("latentviz.modalities.io.tables._CSV_BLOCKS", (64, 2**20))
+        monkeypatch.setattr("latentviz.modalities.io.text_tables._CSV_BLOCKS", (64, 2**20))
         content = 'a,b\n1,2\n3\n"' + "word\n" * 100 + '",4\n5,6\n'
         assert self.numbers(tmp_path, content) == (["x.csv:2", "x.csv:4", "x.csv:105"], ["x.csv:3"])
 
     def test_lines_do_not_depend_on_the_blocks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = [f'"{"x" * (i % 7)}\n{i}",{i}' if i % 3 else f"{i}" for i in range(200)]
         whole = self.numbers(tmp_path, "a,b\n" + "\n".join(rows))
-        monkeypatch.setattr("latentviz.modalities.io.tables._CSV_BLOCKS", (256,))
+        monkeypatch.setattr("latentviz.modalities.io.text_tables._CSV_BLOCKS", (256,))
         assert self.numbers(tmp_path, "a,b\n" + "\n".join(rows)) == whole
 
 
