@@ -18,7 +18,14 @@ from latentviz.modalities.image.pixels import Unreadable, binarise, decode, reas
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import Shape, survey
-from latentviz.modalities.io.cache import cannot_write, fingerprint, require_enough, write_header
+from latentviz.modalities.io.cache import (
+    cannot_write,
+    examples,
+    fingerprint,
+    require_enough,
+    require_readable,
+    write_header,
+)
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.modalities.io.prepared import Prepared, held_out, item_table, load_array
 from latentviz.runs.files import atomic_write
@@ -161,18 +168,12 @@ def _open(source: Source, row: int) -> Image.Image:
 def _check(good: Sequence[int], bad: Sequence[BadItem], data: ImageData, *, identical: bool, learn: bool) -> None:
     """Raises a DataError if no image is readable; for training also if too few are, or if all are identical."""
     name, found = printable(data.path), len(good) + len(bad)
-    examples = "; ".join(f"{item.source}: {item.reason}" for item in bad[:3])
     if not learn:
         if not good:
-            why = f" ({examples})" if examples else ""
+            why = f" ({examples(bad)})" if bad else ""
             raise DataError(f"{name}: none of its {found:,} images can be read{why}; repair or replace them")
         return
-    if len(bad) > data.max_bad * found:
-        more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-        raise DataError(
-            f"{name}: {len(bad):,} of {found:,} images cannot be read, more than data.max_bad={data.max_bad:g} "
-            f"allows ({examples}{more}); repair or remove them, or raise data.max_bad"
-        )
+    require_readable(bad, found, "image", name, data.max_bad)
     require_enough(len(good), "image", name, found)
     if identical:
         raise DataError(

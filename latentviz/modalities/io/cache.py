@@ -1,12 +1,14 @@
 """What writing a run's data cache shares between the kinds."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from latentviz.errors import DataError, WriteError
+from latentviz.modalities.io.names import BadItem
 from latentviz.modalities.io.prepared import FEWEST
 from latentviz.runs.items import Items
 
@@ -29,6 +31,29 @@ def require_enough(n: int, what: str, name: str, found: int | None = None) -> No
     if n < FEWEST:
         count = f"holds {n} {what}{'s' * (n != 1)}" if found in {None, n} else f"{n} of its {found} {what}s can be read"
         raise DataError(f"{name}: {count}; training needs at least {FEWEST}; add more {what}s")
+
+
+def require_readable(bad: Sequence[BadItem], found: int, what: str, name: str, most: float) -> None:
+    """Raises a DataError if too many items cannot be read.
+
+    Args:
+        bad: the items that cannot be read.
+        found: number of items, readable or not.
+        what: the kind of item, in the singular: "image".
+        name: the file or folder.
+        most: share of bad items that `data.max_bad` allows.
+    """
+    if len(bad) > most * found:
+        raise DataError(
+            f"{name}: {len(bad):,} of {found:,} {what}s cannot be read, more than data.max_bad={most:g} allows "
+            f"({examples(bad)}); repair or remove them, or raise data.max_bad"
+        )
+
+
+def examples(bad: Sequence[BadItem]) -> str:
+    """Returns the first bad items with the reasons."""
+    more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
+    return "; ".join(f"{item.source}: {item.reason}" for item in bad[:3]) + more
 
 
 def fingerprint(digest: bytes, items: Items) -> str:

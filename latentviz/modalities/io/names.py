@@ -1,4 +1,4 @@
-"""The names by which users know their items, labels and parts, whatever kind of data it is."""
+"""Names of items, labels and parts of a data set, the same for all kinds of data."""
 
 import re
 import unicodedata
@@ -10,10 +10,10 @@ from latentviz.errors import DataError, did_you_mean
 
 
 class MissingColumnError(DataError):
-    """A column that a setting names and a table lacks."""
+    """A setting names a column that the table lacks."""
 
 
-# The column that says which part of a data set (its own train/test division) an item came from.
+# The column with the part of a data set (its own train/test division) that an item belongs to.
 PART = "part"
 
 PARTS: Mapping[str, str] = {
@@ -28,25 +28,20 @@ PARTS: Mapping[str, str] = {
     "dev": "validation",
 }
 
-# Columns of these names hold the labels, the first that is there; Hugging Face data sets use all of them.
+# Names of columns that hold labels, all used on the Hugging Face hub; the first that exists is used.
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "targets", "y", "fine_label")
 
 
 @dataclass(frozen=True)
 class BadItem:
-    """An item that was left out.
-
-    Attributes:
-        source: where it lies, as in the item table's `source` column.
-        reason: why it could not be read, one line.
-    """
+    """An item that was left out: its `source`, as in the item table, and the reason in one line."""
 
     source: str
     reason: str
 
 
 def natural(text: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Returns a sort key that counts: "2.png" comes before "10.png".
+    """Returns a sort key that orders numbers by value: "2.png" before "10.png".
 
     >>> sorted(["10.png", "2.png", "b", "a"], key=natural)
     ['2.png', '10.png', 'a', 'b']
@@ -56,14 +51,14 @@ def natural(text: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def printable(text: str) -> str:
-    r"""Returns the text with control characters, line ends and undecodable bytes escaped: one line.
+    r"""Escapes control characters, line ends and undecodable bytes, so that the text is one safe line.
 
     >>> printable("a\nb.png"), printable("🐈.png"), printable("\udcff.png")
     ('a\\nb.png', '🐈.png', '\\udcff.png')
     """
     if text.isprintable():
         return text
-    # Cf are invisible and may reorder what follows; the joiners, which emoji are built with, do not.
+    # Cf characters are invisible and may reorder what follows, except the joiners, which emoji are built with.
     return "".join(
         character.encode("unicode_escape").decode("ascii")
         if character not in "\u200c\u200d" and unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -73,7 +68,7 @@ def printable(text: str) -> str:
 
 
 def part_of(name: str) -> str | None:
-    """Returns "train", "test" or "validation" where a file's or folder's name begins with such a word.
+    """Returns "train", "test" or "validation" if a file's or folder's name begins with such a word.
 
     >>> part_of("t10k-images-idx3-ubyte"), part_of("train"), part_of("trainers")
     ('test', 'train', None)
@@ -82,7 +77,7 @@ def part_of(name: str) -> str | None:
 
 
 def find_label(names: Sequence[str]) -> str | None:
-    """Returns the column that holds labels by its name, or None.
+    """Returns the column whose name is one of labels, or None.
 
     >>> find_label(["file_name", "Category"])
     'Category'
@@ -101,7 +96,7 @@ def by_name(names: Sequence[str], candidates: Sequence[str]) -> str | None:
 
 
 def as_label(value: Any) -> str | None:
-    """Returns a label as text: 3 and 3.0 give "3"; None and NaN give None.
+    """Returns a label as text: 3 and 3.0 give "3"; None, NaN and "" give None.
 
     >>> as_label(3.0), as_label(b"cat"), as_label(float("nan")), as_label("")
     ('3', 'cat', None, None)
@@ -116,10 +111,10 @@ def as_label(value: Any) -> str | None:
 
 
 def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
-    """Returns the label of each path from its folders, the part (train, test) if there are such, and notes.
+    """Derives labels from folders; returns them with the part (train, test) of each path, if any, and notes.
 
-    Folders that all paths share and folders for train and test are no classes. Where all items lie equally deep,
-    the class is the folder they lie in, as `datasets` has it; otherwise the topmost one.
+    Folders that all paths share, and folders named train or test, are not classes. If all items lie equally deep, the
+    class is their own folder, as in `datasets`; otherwise the topmost one.
 
     >>> folder_labels(["train/cat/1.png", "train/cat/2.png", "test/dog/3.png", "test/dog/4.png"])[:2]
     (['cat', 'cat', 'dog', 'dog'], ['train', 'train', 'test', 'test'])
@@ -142,13 +137,13 @@ def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | No
         return (
             [None] * len(paths),
             parts,
-            ["hardly two items share a folder: such names are not taken for labels"],
+            ["labels: none; hardly two items share a folder"],
         )
     return labels, parts, [f"labels are the names of {classes:,} folders"]
 
 
 def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
-    """Returns the folders of each path without the leading ones that all share, unless they name a part."""
+    """Removes the leading folders that all paths share, up to one that names a part."""
     shared: list[str] = []
     for names in zip(*folders, strict=False):
         if len(set(names)) > 1:
@@ -159,9 +154,9 @@ def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
 
 
 def require(columns: Sequence[str], setting: str, name: str) -> None:
-    """Raises a MissingColumnError if the column that a setting names is not there; "auto" and "none" name none."""
+    """Raises a MissingColumnError if the table lacks the column that a setting names; "auto" and "none" name none."""
     if name not in columns and name not in {"auto", "none"}:
         raise MissingColumnError(
             f"data.{setting}: no column {name!r}; there are "
-            f"{', '.join(map(printable, columns))}.{did_you_mean(name, columns)}"
+            f"{', '.join(map(printable, columns)) or 'none'}.{did_you_mean(name, columns)}"
         )

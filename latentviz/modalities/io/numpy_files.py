@@ -1,4 +1,4 @@
-"""NumPy's .npy and .npz files: their heads, and their arrays memory-mapped. Nothing is ever unpickled."""
+"""NumPy's .npy and .npz files: headers, and memory-mapped arrays. Nothing is ever unpickled."""
 
 import io
 import math
@@ -21,12 +21,12 @@ from latentviz.modalities.io.names import printable
 
 Order = Literal["C", "F"]
 
-LONGEST_HEADER = 2**16  # bytes; NumPy itself writes about a hundred, and would unpack any number that a file claims
-MOST_BYTES = 2**62  # of an array: what its addresses can be counted with
+LONGEST_HEADER = 2**16  # bytes; NumPy writes about a hundred, and would read any number that a file claims
+MOST_BYTES = 2**62  # of an array: sizes stay within 64-bit integers
 
 
 class Stream(Protocol):
-    """Bytes that come one after the other, such as those of a gzipped file."""
+    """A readable stream of bytes, such as a gzipped file."""
 
     def read(self, size: int = ..., /) -> bytes:
         """Returns the next bytes, none at the end."""
@@ -35,7 +35,7 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Header:
-    """What stands at the head of an array in NumPy's format."""
+    """Shape, memory order and dtype of a stored array."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -43,8 +43,8 @@ class Header:
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Turns what a damaged file raises into one line."""
+def _refusing_damage(path: Path) -> Iterator[None]:
+    """Turns the errors of a damaged file into a DataError."""
     try:
         yield
     except (
@@ -60,18 +60,18 @@ def _telling(path: Path) -> Iterator[None]:
     ) as error:
         text = " ".join(str(error).split())
         raise DataError(
-            f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); make it again "
+            f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); write it again "
             "with numpy.save or numpy.savez"
         ) from None
 
 
 def read_headers(path: Path) -> dict[str, Header]:
-    """Returns the header of each array by key; the key of the only one in a .npy file is "".
+    """Returns the header of each array by key; a .npy file has one array, with the key "".
 
     Raises:
         DataError: the file is damaged.
     """
-    with _telling(path):
+    with _refusing_damage(path):
         if path.suffix.lower() == ".npy":
             with path.open("rb") as stream:
                 return {"": _header(stream)}
@@ -102,7 +102,7 @@ def _header(stream: IO[bytes]) -> Header:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # headers that Python 2 wrote
             found = Header(*read(io.BytesIO(length + text)))
-    except Exception as error:  # noqa: BLE001 - NumPy reads the header as Python's text, which fails in many ways
+    except Exception as error:  # noqa: BLE001 - NumPy parses the header as Python literals, which fails in many ways
         raise ValueError(str(error) or type(error).__name__) from None
     if min(found.shape, default=0) < 0 or _size(found.dtype, found.shape) > MOST_BYTES:
         raise ValueError(f"an array of shape {found.shape}")
@@ -113,7 +113,7 @@ def read_array(path: Path, key: str, header: Header) -> np.ndarray:
     """Returns one array, memory-mapped, compressed or not.
 
     Raises:
-        DataError: it is made of pickled objects, or cut off.
+        DataError: it holds pickled objects, or is cut off.
     """
     if header.dtype.hasobject:
         where = f"{path}/{key}" if key else str(path)
@@ -122,7 +122,7 @@ def read_array(path: Path, key: str, header: Header) -> np.ndarray:
             "save it again as an array of numbers" + ("; or data.label_column=none" if key else "")
         )
     order: Order = "F" if header.fortran else "C"
-    with _telling(path):
+    with _refusing_damage(path):
         if not key:
             with path.open("rb") as stream:
                 _header(stream)
@@ -134,12 +134,12 @@ def read_array(path: Path, key: str, header: Header) -> np.ndarray:
 
 
 def listing(headers: Mapping[str, Header]) -> str:
-    """Returns the arrays of a file in words."""
+    """Returns the arrays of a file with dtypes and shapes, for messages."""
     return ", ".join(f"{printable(key)} {header.dtype}{header.shape}" for key, header in headers.items()) or "no arrays"
 
 
 def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
-    """Returns the array that begins at byte `offset` of a file, memory-mapped and read-only.
+    """Maps the array that begins at byte `offset` of a file, read-only.
 
     Raises:
         EOFError: the file ends before the array does.
@@ -153,9 +153,9 @@ def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ..
 
 
 def map_stream(stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
-    """Returns the rest of an unpacked stream as a read-only array that lies on disk, not in memory.
+    """Copies the rest of a stream to disk and maps it as a read-only array.
 
-    The copy is a nameless temporary file that goes away with the array.
+    The copy is a temporary file without a name, which disappears with the array.
 
     Raises:
         EOFError: the stream ends before the array does.
@@ -171,7 +171,7 @@ def map_stream(stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], ord
             except OSError as error:
                 raise DataError(
                     f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); unpacking the data "
-                    f"needs {needed / 1e6:,.0f} MB there; make room, or set TMPDIR to another folder"
+                    f"needs {needed / 1e6:,.0f} MB there; free space, or set TMPDIR to another folder"
                 ) from None
             left -= len(piece)
         if left:

@@ -1,4 +1,4 @@
-"""What a data kind makes of its data before anything is trained: the items in their order, and what to tell of them."""
+"""Data that is ready to train on: the items in order, the split, and notes for the user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from latentviz.modalities.io.names import BadItem
 from latentviz.runs.files import unique_ids
 from latentviz.runs.items import Items
 
-# Fewer items make neither a validation set nor a neighbourhood to draw a map from.
+# Fewer items make neither a validation set nor a map with neighbourhoods.
 FEWEST = 16
 
 
@@ -25,9 +25,9 @@ class Prepared:
 
     Attributes:
         items: row i is item i of the cache.
-        data: the settings with every `auto` that concerns the data resolved.
-        bad: what was left out, and why.
-        fingerprint: hex digits that change with any item, id, label or the order.
+        data: the data section of the config, with its `auto`s resolved.
+        bad: items that were left out.
+        fingerprint: 32 hex digits that change with any item, id, label, or the order.
         notes: lines for the user: what was decided and why.
     """
 
@@ -39,11 +39,11 @@ class Prepared:
 
 
 def load_array(file: Path, what: str) -> np.ndarray:
-    """Returns an array of a run's cache, memory-mapped and read-only; nothing pickled is ever loaded.
+    """Opens an array of a run's cache, memory-mapped and read-only; pickles are never loaded.
 
     Args:
         file: in `<run>/cache/`.
-        what: what it holds, for the message.
+        what: its content, for the message.
 
     Raises:
         DataError: it is missing or damaged.
@@ -51,24 +51,24 @@ def load_array(file: Path, what: str) -> np.ndarray:
     try:
         array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
-            raise ValueError("it holds no array")
+            raise ValueError("not an array")
     except (OSError, ValueError, EOFError) as error:
         run = file.parent.parent
         raise DataError(
             f"{file}: the {what} are missing or damaged ({error}); `latentviz fit {run / 'config.yaml'} "
-            f"--run {run.name} --outputs {run.parent} --force` makes them again"
+            f"--run {run.name} --outputs {run.parent} --force` writes them again"
         ) from None
     return array
 
 
 def held_out(n: int, data: DataSection, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
-    """Returns which items are held out for validation, bool (n,); no label is looked at.
+    """Chooses the items held out for validation, bool (n,), without regard to labels.
 
     Args:
-        n: how many items there are, at least 2.
-        data: says which share is held out.
+        n: number of items, at least 2.
+        data: with `val_fraction`.
         seed: of the choice.
-        groups: int64 (n,), the group of each item, which is held out as a whole; None: each item is a group.
+        groups: int64 (n,), the group of each item; groups are held out as a whole. None: each item is a group.
     """
     wanted = min(n - 1, max(1, round(n * data.val_fraction)))
     random = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def held_out(n: int, data: DataSection, seed: int, groups: np.ndarray | None = N
         return out
     sizes = np.bincount(groups)
     order = random.permutation(len(sizes))
-    order = order[np.argsort(sizes[order] > wanted, kind="stable")]  # a group larger than the share comes last
+    order = order[np.argsort(sizes[order] > wanted, kind="stable")]  # groups larger than the share come last
     enough = int(np.searchsorted(sizes[order].cumsum(), wanted)) + 1
     chosen = np.zeros(len(sizes), bool)
     chosen[order[: min(len(order) - 1, enough)]] = True  # never all of them
@@ -92,14 +92,14 @@ def item_table(
     out: np.ndarray,
     columns: Mapping[str, Any],
 ) -> Items:
-    """Returns the items, their ids made unique.
+    """Makes the item table, with unique ids.
 
     Args:
-        ids: what to call them.
-        labels: class names, None where there is none.
-        sources: the file, or file and row, that each came from.
-        out: bool (n,), which are held out.
-        columns: the data's own columns, Arrow arrays or lists; one whose name is taken is called `data_…`.
+        ids: of the items.
+        labels: class names; None for an item without one.
+        sources: the file, or file and line or row, of each item.
+        out: bool (n,), True for items held out.
+        columns: further columns, Arrow arrays or lists; a column with a reserved name becomes `data_…`.
     """
     table: dict[str, Any] = {
         "id": pa.array(unique_ids(ids), pa.string()),

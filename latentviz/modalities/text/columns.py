@@ -1,8 +1,7 @@
-"""Which column of a table holds the texts, the labels, the ids: named by the user, or found."""
+"""Tables with a column of texts: which column holds the texts, the labels, the ids; set by the user, or found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,41 +9,23 @@ import pyarrow.compute as pc
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.columns import described, is_plain, is_text, left_out
-from latentviz.modalities.io.names import PART, as_label, by_name, find_label, printable, require
+from latentviz.modalities.io.names import PART, BadItem, as_label, by_name, find_label, printable, require
 from latentviz.modalities.io.tables import read_table
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.source import Source
 
-# Columns of these names hold the texts, the first that is there.
+# Names of columns that hold texts; the first that exists is used.
 TEXT_NAMES = (
-    "text",
-    "texts",
-    "sentence",
-    "sentences",
-    "content",
-    "contents",
-    "body",
-    "document",
-    "review",
-    "comment",
-    "message",
-    "tweet",
-    "post",
-    "question",
-    "abstract",
-    "description",
-    "caption",
-    "headline",
-    "summary",
-    "title",
+    *("text", "texts", "sentence", "sentences", "content", "contents", "body", "document", "review", "comment"),
+    *("message", "tweet", "post", "question", "abstract", "description", "caption", "headline", "summary", "title"),
 )
 _ID_NAMES = ("id", "uid", "uuid", "key")
-_LOOKED_AT = 1_000  # values that tell what a column holds
-_SHARED = 2  # texts a label must have on average; "target" is also what a sentence to translate is called
+_LOOKED_AT = 1_000  # values by which a column is judged
+_SHARED = 2  # texts that a label has on average, at least; "target" may also hold the translation of a sentence
 
 
 def read_texts(path: str, data: TextData, files: Sequence[Path] = ()) -> Source:
-    """Returns the texts of a table, of several with the same columns, or of a data set on the hub.
+    """Reads the texts of a table, of several with the same columns, or of a data set on the hub.
 
     Args:
         path: a file, a folder, or hf:NAME.
@@ -60,91 +41,94 @@ def read_texts(path: str, data: TextData, files: Sequence[Path] = ()) -> Source:
     parts = table.parts() if len(table.pieces) > 1 else None
     if parts is not None and PART not in plain:
         columns = columns.append_column(PART, pa.array(parts, pa.string()))
-    left = left_out([name for name in table.schema.names if name not in plain])
-    return table_source(columns, table.ids(), table.origins(), data, notes=[*table.notes, *left], bad=table.bad)
+    notes = [*table.notes, *left_out([name for name in table.schema.names if name not in plain])]
+    return table_source(columns, table.ids(), table.origins(), data, notes=notes, bad=table.bad)
 
 
 def table_source(
-    table: pa.Table, rows: Sequence[str], origins: Sequence[str], data: TextData, notes: Sequence[str] = (), **more: Any
+    table: pa.Table,
+    rows: Sequence[str],
+    origins: Sequence[str],
+    data: TextData,
+    *,
+    notes: Sequence[str] = (),
+    bad: Sequence[BadItem] = (),
 ) -> Source:
-    """Returns the texts in a table as a source; rows without a text are passed over, counted in a note.
+    """Returns the texts in a table; rows without a text are skipped, and counted in a note.
 
     Args:
-        table: the columns, of any type.
-        rows: what to call each row where no column says it.
-        origins: where each row comes from.
+        table: plain columns.
+        rows: default ids.
+        origins: file and line or row of each row.
         data: which columns hold texts, labels and ids.
-        notes: for the user, before those of this function.
-        more: further fields of the source.
+        notes: of the reader.
+        bad: rows that could not be read.
 
     Raises:
         DataError: a column is missing, or none holds text.
     """
     names = list(table.column_names)
-    for setting in ("text_column", "label_column", "id_column"):
-        require(names, setting, getattr(data, setting))
+    for setting, wanted in (("text", data.text_column), ("label", data.label_column), ("id", data.id_column)):
+        require(names, f"{setting}_column", wanted)
     label = find_label(names) if data.label_column == "auto" else _named(data.label_column)
-    name = find_text(table, [label] if label else [], data) if data.text_column == "auto" else data.text_column
+    name = find_text(table, label, data) if data.text_column == "auto" else data.text_column
     if data.label_column == "auto":
         label = find_label([other for other in names if other != name])
     texts = pc.utf8_trim_whitespace(_as_strings(table.column(name)))
     there = pc.fill_null(pc.greater(pc.utf8_length(texts), 0), False)
     kept = np.flatnonzero(there.to_numpy()).tolist()
-    if not len(kept):
+    if not kept:
         raise DataError(
-            f"{printable(data.path)}: the column {printable(name)} holds no text in any of its "
-            f"{len(table):,} rows; name another with data.text_column=…, of "
-            f"{', '.join(map(printable, names))}"
+            f"{printable(data.path)}: the column {printable(name)} holds no text in any of its {len(table):,} rows; "
+            f"name another with data.text_column=…, of {', '.join(map(printable, names))}"
         )
     table, texts = table.filter(there), texts.filter(there)
-    labels, said = _labels(table, label, chosen=data.label_column != "auto")
+    labels, found = _labels(table, label, chosen=data.label_column != "auto")
     key = _id_column(table, name, data)
     ids = [rows[i] for i in kept]
     if key:
         ids = [printable(as_label(value) or row) for value, row in zip(table.column(key).to_pylist(), ids, strict=True)]
     groups = {group.strip() for group in data.group_column.split(",")}
     used = {name, key, label if labels is not None else None} - groups
-    passed = len(there) - len(kept)
-    found = f"texts: column {printable(name)}; labels: {said}"
+    skipped = len(there) - len(kept)
+    note = f"texts: column {printable(name)}; labels: {found}"
     return Source(
         texts,
         ids=ids,
         origins=[origins[i] for i in kept],
         labels=labels if labels is not None else [None] * len(kept),
         columns={other: table.column(other) for other in names if other not in used},
-        notes=[*notes, found + (f"; {passed:,} rows without a text passed over" if passed else "")],
-        **more,
+        notes=[*notes, note + (f"; {skipped:,} rows without a text skipped" if skipped else "")],
+        bad=bad,
     )
 
 
-def find_text(table: pa.Table, taken: Sequence[str], data: TextData) -> str:
-    """Returns the column that holds texts: one that is called so, else the one with the longest, most varied values.
+def find_text(table: pa.Table, label: str | None, data: TextData) -> str:
+    """Returns the column of texts: by its name, or else the one with the longest, most varied values but the label.
 
     Raises:
-        DataError: there is no column of text; the message lists those there are.
+        DataError: there is no column of text.
     """
-    strings = [name for name in table.column_names if is_text(table.schema.field(name).type)]
+    strings: list[str] = [name for name in table.column_names if is_text(table.schema.field(name).type)]
     if named := by_name(strings, TEXT_NAMES):
         return named
-    scores: Mapping[str, float] = {name: _wordy(table.column(name)) for name in strings if name not in taken} or {
-        name: _wordy(table.column(name)) for name in strings
-    }
-    if not scores or not max(scores.values()):
+    scores = {name: _wordiness(table.column(name)) for name in strings if name != label or len(strings) == 1}
+    if not any(scores.values()):
         raise DataError(
-            f"{printable(data.path)}: no column of text; it has {described(table.schema)}. Name one with "
+            f"{printable(data.path)}: no column of text; it has {described(table.schema)}; name one with "
             "data.text_column=…"
         )
     return max(scores, key=lambda name: scores[name])
 
 
-def _wordy(column: pa.ChunkedArray) -> float:
-    """Returns the mean length of a column's values times the share of them that are distinct."""
+def _wordiness(column: pa.ChunkedArray) -> float:
+    """Returns the mean length of a column's values times the share of distinct ones."""
     values = [value for value in column.slice(0, _LOOKED_AT).to_pylist() if value]
     return sum(map(len, values)) * len(set(values)) / len(values) ** 2 if values else 0.0
 
 
 def _as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Returns any column as text; numbers are a text as well where the user says so."""
+    """Converts any column to strings; a user may name a column of numbers."""
     try:
         return column.cast(pa.string())
     except pa.ArrowException:
@@ -156,21 +140,23 @@ def _named(setting: str) -> str | None:
 
 
 def _labels(table: pa.Table, label: str | None, *, chosen: bool) -> tuple[list[str | None] | None, str]:
-    """Returns the labels, or None where the column is no label, and what to say of them."""
+    """Returns the labels, or None if the column is not one of labels, and words for the note."""
     if label is None:
-        return None, "none found" if not chosen else "none"
+        return None, "none" if chosen else "none found"
     labels = [as_label(value) for value in table.column(label).to_pylist()]
-    if not chosen and len(set(labels)) * _SHARED > len(labels):
-        return None, f"none ({printable(label)} has {len(set(labels)):,} different values)"
+    distinct = len(set(labels))
+    if not chosen and distinct * _SHARED > len(labels):
+        return None, f"none ({printable(label)} has {distinct:,} different values)"
     return labels, f"column {printable(label)}"
 
 
-def _id_column(table: pa.Table, name: str, data: TextData) -> str | None:
-    """Returns the column with the ids; auto: one that is called so and says something else in each row."""
+def _id_column(table: pa.Table, text: str, data: TextData) -> str | None:
+    """Returns the column of ids; auto: one with such a name and a different value in each row."""
     if data.id_column != "auto":
         return _named(data.id_column)
-    lower: dict[str, str] = {column.lower(): column for column in reversed(table.column_names) if column != name}
-    for wanted in _ID_NAMES:
-        if wanted in lower and len(pc.unique(table.column(lower[wanted]))) == len(table):
-            return lower[wanted]
-    return None
+    distinct = [
+        name
+        for name in table.column_names
+        if name != text and name.lower() in _ID_NAMES and len(pc.unique(table.column(name))) == len(table)
+    ]
+    return by_name(distinct, _ID_NAMES)

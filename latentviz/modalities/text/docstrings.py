@@ -1,4 +1,4 @@
-"""The first sentences of the docstrings of the installed Python packages: English that every machine has, labelled."""
+"""First sentences of the docstrings of installed Python packages: labelled English that every machine has."""
 
 import ast
 import inspect
@@ -20,26 +20,14 @@ from latentviz.modalities.text.source import Source
 
 T = TypeVar("T")
 
-# Of one package, spread evenly over its names and files: no giant is to be most of the map.
+# Limits per package, spread evenly over its names and files, so that no large one dominates the map.
 MOST_ITEMS, MOST_FILES = 800, 400
 FEWEST_WORDS, MOST_WORDS = 4, 40
-_LARGEST_FILE = 1_000_000  # bytes; larger ones are generated tables
+_LARGEST_FILE = 1_000_000  # bytes; larger files are generated tables
 
-# Parts of a path behind which there are no names for users.
+# Folders and modules that hold no public names.
 _ASIDE = frozenset(
-    {
-        "benchmarks",
-        "conftest",
-        "docs",
-        "examples",
-        "externals",
-        "test",
-        "testing",
-        "tests",
-        "third_party",
-        "vendor",
-        "vendored",
-    }
+    "benchmarks conftest docs examples externals test testing tests third_party vendor vendored".split()  # noqa: SIM905
 )
 _ROLE = re.compile(r":[\w:.+-]+:`~?([^`]*)`")  # :func:`~a.b` → a.b
 _TARGET = re.compile(r"\s*<[^<>`]*>(?=`)")  # `words <link>` → `words`
@@ -55,9 +43,9 @@ class Docstring:
     Attributes:
         name: qualified, as in numpy.linalg.norm.
         kind: module, class, function or method.
-        file: below the folder of the packages.
-        line: where it begins, from 1.
-        text: its first sentence.
+        file: path below the folder of packages.
+        line: of the definition, from 1.
+        text: first sentence.
     """
 
     name: str
@@ -68,13 +56,13 @@ class Docstring:
 
 
 def read_docstrings() -> Source:
-    """Returns the first sentence of each public docstring of the installed packages, each sentence once.
+    """Reads the first sentence of each public docstring of the installed packages, each sentence once.
 
-    Nothing is imported: files are parsed. Private names, tests and vendored copies are left out; what is kept of a
-    large package is spread evenly over it. The same packages give the same texts in the same order.
+    Files are parsed, not imported. Private names, tests and vendored copies are left out; of a large package, evenly
+    spread names are kept. The same packages give the same texts in the same order.
 
     Raises:
-        DataError: hardly anything is installed.
+        DataError: no installed package has docstrings.
     """
     files = package_files()
     seen: dict[str, int] = {}
@@ -93,8 +81,8 @@ def read_docstrings() -> Source:
     labels = [item.name.split(".")[0] for item in items]
     again = sum(seen.values()) - len(seen)
     note = (
-        f"docstrings of {len(set(labels)):,} packages, at most {MOST_ITEMS:,} of each; {again:,} that say the same "
-        "as another left out"
+        f"docstrings of {len(set(labels)):,} packages, at most {MOST_ITEMS:,} of each; {again:,} with a "
+        "sentence that another has were left out"
     )
     return Source(
         pa.chunked_array([pa.array([item.text for item in items], pa.string())]),
@@ -111,7 +99,7 @@ def read_docstrings() -> Source:
 
 
 def package_files() -> dict[str, list[tuple[str, Path]]]:
-    """Returns the Python files of each installed top-level package: name below the folder of packages, and path."""
+    """Returns the Python files of each installed top-level package: path below the package folder, and full path."""
     files: dict[str, dict[str, Path]] = defaultdict(dict)
     for distribution in distributions():
         for file in distribution.files or ():
@@ -129,14 +117,11 @@ def _of_package(files: list[tuple[str, Path]]) -> Iterator[Docstring]:
             if path.stat().st_size <= _LARGEST_FILE:
                 yield from documented(path.read_bytes(), name)
         except (OSError, SyntaxError, ValueError, RecursionError):
-            continue  # templates of code, and code for other versions of Python
+            continue  # code templates, and code for other versions of Python
 
 
 def documented(code: bytes, file: str) -> Iterator[Docstring]:
-    """Yields the public names that are documented in a file of Python.
-
-    A module whose own name is private is where packages keep what users find a level above, and named so here.
-    """
+    """Yields the documented public names of a Python file; names in a private module count as its parent's."""
     module = ".".join(part for part in Path(file).with_suffix("").parts if not part.startswith("_"))
     waiting: list[tuple[ast.AST, str, str]] = [(ast.parse(code), module, "module")]
     while waiting:
@@ -155,7 +140,7 @@ def documented(code: bytes, file: str) -> Iterator[Docstring]:
 
 
 def first_sentence(docstring: str) -> str:
-    r"""Returns the first sentence of a docstring without its markup, or nothing where that is no sentence of English.
+    r"""Returns the first sentence of a docstring without markup, or "" if it is not an English sentence.
 
     >>> first_sentence("Returns the `norm` of a matrix,\n    e.g. of :class:`~a.B`. See there.")
     'Returns the norm of a matrix, e.g. of a.B.'
@@ -176,7 +161,7 @@ def first_sentence(docstring: str) -> str:
 
 
 def spread(values: list[T], most: int) -> list[T]:
-    """Returns at most so many values, evenly spread over the list."""
+    """Returns at most `most` values, evenly spread over the list."""
     if len(values) <= most:
         return values
     return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]

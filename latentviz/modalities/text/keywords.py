@@ -1,4 +1,4 @@
-"""The terms of texts in any script: words where a script has spaces, characters and pairs of them where it has none."""
+"""The terms of texts in any script: words, or characters and pairs of them in scripts without spaces."""
 
 import re
 import unicodedata
@@ -9,9 +9,9 @@ from itertools import pairwise
 from latentviz.clustering.keywords import Terms
 from latentviz.runs.items import Items
 
-LEAST = 3  # items that a term must occur in
-# Words of grammar in English. Those of other languages, and a collection's own, are found from the data; where groups
-# differ by the shape of their sentences, as first lines of documentation do, the data alone takes *if* for a topic.
+LEAST = 3  # items that a term occurs in, at least
+# English function words. Those of other languages, and common words of a collection, are found from the data; but where
+# groups differ in the form of their sentences, as docstrings do, the data alone would make a topic of "if".
 _GRAMMAR = """
     a about above after again against all also am an and another any are aren't as at be because been before being
     below between both but by can can't cannot could did didn't do does doesn't doing don't down during each either
@@ -23,18 +23,18 @@ _GRAMMAR = """
     whether which while who whom whose why will with within without would yet you your yours yourself yourselves
 """
 GRAMMAR = frozenset(_GRAMMAR.split())
-# Han, Hiragana, Katakana, Thai, Lao, Myanmar, Khmer: written without spaces between words.
+# Scripts without spaces between words: Han, Hiragana, Katakana, Thai, Lao, Myanmar, Khmer.
 HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 UNSPACED = HAN + "\u3041-\u309f\u30a1-\u30ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 
 
 def terms(items: Items) -> Terms:
-    """Returns how often each term occurs in each item's text; terms in fewer than 3 items are left out."""
+    """Counts the terms in the text of each item."""
     return count_terms(items.column("text"))
 
 
 def count_terms(texts: Sequence[str | None]) -> Terms:
-    """Returns how often each term occurs in each text."""
+    """Counts the terms in each text; terms in fewer than `LEAST` texts are left out."""
     from scipy.sparse import csr_matrix
 
     number: dict[str, int] = {}
@@ -53,9 +53,9 @@ def count_terms(texts: Sequence[str | None]) -> Terms:
 
 
 def split(text: str) -> Iterator[str]:
-    """Yields the terms of a text, lower case: words of two letters or more; where there are no spaces, pairs.
+    """Yields the terms of a text in lower case: words of at least two letters; pairs of characters without spaces.
 
-    Han characters count by themselves too, since each has a meaning.
+    Han characters are terms on their own too, since each has a meaning.
 
     >>> list(split("Reads the users' café, e.g. 3 times. 明月夜"))
     ['reads', 'users', 'café', 'times', '明', '月', '夜', '明月', '月夜']
@@ -75,7 +75,7 @@ def split(text: str) -> Iterator[str]:
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    """Returns what finds words, runs of unspaced scripts, characters with their marks, and Han characters."""
+    """Returns patterns of words, runs of unspaced scripts, characters with their marks, and Han characters."""
     marks = "".join(chr(c) for c in range(0x300, 0x1F000) if unicodedata.category(chr(c)) in {"Mn", "Mc"})
     letter = rf"(?:[^\W_]|[{re.escape(marks)}])"
     return (

@@ -1,5 +1,6 @@
-"""Texts in files of their own kind: an item a line, or an item a file, with subfolders for labels."""
+"""Text files: one item per line, or one per file with subfolders as labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +13,25 @@ from latentviz.modalities.io.prepared import FEWEST
 from latentviz.modalities.text.detect import LINE_SUFFIXES
 from latentviz.modalities.text.source import Source
 
-_BLOCK = 65_536  # lines that are Python's at a time
+_BLOCK = 65_536  # lines held as Python strings at a time
 
 
 @dataclass(frozen=True)
-class Lines:
-    """The lines of a file that are not blank.
-
-    Attributes:
-        texts: strings without the spaces around them.
-        numbers: int64, of each line, from 1.
-        blank: how many were left out.
-    """
+class _Lines:
+    """The non-blank lines of a file, stripped, with their numbers from 1, and how many were blank."""
 
     texts: pa.ChunkedArray
     numbers: list[int]
     blank: int
 
 
-def read_lines(files: list[Path], encoding: str, root: Path) -> Source:
-    """Returns the lines of files, an item each; blank ones are passed over.
+def text_files(folder: Path) -> list[Path]:
+    """Returns the text files of a folder and its subfolders in natural order."""
+    return in_order([file for file in walk(folder) if suffix_of(file.name) in LINE_SUFFIXES], folder)
+
+
+def read_lines(files: Sequence[Path], encoding: str, root: Path) -> Source:
+    """Reads one item per line; blank lines are skipped.
 
     Args:
         files: in order.
@@ -39,34 +39,31 @@ def read_lines(files: list[Path], encoding: str, root: Path) -> Source:
         root: folder that the files lie in, left out of the ids.
 
     Raises:
-        DataError: a file is no text, or holds only blank lines.
+        DataError: a file is not text, or all lines are blank.
     """
-    found = {file: _lines(file, encoding) for file in files}
+    found = {printable(file.relative_to(root).as_posix()): _lines(file, encoding) for file in files}
     chunks = [chunk for lines in found.values() for chunk in lines.texts.chunks]
-    names = {file: printable(file.relative_to(root).as_posix()) for file in files}
     blank, n = sum(lines.blank for lines in found.values()), sum(len(lines.numbers) for lines in found.values())
     if not n:
         what = printable(str(files[0])) if len(files) == 1 else f"{printable(str(root))}: its {len(files):,} files"
-        raise DataError(f"{what}: only blank lines ({blank:,} of them); give a file with an item a line")
-    parts = [part_of(file.name) for file in files for _ in found[file].numbers]
-    notes = [f"texts: each line is one{f'; {blank:,} blank lines passed over' if blank else ''}"]
+        raise DataError(f"{what}: only blank lines ({blank:,} of them); give a file with one item per line")
+    parts = [part_of(Path(name).name) for name, lines in found.items() for _ in lines.numbers]
     return Source(
         pa.chunked_array(chunks, pa.string()),
-        ids=[f"{stem_of(names[file])}/{i}" for file in files for i in found[file].numbers],
-        origins=[f"{names[file]}:{i}" for file in files for i in found[file].numbers],
+        ids=[f"{stem_of(name)}/{number}" for name, lines in found.items() for number in lines.numbers],
+        origins=[f"{name}:{number}" for name, lines in found.items() for number in lines.numbers],
         labels=[None] * n,
         columns={PART: parts} if len(files) > 1 and None not in parts else {},
-        notes=notes,
+        notes=[f"texts: one per line{f'; {blank:,} blank lines skipped' if blank else ''}"],
     )
 
 
-def _lines(file: Path, encoding: str) -> Lines:
-    encoding = examine(file, encoding)
+def _lines(file: Path, encoding: str) -> _Lines:
     numbers: list[int] = []
     chunks: list[pa.Array] = []
     block: list[str] = []
     number = 0
-    with text_of(file, encoding) as lines:
+    with text_of(file, examine(file, encoding)) as lines:
         for number, line in enumerate(lines, 1):
             text = line.strip()
             if text:
@@ -76,27 +73,20 @@ def _lines(file: Path, encoding: str) -> Lines:
                 chunks.append(pa.array(block, pa.string()))
                 block = []
     chunks.append(pa.array(block, pa.string()))
-    return Lines(pa.chunked_array(chunks), numbers, number - len(numbers))
+    return _Lines(pa.chunked_array(chunks), numbers, number - len(numbers))
 
 
-def text_files(folder: Path) -> list[Path]:
-    """Returns the text files of a folder and its subfolders in natural order, no hidden ones, none outside of it."""
-    return in_order([file for file in walk(folder) if suffix_of(file.name) in LINE_SUFFIXES], folder)
-
-
-def read_files(files: list[Path], encoding: str, root: Path, label_column: str) -> Source:
-    """Returns the texts of files, an item each; a subfolder's name is the label.
-
-    Few files are taken for whole corpora instead, of which each line is an item.
+def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: str) -> Source:
+    """Reads one item per file, labelled by its subfolder; a handful of files are corpora, read line by line.
 
     Raises:
-        DataError: none of them can be read.
+        DataError: a corpus cannot be read.
     """
     if len(files) < FEWEST:
         return read_lines(files, encoding, root)
     texts, kept, bad, blank = [], [], [], 0
     for file in files:
-        name = printable(file.relative_to(root).as_posix())
+        path = file.relative_to(root).as_posix()
         try:
             if not file.stat().st_size:
                 blank += 1
@@ -104,22 +94,21 @@ def read_files(files: list[Path], encoding: str, root: Path, label_column: str) 
             with text_of(file, examine(file, encoding)) as stream:
                 text = stream.read().strip()
         except DataError as error:
-            bad.append(BadItem(name, str(error).removeprefix(f"{printable(str(file))}: ")))
+            bad.append(BadItem(printable(path), str(error).removeprefix(f"{printable(str(file))}: ")))
             continue
         blank += not text
         if text:
             texts.append(text)
-            kept.append(file.relative_to(root))
-    labels, parts, notes = folder_labels([path.as_posix() for path in kept])
-    passed = f"; {blank:,} blank files passed over" if blank else ""
-    notes.insert(0, f"texts: each of {len(kept):,} files is one{passed}")
-    names = [printable(path.as_posix()) for path in kept]
+            kept.append(path)
+    labels, parts, notes = folder_labels(kept)
+    skipped = f"; {blank:,} blank files skipped" if blank else ""
+    names = [printable(path) for path in kept]
     return Source(
         pa.chunked_array([pa.array(texts, pa.string())]),
         ids=[stem_of(name) for name in names],
         origins=names,
         labels=[None] * len(kept) if label_column == "none" else labels,
         columns={PART: parts} if parts is not None else {},
-        notes=notes,
+        notes=[f"texts: one per file, {len(kept):,} files{skipped}", *notes],
         bad=bad,
     )

@@ -1,4 +1,4 @@
-"""New texts for a trained model: made of the tokens it knows. Knows no torch."""
+"""New texts for a trained model, tokenised with its tokenizer. Loads without torch."""
 
 from pathlib import Path
 
@@ -19,51 +19,49 @@ from latentviz.runs.files import is_file
 
 
 def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[str] | None:
-    """Returns a text as it is shown, as it is stored, int32 (t,), and what is to say of it.
-
-    Whatever is no item of the run is a text itself, or the file that holds one; None for nothing but spaces.
+    """Returns the text in a file, or else `word` itself, with its tokens, int32 (t,); None if it is blank.
 
     Args:
-        word: what the user wrote.
+        word: as the user wrote it.
         config: of the run.
         trained: the run's cache.
 
     Raises:
-        DataError: the file is no text, or the model knows nothing of the text.
+        DataError: the file is not text, or all tokens are unknown to the model.
     """
-    file, text = Path(word), word.strip()
-    said = "a new text"
+    text, note = word.strip(), "a new text"
     if is_file(word):
+        file = Path(word)
         with text_of(file, examine(file, config.data.encoding)) as stream:
-            text, said = stream.read().strip(), "the text in this file"
+            text, note = stream.read().strip(), "the text in this file"
     if not text:
         return None
     tokenizer, longest = Tokenizer.load(trained), config.data.max_length
     rows, cut, unknown = tokenizer.encode([text], longest)
     if not tokenizer.decode(rows)[0].replace(UNKNOWN, "").strip():
         raise DataError(
-            f"{one_line(word, 60)}: the model knows nothing of this text; give one like those it was trained on"
+            f"{one_line(word, 60)}: the model knows no token of this text; give one like those it was trained on"
         )
     if cut:
-        said += f", cut to the {longest - 1:,} tokens that the model takes"
+        note += f", cut to the {longest - 1:,} tokens that the model takes"
     if unknown:
-        said += f"; {unknown:,} of its {np.count_nonzero(rows) - 1:,} tokens are unknown"
-    return NewItem(text, rows[0], [said])
+        note += f"; {unknown:,} of its {np.count_nonzero(rows) - 1:,} tokens are unknown"
+    return NewItem(text, rows[0], [note])
 
 
 def read_items(path: str, config: ResolvedTextConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
-    """Returns the items at `path` and their tokens (n, t) as the model takes them, written into `cache`.
+    """Returns the items at `path` and their tokens (n, t), which are also written into `cache`.
 
-    One text will do, and those that cannot be read are left out and listed, however many there are.
+    One text is enough, and any number of unreadable ones is left out.
 
     Args:
-        path: whatever `fit` reads.
+        path: anything that `fit` reads.
         config: of the run.
-        cache: where they are written.
+        cache: folder for the new items.
         trained: the run's cache.
 
     Raises:
-        DataError: there is nothing there that can be read.
+        DataError: nothing there can be read.
     """
     data = config.data.model_copy(update={"path": path, "group_column": "none", "split": "all"})
     prepared = prepare(data, cache, config.seed_everything, source=_read(data), tokenizer=Tokenizer.load(trained))
@@ -71,7 +69,7 @@ def read_items(path: str, config: ResolvedTextConfig, cache: Path, trained: Path
 
 
 def _read(data: TextData) -> Source:
-    """Returns the texts by the columns of the run; where the new table has them not, they are found anew."""
+    """Reads the columns that the run was trained on, or finds columns again if the table lacks one of them."""
     try:
         return read(data)
     except MissingColumnError:

@@ -1,4 +1,4 @@
-"""Texts as they are shown: in a terminal, and as one .txt file each. Knows no torch."""
+"""Shows texts in a terminal and as .txt files. Loads without torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,30 +8,30 @@ import numpy as np
 from latentviz.progress import one_line
 from latentviz.runs.items import Items
 
-SHEET, CAPTION = 2_000, 80  # of a text and of a caption in the sheet
+SHEET, CAPTION = 2_000, 80  # characters of a text and of a caption in the sheet, at most
 
 
 def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[str]:
-    """Returns items as they are."""
+    """Returns the texts in these rows."""
     del cache
     texts: list[str] = items.table.column("text").take(np.asarray(rows, np.int64)).to_pylist()
     return texts
 
 
 def lines(outputs: Sequence[str]) -> list[str]:
-    """Returns what a terminal shows of items or decoded outputs, a line each."""
+    """Returns one line per text, for a terminal."""
     return [one_line(text) for text in outputs]
 
 
 def draw(
     folder: Path, outputs: Sequence[str], groups: Sequence[tuple[str, Sequence[str]]]
 ) -> tuple[list[str], list[str]]:
-    """Writes each output as a file of its own, and the sheet; returns the sheet's names and the outputs' names.
+    """Writes one file per output, and the sheet; returns the names of the sheet's files and of the outputs' files.
 
     Args:
-        folder: where they go.
+        folder: where the files go.
         outputs: texts.
-        groups: the rows of the sheet with their captions.
+        groups: rows of the sheet, each with its caption.
     """
     digits = max(3, len(str(len(outputs))))
     names = [f"{number:0{digits}}.txt" for number in range(1, len(outputs) + 1)]
@@ -41,7 +41,7 @@ def draw(
 
 
 def draw_sheet(folder: Path, groups: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """Writes `sheet.txt`: each group's texts, a line each, under its caption; returns the names of what was written."""
+    """Writes `sheet.txt`, one line per text under the caption of its group; returns its name."""
     written = []
     for caption, texts in (group for group in groups if len(group[1])):
         written += [f"{one_line(caption, CAPTION)}:"] if caption else []

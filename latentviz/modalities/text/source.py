@@ -14,13 +14,13 @@ class Source:
     """n texts; row i of every field is text i.
 
     Attributes:
-        texts: strings, none of them missing or blank.
-        ids: what to call the items, wherever possible unique.
-        origins: the file and line (`x.txt:12`), or the file and row (`x.csv#12`), that the item came from.
-        labels: class names, None where there is none.
-        columns: the data's own columns, Arrow arrays or lists.
+        texts: strings, none missing or blank.
+        ids: of the items; need not be unique.
+        origins: file and line (`x.csv:12`) or file and row (`x.parquet#12`) of each text.
+        labels: class names; None for an item without one.
+        columns: further columns, Arrow arrays or lists.
         notes: lines for the user: what was decided and why.
-        bad: what could not be read.
+        bad: items that could not be read.
     """
 
     texts: pa.ChunkedArray

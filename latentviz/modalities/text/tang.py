@@ -1,4 +1,4 @@
-"""Couplets of Tang poems out of the npm package chinese-poetry, in simplified script."""
+"""Couplets of Tang poems from the npm package chinese-poetry, in simplified script."""
 
 import json
 import re
@@ -18,11 +18,11 @@ _FILES = "dist/quantangshi/poet.tang.*.json"
 _HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _SENTENCE = re.compile(r"[^。？！；]+")
 _COUPLET = re.compile(f"([{_HAN}]{{5}})，([{_HAN}]{{5}})")
-# What a poem of nothing but couplets of five characters is called by how many it has.
+# Forms of poems made only of couplets of five characters, by the number of couplets.
 _FORMS = {2: "五言绝句", 4: "五言律诗"}
 _OTHER, _MIXED = "五言其他", "杂言"
 
-# The four eras of literary history, as handbooks divide them, and poets whose lives fall into one.
+# The four eras into which handbooks divide Tang poetry, and poets who lived in one of them.
 _ERAS = {
     "初唐": "太宗皇帝 虞世南 李百药 王绩 许敬宗 上官仪 王梵志 卢照邻 骆宾王 李峤 杜审言 苏味道 王勃 杨炯 崔湜 宋之问 "
     "沈佺期 陈子昂 张说 苏颋 张九龄",
@@ -43,14 +43,14 @@ def is_package(folder: Path) -> bool:
 
 
 def read_tang(folder: Path, data: TextData) -> Source:
-    """Returns the couplets of five characters a line, each once, with author, title, form and era of their poem.
+    """Reads couplets of five characters per line, each once, with author, title, form and era of their poem.
 
     Raises:
         DataError: OpenCC is missing, or a file is damaged.
     """
     simplified = _converter(folder)
     era_of = {poet: era for era, poets in _ERAS.items() for poet in poets.split()}
-    rows: dict[str, tuple[str | None, ...]] = {}  # by couplet: it counts where it stands first
+    rows: dict[str, tuple[str | None, ...]] = {}  # by couplet, from its first occurrence
     for file in sorted(folder.glob(_FILES), key=lambda path: natural(path.name)):
         for number, poem in enumerate(_poems(file, simplified)):
             found = [_COUPLET.fullmatch(line) for line in _SENTENCE.findall("".join(poem["paragraphs"]))]
@@ -62,7 +62,7 @@ def read_tang(folder: Path, data: TextData) -> Source:
                 rows.setdefault(",".join(couplet.groups()), poem_of)
     if not rows:
         raise DataError(
-            f"{printable(str(folder))}: holds no couplets of five characters; fetch the package {PACKAGE} again"
+            f"{printable(str(folder))}: holds no couplets of five characters; download the package {PACKAGE} again"
         )
     *columns, places = zip(*rows.values(), strict=True)
     table = pa.table([list(rows), *columns], ["text", "author", "title", "form", "era"])
@@ -80,7 +80,7 @@ def _poems(file: Path, simplified: Any) -> list[dict[str, Any]]:
         poems: list[dict[str, Any]] = json.loads(simplified.convert(file.read_text(encoding="utf-8")))
         return [poem for poem in poems if poem["paragraphs"] and poem["author"] and poem["title"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{printable(str(file))}: damaged ({error}); fetch the package {PACKAGE} again") from None
+        raise DataError(f"{printable(str(file))}: damaged ({error}); download the package {PACKAGE} again") from None
 
 
 def _converter(folder: Path) -> Any:

@@ -283,7 +283,7 @@ class TestFolder:
             save(tmp_path / str(i) / "image.png")
         source = read_path(tmp_path)
         assert source.labels == [None] * 4
-        assert any("not taken for labels" in note for note in source.notes)
+        assert any("labels: none" in note for note in source.notes)
 
     def test_only_regular_image_files_are_read(self, tmp_path):
         folder = tmp_path / "folder"

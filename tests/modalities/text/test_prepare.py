@@ -140,7 +140,8 @@ def test_what_is_lost_is_counted(tmp_path: Path) -> None:
 
 
 def test_repeated_texts_are_told(tmp_path: Path) -> None:
-    assert "repeated: 9 of 100 texts stand there before" in prepared(tmp_path, source(TEXTS[:91] + TEXTS[:9])).notes
+    notes = prepared(tmp_path, source(TEXTS[:91] + TEXTS[:9])).notes
+    assert any(note.startswith("repeated: 9 of 100 texts") for note in notes)
 
 
 def test_damage(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_damage(tmp_path: Path) -> None:
 def test_nothing_to_learn_from(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t.txt: all 20 texts are identical"):
         prepared(tmp_path, source(["the same"] * 20))
-    with pytest.raises(DataError, match=r"t.txt: holds 5 texts; .* at least 16 are needed"):
+    with pytest.raises(DataError, match=r"t.txt: holds 5 texts; .* at least 16"):
         prepared(tmp_path, source(TEXTS[:5]))
 
 

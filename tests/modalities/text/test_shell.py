@@ -70,7 +70,7 @@ def test_long_odd_and_unknown_texts(shell: Callable, animals: Path, tmp_path: Pa
     (tmp_path / "new.txt").write_text("a dog runs ☃")
     outcome = shell("recommend", animals, tmp_path / "new.txt", "-k", 1)
     assert "the text in this file; 1 of its" in outcome.err
-    assert shell("recommend", animals, "☃☃☃").complaint.startswith("☃☃☃: the model knows nothing of this text")
+    assert shell("recommend", animals, "☃☃☃").complaint.startswith("☃☃☃: the model knows no token")
     assert "no item; give an id" in shell("recommend", animals, "  ").complaint
 
 
@@ -123,10 +123,10 @@ BAD = {
     "numbers.csv": (b"a,b\n1,2\n3,4\n", "no column of text; it has a (int64), b (int64)"),
     "latin.txt": ("one\ncafé\n".encode("latin-1"), "line 2 is not UTF-8 (byte 0xe9 at 7)"),
     "nul.txt": (b"one\ntwo\0\n", "line 2 holds a NUL byte"),
-    "picture.txt": (b"\x89PNG\r\n\x1a\n", "holds no text but is a PNG image"),
+    "picture.txt": (b"\x89PNG\r\n\x1a\n", "a PNG image"),
     "ragged.csv": (b"text,label\n" + b"a b,c\nd e,f,g\n" * 20, "20 of 40 texts cannot be read"),
-    "broken.json": (b"[{", "no JSON"),
-    "lists.jsonl": (b"[1, 2]\n[3, 4]\n" * 10, "holds no texts: line 1 is neither an object nor a text"),
+    "broken.json": (b"[{", "not JSON"),
+    "lists.jsonl": (b"[1, 2]\n[3, 4]\n" * 10, "line 1 is neither an object nor a text"),
     "cut.txt.gz": (b"\x1f\x8b\x08\0\0\0\0\0", "not a whole gzip file"),
 }
 
