@@ -25,32 +25,16 @@ _CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Part:
-    """One array of images of a data set.
+    """One array of images of a data set."""
 
-    Attributes:
-        name: "train", "test" or the file's name; the ids begin with it.
-        images: numbers (n, h, w) or (n, h, w, c) with c 1, 3 or 4, of any dtype, preferably memory-mapped.
-        labels: n class names, or None.
-        origin: the file.
-    """
-
-    name: str
-    images: np.ndarray
-    labels: Sequence[str | None] | None
-    origin: str
+    name: str  # "train", "test" or the file's name; the ids begin with it
+    images: np.ndarray  # (n, h, w) or (n, h, w, c) with c 1, 3 or 4, any number type, preferably memory-mapped
+    labels: Sequence[str | None] | None  # n class names
+    origin: str  # the file
 
 
 def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence[str] | None = None) -> Source:
-    """Joins the images of all parts, in order.
-
-    Args:
-        parts: at least one.
-        notes: the reader's lines for the user.
-        ids: of the items; None: part and row, as in "train/12".
-
-    Raises:
-        DataError: an array is empty, or has NaN or infinite values.
-    """
+    """Joins the images of one or more parts, in order; the default ids are part and row, as in "train/12"."""
     for part in parts:
         if part.images.size == 0:
             raise DataError(f"{part.origin}: holds no images (got shape {part.images.shape}); check how it was made")
@@ -101,11 +85,7 @@ def _may_be_images(header: Header) -> bool:
 
 
 def read_npy(path: Path, data: ImageData) -> Source:
-    """Reads the images in a .npy or .npz file; joins arrays such as x_train and x_test.
-
-    Raises:
-        DataError: the file is damaged, has no array of images, or images and labels differ in number.
-    """
+    """Reads the images in a .npy or .npz file; joins arrays such as x_train and x_test."""
     headers = read_headers(path)
     chosen = [("", "", None)] if path.suffix.lower() == ".npy" else _choose_arrays(path, headers, data)
     parts, notes = [], []
@@ -114,7 +94,8 @@ def read_npy(path: Path, data: ImageData) -> Source:
         images = as_images(read_array(path, image_key, headers[image_key]), origin)
         labels = None
         if label_key is not None:
-            labels = _read_labels(read_array(path, label_key, headers[label_key]), len(images), path, label_key)
+            where = printable(f"{path}/{label_key}")
+            labels = as_labels(read_array(path, label_key, headers[label_key]), len(images), where)
         parts.append(Part(part or printable(path.stem), images, labels, origin))
     if image_keys := [key for _, key, _ in chosen if key]:
         label_keys = [key for _, _, key in chosen if key]
@@ -123,11 +104,7 @@ def read_npy(path: Path, data: ImageData) -> Source:
 
 
 def as_images(array: np.ndarray, origin: str) -> np.ndarray:
-    """Views an array as (n, h, w) or (n, h, w, c); its shape shows the layout.
-
-    Raises:
-        DataError: it has another shape, or holds no numbers.
-    """
+    """Views an array as (n, h, w) or (n, h, w, c); its shape shows the layout."""
     wanted = "images have the shape (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1, 3 or 4"
     if array.dtype.kind not in "buif":
         raise DataError(f"{origin}: an array of {array.dtype}; images are of integers or floats; convert it")
@@ -140,15 +117,15 @@ def as_images(array: np.ndarray, origin: str) -> np.ndarray:
     raise DataError(f"{origin}: an array of shape {array.shape}; {wanted}; convert it with numpy.reshape")
 
 
-def _read_labels(array: np.ndarray, n: int, path: Path, key: str) -> list[str | None]:
-    """Reads n labels from an array (n,), (n, 1), or one-hot (n, classes)."""
+def as_labels(array: np.ndarray, n: int, where: str) -> list[str | None]:
+    """Converts an array (n,), (n, 1), or one-hot (n, classes) to n labels."""
     if array.ndim == 2 and array.shape[1] > 1:
         array = array.argmax(axis=1)
     values = [as_label(value) for value in array.reshape(-1).tolist()]
     if len(values) != n:
         raise DataError(
-            f"{printable(str(path))}: {printable(key)} has {len(values)} labels for {n} images; every image needs one "
-            "label; choose another array with data.label_column=NAME, or none"
+            f"{where}: {len(values)} labels for {n} images; every image needs one label; "
+            "correct the labels, or choose others with data.label_column=NAME, or none"
         )
     return values
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from latentviz.errors import DataError, did_you_mean
+from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import open_image
 from latentviz.modalities.image.source import Source
@@ -26,27 +26,20 @@ from latentviz.modalities.io.names import (
     folder_labels,
     natural,
     printable,
+    require,
 )
 from latentviz.modalities.io.tables import Table, read_table
 
 
 @dataclass
 class Scan:
-    """What a folder and its subfolders hold; paths are relative to it, with "/" as separator.
+    """What a folder and its subfolders hold; paths are relative to it, with "/" as separator."""
 
-    Attributes:
-        images: regular files with the suffix of an image.
-        metadata: files that describe the images.
-        others: number of files by any other suffix.
-        links: number of symbolic links that lead out of the folder or nowhere; not followed.
-        closed: subfolders without read permission.
-    """
-
-    images: list[str] = field(default_factory=list)
-    metadata: list[str] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
-    links: int = 0
-    closed: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)  # regular files with the suffix of an image
+    metadata: list[str] = field(default_factory=list)  # files that describe the images
+    others: Counter[str] = field(default_factory=Counter)  # number of files by any other suffix
+    links: int = 0  # symbolic links that lead out of the folder or nowhere; not followed
+    closed: list[str] = field(default_factory=list)  # subfolders without read permission
 
     @property
     def notes(self) -> list[str]:
@@ -103,9 +96,6 @@ def read_folder(root: Path, data: ImageData, found: Scan) -> Source:
 
     With metadata files, each of their rows is an item, as in `datasets`' imagefolder; otherwise each image file is. The
     label is the value in the column `label`, `class` or `category`, otherwise the name of the subfolder.
-
-    Raises:
-        DataError: a metadata file cannot be read or lacks a column.
     """
     notes = found.notes
     paths = found.images
@@ -114,8 +104,9 @@ def read_folder(root: Path, data: ImageData, found: Scan) -> Source:
     if found.metadata:
         paths, columns, bad = _join_metadata(root, found, notes)
     labels, parts, label_notes = folder_labels(paths)
-    column = _label_column(root, columns, data)
-    if data.label_column == "none":
+    require(list(columns), "label_column", data.label_column)
+    column = find_label(list(columns)) if data.label_column == "auto" else data.label_column
+    if column == "none":
         labels = [None] * len(paths)
     elif column is not None:
         labels = [as_label(value) for value in columns.pop(column)]
@@ -145,19 +136,6 @@ def listing(suffixes: Counter[str]) -> str:
         files = "file" if count == 1 else "files"
         words.append(f"{count:,} {printable(suffix)} {files}" if suffix else f"{count:,} {files} without a suffix")
     return ", ".join(words)
-
-
-def _label_column(root: Path, columns: dict[str, list[Any]], data: ImageData) -> str | None:
-    """Finds the metadata column with the labels, if there is one."""
-    if data.label_column == "auto":
-        return find_label(list(columns))
-    if data.label_column == "none" or data.label_column in columns:
-        return None if data.label_column == "none" else data.label_column
-    there = f"it has {', '.join(map(printable, columns))}" if columns else "it has no metadata.csv"
-    raise DataError(
-        f"data.label_column: {printable(str(root))} has no column {data.label_column!r}; "
-        f"{there}.{did_you_mean(data.label_column, columns)}"
-    )
 
 
 def _join_metadata(root: Path, found: Scan, notes: list[str]) -> tuple[list[str], dict[str, list[Any]], list[BadItem]]:

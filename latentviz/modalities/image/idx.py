@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.image.arrays import Part, array_source
+from latentviz.modalities.image.arrays import Part, array_source, as_labels
 from latentviz.modalities.image.config import IDX_NAME
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.io.names import as_label, natural, part_of, printable
+from latentviz.modalities.io.names import natural, part_of, printable
 from latentviz.modalities.io.numpy_files import Stream, map_file, map_stream
 
 # By the third byte of the magic number; values are big-endian.
@@ -20,11 +20,7 @@ _PART_ORDER = ("train", "validation", "test", None)
 
 
 def read_idx(path: Path, label_column: str) -> Source:
-    """Reads the images in an IDX file, or in all those of a folder, train before test, with their labels.
-
-    Raises:
-        DataError: a file is damaged or truncated, holds no images, or images and labels differ in number.
-    """
+    """Reads the images in an IDX file, or in all those of a folder, train before test, with their labels."""
     folder = path if path.is_dir() else path.parent
     files = sorted((p for p in folder.iterdir() if IDX_NAME.search(p.name) and p.is_file()), key=_order)
     label_files = {} if label_column == "none" else {_key(p): p for p in files if _holds_labels(p)}
@@ -52,12 +48,7 @@ def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:
         )
     labels = None
     if label_file is not None:
-        labels = [as_label(value) for value in read_array(label_file).reshape(-1).tolist()]
-        if len(labels) != len(pixels):
-            raise DataError(
-                f"{printable(str(label_file))}: holds {len(labels)} labels for the {len(pixels)} images of "
-                f"{printable(file.name)}; every image needs one label; fetch both again, or pass data.label_column=none"
-            )
+        labels = as_labels(read_array(label_file).reshape(-1), len(pixels), printable(str(label_file)))
     part = part_of(file.name)
     return Part(part or ("image" if alone else printable(_key(file)) or "image"), pixels, labels, printable(str(file)))
 
@@ -77,11 +68,7 @@ def _order(path: Path) -> tuple[int, object]:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Reads the array in an IDX file, of its own dtype and shape, memory-mapped.
-
-    Raises:
-        DataError: the file is not IDX, or is truncated.
-    """
+    """Reads the array in an IDX file, of its own dtype and shape, memory-mapped."""
     name = printable(str(path))
     with path.open("rb") as file:
         gzipped = file.read(2) == b"\x1f\x8b"

@@ -28,21 +28,13 @@ _GREY_BLOCK = 32
 
 @dataclass(frozen=True)
 class Shape:
-    """What every image is converted to.
+    """What every image is converted to."""
 
-    Attributes:
-        channels: 1 or 3.
-        height: in pixels.
-        width: in pixels.
-        scale: the values of black and white in images with more than 8 bits; None if there are no such images.
-        notes: lines for the user about these choices.
-    """
-
-    channels: int
-    height: int
-    width: int
-    scale: tuple[float, float] | None = None
-    notes: list[str] = field(default_factory=list)
+    channels: int  # 1 or 3
+    height: int  # in pixels
+    width: int  # in pixels
+    scale: tuple[float, float] | None = None  # the values of black and white; None without images of over 8 bits
+    notes: list[str] = field(default_factory=list)  # lines for the user about these choices
 
     @property
     def chw(self) -> tuple[int, int, int]:
@@ -56,11 +48,7 @@ class Shape:
 
 
 def survey(source: Source, data: ImageData, pool: ThreadPoolExecutor) -> Shape:
-    """Chooses the shape: what `data` asks for, or for `auto` what suits the images.
-
-    Raises:
-        DataError: the networks do not support the size.
-    """
+    """Chooses the shape: what `data` asks for, or for `auto` what suits the images."""
     headers = _sample(source, spread(len(source), _HEADERS), pixels.header, pool, decoded=False)
     height, width, notes = choose_size([head for _, head in headers], data)
     deep = [row for row, head in headers if head.mode in DEEP_MODES]

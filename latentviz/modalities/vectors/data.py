@@ -56,17 +56,11 @@ def variance_held(vectors: np.ndarray, seed: int, metric: str, count: int) -> fl
 
 
 class Components(NamedTuple):
-    """The principal components of a sample of vectors, largest first.
+    """The principal components of a sample of vectors, largest first."""
 
-    Attributes:
-        mean: float64 (m,).
-        axes: float64 (m, c).
-        variances: float64 (c,), up to a common factor.
-    """
-
-    mean: np.ndarray
-    axes: np.ndarray
-    variances: np.ndarray
+    mean: np.ndarray  # float64 (m,)
+    axes: np.ndarray  # float64 (m, c)
+    variances: np.ndarray  # float64 (c,), up to a common factor
 
 
 def components(vectors: np.ndarray, seed: int, metric: str) -> Components:

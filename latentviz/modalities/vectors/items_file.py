@@ -19,31 +19,17 @@ _FORMATS = "give a .txt file with one line per vector, a table, or a folder of i
 
 @dataclass(frozen=True)
 class ItemsFile:
-    """What is known of the items of n vectors; row i belongs to vector i.
+    """What is known of the items of n vectors; row i belongs to vector i."""
 
-    Attributes:
-        ids: None: by row.
-        labels: class names; None if no item has one.
-        texts: to show; None if there are no texts.
-        images: the cache holds their images.
-        columns: other columns of the file.
-        notes: lines for the user.
-    """
-
-    ids: Sequence[str] | None = None
-    labels: Sequence[str | None] | None = None
-    texts: Sequence[str] | None = None
-    images: bool = False
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    notes: Sequence[str] = ()
+    ids: Sequence[str] | None = None  # None: by row
+    labels: Sequence[str | None] | None = None  # class names; None if no item has one
+    texts: Sequence[str] | None = None  # to show
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # other columns of the file
+    notes: Sequence[str] = ()  # lines for the user
 
 
 def read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFile:
-    """Reads what `data.items` says about n vectors; decodes images into `cache/images.npy`.
-
-    Raises:
-        DataError: it cannot be read, or has another number of items.
-    """
+    """Reads what `data.items` says about n vectors; decodes images into `cache/images.npy`."""
     path, shown = Path(data.items), printable(data.items)
     if not data.items.startswith("hf:") and not path.exists():
         raise DataError(f"data.items: {shown}: no such file or folder; {_FORMATS}")
@@ -87,7 +73,7 @@ def _read_images(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFile:
     own = [name for name in table.column_names if name not in {"id", "split", "label", "source"}]
     columns = {name: table.column(name).to_pylist() for name in own}
     note = f"items: the {n:,} images of {printable(data.items)} in order, from {ids[0]} to {ids[-1]}"
-    return ItemsFile(ids, prepared.items.labels, images=True, columns=columns, notes=[note])
+    return ItemsFile(ids, prepared.items.labels, columns=columns, notes=[note])
 
 
 def _read_texts(data: VectorData, n: int) -> ItemsFile:

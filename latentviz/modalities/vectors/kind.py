@@ -20,8 +20,9 @@ from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.nets import build
 from latentviz.modalities.vectors.prepare import load, load_standard
 from latentviz.modalities.vectors.prepare import prepare as prepare_vectors
-from latentviz.modalities.vectors.show import Shown, given, one_line
+from latentviz.modalities.vectors.show import Shown, given
 from latentviz.model.vae import VAE
+from latentviz.progress import one_line
 from latentviz.runs.items import Items
 
 # Nats that losing all the variance of the data costs.
@@ -33,6 +34,7 @@ SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 400_000, 2_000_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 NAMED = 3  # items that a decoded vector is described by
+SHORT = 60  # characters of an item's text in a description
 SHOWN = 10  # items and samples in each epoch's report
 REFERENCE = 20_000  # items among which the nearest ones are searched for it
 
@@ -169,7 +171,7 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         for i, vector in enumerate(vectors):
             items = found[i * k : (i + 1) * k]
             line = " · ".join(
-                f"{_short(item)} ({abs(score):.2f})" for item, score in zip(items, scores[i], strict=True)
+                f"{one_line(item, SHORT)} ({abs(score):.2f})" for item, score in zip(items, scores[i], strict=True)
             )
             lines.append(Shown(line, items[0].image, vector))
         return lines
@@ -177,11 +179,6 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
     def recorder(self, folder: Path) -> "EpochLines":
         """Return what describes reconstructions and samples after each epoch."""
         return EpochLines(folder, self)
-
-
-def _short(text: str, most: int = 60) -> str:
-    line = one_line(text)
-    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 class EpochLines:
@@ -208,7 +205,9 @@ class EpochLines:
         mu, _ = vae.encode(x)
         asked = given(self.kind.cache, self.kind.items, self.rows)
         lines = ["validation items → the items nearest to their reconstructions"]
-        lines += [f"  {_short(item)} → {found}" for item, found in zip(asked, self._found(vae, mu), strict=True)]
+        lines += [
+            f"  {one_line(item, SHORT)} → {found}" for item, found in zip(asked, self._found(vae, mu), strict=True)
+        ]
         lines += ["drawn from the prior", *(f"  {found}" for found in self._found(vae, self.z.to(vae.device)))]
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"epoch-{number:04d}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

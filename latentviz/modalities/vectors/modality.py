@@ -57,9 +57,9 @@ class VectorModality(Modality[VectorFitConfig, ResolvedVectorConfig, "Shown"]):
 
     def terms(self, items: Items) -> Terms | None:
         """Return how often each term occurs in each text; None if the vectors have no texts."""
-        from latentviz.modalities.vectors.keywords import terms
+        from latentviz.modalities.text.keywords import terms
 
-        return terms(items)
+        return terms(items) if "text" in items.table.column_names else None
 
 
 MODALITY = VectorModality()

@@ -8,15 +8,10 @@ from latentviz.modalities.vectors.prepare import blocks_of
 
 
 class Near(NamedTuple):
-    """The nearest items of each query, nearest first.
+    """The nearest items of each query, nearest first."""
 
-    Attributes:
-        rows: int64 (m, k).
-        scores: float32 (m, k): the cosine, or minus the Euclidean distance; higher is nearer.
-    """
-
-    rows: np.ndarray
-    scores: np.ndarray
+    rows: np.ndarray  # int64 (m, k)
+    scores: np.ndarray  # float32 (m, k): the cosine, or minus the Euclidean distance; higher is nearer
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, metric: str) -> Near:

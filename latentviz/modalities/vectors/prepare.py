@@ -29,15 +29,10 @@ LARGEST, SMALLEST = 1e15, 1e-15
 
 
 class Standard(NamedTuple):
-    """The standardisation (x − centre) / deviation.
+    """The standardisation (x − centre) / deviation."""
 
-    Attributes:
-        centre: float32 (d,), the mean vector.
-        deviation: the root of the columns' mean variance; one number for all columns keeps their proportions.
-    """
-
-    centre: np.ndarray
-    deviation: float
+    centre: np.ndarray  # float32 (d,), the mean vector
+    deviation: float  # the root of the columns' mean variance; one number for all columns keeps their proportions
 
 
 def load(cache: Path) -> np.ndarray:
@@ -123,29 +118,17 @@ def _all_unit(source: Source) -> bool:
 
 @dataclass
 class Measured:
-    """Statistics of the vectors, updated block by block.
+    """Statistics of the vectors, updated block by block."""
 
-    Attributes:
-        n: number of vectors.
-        mean: float64 (d,).
-        squares: float64 (d,), sums of squared deviations from the mean.
-        low: float64 (d,), the minimum of each column.
-        high: float64 (d,), the maximum of each column.
-        shortest: the least length of a vector.
-        longest: the greatest length of a vector.
-        zeros: number of vectors of length 0.
-        digest: SHA-256 of shape and stored bytes.
-    """
-
-    mean: np.ndarray
-    squares: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    n: int = 0
-    shortest: float = np.inf
+    mean: np.ndarray  # float64 (d,)
+    squares: np.ndarray  # float64 (d,), sums of squared deviations from the mean
+    low: np.ndarray  # float64 (d,), the minimum of each column
+    high: np.ndarray  # float64 (d,), the maximum of each column
+    n: int = 0  # vectors
+    shortest: float = np.inf  # length of a vector
     longest: float = 0.0
-    zeros: int = 0
-    digest: bytes = field(default=b"", repr=False)
+    zeros: int = 0  # vectors of length 0
+    digest: bytes = field(default=b"", repr=False)  # SHA-256 of shape and stored bytes
 
     def add(self, block: np.ndarray) -> None:
         """Adds a block, float64 (b, d), by the pairwise update of Chan, Golub & LeVeque (1979)."""
@@ -182,12 +165,7 @@ class Measured:
             )
 
     def notes(self, metric: str, *, all_unit: bool) -> list[str]:
-        """Lines for the user: number and lengths of the vectors, the metric, constant columns.
-
-        Args:
-            metric: the setting.
-            all_unit: all vectors have length 1.
-        """
+        """Lines for the user about the vectors' number and lengths, the metric (a setting) and constant columns."""
         why = {
             "cosine": "scaled to unit length: compared by cosine",
             "euclidean": "compared by Euclidean distance",
@@ -208,7 +186,7 @@ def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
     """Copies the vectors into `file` block by block and measures them."""
     n, d = source.shape
     measured = Measured(np.zeros(d), np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf))
-    invalid = _Invalid(source.origin, n)
+    invalid, first, problem, row = 0, 0, "", 0
     digest = hashlib.sha256(repr(source.shape).encode())
     dtype: type | None = None
     try:
@@ -217,54 +195,38 @@ def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
                 if dtype is None:
                     dtype = np.float16 if block.dtype == np.float16 and not cosine else np.float32
                     write_header(out, dtype, (n, d))
-                values = invalid.check(block.astype(np.float64))
+                values = block.astype(np.float64)
+                for mask, what in _invalid(values):
+                    if mask.any() and not invalid:
+                        first, problem = row + int(np.flatnonzero(mask)[0]), what
+                    invalid += int(mask.sum())
+                row += len(block)
                 if cosine:
                     values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
-                if not invalid.rows:
+                if not invalid:
                     stored: np.ndarray = np.ascontiguousarray(values, dtype)
                     measured.add(stored.astype(np.float64))
                     digest.update(stored.data)
                     out.write(stored.data)
-            invalid.report()
+            if invalid:
+                raise DataError(
+                    f"{source.origin}: {invalid:,} of {n:,} rows have {problem}; the first is row {first:,}; "
+                    "correct them, or remove them together with their items"
+                )
     except WriteError as error:
         raise cannot_write(file, error, n * d * 4) from None
     measured.digest = digest.digest()
     return measured
 
 
-@dataclass
-class _Invalid:
-    """Counts the rows with NaN, infinite or too large values."""
-
-    origin: str
-    n: int
-    seen: int = 0
-    rows: int = 0
-    first: int = 0
-    what: str = ""
-
-    def check(self, values: np.ndarray) -> np.ndarray:
-        """Counts the invalid rows of a block, float64 (b, d), and returns the block."""
-        finite = np.isfinite(values).all(axis=1)
-        largest = np.abs(np.where(finite[:, None], values, 0)).max(axis=1)
-        self._count(~finite, "values that are NaN or infinite")
-        self._count(largest > LARGEST, f"values beyond ±{LARGEST:g}, whose squares overflow in single precision")
-        self.seen += len(values)
-        return values
-
-    def _count(self, invalid: np.ndarray, what: str) -> None:
-        if invalid.any() and not self.rows:
-            self.first, self.what = self.seen + int(np.flatnonzero(invalid)[0]), what
-        self.rows += int(invalid.sum())
-
-    def report(self) -> None:
-        """Raises a DataError if there were invalid rows."""
-        if self.rows:
-            have = "has" if self.rows == 1 else "have"
-            raise DataError(
-                f"{self.origin}: {self.rows:,} of {self.n:,} rows {have} {self.what}; the first is row {self.first:,}; "
-                "correct them, or remove them together with their items"
-            )
+def _invalid(values: np.ndarray) -> list[tuple[np.ndarray, str]]:
+    """Finds the rows of a block, float64 (b, d), that cannot be used: masks (b,) with descriptions."""
+    finite = np.isfinite(values).all(axis=1)
+    largest = np.abs(np.where(finite[:, None], values, 0)).max(axis=1)
+    return [
+        (~finite, "values that are NaN or infinite"),
+        (largest > LARGEST, f"values beyond ±{LARGEST:g}, whose squares overflow in single precision"),
+    ]
 
 
 def _items(source: Source, about: ItemsFile, data: VectorData, out: np.ndarray) -> Items:

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.modalities.vectors.prepare import IMAGES, VECTORS
+from latentviz.progress import one_line
 from latentviz.runs.items import Items
+
+SHEET = 2_000  # characters of a text in the sheet
 
 
 class Shown(str):
@@ -51,15 +54,6 @@ def lines(outputs: Sequence[str]) -> list[str]:
     return [one_line(output) for output in outputs]
 
 
-def one_line(text: str) -> str:
-    r"""Replaces line ends and runs of spaces with single spaces.
-
-    >>> one_line("a\n  b")
-    'a b'
-    """
-    return " ".join(text.split())
-
-
 def draw(
     folder: Path, outputs: Sequence[Shown], groups: Sequence[tuple[str, Sequence[Shown]]]
 ) -> tuple[list[str], list[str]]:
@@ -78,7 +72,9 @@ def draw_sheet(folder: Path, groups: Sequence[tuple[str, Sequence[Shown]]]) -> l
     """Writes `sheet.txt` with each group below its caption, and `sheet.png` if there are images; returns the names."""
     files = ["sheet.txt"]
     (folder / files[0]).write_text(
-        "".join(f"{caption}\n" + "".join(f"  {one_line(shown)}\n" for shown in group) for caption, group in groups),
+        "".join(
+            f"{caption}\n" + "".join(f"  {one_line(shown, SHEET)}\n" for shown in group) for caption, group in groups
+        ),
         encoding="utf-8",
     )
     pictures = [(caption, [shown.image for shown in group if shown.image is not None]) for caption, group in groups]

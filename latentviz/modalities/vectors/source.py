@@ -20,27 +20,16 @@ TEXT_NAMES = (
 
 @dataclass(frozen=True)
 class Source:
-    """n vectors of d numbers; row i of every field is item i.
+    """n vectors of d numbers; row i of every field is item i."""
 
-    Attributes:
-        origin: the file, or the file and the array or column in it.
-        shape: (n, d).
-        blocks: yields the vectors in order, blocks (b, d) of bounded size and any dtype; can be called again.
-        ids: of the items; None: by row.
-        labels: class names, None where an item has none; None if no item has one.
-        columns: other data on the items, including texts.
-        text: the column with the texts to show; None: no texts.
-        notes: lines for the user about what was found.
-    """
-
-    origin: str
-    shape: tuple[int, int]
-    blocks: Callable[[], Iterator[np.ndarray]]
-    ids: Sequence[str] | None = None
-    labels: Sequence[str | None] | None = None
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    text: str | None = None
-    notes: Sequence[str] = ()
+    origin: str  # the file, or the file and the array or column in it
+    shape: tuple[int, int]  # (n, d)
+    blocks: Callable[[], Iterator[np.ndarray]]  # yields blocks (b, d) of bounded size, any dtype, in order; reusable
+    ids: Sequence[str] | None = None  # None: by row
+    labels: Sequence[str | None] | None = None  # class names; None if no item has one
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # other data on the items, including texts
+    text: str | None = None  # the column with the texts to show
+    notes: Sequence[str] = ()  # lines for the user about what was found
 
     def __len__(self) -> int:
         """The number of vectors."""
@@ -57,13 +46,7 @@ class Names(NamedTuple):
 
 
 def take_names(columns: dict[str, list[Any]], label: str | None, text: str | None) -> Names:
-    """Takes ids and labels out of `columns`.
-
-    Args:
-        columns: loses the columns of ids and labels.
-        label: the label column, if there is one.
-        text: the text column, if there is one; it stays in `columns`.
-    """
+    """Takes ids and labels out of `columns`, given the label and text columns if they exist; the texts stay."""
     labels = [as_label(value) for value in columns.pop(label)] if label in columns else None
     text = text if text in columns else None
     name = by_name([column for column in columns if column != text], ID_NAMES)

@@ -206,7 +206,7 @@ def test_rows_of_different_lengths(tmp_path: Path) -> None:
     assert "row 9 has 0 numbers" in complaint(tmp_path / "v.parquet")
     rows[9] = [None] * D
     pq.write_table(pa.table({"v": rows}), tmp_path / "v.parquet")
-    assert f"1 of {N} rows has values that are NaN" in complaint(tmp_path / "v.parquet")
+    assert f"1 of {N} rows have values that are NaN" in complaint(tmp_path / "v.parquet")
 
 
 @pytest.mark.parametrize("name", ["v.npy", "v.npz", "v.parquet", "v.arrow"])
