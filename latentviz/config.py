@@ -1,4 +1,4 @@
-"""Configs: frozen pydantic sections, read from YAML and `key=value` overrides, every mistake reported at once."""
+"""Configs: frozen pydantic sections, read from YAML and `key=value` overrides; all mistakes are reported at once."""
 
 import ast
 import importlib.util
@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from latentviz.errors import ConfigError, did_you_mean
 
 S = TypeVar("S", bound="Section")
-F = TypeVar("F", bound="FitConfig")
 
 Auto = Literal["auto"]
 AtLeast1 = Annotated[int, Field(ge=1)]
@@ -23,39 +22,43 @@ AtLeast2 = Annotated[int, Field(ge=2)]
 
 
 class Section(BaseModel):
-    """A frozen group of settings: unknown keys are refused, and nothing changes after it was read."""
+    """A frozen group of settings without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSection(Section):
-    """What every data kind has in its `data:` section."""
+    """Settings of the data that every kind has."""
 
-    kind: str = Field(description="data kind, found from the data when it is bare")
+    kind: str = Field(description="data kind; detected if the source is data")
     path: str = Field(description="folder, file, hf:NAME, or sklearn:digits")
     batch_size: int = Field(256, ge=2, description="items in a training batch")
     val_fraction: float = Field(0.1, gt=0, lt=0.9, description="share of the items held out for validation")
-    max_bad: float = Field(0.1, ge=0, le=1, description="share of unreadable items above which reading stops")
+    max_bad: float = Field(
+        0.1, ge=0, le=1, description="share of unreadable items above which reading stops with an error"
+    )
 
 
 class ModelSection(Section):
-    """What every data kind has in its `model:` section."""
+    """Settings of the model that every kind has."""
 
     latent_dim: int = Field(32, ge=1, le=4096, description="latent dimensions d")
     c: Annotated[float, Field(gt=0)] | Auto = Field(
-        "auto", description="C of C·‖x − f(z)‖² + KL; auto: 10,000 / summed variance of the data"
+        "auto", description="C in the loss C·‖x − f(z)‖² + KL; auto: 10,000 / summed variance of the data"
     )
-    kl_warmup: float = Field(0.1, ge=0, le=1, description="share of the training in which the KL's weight rises to 1")
-    free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that cost nothing")
+    kl_warmup: float = Field(
+        0.1, ge=0, le=1, description="share of the training over which the weight of the KL rises from 0 to 1"
+    )
+    free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that are free")
     lr: float = Field(3e-3, gt=0, description="peak learning rate of Adam")
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0: never")
 
 
 class FitConfig(Section):
-    """Everything `latentviz fit` can be told; a data kind narrows `data` and `model` to its own sections."""
+    """Settings of `latentviz fit`; each data kind narrows `data` and `model` to its own sections."""
 
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the split, the weights and every draw")
-    check_memory: bool = Field(True, description="stop before work that does not fit into memory; false: try it")
+    check_memory: bool = Field(True, description="refuse work that does not fit into memory; false: try it")
     data: DataSection
     model: ModelSection
     trainer: dict[str, Any] = Field(default_factory=dict, description="arguments of pytorch_lightning.Trainer")
@@ -73,7 +76,7 @@ class FitConfig(Section):
             f"{key}: latentviz sets this itself; leave it out" for key in value if key in OWN_TRAINER_ARGUMENTS
         ]
         if mistakes:
-            raise ValueError("\n".join(mistakes))  # a line an argument; `_lines` puts the section before each
+            raise ValueError("\n".join(mistakes))  # one line per argument; `_lines` prefixes each with the section
         return value
 
 
@@ -82,7 +85,7 @@ OWN_TRAINER_ARGUMENTS = {"callbacks", "logger", "default_root_dir", "enable_prog
 
 @cache
 def trainer_parameters() -> tuple[str, ...]:
-    """Returns the argument names of `pytorch_lightning.Trainer`, read from its source: importing takes seconds."""
+    """Read the argument names of `pytorch_lightning.Trainer` from its source; importing it takes seconds."""
     spec = importlib.util.find_spec("pytorch_lightning")
     if spec is None or spec.origin is None:
         raise ConfigError("trainer: the package pytorch-lightning is missing; run `pip install pytorch-lightning`")
@@ -95,65 +98,80 @@ def trainer_parameters() -> tuple[str, ...]:
 
 
 class ReduceSection(Section):
-    """How μ (n, d) becomes coordinates (n, k) to cluster and points (n, 2) to look at."""
+    """Settings of the reducer: mu (n, d) → coordinates (n, k) to cluster, and points (n, 2) to draw."""
 
     method: str = Field("umap", description="umap or pca")
-    n_neighbors: int = Field(15, ge=2, description="neighbours in the graph that UMAP keeps")
-    n_components: int = Field(2, ge=1, le=100, description="dimensions k that are clustered")
+    n_neighbors: int = Field(15, ge=2, description="neighbours per item in the graph that UMAP lays out")
+    n_components: int = Field(2, ge=1, le=100, description="dimensions k of the coordinates that are clustered")
     metric: Literal["euclidean", "cosine"] | Auto = Field(
-        "auto", description="distance between the μ vectors; auto: cosine where they were trained by contrast"
+        "auto", description="distance between mu vectors; auto: cosine after a training with contrast"
     )
     landmarks: Annotated[int, Field(ge=0)] | Auto = Field(
-        "auto", description="items laid out, the others placed beside them; 0: all; auto: all, up to 150,000 that fit"
+        "auto", description="items to lay out, to place the others among; 0: all; auto: at most 150,000"
     )
-    layouts: int = Field(3, ge=1, le=20, description="layouts from different seeds, among which the cut is chosen")
-    min_dist: float = Field(0.3, ge=0, lt=1, description="least distance in the picture; clustering uses 0")
-    backend: Literal["auto", "cpu", "cuml"] = Field("auto", description="of UMAP; auto: cuml where a GPU is")
-    repeatable: bool = Field(True, description="same seed, same coordinates; false: UMAP on all cores, faster")
+    layouts: int = Field(3, ge=1, le=20, description="layouts from different seeds; the cut is chosen among them")
+    min_dist: float = Field(0.3, ge=0, lt=1, description="minimum distance of points on the map; clustering uses 0")
+    backend: Literal["auto", "cpu", "cuml"] = Field("auto", description="of UMAP; auto: cuml if there is a GPU")
+    repeatable: bool = Field(True, description="same seed, same coordinates; false: faster, UMAP on all cores")
 
 
 class ClusterSection(Section):
-    """How coordinates (n, k) become clusters."""
+    """Settings of the clusterer: coordinates (n, k) → clusters."""
 
     method: str = Field("hdbscan", description="hdbscan or gmm")
-    on: Literal["mu", "all"] = Field("mu", description="mu: the content dimensions of μ; all: every dimension")
-    min_cluster_size: AtLeast2 | Auto = Field("auto", description="smallest group that counts as a cluster")
-    min_samples: AtLeast1 | Auto = Field("auto", description="larger: more items count as noise")
-    selection: Literal["eom", "leaf", "layer", "auto"] = Field("auto", description="clusters of the tree: eom or leaf")
-    n_clusters: AtLeast1 | Auto = Field("auto", description="number of clusters, for methods that must be told")
+    on: Literal["mu", "all"] = Field("mu", description="mu: the content dimensions of mu; all: every dimension")
+    min_cluster_size: AtLeast2 | Auto = Field("auto", description="fewest items in a cluster")
+    min_samples: AtLeast1 | Auto = Field("auto", description="a larger value makes more items noise")
+    selection: Literal["eom", "leaf", "layer", "auto"] = Field(
+        "auto", description="how clusters are chosen from the tree"
+    )
+    n_clusters: AtLeast1 | Auto = Field("auto", description="number of clusters, for methods that need it")
 
 
 class MapSection(Section):
-    """What the map shows."""
+    """Settings of the map."""
 
     title: str = Field("", description="heading of the map; empty: the run's name")
-    theme: Literal["auto", "light", "dark"] = Field("auto", description="auto: as the reader's system prefers")
+    theme: Literal["auto", "light", "dark"] = Field("auto", description="auto: follows the reader's system")
     colour_by: str = Field("cluster", description="cluster, label, outlier_score, probability, or a column")
-    layers: list[str] | Literal["all"] = Field("all", description="features of the map; all: every one")
+    layers: list[str] | Literal["all"] = Field("all", description="features of the map to include")
 
 
 class ClusterConfig(Section):
-    """Everything `latentviz cluster` can be told."""
+    """Settings of `latentviz cluster`."""
 
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the reducer")
-    check_memory: bool = Field(True, description="stop before work that does not fit into memory; false: try it")
+    check_memory: bool = Field(True, description="refuse work that does not fit into memory; false: try it")
     reduce: ReduceSection = ReduceSection()
     cluster: ClusterSection = ClusterSection()
     map: MapSection = MapSection()
 
 
+class ResolvedReduceSection(ReduceSection):
+    """`ReduceSection` of a clustering: no value is "auto" but the backend, which depends on the machine."""
+
+    metric: Literal["euclidean", "cosine"]
+    landmarks: int = Field(ge=0)
+
+
+class ResolvedClusterConfig(ClusterConfig):
+    """`ClusterConfig` of a clustering. Sizes that its method does not use may still be "auto"."""
+
+    reduce: ResolvedReduceSection
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-3 as a number and refuses a key that stands twice."""
+    """Safe YAML that reads 1e-3 as a number and rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[Any, int] = {}
+        seen: dict[str, int] = {}
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
-                raise ConfigError(f"line {line}: a key is text (got {key!r})")
+                raise ConfigError(f"line {line}: a key must be text (got {key!r})")
             if key in seen:
-                raise ConfigError(f"line {line}: the key '{key}' stands twice (first in line {seen[key]}); keep one")
+                raise ConfigError(f"line {line}: the key '{key}' is given twice (first in line {seen[key]}); keep one")
             seen[key] = line
         return super().construct_mapping(node, deep)
 
@@ -165,11 +183,11 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Returns the mapping in a YAML file.
+def read_yaml(path: Path) -> dict[str, object]:
+    """Read the mapping in a YAML file.
 
     Raises:
-        ConfigError: the file cannot be read, is no YAML, is no mapping, or has a key twice.
+        ConfigError: the file cannot be read, is not YAML, is not a mapping, or has a duplicate key.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
@@ -177,19 +195,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a date that there is not
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits, an impossible date
         raise ConfigError(f"{path}: not valid YAML ({str(error)[:80]})") from None
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
+        raise ConfigError(f"{path}:{line} not valid YAML ({error.problem})") from None
     except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" line {where.line + 1}:" if where else ""
-        raise ConfigError(f"{path}:{line} not valid YAML ({getattr(error, 'problem', error)})") from None
+        raise ConfigError(f"{path}: not valid YAML ({error})") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a config is a mapping of sections (got {type(content).__name__})")
+        raise ConfigError(f"{path}: a config must be a mapping of sections (got {type(content).__name__})")
     return content
 
 
-def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Returns the nested mapping that `key.sub=value` strings spell; values are read as YAML.
+def parse_overrides(overrides: Sequence[str]) -> dict[str, object]:
+    """Parse `key.sub=value` strings to a nested mapping; values are read as YAML.
 
     >>> parse_overrides(["model.lr=1e-4", "trainer.max_epochs=5"])
     {'model': {'lr': 0.0001}, 'trainer': {'max_epochs': 5}}
@@ -204,7 +223,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         for parent in parents:
             level = level.setdefault(parent, {})
             if not isinstance(level, dict):
-                raise ConfigError(f"{key}: '{parent}' was already given a value; it cannot be a section too")
+                raise ConfigError(f"{key}: '{parent}' has a value already; it cannot be a section too")
         try:
             level[last] = yaml.load(value, _Loader)  # noqa: S506 - a subclass of SafeLoader
         except yaml.YAMLError:
@@ -214,8 +233,8 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return nested
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `base` with the values of `over` put over it, section by section.
+def merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """Override the values of `base` by those of `over`, section by section.
 
     >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
     {'a': {'x': 1, 'y': 3}}
@@ -227,12 +246,12 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def resolved(section: type[F], config: FitConfig, **changes: Mapping[str, Any]) -> F:
-    """Return `config` as a resolved one.
+def resolved(section: type[S], config: Section, **changes: Mapping[str, object]) -> S:
+    """Convert a config to a resolved one, in which values cannot be "auto".
 
     Args:
-        section: the kind's resolved config, whose settings cannot be "auto".
-        config: the config as the user wrote it, or a resolved one.
+        section: the type of the resolved config.
+        config: as the user wrote it, or resolved already.
         **changes: per section, the settings to replace.
     """
     values = {name: dict(value) if isinstance(value, Section) else value for name, value in config}
@@ -240,11 +259,11 @@ def resolved(section: type[F], config: FitConfig, **changes: Mapping[str, Any]) 
 
 
 def changes(before: Section, after: Section) -> list[str]:
-    """Returns the dotted keys whose values differ between two configs of one kind."""
+    """List the dotted keys whose values differ between two configs of one kind."""
     return _differing(before.model_dump(), after.model_dump(), "")
 
 
-def _differing(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> list[str]:
+def _differing(before: Mapping[str, object], after: Mapping[str, object], prefix: str) -> list[str]:
     found = []
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key), after.get(key)
@@ -255,22 +274,22 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str)
     return found
 
 
-def validate(section: type[S], values: Mapping[str, Any], source: str) -> S:
-    """Returns the section that `values` describe.
+def validate(section: type[S], values: Mapping[str, object], source: str) -> S:
+    """Build a section from nested values.
 
     Raises:
-        ConfigError: one line a mistake, all of them: key, what is allowed, what was got, the nearest allowed key.
+        ConfigError: one line per mistake: key, what is allowed, what was given, and the nearest allowed key.
     """
     try:
         return section.model_validate(dict(values))
     except ValidationError as error:
         lines = _mistakes(section, error.errors())
-        told = f" {lines[0]}" if len(lines) == 1 else "\n  ".join([f" {len(lines)} mistakes", *lines])
-        raise ConfigError(f"{source}:{told}") from None
+        listed = f" {lines[0]}" if len(lines) == 1 else "\n  ".join([f" {len(lines)} mistakes", *lines])
+        raise ConfigError(f"{source}:{listed}") from None
 
 
 def _mistakes(section: type[BaseModel], details: Iterable[Any]) -> list[str]:
-    """Returns pydantic's errors as lines "key.path: what is wrong (got value)", all that concern one key as one."""
+    """Format pydantic's errors as "key.path: what is wrong (got value)", one line per key."""
     found: dict[str, list[Any]] = {}
     for detail in details:
         found.setdefault(_key(section, detail["loc"]), []).append(detail)
@@ -278,7 +297,7 @@ def _mistakes(section: type[BaseModel], details: Iterable[Any]) -> list[str]:
 
 
 def _key(section: type[BaseModel], location: Sequence[Any]) -> str:
-    """Returns the key that an error is about; behind it pydantic puts the branch of a union or the place in a list."""
+    """Return the key of an error, without the branch of a union or the index in a list that pydantic appends."""
     current: Any = section
     path = []
     for part in location:
@@ -291,7 +310,7 @@ def _key(section: type[BaseModel], location: Sequence[Any]) -> str:
 
 
 def _lines(section: type[BaseModel], key: str, details: Sequence[Any]) -> list[str]:
-    """Returns what to say about one key."""
+    """Format the errors of one key."""
     *parents, last = key.split(".")
     for parent in parents:
         section = cast("type[BaseModel]", section.model_fields[parent].annotation)
@@ -304,13 +323,13 @@ def _lines(section: type[BaseModel], key: str, details: Sequence[Any]) -> list[s
     if "value_error" in by_type:
         message = by_type["value_error"]["msg"].removeprefix("Value error, ")
         return [f"{key}.{line}" if re.match(r"\w+: ", line) else f"{key}: {line}" for line in message.splitlines()]
-    # A number out of range had the right type, so that the other branches of the union need no mention.
+    # A number out of range has the right type, so the other branches of the union do not matter.
     bounds = [d for d in details if d["type"].startswith(("greater_than", "less_than", "finite_number"))]
     if bounds:
         rule = bounds[0]["msg"].removeprefix("Input should be ")
         return [f"{key}: must be {rule} (got {bounds[0]['input']!r})"]
     allowed = _allowed(section.model_fields[last].annotation)
-    got = details[0]["input"]  # the first branch is one that looks at the whole value
+    got = details[0]["input"]  # the first branch of a union sees the whole value
     near = did_you_mean(got, [word.strip("'") for word in allowed]) if isinstance(got, str) else ""
     return [f"{key}: must be {' or '.join(allowed)} (got {got!r}).{near}"]
 
@@ -323,7 +342,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def _allowed(annotation: Any) -> list[str]:
-    """Returns in words which values a type allows.
+    """Describe the values that a type allows.
 
     >>> _allowed(int | Auto), _allowed(tuple[int, int]), _allowed(Literal["conv", "mlp"])
     (['a whole number', "'auto'"], ['[a whole number, a whole number]'], ["'conv'", "'mlp'"])
@@ -341,15 +360,15 @@ def _allowed(annotation: Any) -> list[str]:
 
 
 def dump(config: Section) -> str:
-    """Returns the config as YAML that `read_yaml` reads back to the same values."""
+    """Format the config as YAML; `read_yaml` restores the same values."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def dump_commented(config: Section) -> str:
-    """Returns the config as YAML with a comment a key saying what it means."""
+    """Format the config as YAML with a comment per key."""
     lines: list[str] = []
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
+    for name, value in config:
+        field = type(config).model_fields[name]
         if isinstance(value, Section):
             lines.append(f"{name}:")
             lines += [f"  {line}" if line else "" for line in dump_commented(value).splitlines()]

@@ -125,7 +125,7 @@ def test_yaml_leaves_text_that_is_no_number_alone(tmp_path: Path, text: str) -> 
 def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
     file = tmp_path / "twice.yaml"
     file.write_text("model:\n  lr: 1\n  width: 8\n  lr: 2\n")
-    with pytest.raises(ConfigError, match=r"twice\.yaml: line 4: the key 'lr' stands twice \(first in line 2\)"):
+    with pytest.raises(ConfigError, match=r"twice\.yaml: line 4: .*'lr'.*line 2"):
         read_yaml(file)
 
 

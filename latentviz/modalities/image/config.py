@@ -9,42 +9,47 @@ from latentviz.config import Auto, DataSection, FitConfig, ModelSection
 
 
 class ImageData(DataSection):
-    """Where images come from and what they are turned into."""
+    """Where images come from and how they are converted."""
 
-    kind: Literal["image"] = Field("image", description="data kind, found from the data when it is bare")
+    kind: Literal["image"] = Field("image", description="data kind; detected if the source is data")
     size: int | tuple[int, int] | Auto = Field(
-        "auto", description="height and width in pixels: one number, [h, w], or auto: chosen from the images"
+        "auto", description="height and width in pixels: one number, [h, w], or auto: from the images"
     )
     channels: Literal[1, 3] | Auto = Field("auto", description="1 grey, 3 colour; auto: grey if every image is")
-    fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how an image of another shape is made to fit")
+    fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how images of another shape are converted")
     binarise: bool = Field(
-        False, description="turn each pixel black or white once, white as often as it is bright; for bernoulli"
+        False, description="sample each pixel once as black or white, with its brightness as probability; for bernoulli"
     )
     image_column: str = Field("auto", description="column with the images, in tables")
     label_column: str = Field("auto", description="column with the labels, in tables; none: no labels")
-    split: str = Field("all", description="split of a Hugging Face data set; all: every one, joined")
+    split: str = Field("all", description="split of a Hugging Face data set; all: every split")
 
 
 class ImageModel(ModelSection):
     """The networks and the likelihood for images."""
 
     net: Literal["conv", "residual", "mlp"] = Field(
-        "conv", description="conv: sized by the image; residual: slower, likelier; mlp: two hidden layers"
+        "conv",
+        description="conv: depth from the image size; residual: slower, higher likelihood; mlp: two hidden layers",
     )
     width: int = Field(16, ge=4, le=512, description="channels of the first convolution; the MLP has 32 times as many")
-    likelihood: Literal["normal", "bernoulli"] = Field("normal", description="p(x|z): normal has the weight C")
+    likelihood: Literal["normal", "bernoulli"] = Field("normal", description="p(x|z); normal uses C")
     contrast: float = Field(
         1000.0, ge=0, description="weight of InfoNCE between two views of an item; 0: the plain VAE"
     )
-    content_dim: int = Field(16, ge=1, description="first latent dimensions: contrasted and clustered; others: style")
+    content_dim: int = Field(
+        16, ge=1, description="leading latent dimensions that are contrasted and clustered; the others hold style"
+    )
     temperature: float = Field(0.2, gt=0, description="of the contrast")
-    neighbors: int = Field(5, ge=0, description="nearest images that count as further views of one; 0: none")
-    augment: float = Field(1.0, ge=0, le=3, description="how far views are moved: 1 turns up to 12°; 0: not at all")
-    flip: bool | Auto = Field("auto", description="mirror views; auto: where mirrored images look like the data")
+    neighbors: int = Field(5, ge=0, description="nearest images that are used as further views of an image; 0: none")
+    augment: float = Field(
+        1.0, ge=0, le=3, description="strength of the augmentation of views; 1 rotates up to 12°; 0: none"
+    )
+    flip: bool | Auto = Field("auto", description="mirror views; auto: if mirrored images look like the data")
 
 
 class ImageFitConfig(FitConfig):
-    """Everything `latentviz fit` can be told about images."""
+    """Settings of `latentviz fit` for images."""
 
     data: ImageData
     model: ImageModel = ImageModel()
@@ -71,69 +76,14 @@ class ResolvedImageConfig(ImageFitConfig):
     model: ResolvedImageModel
 
 
-# Every suffix that Pillow has a reader for, but for those of EPS, which runs Ghostscript, and of mere stubs.
-IMAGE_SUFFIXES = frozenset(
-    {
-        ".apng",
-        ".avif",
-        ".avifs",
-        ".blp",
-        ".bmp",
-        ".bw",
-        ".cur",
-        ".dcx",
-        ".dds",
-        ".dib",
-        ".fit",
-        ".fits",
-        ".flc",
-        ".fli",
-        ".ftc",
-        ".ftu",
-        ".gbr",
-        ".gif",
-        ".icb",
-        ".icns",
-        ".ico",
-        ".iim",
-        ".im",
-        ".j2c",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpc",
-        ".jpe",
-        ".jpeg",
-        ".jpf",
-        ".jpg",
-        ".jpx",
-        ".msp",
-        ".pbm",
-        ".pcd",
-        ".pcx",
-        ".pfm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".psd",
-        ".pxr",
-        ".qoi",
-        ".ras",
-        ".rgb",
-        ".rgba",
-        ".sgi",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".vda",
-        ".vst",
-        ".webp",
-        ".xbm",
-        ".xpm",
-    }
-)
-# The files that `datasets` takes for the metadata of an image folder.
+# The suffixes that Pillow reads, except EPS, which runs Ghostscript, and formats without a reader.
+_PILLOW = """
+    .apng .avif .avifs .blp .bmp .bw .cur .dcx .dds .dib .fit .fits .flc .fli .ftc .ftu .gbr .gif .icb .icns .ico
+    .iim .im .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .msp .pbm .pcd .pcx .pfm .pgm .png .pnm .ppm .psd
+    .pxr .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .vda .vst .webp .xbm .xpm
+"""
+IMAGE_SUFFIXES = frozenset(_PILLOW.split())
+# Files that `datasets` reads as the metadata of an image folder.
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-# The names under which IDX files go round: train-images-idx3-ubyte.gz, train-images.idx3-ubyte, t10k.idx3.
+# Usual names of IDX files: train-images-idx3-ubyte.gz, train-images.idx3-ubyte, t10k.idx3.
 IDX_NAME = re.compile(r"(idx[0-9]?[-.]?ubyte|\.idx[0-9]?)(\.gz)?$", re.IGNORECASE)

@@ -8,21 +8,22 @@ from latentviz.config import Auto, DataSection, FitConfig, ModelSection
 
 
 class VectorData(DataSection):
-    """Where vectors come from and what is shown of their items."""
+    """Where vectors come from, and what is shown with them."""
 
-    kind: Literal["vectors"] = Field("vectors", description="data kind, found from the data when it is bare")
+    kind: Literal["vectors"] = Field("vectors", description="data kind; detected if the source is data")
     array: str = Field("auto", description="array with the vectors, in .npz files")
     vector_column: str = Field("auto", description="column with the vectors, in tables")
     label_column: str = Field("auto", description="column or array with the labels; none: no labels")
     items: str = Field(
         "none",
-        description="texts or images that the vectors stand for, in the same order: a .txt "
-        "file with one a line, a table, a folder of images; none: only the vectors",
+        description="texts or images that the vectors represent, in the same order: a .txt file with one per line, a "
+        "table, or a folder of images; none: only the vectors",
     )
     text_column: str = Field("auto", description="column with the texts to show, in tables; none: no texts")
-    labels: str = Field("none", description="labels in a file of their own, in the same order: .txt or .npy")
+    labels: str = Field("none", description="separate file with the labels, in the same order: .txt or .npy")
     metric: Literal["cosine", "euclidean"] | Auto = Field(
-        "auto", description="what makes vectors alike; cosine scales them to unit length; auto: cosine if all have it"
+        "auto",
+        description="similarity of vectors; cosine scales them to unit length; auto: cosine if all have unit length",
     )
 
 
@@ -30,21 +31,27 @@ class VectorModel(ModelSection):
     """The networks for vectors."""
 
     latent_dim: int = Field(16, ge=1, le=4096, description="latent dimensions d")
-    width: int = Field(512, ge=8, le=8192, description="units of the larger hidden layer; the other has half as many")
+    width: int = Field(512, ge=8, le=8192, description="units of the larger hidden layer; the other has half of them")
     lr: float = Field(2e-3, gt=0, description="peak learning rate of Adam")
     contrast: Annotated[float, Field(ge=0)] | Auto = Field(
         "auto",
-        description="weight of InfoNCE between a vector and a neighbour of it; 0: the plain VAE; auto: 10000, "
-        "or 0 where as many principal components as there are latents hold half of the variance",
+        description="weight of InfoNCE between a vector and one of its neighbours; 0: the plain VAE; auto: 10000, or 0 "
+        "if latent_dim principal components hold half of the variance",
     )
-    content_dim: int = Field(16, ge=1, description="first latent dimensions: contrasted and clustered; others: style")
-    temperature: float = Field(0.05, gt=0, description="of the contrast; lower looks harder at the nearest")
-    neighbors: int = Field(15, ge=0, description="nearest vectors that count as views of one; 0: none, only the noise")
-    noise: float = Field(0.0, ge=0, description="deviation of the noise on views, in deviations of the data")
+    content_dim: int = Field(
+        16, ge=1, description="leading latent dimensions that are contrasted and clustered; the others hold style"
+    )
+    temperature: float = Field(0.05, gt=0, description="of the contrast; lower gives the nearest vectors more weight")
+    neighbors: int = Field(
+        15, ge=0, description="nearest vectors that are used as views of a vector; 0: none, only noise"
+    )
+    noise: float = Field(
+        0.0, ge=0, description="standard deviation of the noise on views, relative to that of the data"
+    )
 
 
 class VectorFitConfig(FitConfig):
-    """Everything `latentviz fit` can be told about vectors."""
+    """Settings of `latentviz fit` for vectors."""
 
     data: VectorData
     model: VectorModel = VectorModel()
