@@ -132,12 +132,12 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("- 1\n", "a config is a mapping of sections (got list)"),
-        ("", "a config is a mapping of sections (got NoneType)"),
+        ("- 1\n", "a config must be a mapping of sections (got list)"),
+        ("", "a config must be a mapping of sections (got NoneType)"),
         ("a: [1\n", "not valid YAML"),
         ("a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
-        ("? [1]\n: 2\n", "line 1: a key is text (got [1])"),
-        ("model:\n  3: 2\n", "line 2: a key is text (got 3)"),
+        ("? [1]\n: 2\n", "line 1: a key must be text (got [1])"),
+        ("model:\n  3: 2\n", "line 2: a key must be text (got 3)"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
