@@ -4,6 +4,7 @@ import gzip
 import re
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from latentviz.modalities.image.arrays import Part, array_source, as_labels
 from latentviz.modalities.image.config import IDX_NAME
 from latentviz.modalities.image.source import Source
 from latentviz.modalities.io.names import natural, part_of, printable
-from latentviz.modalities.io.numpy_files import Stream, map_file, map_stream
+from latentviz.modalities.io.numpy_files import map_file, map_stream
 
 # By the third byte of the magic number; values are big-endian.
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -80,7 +81,7 @@ def read_array(path: Path) -> np.ndarray:
         raise DataError(f"{name}: damaged or truncated ({error}); fetch it again") from None
 
 
-def _read_header(stream: Stream, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+def _read_header(stream: IO[bytes] | gzip.GzipFile, name: str) -> tuple[np.dtype, tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= 4:
         raise DataError(

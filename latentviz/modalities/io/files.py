@@ -183,14 +183,7 @@ def examine(file: Path, encoding: str) -> str:
 
 
 def _refuse_bytes(shown: str, error: UnicodeDecodeError, begin: int, line: int) -> NoReturn:
-    """Raises a DataError about bytes that do not fit the encoding.
-
-    Args:
-        shown: the file.
-        error: from the decoder.
-        begin: offset in the file of the first byte given to the decoder.
-        line: line of that byte, from 1.
-    """
+    """Raises a DataError about bytes that do not fit the encoding; `begin` and `line` are where the decoder began."""
     content = error.object
     head = content[:_GUESSED_FROM]
     _refuse_wide(shown, head)

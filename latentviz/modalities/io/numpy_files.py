@@ -1,5 +1,6 @@
 """NumPy's .npy and .npz files: headers, and memory-mapped arrays. Nothing is ever unpickled."""
 
+import gzip
 import io
 import math
 import struct
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -23,14 +24,6 @@ Order = Literal["C", "F"]
 
 LONGEST_HEADER = 2**16  # bytes; NumPy writes about a hundred, and would read any number that a file claims
 MOST_BYTES = 2**62  # of an array: sizes stay within 64-bit integers
-
-
-class Stream(Protocol):
-    """A readable stream of bytes, such as a gzipped file."""
-
-    def read(self, size: int = ..., /) -> bytes:
-        """Returns the next bytes, none at the end."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -152,7 +145,9 @@ def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ..
     return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)
 
 
-def map_stream(stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
+def map_stream(
+    stream: IO[bytes] | gzip.GzipFile, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C"
+) -> np.ndarray:
     """Copies the rest of a stream to disk and maps it as a read-only array.
 
     The copy is a temporary file without a name, which disappears with the array.

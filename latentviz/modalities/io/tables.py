@@ -52,7 +52,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one or several files with the same columns; a column is read when it is asked for.
+    """Rows of one or several files with the same columns; a column of Parquet or Arrow is read when it is asked for.
 
     Attributes:
         shown: the path, for messages.

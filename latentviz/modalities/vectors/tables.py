@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latentviz.errors import DataError, did_you_mean
+from latentviz.errors import DataError
 from latentviz.modalities.io.columns import (
     as_numbers,
     described,
@@ -18,7 +18,7 @@ from latentviz.modalities.io.columns import (
     left_out,
 )
 from latentviz.modalities.io.header import is_number
-from latentviz.modalities.io.names import by_name, find_label, printable
+from latentviz.modalities.io.names import by_name, find_label, printable, require
 from latentviz.modalities.io.tables import Table, read_table
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, Source, check_shape, take_names
@@ -58,17 +58,12 @@ def _lists_source(table: Table, data: VectorData) -> Source:
     notes = left_out([field.name for field in others if not is_plain(field.type)])
     shape = check_shape((len(table), d), origin)
     source = Source(origin, shape, lambda: _lists(table, name, d, origin), notes=[*table.notes, *notes])
-    return _named(table, source, columns, data, f"vectors: column {printable(name)}")
+    return _named(source, columns, data, f"vectors: column {printable(name)}")
 
 
 def _vector_column(table: Table, wanted: str) -> str:
-    names = table.schema.names
+    require(table.schema.names, "vector_column", wanted)
     if wanted != "auto":
-        if wanted not in names:
-            raise DataError(
-                f"data.vector_column: {table.shown} has no column {wanted!r}; it has {described(table.schema)}."
-                f"{did_you_mean(wanted, names)}"
-            )
         if not is_vectors(table.schema.field(wanted).type):
             raise DataError(
                 f"data.vector_column: {wanted} of {table.shown} holds {table.schema.field(wanted).type}; vectors are "
@@ -86,11 +81,7 @@ def _vector_column(table: Table, wanted: str) -> str:
 
 
 def _lists(table: Table, name: str, d: int, origin: str) -> Iterator[np.ndarray]:
-    """Yields a column's lists as numbers (b, d).
-
-    Raises:
-        DataError: a row has another length than d.
-    """
+    """Yields a column's lists as numbers (b, d); raises a DataError if a row has another length than d."""
     start = 0
     for column in table.batches(name):
         lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
@@ -126,7 +117,7 @@ def _numbers_source(table: Table, data: VectorData) -> Source:
     vectors = np.column_stack([columns[name].cast(pa.float64()).fill_null(float("nan")).to_numpy() for name in chosen])
     others = {name: column.to_pylist() for name, column in columns.items() if name not in chosen}
     source = Source(table.shown, check_shape(vectors.shape, table.shown), lambda: iter([vectors]), notes=table.notes)
-    return _named(table, source, others, data, f"vectors: {len(chosen)} columns of numbers")
+    return _named(source, others, data, f"vectors: {len(chosen)} columns of numbers")
 
 
 def _label_by_name(columns: dict[str, pa.ChunkedArray]) -> str | None:
@@ -138,11 +129,7 @@ def _label_by_name(columns: dict[str, pa.ChunkedArray]) -> str | None:
 
 
 def _check_cells(column: pa.ChunkedArray, where: str, table: Table) -> None:
-    """Refuses a column of numbers in which a few cells are not: it would not count as numbers.
-
-    Raises:
-        DataError: it is one; the message says where the first such cell is.
-    """
+    """Raises a DataError if only a few cells are not numbers: the column would be left out without a word."""
     wrong = [(row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None and not is_number(cell)]
     if 0 < len(wrong) <= _SLIPS * len(column):
         row, cell = wrong[0]
@@ -152,14 +139,10 @@ def _check_cells(column: pa.ChunkedArray, where: str, table: Table) -> None:
         )
 
 
-def _named(table: Table, source: Source, columns: dict[str, list[Any]], data: VectorData, note: str) -> Source:
+def _named(source: Source, columns: dict[str, list[Any]], data: VectorData, note: str) -> Source:
     """Returns the source with ids, labels and texts taken from its columns."""
-    for setting, wanted in (("label_column", data.label_column), ("text_column", data.text_column)):
-        if wanted not in {"auto", "none"} and wanted not in columns:
-            raise DataError(
-                f"data.{setting}: {table.shown} has no column {wanted!r}; it has "
-                f"{', '.join(map(printable, columns)) or 'no others'}.{did_you_mean(wanted, columns)}"
-            )
+    require(list(columns), "label_column", data.label_column)
+    require(list(columns), "text_column", data.text_column)
     label = find_label(list(columns)) if data.label_column == "auto" else data.label_column
     text = by_name(list(columns), TEXT_NAMES) if data.text_column == "auto" else data.text_column
     names = take_names(columns, label, text)
