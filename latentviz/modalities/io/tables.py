@@ -83,6 +83,8 @@ class Table:
         """Reads one column; class numbers of Hugging Face data sets become class names."""
         table = self.data if isinstance(self.data, pa.Table) else self.data.to_table(columns=[name])
         values = table.column(name)
+        if pa.types.is_string_view(values.type):
+            return values.cast(pa.string())  # Arrow can hardly compute on views
         classes = class_names(self.schema).get(name)
         if classes is None:
             return values

@@ -1,4 +1,4 @@
-"""Files of text in many encodings, and in one line what is wrong with those that are none."""
+"""Text files in many encodings, and the one-line errors about files that are not text."""
 
 import gzip
 import random
@@ -14,7 +14,7 @@ HAN = ["秦川雄帝宅,函谷壮皇居", "绮殿千寻起,离宫百雉余"] * 2
 
 
 def said(file: Path, content: bytes, encoding: str = "utf-8") -> str:
-    """Returns what is said of a file with this content."""
+    """Returns the error about a file with this content, without its name."""
     file.write_bytes(content)
     with pytest.raises(DataError) as told:
         examine(file, encoding)

@@ -204,6 +204,12 @@ class TestFolders:
             read_table(str(tmp_path))
 
 
+def test_views_of_strings(tmp_path: Path) -> None:
+    texts = pa.array([row["text"] for row in ROWS], pa.string_view())
+    feather.write_feather(pa.table({"text": texts}), tmp_path / "x.arrow", compression="uncompressed")
+    assert read_texts(TextData(path=str(tmp_path / "x.arrow"))).texts.to_pylist() == texts.to_pylist()
+
+
 @pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.parquet.gz", "x.arrow.gz"])
 @pytest.mark.parametrize("kept", [0, 4, 100])
 def test_damaged_files(tmp_path: Path, name: str, kept: int) -> None:

@@ -33,7 +33,7 @@ def source(texts: list[str] = TEXTS, **fields: Any) -> Source:
 
 
 def prepared(cache: Path, given: Source, seed: int = 0, **settings: Any) -> Prepared:
-    """Returns what is prepared of a source."""
+    """Prepares a source."""
     return prepare(TextData(path="t.txt", **settings), cache, seed, source=given)
 
 
@@ -139,7 +139,7 @@ def test_what_is_lost_is_counted(tmp_path: Path) -> None:
     assert "cut: 100 of 100 texts (100.0%) have more than 4 tokens and lose their end" in found.notes[-1]
 
 
-def test_repeated_texts_are_told(tmp_path: Path) -> None:
+def test_repeated_texts_are_noted(tmp_path: Path) -> None:
     notes = prepared(tmp_path, source(TEXTS[:91] + TEXTS[:9])).notes
     assert any(note.startswith("repeated: 9 of 100 texts") for note in notes)
 

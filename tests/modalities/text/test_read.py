@@ -1,4 +1,4 @@
-"""Texts out of lines, files, tables and the hub."""
+"""Reading texts from lines, files, tables and the hub."""
 
 import csv
 import gzip
@@ -22,12 +22,12 @@ WORDS = [f"some words about number {i} and more" for i in range(20)]
 
 
 def read_path(path: Path | str, **settings: str) -> Source:
-    """Returns what is read of a path."""
+    """Reads the texts at a path."""
     return read(TextData(path=str(path), **settings))
 
 
 def write(file: Path, content: str) -> Path:
-    """Returns a file with this content, gzipped if it is called so."""
+    """Writes a file, gzipped if its name says so; returns its path."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(gzip.compress(content.encode()) if file.suffix == ".gz" else content.encode())
     return file

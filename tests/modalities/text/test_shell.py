@@ -1,4 +1,4 @@
-"""Texts from the user's side: one short run and what every command makes of it, and one line for each bad input."""
+"""Texts in the shell: one short run, every command on it, and a one-line error for each bad input."""
 
 import importlib.util
 import json
@@ -54,7 +54,7 @@ def test_a_new_text_is_recommended_to(shell: Callable, animals: Path) -> None:
 
 
 def test_a_misspelt_run_is_no_new_text(shell: Callable, animals: Path) -> None:
-    """Any word is a text; one that is spelt like a run, with others behind it, is taken for that run."""
+    """Any word is a text, unless it is the name of a run and further words follow."""
     complaint = shell("recommend", "anmals", "a dog runs", "--outputs", animals.parent).complaint
     assert complaint.startswith(f"anmals: no run in {animals.parent} has this name, and no item of animals")
     assert "runs there: animals. Did you mean 'animals'?" in complaint

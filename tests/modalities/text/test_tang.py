@@ -1,4 +1,4 @@
-"""Couplets out of a package of poems."""
+"""Couplets from the package of poems."""
 
 import json
 import sys
