@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from latentviz.config import ClusterConfig, dump, read_yaml, validate
+from latentviz.config import ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError
 from latentviz.runs.checksums import FORMAT_VERSION, checksums, expected, opened
 from latentviz.runs.files import (
@@ -237,14 +237,14 @@ class ClusterFolder:
     def _expected(self, file: Path) -> str | None:
         return expected(self.info(), self.path, file) if self.finished else None
 
-    def config(self) -> ClusterConfig:
+    def config(self) -> ResolvedClusterConfig:
         """Returns the settings of the clustering.
 
         Raises:
             RunError: the file is damaged, or was edited.
         """
         try:
-            config = validate(ClusterConfig, read_yaml(self.config_file), str(self.config_file))
+            config = validate(ResolvedClusterConfig, read_yaml(self.config_file), str(self.config_file))
         except ConfigError as error:
             raise RunError(f"{self.config_file}: damaged ({' '.join(str(error).split())}); {self.again}") from None
         settings = config.model_dump(mode="json", exclude={"map"})

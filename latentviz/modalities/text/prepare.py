@@ -14,7 +14,7 @@ from latentviz.errors import DataError
 from latentviz.modalities.io.cache import require_enough, require_readable, write_header
 from latentviz.modalities.io.names import printable, require
 from latentviz.modalities.io.prepared import Prepared, held_out, item_table, load_array
-from latentviz.modalities.text.config import TextData
+from latentviz.modalities.text.config import ResolvedTextData, TextData
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.source import Source
 from latentviz.modalities.text.tokens import Tokenizer
@@ -75,7 +75,7 @@ def prepare(
     if tokenizer is None:
         tokenizer, data, learnt = learn(source.texts.filter(pa.array(~out)), data)
         notes += learnt
-    assert isinstance(data.max_length, int)
+    data = ResolvedTextData.model_validate(dict(data))
     try:
         cache.mkdir(parents=True, exist_ok=True)
         tokenizer.save(cache)
