@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import open_image
 from latentviz.modalities.image.source import Source
-from latentviz.modalities.io.columns import is_plain, is_text, left_out
+from latentviz.modalities.io.columns import is_plain, is_text, left_out, plain_values
 from latentviz.modalities.io.names import (
+    LABEL_NAMES,
     PART,
     BadItem,
     as_label,
@@ -148,7 +147,9 @@ def _join_metadata(root: Path, found: Scan, notes: list[str]) -> tuple[list[str]
         table = _read_metadata(root / file)
         plain = [field.name for field in table.schema if is_plain(field.type)]
         notes += [*table.notes, *left_out([name for name in table.schema.names if name not in plain])]
-        for row in pa.table({name: table.column(name) for name in plain}).to_pylist():
+        values = [plain_values(table.column(name), name, file, ("file_name", *LABEL_NAMES)) for name in plain]
+        for cells in zip(*values, strict=True):
+            row = dict(zip(plain, cells, strict=True))
             path = posixpath.normpath(posixpath.join(posixpath.dirname(file), row.pop("file_name") or "(no name)"))
             if path in existing:
                 paths.append(path)

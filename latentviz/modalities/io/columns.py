@@ -1,11 +1,12 @@
 """What the columns of a table hold: images, vectors, texts, labels, ids; by their types, names and values."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from latentviz.modalities.io.files import suffix_of
 from latentviz.modalities.io.header import is_number
 from latentviz.modalities.io.names import by_name, printable
 
@@ -92,8 +93,28 @@ def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return None if present.null_count == len(present) else _cast(present)
 
 
-def _cast(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    for kind in (pa.int64(), pa.float64()):
+def plain_values(column: pa.ChunkedArray, name: str, file: str, names: Collection[str]) -> list[Any]:
+    """Returns the values of a column; those of CSV files have the types and missing values that Arrow infers.
+
+    Args:
+        column: one of strings is converted to numbers, booleans or dates if it holds such.
+        name: of the column.
+        file: it came from.
+        names: columns that stay strings, such as labels, since "007" is a name.
+    """
+    if not (is_text(column.type) and suffix_of(file) in {".csv", ".tsv"}):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    present = pc.if_else(pc.is_in(column, pa.array(_MISSING)), None, column)
+    if name not in names and present.null_count < len(present):
+        numbers = as_numbers(column)
+        present = (
+            _cast(present, (pa.bool_(), pa.date32(), pa.timestamp("s"))) or present if numbers is None else numbers
+        )
+    return present.to_pylist()  # type: ignore[no-any-return]
+
+
+def _cast(column: pa.ChunkedArray, kinds: Sequence[pa.DataType] = (pa.int64(), pa.float64())) -> pa.ChunkedArray | None:
+    for kind in kinds:
         try:
             return column.cast(kind)
         except pa.ArrowException:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from latentviz.errors import DataError, did_you_mean
-from latentviz.modalities.io.columns import is_plain
+from latentviz.modalities.io.columns import is_plain, plain_values
 from latentviz.modalities.io.files import TABLE_SUFFIXES, suffix_of
-from latentviz.modalities.io.names import by_name, find_label, natural, printable
+from latentviz.modalities.io.names import LABEL_NAMES, by_name, find_label, natural, printable
 from latentviz.modalities.io.tables import read_table
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.read import read_lines
-from latentviz.modalities.vectors.source import TEXT_NAMES, take_names
+from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, take_names
 
 _FORMATS = "give a .txt file with one line per vector, a table, or a folder of images"
 
@@ -84,7 +84,8 @@ def _read_texts(data: VectorData, n: int) -> ItemsFile:
         raise DataError(f"data.items: {table.bad[0].source}: {table.bad[0].reason}; repair the row, or remove the file")
     _check_count(len(table), n, shown, "rows")
     plain = [field.name for field in table.schema if is_plain(field.type)]
-    columns = {printable(name): table.column(name).to_pylist() for name in plain}
+    strings = (*LABEL_NAMES, *TEXT_NAMES, *ID_NAMES)
+    columns = {printable(name): plain_values(table.column(name), name, data.items, strings) for name in plain}
     if data.text_column not in {"auto", "none", *columns}:
         raise DataError(
             f"data.text_column: {shown} has no column {data.text_column!r}; it has "

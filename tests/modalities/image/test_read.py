@@ -1,5 +1,6 @@
 """Every reader, on whole and on damaged files."""
 
+import datetime as dt
 import gzip
 import io
 import os
@@ -341,6 +342,22 @@ class TestFolder:
         source = read_path(tmp_path)
         assert dict(zip(source.ids, source.labels, strict=True)) == {"test/b.png": "4", "train/a.png": "3"}
         assert source.columns == {"part": ["test", "train"], "who": ["me", None], "n": [None, 1.5]}
+
+    def test_metadata_types(self, tmp_path):
+        for name in ("a.png", "b.png"):
+            save(tmp_path / name)
+        (tmp_path / "metadata.csv").write_text(
+            "file_name,label,seen,day,n,x,id\na.png,NA,true,2024-01-02,1,,007\nb.png,007,false,NA,NA,0.5,008\n"
+        )
+        source = read_path(tmp_path)
+        assert source.labels == [None, "007"]
+        assert source.columns == {
+            "seen": [True, False],
+            "day": [dt.date(2024, 1, 2), None],
+            "n": [1, None],
+            "x": [None, 0.5],
+            "id": [7, 8],
+        }
 
     def test_metadata_label_column(self, tmp_path):
         save(tmp_path / "a.png")
