@@ -8,15 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.columns import (
-    as_numbers,
-    described,
-    is_numeric,
-    is_plain,
-    is_text,
-    is_vectors,
-    left_out,
-)
+from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_plain, is_text, is_vectors, left_out
 from latentviz.modalities.io.header import is_number
 from latentviz.modalities.io.names import by_name, find_label, printable, require
 from latentviz.modalities.io.tables import Table, read_table
