@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from latentviz.clustering.keywords import Terms
     from latentviz.modalities.io.prepared import Prepared
+    from latentviz.model.encoding import Stored
     from latentviz.model.vae import VAE
     from latentviz.runs.items import Items
 
@@ -165,16 +166,6 @@ class Modality(ABC, Generic[C, R, S]):
 
 
 AnyModality: TypeAlias = Modality[FitConfig, FitConfig, "Shown"]
-
-
-class Stored(Protocol):
-    """Items of a data set as its cache stores them."""
-
-    def __len__(self) -> int:
-        """Return n."""
-
-    def __getitems__(self, rows: Sequence[int], /) -> Tensor:
-        """Return the items in these rows, (b, …)."""
 
 
 class Recorder(Protocol):

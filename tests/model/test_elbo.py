@@ -34,7 +34,7 @@ def test_kl_in_closed_form_is_what_monte_carlo_estimates(prior: Independent) -> 
     closed = kl_per_dimension(q, prior).sum(-1)
     standard_error = log_ratio.std(0) / math.sqrt(DRAWS)
     assert torch.all((closed - log_ratio.mean(0)).abs() < 4 * standard_error)
-    assert torch.all(standard_error < 0.02), "the estimate is sharp enough to tell a wrong formula"
+    assert torch.all(standard_error < 0.02), "the estimate is precise enough to detect a wrong formula"
 
 
 def test_kl_is_that_of_torch_and_of_the_paper() -> None:

@@ -12,7 +12,7 @@ from latentviz.runs.run import RunFolder
 
 
 def written(trained: Path, folder: Path, **settings: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns μ and log σ² of the trained run's items, encoded afresh into `folder`."""
+    """Encode the trained run's items again into `folder`; return μ and log σ²."""
     loaded = load_model(RunFolder.open(trained))
     vae, data = loaded.vae, loaded.kind
     files = folder / "mu.npy", folder / "logvar.npy"
@@ -74,7 +74,7 @@ def test_encoding_leaves_the_model_in_evaluation_mode_and_without_gradients(trai
     assert all(parameter.grad is None for parameter in vae.parameters())
 
 
-def test_an_interrupted_encoding_leaves_no_half_a_file(trained, tmp_path) -> None:
+def test_an_interrupted_encoding_leaves_no_partial_file(trained, tmp_path) -> None:
     loaded = load_model(RunFolder.open(trained))
     vae, data = loaded.vae, loaded.kind
     seen = []

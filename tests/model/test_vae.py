@@ -43,7 +43,7 @@ class LinearDecoder(nn.Module):
 
 
 def model(likelihood: str = "normal", *, step: int = 0, steps: int = 100, **settings: float) -> VAE:
-    """Returns a small model at step `step` of a training of `steps`."""
+    """Return a small model at step `step` of a training of `steps`."""
     torch.manual_seed(0)
     vae = VAE(LinearEncoder(), LinearDecoder(likelihood), D, **settings)
     vae._trainer = SimpleNamespace(estimated_stepping_batches=steps, global_step=step)
@@ -56,7 +56,7 @@ def x() -> Tensor:
 
 
 def by_hand(vae: VAE, x: Tensor, seed: int, likelihood: str) -> tuple[Tensor, Tensor]:
-    """Returns distortion and KL of each item, written out from the weights, at the draw that `seed` gives."""
+    """Return distortion and KL of each item, computed from the weights, at the draw of `seed`."""
     mu, logvar = (x @ vae.encoder.net.weight.T + vae.encoder.net.bias).chunk(2, -1)
     torch.manual_seed(seed)
     z = mu + (logvar / 2).exp() * torch.randn(B, D)
@@ -85,7 +85,7 @@ def test_the_reported_log_likelihood_is_the_normal_s_log_density(x: Tensor) -> N
     torch.testing.assert_close(bound.kl, kl)
 
 
-def test_the_decoder_is_asked_for_the_target(x: Tensor) -> None:
+def test_the_decoder_reconstructs_the_target(x: Tensor) -> None:
     vae, target = model(), 1 - x
     torch.manual_seed(7)
     loss = vae.training_step(Batch(x, target), 0)
@@ -109,7 +109,7 @@ def test_without_warm_up_the_kl_counts_in_full_from_the_first_step() -> None:
     assert model(step=0, kl_warmup=0.0).beta == 1.0
 
 
-def test_validation_knows_neither_warm_up_nor_free_bits(x: Tensor) -> None:
+def test_validation_uses_neither_warm_up_nor_free_bits(x: Tensor) -> None:
     vae = model(step=0, kl_warmup=1.0, free_bits=100.0)
     cost, kl = by_hand(vae, x, 7, "normal")
     torch.manual_seed(7)
@@ -119,14 +119,14 @@ def test_validation_knows_neither_warm_up_nor_free_bits(x: Tensor) -> None:
     torch.testing.assert_close(means["val_kl"], kl.mean())
 
 
-def test_epoch_means_weigh_each_item_and_not_each_batch(x: Tensor) -> None:
+def test_epoch_means_weight_items_not_batches(x: Tensor) -> None:
     vae = model()
     for part in (x[:5], x[5:]):
         vae.validation_step(Batch(part, part), 0)
     halves = vae.epoch_means("val")["val_kl"]
     vae.validation_step(Batch(x, x), 0)
     torch.testing.assert_close(halves, vae.epoch_means("val")["val_kl"])
-    assert vae.epoch_means("val") == {}, "an epoch's means are handed out once"
+    assert vae.epoch_means("val") == {}, "an epoch's means are reset"
 
 
 def test_without_contrast_a_second_view_leaves_the_formula_s_distortion(x: Tensor) -> None:
@@ -160,7 +160,7 @@ def gradient(vae: VAE, loss: Callable[[], Tensor]) -> Tensor:
 
 
 def test_the_reparametrised_gradient_is_that_of_finite_differences(x: Tensor) -> None:
-    """With ε held still the loss is a smooth function of the weights; its slope must be what backward() says."""
+    """With ε fixed the loss is a smooth function of the weights, and backward() must give its slope."""
     vae = model().double()
     x = x.double()
 

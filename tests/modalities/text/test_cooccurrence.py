@@ -1,4 +1,4 @@
-"""What texts say of their tokens without training."""
+"""Statistics of tokens without training."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SIZE, T = 13, 8
 
 
 def corpus(n: int = 600) -> np.ndarray:
-    """Returns texts of two topics, tokens 3–7 and 8–11, with token 12 twice in each."""
+    """Return texts of two topics, tokens 3–7 and 8–11, with token 12 twice in each."""
     rng = np.random.default_rng(0)
     rows = np.full((n, T), PAD, np.int32)
     for row in rows:
@@ -40,7 +40,7 @@ def test_counts_leave_padding_out() -> None:
     assert facts.counts.sum() == 600 * 6
 
 
-def test_a_token_that_comes_twice_may_be_said_twice() -> None:
+def test_a_token_that_occurs_twice_may_be_repeated() -> None:
     facts = token_statistics(corpus(), np.arange(600), SIZE, 0, seed=0)
     assert facts.unrepeated[3:12].all()
     assert not facts.unrepeated[[PAD, END, 12]].any()

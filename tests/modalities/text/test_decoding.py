@@ -1,4 +1,4 @@
-"""From p(x|z) to texts: likeliest, drawn, and without telling twice."""
+"""From p(x|z) to texts: likeliest, drawn, and without repeats."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def z(m: int = 40) -> Tensor:
 @pytest.mark.parametrize("memory", [0, 6])
 @pytest.mark.parametrize("how", [{}, {"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.8, "candidates": 3}])
 @pytest.mark.parametrize("repeats", [0.0, NO_REPEATS])
-def test_what_comes_out_is_a_text(memory: int, how: dict[str, float], repeats: float) -> None:
+def test_the_result_is_a_text(memory: int, how: dict[str, float], repeats: float) -> None:
     net = decoder(memory)
     net.unrepeated[3:] = True
     with torch.no_grad():
@@ -49,14 +49,14 @@ def test_greedy_is_the_likeliest_token_at_each_step() -> None:
         ids = decode(likelihood, z())
         logits = likelihood.logits(net.features(likelihood.trunk, ids))
     logits[..., [PAD, UNK]] = float("-inf")
-    for row, told in zip(ids.tolist(), logits.argmax(-1).tolist(), strict=True):
+    for row, best in zip(ids.tolist(), logits.argmax(-1).tolist(), strict=True):
         end = row.index(END)
-        assert row[:end] == told[:end]
-        assert end == T - 1 or told[end] == END
+        assert row[:end] == best[:end]
+        assert end == T - 1 or best[end] == END
 
 
 def test_texts_are_drawn_as_often_as_they_are_likely() -> None:
-    """Many z that the net takes for one: their draws come in the proportions of p(x|z)."""
+    """Draws for one p(x|z) from many z come in its proportions."""
     net = decoder()
     one, many = z(1), z(6000)
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_texts_are_drawn_as_often_as_they_are_likely() -> None:
             assert share == pytest.approx(p, abs=4 * (p / 6000) ** 0.5 + 0.01)
 
 
-def test_a_z_gives_the_same_text_in_any_company() -> None:
+def test_a_z_gives_the_same_text_in_any_batch() -> None:
     net, points = decoder(), z()
     with torch.no_grad():
         together = decode(net(points), points, temperature=1.0, candidates=2)
@@ -98,26 +98,26 @@ def test_only_the_top_of_the_distribution_is_drawn_from() -> None:
     torch.testing.assert_close(everything, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.01, rtol=0)
 
 
-def test_the_surest_place_is_filled_first() -> None:
-    """Two places want the same token: the surer one gets it, the other its second choice."""
+def test_the_most_certain_position_is_filled_first() -> None:
+    """Two positions prefer the same token: the more certain one gets it, the other its second choice."""
     net = decoder(memory=0)
     net.unrepeated[3:] = True
     wanted = torch.full((1, T, SIZE), -9.0)
     wanted[0, 0, 4], wanted[0, 0, 5], wanted[0, 1, 4], wanted[0, 2, END] = 2.0, 1.0, 5.0, 9.0
 
-    class Told:
+    class Fixed:
         decoder, trunk = net, torch.zeros(1, T, 8)
 
         def logits(self, _: Tensor) -> Tensor:
             return wanted.clone()
 
-    assert decode(Told(), z(1), repeats=NO_REPEATS).tolist() == [[5, 4, END, PAD, PAD]]
-    assert decode(Told(), z(1), repeats=0.0).tolist() == [[4, 4, END, PAD, PAD]]
-    assert decode(Told(), z(1), repeats=0.5).tolist() == [[4, 4, END, PAD, PAD]], "of which it is sure enough"
-    assert decode(Told(), z(1), repeats=0.95).tolist() == [[5, 4, END, PAD, PAD]]
+    assert decode(Fixed(), z(1), repeats=NO_REPEATS).tolist() == [[5, 4, END, PAD, PAD]]
+    assert decode(Fixed(), z(1), repeats=0.0).tolist() == [[4, 4, END, PAD, PAD]]
+    assert decode(Fixed(), z(1), repeats=0.5).tolist() == [[4, 4, END, PAD, PAD]], "it is certain enough"
+    assert decode(Fixed(), z(1), repeats=0.95).tolist() == [[5, 4, END, PAD, PAD]]
 
 
-def test_a_token_is_told_twice_where_the_decoder_is_sure_of_it() -> None:
+def test_a_token_is_repeated_where_the_decoder_is_certain_of_it() -> None:
     net, points = decoder(), z(200)
     net.unrepeated[3:] = True
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""p(x|z) of texts: a distribution, exact, causal; and the distortion that training asks for."""
+"""p(x|z) of texts: normalised, exact and causal; and the distortion that training minimises."""
 
 import itertools
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ D = 3
 
 
 def nets(size: int = 6, t: int = 4, **settings: float) -> tuple[TextEncoder, TextDecoder]:
-    """Returns an encoder and a decoder whose outputs are far from even."""
+    """Return an encoder and a decoder with outputs far from uniform."""
     torch.manual_seed(0)
     vectors = nn.Embedding(size, 8)
     encoder, decoder = TextEncoder(vectors, t, D), TextDecoder(vectors, t, D, **settings)
@@ -28,13 +28,13 @@ def nets(size: int = 6, t: int = 4, **settings: float) -> tuple[TextEncoder, Tex
 
 
 def trainable(vae: VAE) -> VAE:
-    """Returns the model as it is in the middle of a training."""
+    """Return the model as in the middle of a training."""
     vae._trainer = SimpleNamespace(estimated_stepping_batches=100, global_step=50)
     return vae.train()
 
 
 def texts(size: int, t: int) -> Tensor:
-    """Returns every text of up to t tokens, its end included, as ids (m, t)."""
+    """Return every text of up to t tokens with its end, ids (m, t)."""
     tokens = [token for token in range(size) if token not in {PAD, END}]
     return torch.tensor(
         [[*text, END] + [PAD] * (t - 1 - n) for n in range(t) for text in itertools.product(tokens, repeat=n)]
@@ -53,7 +53,7 @@ def test_the_probabilities_of_all_texts_sum_to_one(settings: dict[str, int], noi
     assert p.std() > 0, "the texts differ in probability"
 
 
-def test_a_text_does_not_depend_on_its_company_and_not_on_padding() -> None:
+def test_a_text_depends_neither_on_its_batch_nor_on_padding() -> None:
     encoder, decoder = nets(memory=5)
     encoder.eval()
     x = torch.tensor([[3, 4, END, PAD], [5, END, PAD, PAD], [3, 3, 5, END]])
@@ -64,7 +64,7 @@ def test_a_text_does_not_depend_on_its_company_and_not_on_padding() -> None:
     torch.testing.assert_close(encoder(x).mean[1], encoder(x[1:2]).mean[0])
 
 
-def test_a_token_is_told_from_those_before_it_alone() -> None:
+def test_a_token_is_predicted_only_from_those_before_it() -> None:
     _, decoder = nets(memory=5, lag=2)
     trunk, x = decoder.eval()(torch.randn(1, D)).trunk, torch.tensor([[3, 4, 5, END]])
     features = decoder.features(trunk, x)
@@ -85,7 +85,7 @@ def test_step_by_step_the_features_are_the_same() -> None:
         torch.testing.assert_close(one, whole[:, i])
 
 
-def test_with_every_weight_at_nothing_the_loss_is_the_seed_s() -> None:
+def test_without_auxiliary_weights_the_loss_is_the_plain_elbo() -> None:
     encoder, decoder = nets(memory=5)
     vae = trainable(VAE(encoder, decoder, D))
     x = torch.tensor([[3, 4, END, PAD], [5, END, PAD, PAD], [3, 3, 5, END]])
@@ -152,7 +152,7 @@ def test_every_weight_learns_at_any_length(t: int, memory: int) -> None:
         assert weight.grad.abs().sum() > 0 or name == "encoder.position", f"{name} is not reached"
 
 
-def test_the_same_numbers_are_hidden_at_all_places_of_a_text() -> None:
+def test_dropout_has_one_mask_for_all_positions_of_a_text() -> None:
     torch.manual_seed(0)
     dropout, h = Dropout(0.5), torch.randn(4, 6, 50)
     hidden = dropout(h) == 0

@@ -1,4 +1,4 @@
-"""A short training on texts: what it says, what it keeps, and what the decoder does with a mean and with a draw."""
+"""A short training on texts: its messages, its files, and the decoding of a mean and of a draw."""
 
 import csv
 from pathlib import Path
@@ -19,7 +19,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def verses(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a file of couplets of two invented languages."""
+    """Return a file of couplets of two invented languages."""
     rng = np.random.default_rng(0)
     file = tmp_path_factory.mktemp("verses") / "verses.txt"
     lines = [
@@ -35,7 +35,7 @@ def run(verses: Path) -> RunFolder:
     return RunFolder.open(lv.fit(str(verses), outputs=str(verses.parent / "outputs"), **SETTINGS))
 
 
-def test_after_each_epoch_it_keeps_what_it_made_up(run: RunFolder) -> None:
+def test_it_keeps_the_samples_of_each_epoch(run: RunFolder) -> None:
     for number in (1, 2, 3):
         lines = (run.samples / f"epoch-{number:04d}.txt").read_text(encoding="utf-8").splitlines()
         assert lines[0] == "sampled:"
@@ -47,17 +47,17 @@ def test_after_each_epoch_it_keeps_what_it_made_up(run: RunFolder) -> None:
     assert f"| 1 | {first} |" in table
 
 
-def test_it_says_what_it_made_up(verses: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_reports_its_samples(verses: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = lv.fit(
         str(verses),
         outputs=str(verses.parent / "other"),
         model={**SETTINGS["model"], "samples": 1},
         trainer={"max_epochs": 1},
     )
-    told = capsys.readouterr().err.splitlines()
-    place = told.index("epoch 1, sampled:")
+    reported = capsys.readouterr().err.splitlines()
+    place = reported.index("epoch 1, sampled:")
     kept = (run.path / "samples" / "epoch-0001.txt").read_text(encoding="utf-8").splitlines()
-    assert told[place + 1].strip() == kept[1].strip()
+    assert reported[place + 1].strip() == kept[1].strip()
 
 
 def test_the_epochs_table_has_the_latent_s_health(run: RunFolder) -> None:

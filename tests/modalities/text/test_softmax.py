@@ -76,7 +76,7 @@ def test_the_sampled_sum_is_unbiased() -> None:
     sums = torch.stack([(token_nats(f, y, weight, bias, Negatives(share, 25)) + right).exp() for _ in range(3000)])
     error = sums.std(0) / math.sqrt(3000)
     assert ((sums.mean(0) - (exact + right).exp()).abs() < 5 * error).all()
-    assert (error < 0.05 * sums.mean(0)).all(), "sharp enough to tell a wrong correction"
+    assert (error < 0.05 * sums.mean(0)).all(), "precise enough to detect a wrong correction"
 
 
 def test_a_sample_of_everything_is_exact() -> None:

@@ -24,7 +24,7 @@ TEXTS = [
 
 
 def trained(method: str, texts: list[str] = TEXTS, vocab_size: int = 1000, min_count: int = 2) -> Tokenizer:
-    """Returns a tokenizer learnt from texts."""
+    """Return a tokenizer learnt from texts."""
     return Tokenizer.train([texts], count_characters([texts]), method, vocab_size, min_count)
 
 
@@ -124,9 +124,9 @@ def test_a_word_is_the_same_wherever_it_stands() -> None:
     ],
 )
 def test_the_method_is_chosen_from_the_texts(texts: list[str], method: str, why: str) -> None:
-    found, said = choose_method(texts)
+    found, reason = choose_method(texts)
     assert found == method
-    assert why in said
+    assert why in reason
 
 
 def test_rare_characters_are_unknown_where_that_costs_little() -> None:
@@ -135,7 +135,7 @@ def test_rare_characters_are_unknown_where_that_costs_little() -> None:
     assert fitting_count(Counter("abc")) == 1
 
 
-def test_what_was_learnt_is_told() -> None:
+def test_the_notes_report_what_was_learnt() -> None:
     texts = pa.chunked_array([["天地玄黄"] * 200 + ["宙"] * 2, ["洪荒" * 20]])
     tokenizer, data, notes = learn(texts, TextData(path="x"))
     assert (data.tokens, data.min_count, data.max_length) == ("character", 5, 5)

@@ -1,4 +1,4 @@
-"""The topic of a text: in closed form, of one length, told by its rare tokens and not by what all texts say."""
+"""The topic of a text: in closed form, of one length, from its rare tokens and not from those of all texts."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SIZE, THEMES = 40, 3
 
 @pytest.fixture(scope="module")
 def ids() -> np.ndarray:
-    """Returns 600 texts: three tokens of one of three themes of ten, between three that all texts have; (600, 7)."""
+    """Return 600 texts, (600, 7): three tokens that all texts have, then three of the ten of one of three themes."""
     rng = np.random.default_rng(0)
     theme = np.arange(600) % THEMES
     own = 10 + 10 * theme[:, None] + rng.integers(0, 10, (600, 3))
@@ -30,7 +30,7 @@ def topic(ids) -> Topic:
     return topic
 
 
-def test_texts_of_one_theme_lie_together_also_those_never_seen(ids, topic) -> None:
+def test_texts_of_one_theme_are_nearest_neighbours_also_held_out_ones(ids, topic) -> None:
     mu = topic(torch.from_numpy(ids).long()).numpy()
     cosine = mu @ mu.T / LENGTH**2
     np.fill_diagonal(cosine, -1)
@@ -76,7 +76,7 @@ def test_the_posterior_begins_as_wide_as_the_prior_in_the_topic(ids, topic) -> N
     assert encoder.topic_width.weight.grad is None or not encoder.topic_width.weight.grad.any()
 
 
-def test_clusters_of_a_given_mu_are_not_held_against_posterior_draws(monkeypatch) -> None:
+def test_the_stability_of_clusters_of_a_given_mu_is_not_measured_by_posterior_draws(monkeypatch) -> None:
     from latentviz.config import ClusterConfig
     from latentviz.stages import cluster
 

@@ -1,4 +1,4 @@
-"""What goes on beside the training on texts."""
+"""Schedules of the training on texts."""
 
 import math
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ COSTS = Costs(0.67, position=0.3, bag=0.2)
 
 
 def at(step: int, total: float = 100) -> tuple[SimpleNamespace, SimpleNamespace]:
-    """Returns what stands for a trainer at a step, and a model in its hands."""
+    """Return stand-ins for a trainer at a step and for its model."""
     decoder = TextDecoder(nn.Embedding(20, 4), 6, 3, memory=4, costs=COSTS, negatives=5)
     return SimpleNamespace(global_step=step, estimated_stepping_batches=total), SimpleNamespace(decoder=decoder)
 
@@ -25,14 +25,14 @@ def test_auxiliary_terms_fade_to_a_tenth_and_the_likelihood_keeps_its_weight(ste
     assert model.decoder.costs == pytest.approx((0.67, 0.3 * left, 0.2 * left))
 
 
-def test_a_training_without_an_end_keeps_them() -> None:
+def test_a_training_without_end_keeps_them() -> None:
     trainer, model = at(10**6, math.inf)
     FadeAuxiliary(COSTS).on_train_batch_start(trainer, model)
     assert model.decoder.costs == COSTS
 
 
 @pytest.mark.parametrize(("step", "negatives"), [(94, 5), (95, 0)])
-def test_the_last_stretch_is_trained_on_the_whole_vocabulary(step: int, negatives: int) -> None:
+def test_the_last_share_is_trained_on_the_whole_vocabulary(step: int, negatives: int) -> None:
     trainer, model = at(step)
     FullVocabulary(0.05).on_train_batch_start(trainer, model)
     assert model.decoder.negatives == negatives
