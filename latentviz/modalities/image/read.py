@@ -58,7 +58,7 @@ def _read_folder(path: Path, data: ImageData) -> Source:
 
 
 def _is_binary(table: Path) -> bool:
-    """Returns whether a table can hold images themselves; one of text can only name image files."""
+    """Whether a table can hold encoded images; a text table can only name image files."""
     return suffix_of(table.name) in {".parquet", *ARROW_SUFFIXES}
 
 

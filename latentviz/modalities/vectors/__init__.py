@@ -1,1 +1,1 @@
-"""Vectors that people bring along: embeddings, features, anything with one row of numbers an item."""
+"""Vectors that users already have: embeddings, features, anything with one row of numbers per item."""

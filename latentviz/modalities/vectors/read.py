@@ -1,4 +1,4 @@
-"""Where vectors come from: `data.path` → the reader that knows it → a `Source`."""
+"""Finds the vectors that `data.path` names: chooses the reader, which returns a `Source`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +14,14 @@ from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import Source
 from latentviz.modalities.vectors.tables import read_vectors
 
-# How error messages name the files that can be read.
-_FILES = "a .npy or .npz file, or a table such as .csv, .jsonl, .parquet or .arrow"
+_FORMATS = "give a .npy or .npz file, or a table such as .csv, .jsonl, .parquet or .arrow"
 
 
 def read(data: VectorData) -> Source:
-    """Returns the vectors that `data.path` names, with the labels of `data.labels`.
+    """Finds the vectors that `data.path` names, with the labels of `data.labels`.
 
     Raises:
-        DataError: there is nothing of this name, or nothing in it that is vectors.
+        DataError: the path does not exist, or holds no vectors.
     """
     path, shown = Path(data.path), printable(data.path)
     suffix = path.suffix.lower()
@@ -30,15 +29,15 @@ def read(data: VectorData) -> Source:
         if data.path.startswith("hf:"):
             source = read_vectors(data.path, data)
         elif path.is_dir():
-            raise DataError(f"{shown}: a folder; vectors come in one file; give {_FILES}")
+            raise DataError(f"{shown}: a folder; vectors come in one file; {_FORMATS}")
         elif not path.is_file():
-            raise DataError(f"{shown}: there is no such file; check data.path")
+            raise DataError(f"{shown}: no such file; check data.path")
         elif suffix in {".npy", ".npz"}:
             source = read_arrays(path, data)
         elif suffix_of(path.name) in TABLE_SUFFIXES:
             source = read_vectors(data.path, data)
         else:
-            raise DataError(f"{shown}: a {suffix or 'nameless'} file holds no vectors that can be read; give {_FILES}")
+            raise DataError(f"{shown}: a {suffix or 'nameless'} file holds no vectors that can be read; {_FORMATS}")
     except OSError as error:
         raise DataError(f"{shown}: cannot be read ({error.strerror or error}); check its permissions") from None
     return source if data.labels == "none" else replace(source, labels=read_labels(data.labels, len(source)))
