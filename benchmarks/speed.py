@@ -27,9 +27,11 @@ import numpy as np
 import torch
 
 from latentviz.config import validate
+from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.modalities.image.config import ResolvedImageConfig
 from latentviz.modalities.image.kind import ImageKind
 from latentviz.model.encoding import encode
+from latentviz.model.training import LightningVAE
 from latentviz.progress import quiet
 from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
@@ -81,19 +83,19 @@ def made(work: Path, batch: int, *, contrast: bool) -> ImageKind:
 def ours(kind: ImageKind, work: Path) -> float:
     """Seconds of an epoch with `fit`'s Trainer, including its metrics, checkpoints and progress bar."""
     run = RunFolder(Path(tempfile.mkdtemp(dir=work)))
-    vae = kind.build()
+    vae = LightningVAE.of(kind.build())
     batches, callbacks = kind.training(run.path)
     with contextlib.redirect_stderr(Terminal()), quiet():
         trainer = _trainer(kind.config, run, callbacks)
         start = time.process_time()
-        trainer.fit(vae, batches)
+        trainer.fit(vae, LightningBatches(batches))
         return time.process_time() - start
 
 
 def plain(kind: ImageKind, work: Path) -> float:
     """Seconds of the epoch in a plain loop with the same batches, loss, optimiser, clipping and precision."""
     del work
-    vae = kind.build()
+    vae = LightningVAE.of(kind.build())
     batches, _ = kind.training(Path())
     loader = batches.train_dataloader()
     optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004
         recommend,
     )
-    from latentviz.model.vae import VAE
+    from latentviz.model.training import LightningVAE as VAE  # noqa: N814
 
     __version__: str
 
@@ -62,8 +62,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("latentviz")
-    module = importlib.import_module("latentviz.model.vae" if name == "VAE" else "latentviz.api")
-    globals()[name] = value = getattr(module, name)
+    module, name_there = ("model.training", "LightningVAE") if name == "VAE" else ("api", name)
+    globals()[name] = value = getattr(importlib.import_module(f"latentviz.{module}"), name_there)
     return value
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from latentviz.config import ClusterConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
@@ -23,6 +22,8 @@ from latentviz.runs.files import check_name
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from latentviz.evaluation.results import Evaluation as Metrics
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
@@ -370,7 +371,7 @@ class Run:
         return self._folder.logvar()
 
     @cached_property
-    def items(self) -> pd.DataFrame:
+    def items(self) -> "pd.DataFrame":
         """The items: id, split, label, source, and the data's own columns."""
         frame: pd.DataFrame = self._folder.items().table.to_pandas()
         return frame
@@ -440,14 +441,16 @@ class Result:
         return self._folder.run.mu()
 
     @cached_property
-    def points(self) -> pd.DataFrame:
+    def points(self) -> "pd.DataFrame":
         """The items: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source, and more."""
         frame: pd.DataFrame = self._folder.points().to_pandas()
         return frame
 
     @cached_property
-    def clusters(self) -> pd.DataFrame:
+    def clusters(self) -> "pd.DataFrame":
         """The clusters: cluster, size, size_with_nearest, persistence, exemplars (ids); of texts also keywords."""
+        import pandas as pd
+
         return pd.DataFrame(self._folder.info()["clusters"])
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
+from scipy.spatial import cKDTree  # scikit-learn takes a second to import
 
 from latentviz.maps.network import Layer, forward, multiplications, network_layers
 
@@ -104,8 +104,7 @@ def blend(points: np.ndarray, mu: np.ndarray, spots: np.ndarray) -> np.ndarray:
     The page does the same (page/layers/decoder.js).
     """
     rows = finite_rows(points)
-    nearest = NearestNeighbors(n_neighbors=min(BLENDED, len(rows))).fit(points[rows])
-    distance, index = nearest.kneighbors(spots)
+    distance, index = cKDTree(points[rows]).query(spots, range(1, min(BLENDED, len(rows)) + 1))
     weight = 1 / (distance**2 + softness(points[rows]) ** 2)
     blended: np.ndarray = np.einsum("sk,skd->sd", weight / weight.sum(axis=1, keepdims=True), mu[rows[index]])
     return blended.astype(np.float32)
@@ -124,8 +123,8 @@ def reach(points: np.ndarray, limit: int = 20_000) -> float:
     points = points[finite_rows(points)]
     if len(points) < 3:
         return 1.0
-    nearest = NearestNeighbors(n_neighbors=min(BLENDED + 1, len(points))).fit(points)
-    distance = nearest.kneighbors(points[:: max(1, len(points) // limit)])[0]
+    count = min(BLENDED + 1, len(points))
+    distance, _ = cKDTree(points).query(points[:: max(1, len(points) // limit)], range(1, count + 1))
     width = float(np.ptp(points, axis=0).max())
     return max(3 * float(np.quantile(distance[:, -1], 0.9)), 0.01 * width)
 

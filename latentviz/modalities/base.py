@@ -18,14 +18,15 @@ from latentviz.config import FitConfig
 
 if TYPE_CHECKING:
     import numpy as np
-    from pytorch_lightning import LightningDataModule
+    from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import Callback
     from torch import Tensor, nn
+    from torch.utils.data import DataLoader
 
     from latentviz.clustering.keywords import Terms
     from latentviz.modalities.io.prepared import Prepared
     from latentviz.model.encoding import Stored
-    from latentviz.model.vae import VAE
+    from latentviz.model.vae import VAE, Batch
     from latentviz.runs.items import Items
 
 # One item or output as its kind shows it: an image, uint8 (c, h, w), or a text.
@@ -178,10 +179,29 @@ class Recorder(Protocol):
         """Write the summary of all epochs."""
 
 
+class TrainingBatches(Protocol):
+    """Training and validation batches; `LightningBatches` gives them to a Trainer.
+
+    Attributes:
+        trainer: knows rank, world size and stage; None outside a training.
+    """
+
+    trainer: Trainer | None
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Return shuffled batches."""
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Return held-out batches in order."""
+
+    def on_after_batch_transfer(self, batch: Tensor, number: int, /) -> Batch:
+        """Convert a batch on the device."""
+
+
 class Training(NamedTuple):
     """Batches to train on, and callbacks that the kind adds to the trainer."""
 
-    batches: LightningDataModule
+    batches: TrainingBatches
     callbacks: list[Callback]
 
 

@@ -14,15 +14,15 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 
 from latentviz.errors import TrainingError, WriteError
-from latentviz.model.vae import VAE
+from latentviz.model.training import LightningVAE
 from latentviz.progress import beside, say
 from latentviz.runs.files import atomic_write
 
 GUARD_EVERY = 50  # steps between looks at the loss on a device where looking waits for the queue
 
 
-def _vae(module: pl.LightningModule) -> VAE:
-    assert isinstance(module, VAE)
+def _vae(module: pl.LightningModule) -> LightningVAE:
+    assert isinstance(module, LightningVAE)
     return module
 
 

@@ -1,33 +1,17 @@
-"""Checkpoints: written atomically, loaded without unpickling code."""
+"""Loads checkpoints without unpickling code."""
 
-import io
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
-from pytorch_lightning.plugins import TorchCheckpointIO
 
 from latentviz.config import FitConfig
 from latentviz.errors import RunError
 from latentviz.model.vae import VAE
-from latentviz.runs.files import atomic_write
 from latentviz.runs.run import RunFolder
 
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes each checkpoint under a temporary name and renames it, so that a kill leaves the previous one intact.
-
-    Lightning copies it from the system's temporary folder, which a kill may interrupt.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint."""
-        del storage_options
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        with atomic_write(Path(path)) as temporary:
-            temporary.write_bytes(content.getbuffer())
+V = TypeVar("V", bound=VAE)
 
 
 def kept_checkpoint(config: FitConfig, run: RunFolder) -> Path:
@@ -39,7 +23,7 @@ def kept_checkpoint(config: FitConfig, run: RunFolder) -> Path:
     return checkpoint
 
 
-def load_weights(vae: VAE, checkpoint: Path, again: str = "`latentviz fit` makes it again with --force") -> VAE:
+def load_weights(vae: V, checkpoint: Path, again: str = "`latentviz fit` makes it again with --force") -> V:
     """Load a checkpoint's weights into `vae` and return it, without unpickling code.
 
     Raises:

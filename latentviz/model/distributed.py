@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, nn
 
 from latentviz.errors import ConfigError, TrainingError
 from latentviz.progress import quiet, silence
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 @contextmanager
-def team(trainer: pl.Trainer) -> Iterator[Team]:
+def team(trainer: "Trainer") -> Iterator[Team]:
     """Yields the processes that a Trainer of these settings asks for, all of them started.
 
     An error in the first ends the others that it started; one in another ends all, which Lightning sees to.
@@ -124,6 +125,8 @@ def team(trainer: pl.Trainer) -> Iterator[Team]:
         ConfigError: the strategy has no processes of this kind.
         TrainingError: another process has ended while this one waited for it.
     """
+    from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+
     strategy, launcher = trainer.strategy, trainer.strategy.launcher
     if launcher is None:
         yield ALONE

@@ -21,10 +21,12 @@ from latentviz.config import FitConfig, resolved
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.modalities import modality
 from latentviz.modalities.base import AnyDataKind
+from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.model.callbacks import Bar, Clock, EpochMeans, EpochTable, Guard, Repeatable, Samples, read_metrics
-from latentviz.model.checkpoint import WholeCheckpoints, kept_checkpoint, load_weights
+from latentviz.model.checkpoint import kept_checkpoint, load_weights
 from latentviz.model.distributed import Team, team
 from latentviz.model.encoding import active_units, encode
+from latentviz.model.training import LightningVAE, WholeCheckpoints
 from latentviz.model.vae import VAE
 from latentviz.progress import quiet, say, stage, warn
 from latentviz.runs.files import atomic_write
@@ -81,7 +83,7 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
         run.settle()
     kind = light.data_kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
-    vae = kind.build()
+    vae = LightningVAE.of(kind.build())
     if processes.first:
         resources.fit(
             config,
@@ -98,7 +100,7 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
             load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this call reports damage
-        trainer.fit(vae, batches, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(vae, LightningBatches(batches), ckpt_path=checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if not run.best_checkpoint.exists():

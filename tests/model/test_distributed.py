@@ -138,7 +138,7 @@ sys.exit(main())
 KILLED = """
 import os, signal, sys
 import latentviz.model.encoding, latentviz.stages.fit
-from latentviz.model.vae import VAE
+from latentviz.model.training import LightningVAE
 rank, moment = int(sys.argv[1]), sys.argv[2]
 encoding = sys.modules["latentviz.model.encoding"]
 def deadly(function, when):
@@ -148,7 +148,7 @@ def deadly(function, when):
         return function(*arguments, **settings)
     return call
 if moment == "training":
-    VAE.training_step = deadly(VAE.training_step, lambda vae, *_: vae.global_step == 8)
+    LightningVAE.training_step = deadly(LightningVAE.training_step, lambda vae, *_: vae.global_step == 8)
 else:
     encoding._encode = deadly(encoding._encode, lambda *_: True)
 from latentviz.shell.cli import main

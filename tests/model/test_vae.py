@@ -11,7 +11,8 @@ from torch.distributions import Bernoulli, Independent, Normal
 
 from latentviz.model.contrast import info_nce
 from latentviz.model.elbo import diagonal_normal
-from latentviz.model.vae import VAE, Batch
+from latentviz.model.training import LightningVAE
+from latentviz.model.vae import Batch
 
 B, D, PIXELS, C = 6, 3, 8, 5.0
 DRAWS = 100_000
@@ -42,10 +43,10 @@ class LinearDecoder(nn.Module):
         return Independent(Normal(logits.sigmoid(), math.sqrt(0.5 / C)), 1)
 
 
-def model(likelihood: str = "normal", *, step: int = 0, steps: int = 100, **settings: float) -> VAE:
+def model(likelihood: str = "normal", *, step: int = 0, steps: int = 100, **settings: float) -> LightningVAE:
     """Return a small model at step `step` of a training of `steps`."""
     torch.manual_seed(0)
-    vae = VAE(LinearEncoder(), LinearDecoder(likelihood), D, **settings)
+    vae = LightningVAE(LinearEncoder(), LinearDecoder(likelihood), D, **settings)
     vae._trainer = SimpleNamespace(estimated_stepping_batches=steps, global_step=step)
     return vae
 
@@ -55,7 +56,7 @@ def x() -> Tensor:
     return torch.rand(B, PIXELS, generator=torch.Generator().manual_seed(3))
 
 
-def by_hand(vae: VAE, x: Tensor, seed: int, likelihood: str) -> tuple[Tensor, Tensor]:
+def by_hand(vae: LightningVAE, x: Tensor, seed: int, likelihood: str) -> tuple[Tensor, Tensor]:
     """Return distortion and KL of each item, computed from the weights, at the draw of `seed`."""
     mu, logvar = (x @ vae.encoder.net.weight.T + vae.encoder.net.bias).chunk(2, -1)
     torch.manual_seed(seed)
@@ -153,7 +154,7 @@ def test_contrast_acts_on_the_content_part_of_mu_alone(x: Tensor) -> None:
     torch.testing.assert_close(losses[1] - losses[0], expected)
 
 
-def gradient(vae: VAE, loss: Callable[[], Tensor]) -> Tensor:
+def gradient(vae: LightningVAE, loss: Callable[[], Tensor]) -> Tensor:
     vae.zero_grad()
     loss().backward()
     return vae.encoder.net.bias.grad.clone()

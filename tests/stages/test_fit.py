@@ -18,7 +18,7 @@ from latentviz.modalities.loading import load_model, read_config
 from latentviz.model.callbacks import Clock
 from latentviz.model.checkpoint import kept_checkpoint
 from latentviz.model.encoding import active_units
-from latentviz.model.vae import VAE
+from latentviz.model.training import LightningVAE
 from latentviz.runs.run import RunFolder
 from tests.conftest import SMALL, fit_small, reseal, write_digits
 
@@ -193,12 +193,12 @@ def test_a_loss_that_explodes_stops_with_one_line_that_says_what_to_try(few, tmp
 
 
 def test_a_loss_that_explodes_later_keeps_the_last_good_checkpoint(few, tmp_path, shell, monkeypatch) -> None:
-    step = VAE.training_step
+    step = LightningVAE.training_step
 
-    def explode(self: VAE, batch: Any, number: int) -> torch.Tensor:
+    def explode(self: LightningVAE, batch: Any, number: int) -> torch.Tensor:
         return step(self, batch, number) * (float("nan") if self.trainer.current_epoch == 2 else 1.0)
 
-    monkeypatch.setattr(VAE, "training_step", explode)
+    monkeypatch.setattr(LightningVAE, "training_step", explode)
     complaint = shell("fit", few, *SMALL, "--run", "small", "--outputs", tmp_path).complaint
     assert "the last good checkpoint is kept" in complaint
     for name in ("best.ckpt", "last.ckpt"):
@@ -209,13 +209,13 @@ def test_a_loss_that_explodes_later_keeps_the_last_good_checkpoint(few, tmp_path
 
 
 def test_a_validation_loss_that_is_no_number_stops_before_the_checkpoint(few, tmp_path, shell, monkeypatch) -> None:
-    validate = VAE.validation_step
+    validate = LightningVAE.validation_step
 
-    def explode(self: VAE, batch: Any, number: int) -> None:
+    def explode(self: LightningVAE, batch: Any, number: int) -> None:
         validate(self, batch, number)
         self.totals["val_loss"] = self.totals["val_loss"] * float("inf" if self.trainer.current_epoch == 1 else 1)
 
-    monkeypatch.setattr(VAE, "validation_step", explode)
+    monkeypatch.setattr(LightningVAE, "validation_step", explode)
     assert "the loss is inf" in shell("fit", few, *SMALL, "--run", "small", "--outputs", tmp_path).complaint
     content = torch.load(tmp_path / "small" / "checkpoints" / "last.ckpt", weights_only=True)
     assert content["epoch"] == 0

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent
@@ -60,11 +59,11 @@ class Words(Dataset[Tensor]):
         return self.values[list(rows)]
 
 
-class WordBatches(pl.LightningDataModule):
+class WordBatches:
     """Batches of words."""
 
     def __init__(self, values: np.ndarray, train: np.ndarray, val: np.ndarray, size: int) -> None:
-        super().__init__()
+        self.trainer = None
         self.values, self.train, self.val, self.size = values, train, val, size
 
     def train_dataloader(self) -> DataLoader[Tensor]:

@@ -1,12 +1,20 @@
 """Which items form each batch, in which order, and how processes share them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
+
+
+class HasTrainer(Protocol):
+    """Batches that know their trainer during a training."""
+
+    trainer: "Trainer | None"
 
 
 class Batches(Sampler[list[int]]):
@@ -25,7 +33,7 @@ class Batches(Sampler[list[int]]):
         module: its trainer knows rank and world size; None: a single process.
     """
 
-    def __init__(self, n: int, size: int, *, shuffled: bool, module: pl.LightningDataModule | None = None) -> None:
+    def __init__(self, n: int, size: int, *, shuffled: bool, module: "HasTrainer | None" = None) -> None:
         trainer = module.trainer if module is not None else None
         self.rank, self.ranks = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         self.n, self.size, self.shuffled = n, size, shuffled
@@ -51,7 +59,7 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def loader(data: Dataset[Tensor], size: int, *, shuffled: bool, module: pl.LightningDataModule) -> DataLoader[Tensor]:
+def loader(data: Dataset[Tensor], size: int, *, shuffled: bool, module: "HasTrainer") -> DataLoader[Tensor]:
     """Makes a DataLoader over a data set whose `__getitems__` reads a whole batch.
 
     Args:

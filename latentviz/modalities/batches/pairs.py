@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from latentviz.modalities.batches.order import loader
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 
 class Rows(Dataset[Tensor]):
@@ -71,8 +73,8 @@ class Pairs(Rows):
         return torch.from_numpy(np.stack([self.values[rows], self.values[others]]))
 
 
-class RowsDataModule(pl.LightningDataModule, Generic[P]):
-    """Training and validation batches of cached rows.
+class RowsDataModule(Generic[P]):
+    """Training and validation batches of cached rows, without Lightning; `LightningBatches` adds it.
 
     Args:
         values: (n, …), memory-mapped.
@@ -87,7 +89,7 @@ class RowsDataModule(pl.LightningDataModule, Generic[P]):
     def __init__(
         self, values: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, positives: P | None = None
     ) -> None:
-        super().__init__()
+        self.trainer: Trainer | None = None
         self.values, self.train, self.val, self.batch_size, self.positives = values, train, val, batch_size, positives
 
     def train_dataloader(self) -> DataLoader[Tensor]:

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from latentviz.config import resolved
 from latentviz.modalities.base import DataKind, PageDecoder, Training
 from latentviz.modalities.batches.pairs import Rows
-from latentviz.modalities.batches.positives import UpdatePositives
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
@@ -19,10 +18,12 @@ from latentviz.modalities.image.nets import ImageDecoder, build
 from latentviz.modalities.image.prepare import load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
-from latentviz.modalities.image.statistics import CleanStatistics
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
+
+if TYPE_CHECKING:
+    from pytorch_lightning.callbacks import Callback
 
 SHOWN = 10  # items and samples in each epoch's picture
 # A training draws each image SEEN_EACH times, within these bounds. See docs/experiments.md.
@@ -98,6 +99,9 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
         views: Views | None = None
         callbacks: list[Callback] = []
         if model.contrast:
+            from latentviz.modalities.batches.positives import UpdatePositives
+            from latentviz.modalities.image.statistics import CleanStatistics
+
             views = Views(strength=model.augment, flip=model.flip, neighbours=np.empty((len(self.images), 0), np.int32))
             seed = self.config.seed_everything
             callbacks.append(CleanStatistics(self.images, train, seed))

@@ -21,7 +21,6 @@ from latentviz.modalities.text.prepare import load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
-from latentviz.modalities.text.training import CollapseMonitor, FadeAuxiliary, FullVocabulary, InitialWeights
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
@@ -130,6 +129,13 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
 
     def training(self, cache: Path) -> Training:
         """Return the batches, and the callbacks that start, schedule and watch the text losses."""
+        from latentviz.modalities.text.training import (
+            CollapseMonitor,
+            FadeAuxiliary,
+            FullVocabulary,
+            InitialWeights,
+        )
+
         del cache
         model, train, val = self.config.model, self.items.train, self.items.val
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))

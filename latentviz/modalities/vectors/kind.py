@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from latentviz.config import resolved
 from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.batches.pairs import Positives, Rows
-from latentviz.modalities.batches.positives import UpdatePositives
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
@@ -24,6 +23,9 @@ from latentviz.modalities.vectors.show import Shown, given
 from latentviz.model.vae import VAE
 from latentviz.progress import one_line
 from latentviz.runs.items import Items
+
+if TYPE_CHECKING:
+    from pytorch_lightning.callbacks import Callback
 
 # Nats that losing all the variance of the data costs.
 SHARE = 10_000.0
@@ -123,6 +125,8 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
                 neighbours=np.empty((len(self.vectors), 0), np.int32), itself=0.0 if model.neighbors else 1.0
             )
             if model.neighbors:
+                from latentviz.modalities.batches.positives import UpdatePositives
+
                 callbacks.append(
                     UpdatePositives(
                         self.dataset(),

@@ -12,7 +12,8 @@ from latentviz.modalities.text.nets import PLACES, Dropout, TextEncoder
 from latentviz.modalities.text.tokens import END, PAD
 from latentviz.model.base import distortion_and_log_likelihood
 from latentviz.model.elbo import kl_per_dimension
-from latentviz.model.vae import VAE, Batch
+from latentviz.model.training import LightningVAE
+from latentviz.model.vae import Batch
 
 D = 3
 
@@ -27,7 +28,7 @@ def nets(size: int = 6, t: int = 4, **settings: float) -> tuple[TextEncoder, Tex
     return encoder, decoder
 
 
-def trainable(vae: VAE) -> VAE:
+def trainable(vae: LightningVAE) -> LightningVAE:
     """Return the model as in the middle of a training."""
     vae._trainer = SimpleNamespace(estimated_stepping_batches=100, global_step=50)
     return vae.train()
@@ -87,7 +88,7 @@ def test_step_by_step_the_features_are_the_same() -> None:
 
 def test_without_auxiliary_weights_the_loss_is_the_plain_elbo() -> None:
     encoder, decoder = nets(memory=5)
-    vae = trainable(VAE(encoder, decoder, D))
+    vae = trainable(LightningVAE(encoder, decoder, D))
     x = torch.tensor([[3, 4, END, PAD], [5, END, PAD, PAD], [3, 3, 5, END]])
     torch.manual_seed(7)
     loss = vae.training_step(Batch(x, x), 0)
@@ -144,7 +145,7 @@ def test_every_weight_learns_at_any_length(t: int, memory: int) -> None:
     decoder.initialise(torch.arange(40), torch.zeros(40, dtype=torch.bool))
     x = torch.randint(3, 40, (8, t))
     x[:, -1] = END
-    vae = trainable(VAE(encoder, decoder, D, noise_mix=0.5))
+    vae = trainable(LightningVAE(encoder, decoder, D, noise_mix=0.5))
     vae.training_step(Batch(x, x), 0).backward()
     for name, weight in vae.named_parameters():
         assert weight.grad is not None, f"{name} has no gradient"
