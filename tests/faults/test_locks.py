@@ -72,7 +72,7 @@ def test_a_run_that_is_replaced_while_it_is_clustered(done, work, digits) -> Non
     assert shell(work, "fit", digits, *SMALL, "trainer.max_epochs=1", "--run", "small", "--force").code == 0
     ended = finish(clustering, log)
     if ended.code == 2:
-        assert "was replaced meanwhile" in ended.complaint
+        assert "replaced the run" in ended.complaint
     clusters = work / "outputs" / "small" / "clusters" / "default" / "clusters.json"
     assert (ended.code == 0) == clusters.exists() or not clusters.exists()
 

@@ -307,7 +307,7 @@ class TestCheckpoints:
 
     def test_a_missing_checkpoint_names_the_command_that_makes_it(self, run_folder) -> None:
         shutil.rmtree(run_folder / "checkpoints")
-        with pytest.raises(RunError, match=r"has no checkpoints/last\.ckpt; make the run again"):
+        with pytest.raises(RunError, match=r"has no checkpoints/last\.ckpt.*`latentviz fit .*--force`"):
             load_model(RunFolder.open(run_folder))
 
     def test_with_early_stopping_the_best_is_kept_and_else_the_last(self, trained, run_folder) -> None:
