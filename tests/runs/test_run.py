@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from latentviz.config import ClusterConfig
+from latentviz.config import ClusterConfig, ResolvedClusterConfig, resolved
 from latentviz.errors import RunError
 from latentviz.runs.files import atomic_write, unique_ids, write_json
 from latentviz.runs.items import Items
@@ -209,13 +209,14 @@ class TestClusterFolder:
         folder = RunFolder(run_folder).clustering("fine")
         folder.begin(force=False)
         assert not folder.finished
-        folder.write(ClusterConfig(), self.TABLE, {"n_clusters": 0})
+        config = resolved(ResolvedClusterConfig, ClusterConfig(), reduce={"metric": "cosine", "landmarks": 0})
+        folder.write(config, self.TABLE, {"n_clusters": 0})
         assert folder.finished
         assert folder.points() == self.TABLE
         info = folder.info()
         assert (info["format_version"], info["n_clusters"]) == (FORMAT_VERSION, 0)
         assert set(info["checksums"]) == {"points.parquet"}
-        assert folder.config() == ClusterConfig()
+        assert folder.config() == config
 
     def test_a_finished_clustering_is_replaced_with_force_only(self, run_folder: Path) -> None:
         folder = RunFolder(run_folder).clustering()
