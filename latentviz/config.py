@@ -151,7 +151,7 @@ class ResolvedReduceSection(ReduceSection):
     """`ReduceSection` of a clustering: no value is "auto" but the backend, which depends on the machine."""
 
     metric: Literal["euclidean", "cosine"]
-    landmarks: int = Field(ge=0)
+    landmarks: int = Field(0, ge=0)  # clusterings from before there were landmarks laid all items out
 
 
 class ResolvedClusterConfig(ClusterConfig):

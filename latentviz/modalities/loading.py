@@ -11,31 +11,12 @@ import numpy as np
 from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.errors import ConfigError, RunError
 from latentviz.modalities import modality
-from latentviz.modalities.base import AnyDataKind, AnyModality, Shown
+from latentviz.modalities.base import AnyDataKind, AnyModality
 from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
 
 if TYPE_CHECKING:
     from latentviz.model.vae import VAE
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A trained model with its run.
-
-    Attributes:
-        run: where it is on disk.
-        config: resolved.
-        vae: in evaluation mode.
-        kind: the data.
-        items: the row order.
-    """
-
-    run: RunFolder
-    config: FitConfig
-    vae: VAE
-    kind: AnyDataKind
-    items: Items
 
 
 class OpenRun:
@@ -81,7 +62,7 @@ class OpenRun:
     @cached_property
     def model(self) -> Loaded:
         """The trained model; loading it takes seconds."""
-        return load_model(self.run, self)
+        return load_model(self)
 
     @property
     def content_dim(self) -> int:
@@ -98,30 +79,51 @@ class OpenRun:
         """The weight of the contrast that the model was trained with."""
         return float(self.info["summary"].get("contrast", 0.0))
 
-    def given(self, rows: np.ndarray | list[int]) -> list[Shown]:
-        """Return items as their data kind shows them."""
-        return list(self.modality.show.given(self.run.cache, self.items, rows))
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained model with the run that it comes from.
+
+    Attributes:
+        opened: the run.
+        vae: in evaluation mode.
+        kind: the data.
+    """
+
+    opened: OpenRun
+    vae: VAE
+    kind: AnyDataKind
+
+    @property
+    def run(self) -> RunFolder:
+        """Where the run is on disk."""
+        return self.opened.run
+
+    @property
+    def config(self) -> FitConfig:
+        """The resolved config."""
+        return self.opened.config
+
+    @property
+    def items(self) -> Items:
+        """The row order."""
+        return self.opened.items
 
 
-def load_model(run: RunFolder, opened: OpenRun | None = None) -> Loaded:
-    """Load the trained model of a run.
-
-    Args:
-        run: a finished run.
-        opened: the same run, if some of its files have been read already.
+def load_model(run: RunFolder | OpenRun) -> Loaded:
+    """Load the trained model of a finished run.
 
     Raises:
         RunError: the run is unfinished or damaged.
     """
     from latentviz.model.checkpoint import kept_checkpoint, load_weights
 
-    opened = opened or OpenRun(run)
-    config = opened.config
-    checkpoint = run.require(kept_checkpoint(config, run))
-    run.verify()
-    kind = modality(config.data.kind).data_kind.load(config, run.cache, opened.items)
-    vae = load_weights(kind.build(), checkpoint, run.again).eval()
-    return Loaded(run, config, vae, kind, opened.items)
+    opened = run if isinstance(run, OpenRun) else OpenRun(run)
+    folder, config = opened.run, opened.config
+    checkpoint = folder.require(kept_checkpoint(config, folder))
+    folder.verify()
+    kind = modality(config.data.kind).data_kind.load(config, folder.cache, opened.items)
+    return Loaded(opened, load_weights(kind.build(), checkpoint, folder.again).eval(), kind)
 
 
 def read_config(run: RunFolder) -> FitConfig:

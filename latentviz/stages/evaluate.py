@@ -15,7 +15,7 @@ from latentviz.evaluation.report import Sweep, write_report
 from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels, Stability
 from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
-from latentviz.modalities.loading import load_model
+from latentviz.modalities.loading import OpenRun
 from latentviz.progress import say, stage
 from latentviz.runs.files import write_json
 from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
@@ -76,12 +76,13 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
     seconds: dict[str, float] = {}
     with stage("examining the model", seconds):
         run.verify(all_of_it=True)
-        loaded = load_model(run)
+        opened = OpenRun(run)
+        loaded = opened.model
         dataset, to_input = loaded.kind.dataset(), loaded.kind.to_input
-        health = examine(loaded.vae, dataset, to_input, run.mu(), run.logvar(), loaded.items.val, seed=seed)
+        health = examine(loaded.vae, dataset, to_input, opened.mu, opened.logvar, loaded.items.val, seed=seed)
     faithfulness = clusters = labels = None
     if folder is not None:
-        space = read_space(run, folder)
+        space = read_space(opened, folder)
         n = len(space.mu)
         rows = metrics.sample(n, n if n <= ALL_BELOW else SAMPLED, seed)
         k = min(NEIGHBOURS, max(1, (n - 1) // 3))
@@ -95,7 +96,7 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
                 labels = evaluate_labels(space, loaded.items.labels, near)
     found = Evaluation(
         run=run.name,
-        kind=run.info()["kind"],
+        kind=loaded.config.data.kind,
         clustering=None if folder is None else folder.name,
         n_items=len(loaded.items),
         seed=seed,
@@ -128,20 +129,20 @@ def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
     return None
 
 
-def read_space(run: RunFolder, folder: ClusterFolder) -> Space:
+def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
     """Reads a clustering with the latents that it was made from.
 
     Raises:
         RunError: the tables have different numbers of rows.
     """
-    config, points, summary = folder.config(), folder.points(), run.info()["summary"]
+    config, points = folder.config(), folder.points()
     on_mu = config.cluster.on == "mu"
-    kept = slice(summary["content_dim"] if on_mu else None)
-    mu, logvar = np.array(run.mu()[:, kept]), np.array(run.logvar()[:, kept])
+    kept = slice(opened.content_dim if on_mu else None)
+    mu, logvar = np.array(opened.mu[:, kept]), np.array(opened.logvar[:, kept])
     if len(mu) != points.num_rows:
         raise RunError(
             f"{folder.points_file}: {points.num_rows} rows, but the run has {len(mu)} items; make it again with "
-            f"`latentviz cluster {run.path} --name {folder.name} --force`"
+            f"`latentviz cluster {opened.run.path} --name {folder.name} --force`"
         )
     position = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
     coordinates = folder.coordinates()
@@ -154,7 +155,7 @@ def read_space(run: RunFolder, folder: ClusterFolder) -> Space:
         points=position,
         labels=points.column("cluster").to_numpy(),
         nearest=points.column("nearest_cluster").to_numpy(),
-        given=on_mu and bool(summary.get("given_dim")),
+        given=on_mu and bool(opened.given_dim),
     )
 
 

@@ -80,7 +80,7 @@ def map_data(
     column = {name: points.column(name) for name in points.column_names}
     labels = column["label"].to_pylist()
     place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])
-    cluster, mu = column["cluster"].to_numpy(), np.asarray(run.mu())
+    cluster, mu = column["cluster"].to_numpy(), np.asarray(model.opened.mu)
     rows = {item: row for row, item in enumerate(column["id"].to_pylist())}
     entries = {int(entry["cluster"]): entry for entry in info["clusters"]}
     images: list[np.ndarray | None] = [None] * len(entries)
