@@ -36,10 +36,7 @@ def treed(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     from latentviz.shell import commands
 
     folder = fit_small(digits, tmp_path_factory.mktemp("done"), settings=[*SMALL, "trainer.max_epochs=4"])
-    assert (
-        commands.cluster(str(folder), ["reduce.method=pca", "cluster.min_cluster_size=10"], outputs=str(folder.parent))
-        == 0
-    )
+    commands.cluster(str(folder), ["reduce.method=pca", "cluster.min_cluster_size=10"], outputs=str(folder.parent))
     return folder
 
 
