@@ -76,7 +76,7 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(values: 
     assert "\n" not in said
 
 
-def test_all_mistakes_are_told_at_once_each_key_once() -> None:
+def test_all_mistakes_are_reported_at_once_each_key_once() -> None:
     said = complaint(
         of_image(
             {"size": "big", "batch_size": 0},
@@ -97,7 +97,7 @@ def test_all_mistakes_are_told_at_once_each_key_once() -> None:
     assert len(lines) == 6
 
 
-def test_a_clustering_s_mistakes_are_told_the_same_way() -> None:
+def test_mistakes_in_a_clustering_are_reported_the_same_way() -> None:
     said = complaint({"cluster": {"min_cluster_size": 1, "selection": "lef"}}, ClusterConfig)
     assert "cluster.min_cluster_size: must be greater than or equal to 2 (got 1)" in said
     assert "Did you mean 'leaf'?" in said
@@ -122,7 +122,7 @@ def test_yaml_leaves_text_that_is_no_number_alone(tmp_path: Path, text: str) -> 
     assert read_yaml(tmp_path / "a.yaml") == {"name": text}
 
 
-def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+def test_a_duplicate_key_is_an_error_with_both_lines(tmp_path: Path) -> None:
     file = tmp_path / "twice.yaml"
     file.write_text("model:\n  lr: 1\n  width: 8\n  lr: 2\n")
     with pytest.raises(ConfigError, match=r"twice\.yaml: line 4: .*'lr'.*line 2"):

@@ -1,4 +1,4 @@
-"""What pyproject.toml says the package needs is what it imports; an upper bound gives its reason."""
+"""The dependencies in pyproject.toml are the imported packages; an upper bound has a reason."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ BESIDE = {
 
 
 def declared() -> dict[str, str]:
-    """Returns the line of each requirement by its distribution, extras included, those of development not."""
+    """Map each distribution to its requirement line, with extras, without those for development."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [
         *project["dependencies"],
@@ -35,7 +35,7 @@ def declared() -> dict[str, str]:
 
 
 def imported() -> set[str]:
-    """Returns the top-level packages that the code imports, wherever it does."""
+    """Find the top-level packages that the code imports, in functions too."""
     found = set()
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -40,7 +40,7 @@ class TestSamplers:
         assert z.dtype == np.float32
         assert np.isfinite(z).all()
 
-    def test_the_seed_decides(self, sampler: str) -> None:
+    def test_the_same_seed_draws_the_same(self, sampler: str) -> None:
         assert np.array_equal(self.drawn(sampler, 9), self.drawn(sampler, 9))
         assert not np.array_equal(self.drawn(sampler, 9), self.drawn(sampler, 9, seed=1))
 
@@ -77,6 +77,6 @@ class TestMetrics:
             assert sorted(found.rows.tolist()) == list(range(50))
             assert (np.diff(found.scores) <= 0).all()
 
-    def test_a_vector_of_nothing_is_no_trouble(self, metric: str) -> None:
+    def test_a_zero_vector_has_finite_scores(self, metric: str) -> None:
         vectors = np.zeros((3, 4), np.float32)
         assert np.isfinite(Search(vectors, metric)(vectors[0], 2).scores).all()

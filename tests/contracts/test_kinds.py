@@ -58,7 +58,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def known() -> Iterator[None]:
-    """Makes the words a data kind like the others."""
+    """Register the words as a data kind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(modalities.MODALITIES, "words", "tests.words")
         yield
@@ -92,7 +92,7 @@ def words(known: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestEveryKind:
-    """What each command promises, whatever the items are."""
+    """The contract of each command, for every kind."""
 
     def test_every_kind_of_the_package_is_walked(self, known: None) -> None:
         assert set(KINDS) == set(modalities.MODALITIES)

@@ -1,4 +1,4 @@
-"""The import layers: what a command does not need, it does not load."""
+"""Import layers: a command loads only the libraries that it needs."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ L1 = {"pydantic", "yaml"}
 
 
 def loaded(code: str) -> set[str]:
-    """Returns the top-level packages that a fresh Python has loaded after `code`."""
+    """Return the top-level packages that a new Python process has loaded after `code`."""
     script = f"import sys, json\n{code}\nsys.stdout.write('\\n' + json.dumps(sorted(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
@@ -55,13 +55,22 @@ def test_the_package_itself_loads_nothing() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["config", "modalities.sources", "modalities", "modalities.image.config", "errors", "progress", "shell.commands"],
+    [
+        "config",
+        "modalities.sources",
+        "modalities",
+        "modalities.base",
+        "modalities.image.modality",
+        "errors",
+        "progress",
+        "shell.commands",
+    ],
 )
 def test_what_reads_configs_stays_light(module: str) -> None:
     assert not loaded(f"import latentviz.{module}") & HEAVY
 
 
-def test_a_misspelt_setting_is_told_without_loading_torch() -> None:
+def test_a_misspelt_setting_is_reported_without_loading_torch() -> None:
     code = "from latentviz.shell.cli import main\nassert main(['fit', 'digits', 'model.latentdim=3']) == 2"
     assert not loaded(code) & {"torch", "pytorch_lightning", "umap", "hdbscan", "sklearn", "plotly", "matplotlib"}
 
@@ -73,7 +82,7 @@ def test_a_misspelt_setting_is_told_without_loading_torch() -> None:
         ("clustering.reducers", {"torch", "hdbscan", "plotly", "umap"}),
         ("clustering.clusterers", {"torch", "umap", "plotly", "hdbscan"}),
         ("clustering.neighbors", {"torch", "umap", "plotly", "hdbscan"}),
-        ("stages.fit", {"umap", "hdbscan", "plotly", "datasets"}),  # and with it elbo, vae and encode
+        ("stages.fit", {"umap", "hdbscan", "plotly", "datasets"}),  # includes elbo, vae and encoding
         ("maps", {"torch", "umap", "hdbscan"}),
         (
             "stages.recommend, latentviz.queries.ways, latentviz.clustering.placement, latentviz.clustering.prediction",

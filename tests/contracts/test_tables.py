@@ -1,4 +1,4 @@
-"""One contract for each table: whatever is listed in it works, and keeps the promises that the others rely on."""
+"""One contract per table of the package: every entry works and returns what its users rely on."""
 
 import inspect
 import re
@@ -22,7 +22,7 @@ from latentviz.shell.cli import COMMANDS
 
 @pytest.fixture(scope="module")
 def latents() -> np.ndarray:
-    """Returns three clouds and a few stragglers, float32 (150, 5)."""
+    """Three clouds and a few outliers, float32 (150, 5)."""
     random = np.random.default_rng(0)
     centres = np.repeat(8 * np.eye(3, 5), 45, axis=0)
     return np.concatenate([centres + random.normal(size=(135, 5)), random.uniform(-30, 30, (15, 5))]).astype(np.float32)
@@ -42,12 +42,12 @@ class TestReducers:
         first, again = (reduce(method, latents, graph, 2, seed=3) for _ in range(2))
         assert first.tobytes() == again.tobytes()
 
-    def test_what_it_is_given_stays_as_it_was(self, method, latents) -> None:
+    def test_its_input_is_not_modified(self, method, latents) -> None:
         before = latents.copy()
         reduce(method, latents, neighbours(latents, 15), 2, seed=0)
         assert np.array_equal(before, latents)
 
-    def test_read_only_latents_will_do(self, method, latents) -> None:
+    def test_read_only_latents_work(self, method, latents) -> None:
         frozen = latents.copy()
         frozen.flags.writeable = False
         assert reduce(method, frozen, neighbours(frozen, 15), 2, seed=0).shape == (150, 2)
@@ -107,7 +107,7 @@ class TestClusterers:
             pytest.param(np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32), id="hardly any"),
         ],
     )
-    def test_odd_data_is_no_crash(self, method, points) -> None:
+    def test_degenerate_data_does_not_crash(self, method, points) -> None:
         found = self.found(method, points)
         assert found.labels.shape == (len(points),)
         assert np.isfinite(found.outlier_scores).all()
@@ -135,7 +135,7 @@ class TestModalities:
         assert issubclass(config, FitConfig)
         assert validate(config, {"data": {"kind": kind, "path": "x"}}, "x").data.kind == kind
 
-    def test_it_does_not_take_everything_for_its_own(self, kind, tmp_path) -> None:
+    def test_it_does_not_claim_unknown_files(self, kind, tmp_path) -> None:
         (tmp_path / "notes.xyz").write_text("?")
         assert not modality(kind).detect(str(tmp_path / "notes.xyz"))
 
@@ -188,8 +188,8 @@ class TestRecipes:
         assert run == name
         assert set(config.trainer) <= set(trainer_parameters())
 
-    def test_it_says_no_default_again(self, name) -> None:
-        """A default lives in one place."""
+    def test_it_repeats_no_default(self, name) -> None:
+        """A default is defined in one place."""
         values = read_yaml(recipes()[name][0])
         section = type(load_config(name, {})[0])
         for group in ("model", "data"):

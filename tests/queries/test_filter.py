@@ -1,4 +1,4 @@
-"""Conditions on a table: what they choose, and what they refuse."""
+"""Conditions on a table: the rows they select, and the errors."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""New data on an old map: equals land on equals, alone or together; what is unlike is flagged; what is written."""
+"""New data on an existing map: identical items get identical points, alone or in a batch; unlike items are flagged."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from latentviz.runs.run import RunFolder
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, mapped: Path) -> Path:
-    """Returns a folder with the first 30 items as files, in their order."""
+    """A folder with the first 30 items as files, in order."""
     folder = tmp_path_factory.mktemp("pictures")
     for row, image in enumerate(np.load(mapped / "cache" / "images.npy")[:30, 0]):
         Image.fromarray(image).save(folder / f"{row:02}.png")
@@ -43,7 +43,7 @@ def test_one_alone_is_as_in_a_batch(mapped: Path, pictures: Path, tmp_path: Path
         assert alone[name][0] == together[name][17], name
 
 
-def test_what_looks_like_nothing_known_is_flagged(mapped: Path, tmp_path: Path, pictures: Path) -> None:
+def test_unlike_items_are_flagged(mapped: Path, tmp_path: Path, pictures: Path) -> None:
     board = (np.indices((8, 8)).sum(axis=0) % 2 * 255).astype(np.uint8)
     Image.fromarray(board).save(tmp_path / "board.png")
     placed = lv.encode(mapped, tmp_path)

@@ -1,4 +1,4 @@
-"""The exported networks against torch's own, for batches of any size; and what is missing or in the way."""
+"""The exported networks against torch, for any batch size; missing packages and existing files."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ from latentviz.stages.export import expected
 
 
 def runner(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
-    """Returns what runs an ONNX file: ONNX Runtime, or without it ONNX's own reference."""
+    """Return a function that runs an ONNX file, by ONNX Runtime if installed, else by the reference evaluator."""
     if importlib.util.find_spec("onnxruntime"):
         import onnxruntime
 
@@ -31,7 +31,7 @@ def runner(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
 
 @pytest.fixture(scope="module")
 def networks(mapped: Path) -> tuple[Any, Any]:
-    """Returns the trained VAE and its data."""
+    """The trained VAE and its data."""
     loaded = load_model(RunFolder.open(mapped))
     return loaded.vae, loaded.kind
 

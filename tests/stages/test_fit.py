@@ -1,4 +1,4 @@
-"""Training as the shell sees it: repeatable, interruptible, and honest about a loss that blows up."""
+"""Training from the shell: repeatable, resumable, and an error when the loss diverges."""
 
 import csv
 import re
@@ -31,7 +31,7 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 def interrupt(source: Path, outputs: Path) -> subprocess.CompletedProcess[str]:
-    """Runs `latentviz fit` and presses Ctrl-C once it has told of an epoch."""
+    """Run `latentviz fit` and send Ctrl-C after the first epoch."""
     command = [
         sys.executable,
         "-m",
@@ -97,7 +97,7 @@ def test_the_seconds_of_a_training_are_those_of_all_its_legs() -> None:
 
 
 class Planted:
-    """Pickles to a call that would create a file."""
+    """Unpickling this would create a file."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -107,7 +107,7 @@ class Planted:
 
 
 def unfinish(run: Path) -> None:
-    """Makes a run look as if its training had been interrupted in its end."""
+    """Make a run look as if its training was interrupted at the end."""
     for name in ("run.json", "mu.npy", "logvar.npy"):
         (run / name).unlink()
 
@@ -369,7 +369,7 @@ def test_training_leaves_warnings_and_loggers_as_they_were(few, tmp_path) -> Non
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
-def test_a_wrong_value_for_the_trainer_is_told_before_anything_is_trained(few, tmp_path, shell) -> None:
+def test_a_wrong_value_for_the_trainer_is_reported_before_anything_is_trained(few, tmp_path, shell) -> None:
     complaint = shell("fit", few, "trainer.accelerator=abacus", "--outputs", tmp_path).complaint
     assert complaint.startswith("trainer: ")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Every way to choose z, what is written, and the mistakes that can be made."""
+"""Every way to choose z, the files, and the errors."""
 
 import json
 import math
@@ -22,7 +22,7 @@ D = 4  # latent dimensions of the small runs
 
 
 def written(folder: Path) -> dict:
-    """Returns what generated.json holds."""
+    """Read generated.json."""
     return json.loads((folder / "generated.json").read_text())
 
 
@@ -52,7 +52,7 @@ def test_the_same_seed_draws_the_same(mapped: Path) -> None:
 
 
 @pytest.mark.parametrize(("contrast", "sampler"), [(0.0, "prior"), (1000.0, "gmm")])
-def test_without_a_word_the_sampler_fits_the_training(
+def test_the_default_sampler_follows_the_training(
     mapped: Path, monkeypatch: pytest.MonkeyPatch, contrast: float, sampler: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = RunFolder.open(mapped).info()
@@ -183,7 +183,7 @@ def test_the_grid_of_a_flat_latent(tmp_path: Path, few: Path) -> None:
 
 
 def test_a_new_item_has_the_latents_of_the_same_item(mapped: Path) -> None:
-    """Alone, in a batch and in training's export alike: kernels round by the batch's shape, so that it is fixed."""
+    """Alone, in a batch and after training: kernels round differently by batch size, so the size is fixed."""
     run = RunFolder.open(mapped)
     loaded = load_model(run)
     vae, data = loaded.vae, loaded.kind
@@ -239,7 +239,7 @@ def test_mistakes(shell: Callable, mapped: Path, words: list[str], said: str) ->
     assert said in shell("generate", mapped, *words).complaint
 
 
-def test_ways_are_told_apart(mapped: Path) -> None:
+def test_one_way_at_a_time(mapped: Path) -> None:
     with pytest.raises(ConfigError, match="one way at a time"):
         lv.generate(mapped, cluster=1, like="3")
     with pytest.raises(TypeError, match="clusters"):
@@ -251,7 +251,7 @@ def test_a_run_without_clusters(shell: Callable, run_folder: Path) -> None:
         assert "run `latentviz cluster" in shell("generate", run_folder, *words).complaint
 
 
-def test_nothing_half_made_is_left(mapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_leaves_no_partial_result(mapped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from latentviz.modalities.image import show
 
     def full(*_: object) -> None:

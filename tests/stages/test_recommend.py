@@ -1,4 +1,4 @@
-"""Recommendations: the search against a full sort, profiles, diversity, the command and its mistakes."""
+"""Recommendations: the search against a full sort, profiles, diversity, the command and its errors."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 
 def full_sort(vectors: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
-    """Returns all rows by falling score, ties by row: what the search has to agree with."""
+    """Sort all rows by falling score, ties by row: the reference for the search."""
     scores = METRICS[metric](vectors.astype(np.float64), query.astype(np.float64))
     return np.lexsort((np.arange(len(vectors)), -scores))
 
@@ -56,7 +56,7 @@ def test_a_disliked_item_moves_the_profile_away() -> None:
         assert score(disliked, moved)[0] < score(disliked, plain)[0], metric
 
 
-def test_diversity_of_nothing_keeps_the_order_and_of_one_spreads() -> None:
+def test_diversity_0_keeps_the_order_and_more_spreads() -> None:
     vectors = np.array([[1, 0], [1, 0.01], [0.9, 0.5], [0.2, 1]])
     scores = METRICS["cosine"](vectors, np.array([1.0, 0.0]))
     assert diversify(vectors, scores, 3, 0.0, "cosine").tolist() == [0, 1, 2]
@@ -172,7 +172,7 @@ def test_mistakes(shell: Callable, mapped: Path, words: list[str], said: str) ->
 
 
 def test_a_misspelt_run_is_no_item_of_the_newest_one(shell: Callable, run_folder: Path) -> None:
-    """The first word is a run or an item; where it is neither, both are told, and nothing is written."""
+    """The first word is a run or an item; if it is neither, the error names both and nothing is written."""
     outputs = run_folder.parent
     shutil.copytree(run_folder, outputs / "other")
     for words in (["smal", 3], ["smal"], ["few/1x", 3]):
