@@ -86,12 +86,12 @@ def automatic(vectors: np.ndarray, data: str, seed: int) -> dict[str, Any]:
     """Lay out and cluster any vectors with the functions and defaults of `latentviz cluster`, by Euclidean distance."""
     from latentviz.clustering.neighbors import neighbours
     from latentviz.config import ClusterConfig
-    from latentviz.stages.cluster import find_clusters, fit_to_size, place
+    from latentviz.stages.cluster import find_clusters, fit_to_size, lay_out
 
     config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
     graph = neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
-    found, nearest, *_ = find_clusters(place(vectors, graph, config), graph, config)
-    return score(vectors, np.load(Path(data) / "labels.npy"), found.labels, nearest)
+    found = find_clusters(lay_out(vectors, graph, config), graph, config)
+    return score(vectors, np.load(Path(data) / "labels.npy"), found.clusters.labels, found.nearest)
 
 
 def from_pixels(data: str, seed: int, **_: Any) -> dict[str, Any]:

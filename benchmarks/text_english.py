@@ -20,7 +20,7 @@ from latentviz.modalities.text.cooccurrence import ppmi_vectors
 from latentviz.modalities.text.prepare import load
 from latentviz.progress import say
 from latentviz.runs.run import RunFolder
-from latentviz.stages.cluster import find_clusters, fit_to_size, place
+from latentviz.stages.cluster import find_clusters, fit_to_size, lay_out
 
 DIMENSIONS, WIDTH = 100, 128  # dimensions of TF-IDF after the SVD, and of the vectors that are averaged
 
@@ -78,8 +78,8 @@ def clustered(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
     config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
     unit = directions(np.asarray(vectors, np.float32), "cosine")
     graph = neighbours(unit, config.reduce.n_neighbors, seed=config.seed_everything)
-    found, nearest, *_ = find_clusters(place(unit, graph, config), graph, config)
-    row = scores(unit, labels, found.labels, nearest)
+    found = find_clusters(lay_out(unit, graph, config), graph, config)
+    row = scores(unit, labels, found.clusters.labels, found.nearest)
     say(" | ".join(row))
     return row
 

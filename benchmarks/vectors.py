@@ -125,25 +125,26 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
     from latentviz.clustering.neighbors import neighbours
     from latentviz.config import ClusterConfig
     from latentviz.evaluation.metrics import agreement
-    from latentviz.stages.cluster import draws, find_clusters, place, with_metric
+    from latentviz.modalities.loading import OpenRun
+    from latentviz.stages.cluster import draws, find_clusters, lay_out, with_metric
 
     config = (
         ClusterConfig.model_validate({"reduce": {"metric": "cosine"}})
         if run is None
-        else with_metric(ClusterConfig(), run)
+        else with_metric(ClusterConfig(), OpenRun(run))
     )
     mapped = unit(vectors) if config.reduce.metric == "cosine" else vectors
     graph = neighbours(mapped, config.reduce.n_neighbors)
-    coordinates = place(mapped, graph, config)
-    drawn = None if run is None else draws(run, np.array(run.mu()), None, config)
-    found, nearest, *_ = find_clusters(coordinates, graph, config, drawn)
-    scores = agreement(labels, nearest)
+    coordinates = lay_out(mapped, graph, config)
+    drawn = None if run is None else draws(OpenRun(run), np.array(run.mu()), None, config)
+    found = find_clusters(coordinates, graph, config, drawn)
+    scores = agreement(labels, found.nearest)
     return {
         "knn": accuracy(unit(vectors), labels),
         "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
         "nmi": scores.nmi,
         "ari": scores.ari,
-        "clusters": found.k,
+        "clusters": found.clusters.k,
     }
 
 

@@ -1,4 +1,4 @@
-"""What a command says while it works: one line a stage on standard error, with the seconds it took."""
+"""Progress lines on standard error: one per stage, with the seconds it took."""
 
 import logging
 import os
@@ -9,16 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# How launchers number the processes of one training; Lightning looks at the same names.
+# Process ranks as launchers set them; Lightning reads the same variables.
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_beside: list[Callable[[str], None]] = []
+_writers: list[Callable[[str], None]] = []  # of an open progress bar
 _silent: list[bool] = []
 
 
 def one_line(text: str, widest: int = 200) -> str:
-    r"""Returns a text in one line of so many characters at most, and without what a terminal obeys.
+    r"""Shortens a text to one line without control characters.
 
     >>> one_line("a\n b"), one_line("abcdef", 4), one_line("\x1b[2J") == "\ufffd[2J"
     ('a b', 'abc…', True)
@@ -28,43 +28,43 @@ def one_line(text: str, widest: int = 200) -> str:
 
 
 def say(line: str) -> None:
-    """Prints one line on standard error, where progress belongs; results go to standard output."""
+    """Prints one line on standard error."""
     if _silent:
         return
-    if _beside:
-        _beside[-1](line)
+    if _writers:
+        _writers[-1](line)
     else:
         print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def silence() -> None:
-    """Lets this process say nothing more: of several that train together, the first one speaks."""
+    """Silences this process: of several that train together, only the first one prints."""
     _silent[:] = [True]
 
 
 def may_follow() -> bool:
-    """Returns whether a launcher may have started this process beside a first one that speaks for all."""
+    """Whether a launcher may have started this process with a rank above 0."""
     return any(value.isdigit() and int(value) > 0 for value in (os.environ.get(name, "") for name in RANKS))
 
 
 def silent() -> bool:
-    """Returns whether this process leaves speaking to another."""
+    """Whether this process is silenced."""
     return bool(_silent)
 
 
-def beside(write: Callable[[str], None] | None) -> None:
-    """Sends lines through `write`, which leaves an open progress bar whole; None: the bar is closed."""
-    _beside[:] = [write] if write else []
+def print_through(write: Callable[[str], None] | None) -> None:
+    """Sends lines through `write` of an open progress bar; None once the bar is closed."""
+    _writers[:] = [write] if write else []
 
 
 def warn(line: str) -> None:
-    """Prints a line that a user should not miss."""
+    """Prints a warning."""
     say(f"warning: {line}")
 
 
 @contextmanager
 def stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Says which stage runs, and on leaving puts the seconds it took into `seconds[name]`."""
+    """Prints the start and end of a stage, and puts the seconds it took into `seconds[name]`."""
     say(f"{name} …")
     start = time.perf_counter()
     yield
@@ -74,7 +74,7 @@ def stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Lightning's start-up remarks from the user, who can do nothing about them."""
+    """Hides Lightning's start-up messages and warnings, which users can do nothing about."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""From coordinates (n, k) to clusters (n,): HDBSCAN, which finds their number and leaves noise as −1."""
+"""From coordinates (n, k) to clusters (n,): HDBSCAN, which finds their number and leaves noise as −1, or a mixture."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,20 +12,22 @@ from latentviz.errors import choose
 
 EXEMPLARS = 12  # rows kept for each cluster
 
+Settings = Mapping[str, str | int]
+
 
 @dataclass(frozen=True)
 class Clustering:
-    """What a clusterer found; clusters are numbered 0, 1, … from the largest.
+    """The clusters of n items, numbered 0, 1, … from the largest.
 
     Attributes:
         labels: int32 (n,), −1 for noise.
         probabilities: float32 (n,) in [0, 1], strength of membership; 0 for noise.
         outlier_scores: float32 (n,) in [0, 1], higher is odder (GLOSH, Campello et al. 2015).
-        persistence: of each cluster, in [0, 1]: how long it lived in the tree; empty where there is no tree.
-        exemplars: rows that stand for each cluster, most typical first.
-        tree: the condensed tree's clusters: parent, child, lambda_val, child_size; empty where there is none.
+        persistence: of each cluster, in [0, 1]: how long it lives in the tree; empty without a tree.
+        exemplars: rows of each cluster's typical items, most typical first.
+        tree: the condensed tree's clusters: parent, child, lambda_val, child_size; empty without a tree.
         settings: the effective settings, nothing "auto".
-        raw_tree: HDBSCAN's condensed tree with a record an item too; None for methods without one.
+        raw_tree: HDBSCAN's condensed tree with one record per item too; None for methods without one.
     """
 
     labels: np.ndarray
@@ -34,22 +36,22 @@ class Clustering:
     persistence: Mapping[int, float] = field(default_factory=dict)
     exemplars: Mapping[int, Sequence[int]] = field(default_factory=dict)
     tree: Sequence[Mapping[str, float]] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
     raw_tree: np.ndarray | None = None
 
     @property
     def k(self) -> int:
-        """How many clusters there are."""
+        """The number of clusters."""
         return int(self.labels.max(initial=-1)) + 1
 
     @property
     def noise_share(self) -> float:
-        """Share of the items that are in no cluster."""
+        """The share of items in no cluster."""
         return float((self.labels < 0).mean())
 
 
 def by_size(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the labels renumbered from the largest cluster, and the old number of each new one.
+    """Renumbers labels from the largest cluster; also returns the old number of each new one.
 
     >>> by_size(np.array([5, 2, 2, -1]))
     (array([ 1,  0,  0, -1], dtype=int32), array([2, 5]))
@@ -70,12 +72,12 @@ def hdbscan_cluster(
     selection: str = "auto",
     **_: Any,
 ) -> Clustering:
-    """Returns the clusters of HDBSCAN (Campello, Moulavi & Sander 2013).
+    """Clusters by density with HDBSCAN (Campello, Moulavi & Sander 2013).
 
     Args:
         coordinates: float32 (n, k).
         min_cluster_size: items in the smallest cluster; auto: 1.5% of n, at least 10.
-        min_samples: neighbours that make a place dense; auto: 10.
+        min_samples: neighbours that make a region dense; auto: 10.
         selection: "eom" (excess of mass) or "leaf"; auto: eom.
     """
     from hdbscan import HDBSCAN
@@ -113,22 +115,20 @@ def hdbscan_cluster(
 
 
 def from_cut(coordinates: np.ndarray, cut: Cut) -> Clustering:
-    """Returns a chosen cut as a clustering, with the tree, outlier scores and persistence of HDBSCAN at its settings.
+    """Turns a chosen cut into a clustering, with the tree, outlier scores and persistence of HDBSCAN at its settings.
 
     Args:
         coordinates: float32 (n, k), the layout that was cut.
         cut: the choice.
     """
-    if cut.k == 0:
+    scores = cut.scores
+    if scores.clusters == 0:
         return hdbscan_cluster(coordinates, min_cluster_size=max(2, len(coordinates) // 2))
-    tree = hdbscan_cluster(
-        coordinates,
-        min_cluster_size=cut.min_cluster_size,
-        min_samples=cut.min_samples,
-        selection="leaf" if cut.selection == "layer" else cut.selection,
-    )
+    size, samples = scores.min_cluster_size, scores.min_samples
+    selection = "leaf" if scores.selection == "layer" else scores.selection
+    tree = hdbscan_cluster(coordinates, min_cluster_size=size, min_samples=samples, selection=selection)
     labels, old = by_size(cut.labels)
-    # The same cluster has another number in the tree's own cut; the largest overlap tells which.
+    # HDBSCAN numbers the same cluster differently: match by the largest overlap.
     persistence = {}
     for new in range(len(old)):
         inside = tree.labels[(labels == new) & (tree.labels >= 0)]
@@ -142,16 +142,16 @@ def from_cut(coordinates: np.ndarray, cut: Cut) -> Clustering:
         exemplars=typical(labels, cut.probabilities, coordinates),
         settings={
             "method": "hdbscan",
-            "min_cluster_size": cut.min_cluster_size,
-            "min_samples": cut.min_samples,
-            "selection": cut.selection,
-            "layout": cut.layout,
+            "min_cluster_size": size,
+            "min_samples": samples,
+            "selection": scores.selection,
+            "layout": scores.layout,
         },
     )
 
 
 def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarray) -> dict[int, list[int]]:
-    """Returns up to 12 rows for each cluster: its medoid-like centre first, then the surest members spread over it."""
+    """Picks up to 12 rows of each cluster: the most central first, then members of high probability, spread out."""
     chosen: dict[int, list[int]] = {}
     for cluster in range(int(labels.max(initial=-1)) + 1):
         rows = np.flatnonzero(labels == cluster)
@@ -169,7 +169,7 @@ def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarr
 
 
 def gmm_cluster(coordinates: np.ndarray, *, n_clusters: int | str = "auto", seed: int = 0, **_: Any) -> Clustering:
-    """Returns the clusters of a mixture of Gaussians; it knows no noise.
+    """Clusters with a mixture of Gaussians, without noise.
 
     Args:
         coordinates: float32 (n, k).
@@ -179,16 +179,16 @@ def gmm_cluster(coordinates: np.ndarray, *, n_clusters: int | str = "auto", seed
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    places = coordinates.astype(np.float64)
-    floor = 1e-6 * float(places.var(axis=0).mean()) + 1e-12  # of the covariances, for duplicates and single items
+    values = coordinates.astype(np.float64)
+    floor = 1e-6 * float(values.var(axis=0).mean()) + 1e-12  # of the covariances, for duplicates and single items
     counts = range(1, min(20, len(coordinates) - 1) + 1) if n_clusters == "auto" else [int(n_clusters)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        models = [GaussianMixture(k, random_state=seed, reg_covar=floor).fit(places) for k in counts]
-        model = models[0] if len(models) == 1 else min(models, key=lambda m: m.bic(places))
-    share = model.predict_proba(places)
+        models = [GaussianMixture(k, random_state=seed, reg_covar=floor).fit(values) for k in counts]
+        model = models[0] if len(models) == 1 else min(models, key=lambda m: m.bic(values))
+    share = model.predict_proba(values)
     labels, _old = by_size(share.argmax(axis=1))
-    density = model.score_samples(places)
+    density = model.score_samples(values)
     rank = density.argsort().argsort() / max(1, len(density) - 1)
     probabilities = share.max(axis=1).astype(np.float32)
     return Clustering(
@@ -204,5 +204,5 @@ CLUSTERERS: Mapping[str, Callable[..., Clustering]] = {"hdbscan": hdbscan_cluste
 
 
 def cluster(method: str, coordinates: np.ndarray, **settings: Any) -> Clustering:
-    """Returns the clusters by the named method of `CLUSTERERS`."""
+    """Clusters with the named method of `CLUSTERERS`."""
     return choose(CLUSTERERS, method, "cluster.method")(coordinates, **settings)

@@ -1,52 +1,54 @@
-"""Where to cut HDBSCAN's tree, chosen from the data and no label: one sweep, scored by the neighbour graph.
+"""Where to cut HDBSCAN's tree, chosen from the data without labels: one sweep, scored by the neighbour graph.
 
-For each layout (n, 2) of the same neighbour graph the tree is built once for each `min_samples` and cut many times.
-The persistence of PLSCAN's layers (Bot et al. 2025), times the squared modularity (Newman & Girvan 2004), times the
-separation names a scale: the coarsest number of clusters k₀ that is believed, and the size m of its smallest. Among the
-cuts near that scale the one with the largest −log(1 − modularity of its *filled* labels · their separation) wins, times
-their stability under the posterior where there is one: the agreement of the labels with those of draws z ~ q(z|x). Of
-the layouts' winners, the one that the others agree with most. docs/experiments.md has what this was measured against.
+For each layout (n, 2) of the same neighbour graph the tree is built once per `min_samples` and cut at several sizes.
+
+1. PLSCAN's layers (Bot et al. 2025) suggest a scale. The layer with the largest persistence · modularity² · separation
+   (modularity: Newman & Girvan 2004) sets k₀, the least number of clusters, and m, the size of its smallest cluster.
+2. Among the cuts at sizes up to m, the one with the largest −log(1 − modularity · separation) · stability wins, with
+   the modularity of the *filled* labels. Stability is the agreement of the labels with those of posterior draws
+   z ~ q(z|x); without a posterior it is left out.
+3. Of the winners of all layouts, the one that agrees most with the others is chosen.
+
+docs/experiments.md has the alternatives that this was measured against.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from latentviz.clustering.stability import Draws, stability
+from latentviz.clustering.stability import Draws, partition_agreement, stability
 
 CLEAR = 1.1  # radius at a cluster's border over that inside: real images have 1.15 to 1.7, one cloud cut up .9 to 1.05
 BORDER = 3  # neighbours in other clusters that put an item at its cluster's border
 MIN_SAMPLES = (5, 10, 20)
-FACTORS = (0.5, 0.63, 0.79, 1.0)  # of m: cuts at and below the believed scale
+FACTORS = (0.5, 0.63, 0.79, 1.0)  # of m: cuts at and below the suggested scale
 SELECTIONS = ("eom", "leaf")
-LAYER_SAMPLES = 5  # min_samples of the tree whose layers name the scale
-MANY = 20  # clusters from which counting noise as singletons no longer makes the choice too coarse
+LAYER_SAMPLES = 5  # min_samples of the tree with the layers that suggest the scale
+MANY = 20  # clusters from which on noise can count as singletons without making the choice too coarse
 RELIABLE = 0.55  # normalised modularity: uniform noise has .34, one Gaussian .25, every real image set above .6
 STABLE = 0.5  # adjusted Rand index with posterior draws: below it, most pairs do not stay together
-PARTED = 0.7  # separation: one cloud of 2 to 16 dimensions has 0 to .66, groups that overlap .67, image sets 1
-VOTERS = 15  # neighbours that say which cluster a noise item is nearest to
+SEPARATED = 0.7  # separation: one cloud of 2 to 16 dimensions has 0 to .66, overlapping groups .67, image sets 1
+VOTERS = 15  # neighbours that decide which cluster a noise item is nearest to
 
 
-@dataclass
-class Cut:
-    """One cut of one layout's tree.
+@dataclass(frozen=True)
+class CutScores:
+    """Settings and scores of one cut of one layout's tree, a row of `sweep` in clusters.json.
 
     Attributes:
         layout: number of the layout.
         selection: "eom", "leaf", or "layer" for PLSCAN's own.
         min_samples: of the tree.
         min_cluster_size: of the cut.
-        labels: int32 (n,), −1 for noise.
-        probabilities: float32 (n,) in [0, 1].
-        filled: int32 (n,), noise given to the nearest cluster.
-        modularity: of `labels`, each noise item alone.
-        modularity_filled: of `filled`.
-        normalised: `modularity` over what could be had at these sizes, at most 1; filling would flatter noise.
-        separation: of `filled`, in [0, 1]: whether the items thin out at the clusters' borders.
-        stability: adjusted Rand index with the labels of posterior draws; None where none were made.
+        clusters: how many.
+        noise: share of items in no cluster.
+        modularity: of the labels, each noise item a community of its own.
+        modularity_filled: of the filled labels.
+        normalised: `modularity` over its largest value at these sizes, at most 1; filling would flatter noise.
+        separation: of the filled labels, in [0, 1]: how much sparser the clusters' borders are than their insides.
+        stability: adjusted Rand index with the labels of posterior draws; None without a posterior.
         allowed: at least k₀ clusters.
     """
 
@@ -54,81 +56,74 @@ class Cut:
     selection: str
     min_samples: int
     min_cluster_size: int
-    labels: np.ndarray
-    probabilities: np.ndarray
-    filled: np.ndarray
+    clusters: int
+    noise: float
     modularity: float
     modularity_filled: float
     normalised: float
     separation: float
-    stability: float | None = None
-    allowed: bool = True
+    stability: float | None
+    allowed: bool
 
-    @property
-    def k(self) -> int:
-        """How many clusters there are."""
-        return len(np.unique(self.labels[self.labels >= 0]))
 
-    def row(self) -> dict[str, Any]:
-        """Returns what `clusters.json` keeps of it."""
-        return {
-            "layout": self.layout,
-            "selection": self.selection,
-            "min_samples": self.min_samples,
-            "min_cluster_size": self.min_cluster_size,
-            "clusters": self.k,
-            "noise": float((self.labels < 0).mean()),
-            "modularity": self.modularity,
-            "modularity_filled": self.modularity_filled,
-            "normalised": self.normalised,
-            "separation": self.separation,
-            "stability": self.stability,
-            "allowed": self.allowed,
-        }
+@dataclass(frozen=True)
+class Cut:
+    """The clusters of one cut.
+
+    Attributes:
+        scores: settings and scores.
+        labels: int32 (n,), −1 for noise.
+        probabilities: float32 (n,) in [0, 1].
+        filled: int32 (n,), noise assigned to the nearest cluster.
+    """
+
+    scores: CutScores
+    labels: np.ndarray
+    probabilities: np.ndarray
+    filled: np.ndarray
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen cut and how it came about.
+    """The chosen cut.
 
     Attributes:
         cut: the winner.
-        sweep: a row for each cut that was looked at.
+        sweep: the scores of all cuts.
         agreement: mean adjusted Rand index between the winner and the other layouts' winners; None with one layout.
-        reliable: whether the graph backs the clusters, of which there are two: normalised modularity of at least .55
-            and separation of at least .7; and the posterior, where it was asked: a stability of at least .5.
     """
 
     cut: Cut
-    sweep: list[dict[str, Any]] = field(default_factory=list)
+    sweep: Sequence[CutScores]
     agreement: float | None = None
 
     @property
     def reliable(self) -> bool:
-        """Whether the graph and the posterior back the clusters."""
-        held = self.cut.stability is None or self.cut.stability >= STABLE
-        return self.cut.normalised >= RELIABLE and self.cut.separation >= PARTED and self.cut.k > 1 and held
+        """Whether there are two clusters or more, and modularity, separation and stability reach their thresholds."""
+        scores = self.cut.scores
+        stable = scores.stability is None or scores.stability >= STABLE
+        return scores.normalised >= RELIABLE and scores.separation >= SEPARATED and scores.clusters > 1 and stable
 
 
 class Modularity:
-    """Modularity of labellings on one weighted graph; each noise item is a community of its own.
+    """Modularity of labellings of one weighted graph; each noise item is a community of its own.
 
-    Newman & Girvan 2004, equation 5, for weights: the share of the weight inside communities, less what the degrees
-    alone would put there.
+    Newman & Girvan 2004, equation 5, with weights: the share of weight inside communities minus the share that is
+    expected from the degrees alone.
 
     Args:
         graph: symmetric weights (n, n).
     """
 
     def __init__(self, graph: csr_matrix) -> None:
-        coordinates = graph.tocoo()
-        self.row, self.column = coordinates.row, coordinates.col
-        self.weight = coordinates.data.astype(np.float64)
+        entries = graph.tocoo()
+        self.row, self.column = entries.row, entries.col
+        self.weight = entries.data.astype(np.float64)
         self.degree = np.asarray(graph.sum(axis=1)).ravel().astype(np.float64)
         self.total = max(float(self.degree.sum()), 1e-12)
 
     def __call__(self, labels: np.ndarray) -> tuple[float, float]:
-        """Returns modularity, and modularity over its largest value at these community sizes."""
+        """Returns the modularity, and the modularity over its largest value at these community sizes."""
         own = labels[self.row]
         inside = self.weight[(own == labels[self.column]) & (own >= 0)].sum() / self.total
         noise = labels < 0
@@ -139,10 +134,10 @@ class Modularity:
 
 
 class Separation:
-    """Whether clusters are parted by sparser places, as groups are, or share a border as dense as they are themselves.
+    """How much sparser the borders of clusters are than their insides; where one cloud is cut up, they are not.
 
-    A cluster's ratio is the median distance to the k-th neighbour of its border items, of whose neighbours at least
-    three lie in other clusters, over that of all its items. A cloud that was cut up has no sparser places at the cuts.
+    A border item has at least three neighbours in other clusters. A cluster's ratio is the median distance to the k-th
+    neighbour of its border items over that of all its items.
 
     Args:
         neighbours: int32 (n, k), nearest first, without the item itself.
@@ -153,9 +148,9 @@ class Separation:
         self.neighbours, self.radii = neighbours, radii
 
     def __call__(self, labels: np.ndarray) -> float:
-        """Returns the mean over items of how clear their cluster's border is: from 0 at a ratio of 1 to 1 at 1.1.
+        """Returns the mean over items of their cluster's separation: 0 at a ratio of 1, 1 at 1.1 and above.
 
-        A cluster without a border is clear; noise counts 0.
+        A cluster without a border counts 1, noise 0.
         """
         border = (labels[self.neighbours] != labels[:, None]).sum(axis=1) >= BORDER
         total = 0.0
@@ -171,10 +166,10 @@ class Separation:
 
 
 def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 100) -> np.ndarray:
-    """Returns the labels with noise given to the nearest cluster, int32 (n,).
+    """Assigns noise to the nearest cluster: int32 (n,).
 
-    Each noise item takes the majority among its 15 nearest labelled neighbours, of a tie the nearest one's, round by
-    round until none is left that can; whoever has no labelled item within reach keeps −1.
+    In each round, every noise item with labelled ones among its 15 nearest neighbours takes their majority label (of a
+    tie, the nearest one's). Items that no label reaches keep −1.
 
     Args:
         labels: int (n,), −1 for noise.
@@ -203,69 +198,72 @@ def choose_cut(
     radii: np.ndarray,
     drawn: Draws | None = None,
 ) -> Choice:
-    """Returns the cut that the data asks for.
+    """Chooses a cut from the data, see the module's docstring.
 
     Args:
-        layouts: float32 (n, 2) each, the same items laid out from different seeds.
+        layouts: float32 (n, 2) each, the same items laid out with several seeds.
         graph: symmetric weights (n, n), such as UMAP's fuzzy graph.
         neighbours: int32 (n, k), nearest first, without the item itself.
         radii: float32 (n,), the distance to the last of them.
-        drawn: posterior draws, where there is a posterior.
+        drawn: posterior draws, if there is a posterior.
     """
     quality, separation = Modularity(graph), Separation(neighbours, radii)
-    sweep: list[Cut] = []
+    sweep: list[CutScores] = []
     winners: list[Cut] = []
     for number, points in enumerate(layouts):
-        cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, separation)
-        for cut in cuts:
-            cut.stability = stability(drawn, cut.filled)["mean"] if drawn else None
-        winners.append(max(cuts, key=lambda cut: _value(cut, k0)))
-        sweep += cuts
+        cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, separation, drawn)
+        winners.append(max(cuts, key=lambda cut: _value(cut.scores, k0)))
+        sweep += [cut.scores for cut in cuts]
     agreement = _agreement(winners)
     best = int(agreement.argmax())
-    return Choice(winners[best], [cut.row() for cut in sweep], float(agreement[best]) if len(winners) > 1 else None)
+    return Choice(winners[best], sweep, float(agreement[best]) if len(winners) > 1 else None)
 
 
-def _value(cut: Cut, k0: int) -> float:
-    if not cut.allowed:
+def _value(scores: CutScores, k0: int) -> float:
+    if not scores.allowed:
         return -1.0
-    modularity = (cut.modularity_filled + cut.modularity) / 2 if k0 >= MANY else cut.modularity_filled
-    # What is left to 1 counts by its logarithm: among many clusters that little is what tells one cut from another.
-    clear = -np.log1p(-modularity * cut.separation)
-    return float(clear * (1.0 if cut.stability is None else cut.stability))
+    filled = scores.modularity_filled
+    modularity = (filled + scores.modularity) / 2 if k0 >= MANY else filled
+    # The logarithm of the distance to 1: with many clusters all are close to 1, and small differences matter.
+    clear = -np.log1p(-modularity * scores.separation)
+    return float(clear * (1.0 if scores.stability is None else scores.stability))
 
 
-def _cuts(layout: int, points: np.ndarray, quality: Modularity, separation: Separation) -> tuple[list[Cut], int]:
-    """Returns the cuts of one layout that are looked at, and k₀."""
+def _cuts(
+    layout: int, points: np.ndarray, quality: Modularity, separation: Separation, drawn: Draws | None
+) -> tuple[list[Cut], int]:
+    """Returns the cuts of one layout, and k₀."""
     from fast_hdbscan.hdbscan import clusters_from_spanning_tree, compute_minimum_spanning_tree
+
+    n, k0 = len(points), 0
 
     def cut(selection: str, samples: int, size: int, labels: np.ndarray, probabilities: np.ndarray) -> Cut:
         filled = fill(labels, separation.neighbours)
-        value, normalised = quality(labels)
-        value_filled, _ = quality(filled)
-        return Cut(
+        modularity, normalised = quality(labels)
+        clusters = len(np.unique(labels[labels >= 0]))
+        scores = CutScores(
             layout,
             selection,
             samples,
             size,
-            labels.astype(np.int32),
-            probabilities.astype(np.float32),
-            filled,
-            value,
-            value_filled,
+            clusters,
+            float((labels < 0).mean()),
+            modularity,
+            quality(filled)[0],
             normalised,
             separation(filled),
+            stability(drawn, filled).mean if drawn else None,
+            clusters >= k0,
         )
+        return Cut(scores, labels.astype(np.int32), probabilities.astype(np.float32), filled)
 
-    layer = _believed_layer(points, quality, separation)
+    layer = _best_layer(points, quality, separation)
     if layer is None:
-        n = len(points)
         return [cut("eom", LAYER_SAMPLES, n, np.full(n, -1), np.zeros(n))], 0
-    labels, probabilities = layer
-    sizes = np.bincount(labels[labels >= 0])
-    k0, smallest = int((sizes > 0).sum()), int(sizes[sizes > 0].min())
-    cuts = [cut("layer", LAYER_SAMPLES, smallest, labels, probabilities)]
-    for samples in (s for s in MIN_SAMPLES if s < len(points)):
+    sizes = np.unique(layer[0][layer[0] >= 0], return_counts=True)[1]
+    k0, smallest = len(sizes), int(sizes.min())
+    cuts = [cut("layer", LAYER_SAMPLES, smallest, *layer)]
+    for samples in (s for s in MIN_SAMPLES if s < n):
         tree = compute_minimum_spanning_tree(points, min_samples=samples, reproducible=True)[0]
         for size in sorted({max(5, round(smallest * factor)) for factor in FACTORS}):
             for selection in SELECTIONS:
@@ -274,18 +272,13 @@ def _cuts(layout: int, points: np.ndarray, quality: Modularity, separation: Sepa
                 )
                 if labels.max() > 0:
                     cuts.append(cut(selection, samples, size, labels, probabilities))
-    for candidate in cuts:
-        candidate.allowed = candidate.k >= k0
     return cuts, k0
 
 
-def _believed_layer(
+def _best_layer(
     points: np.ndarray, quality: Modularity, separation: Separation
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns labels and probabilities of the layer that is believed, or None.
-
-    It has the largest persistence × modularity² × separation.
-    """
+    """Returns labels and probabilities of the layer with the largest persistence · modularity² · separation."""
     from fast_hdbscan import PLSCAN
 
     n = len(points)
@@ -303,12 +296,10 @@ def _believed_layer(
 
 
 def _agreement(winners: Sequence[Cut]) -> np.ndarray:
-    """Returns for each winner its mean adjusted Rand index to the others', float64 (layouts,)."""
-    from sklearn.metrics import adjusted_rand_score
-
+    """Returns each winner's mean adjusted Rand index with the others, float64 (layouts,)."""
     scores = np.zeros((len(winners), len(winners)))
     for i in range(len(winners)):
         for j in range(i):
-            scores[i, j] = scores[j, i] = adjusted_rand_score(winners[i].filled, winners[j].filled)
+            scores[i, j] = scores[j, i] = partition_agreement(winners[i].filled, winners[j].filled)
     means: np.ndarray = scores.sum(axis=1) / max(1, len(winners) - 1)
     return means

@@ -1,46 +1,46 @@
-"""What groups of items are about: the terms that set each apart, by class-based TF-IDF. Data kinds bring the terms."""
+"""Keywords of groups of items: the terms that distinguish each, by class-based TF-IDF. Data kinds count the terms."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from latentviz.clustering.tree import condensed_tree
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix, spmatrix
+
 MOST = 10  # keywords of a group
-NAMED = 3  # of them in its name
-NODES = 400  # of the tree that get keywords
-LEAST_ITEMS = 3  # of a group that a term must occur in
-# A group's keyword is at least so much more frequent in it than elsewhere.
-LIFT = 1.3
-# Cells of the map that a term's spread is measured over, and the items that a cell has on average.
-CELLS, A_CELL = 64, 20
-# A stop word is in so many items, and in its share of the cells: exp(entropy) over their number.
-COMMON, EVEN = 0.01, 0.75
-# Items of an average region of the map at each level, as shares of all, and at least so many.
-REGIONS, A_REGION = (1 / 12, 1 / 50, 1 / 200), 40
+NAMED = 3  # keywords in its name
+NODES = 400  # nodes of the tree with keywords
+LEAST_ITEMS = 3  # items of a group that a keyword must occur in
+LIFT = 1.3  # how much more frequent a keyword must be in its group than elsewhere
+CELLS, PER_CELL = 64, 20  # cells of the map for the spread of a term, and items per cell
+COMMON, EVEN = 0.01, 0.75  # a stop word's least share of the items, and of the cells: exp(entropy) over their number
+REGIONS, PER_REGION = (1 / 12, 1 / 50, 1 / 200), 40  # items of a mean region at each level: share of all; at least
 
 
 class Terms(NamedTuple):
-    """The terms of every item, as a data kind counts them.
+    """The terms of every item.
 
     Attributes:
-        counts: sparse (n, v): how often each term occurs in each item.
-        names: v terms.
+        counts: sparse (n, v), occurrences of each term in each item.
+        names: the v terms.
     """
 
-    counts: Any
+    counts: "spmatrix"
     names: Sequence[str]
 
 
 class Keywords:
-    """Finds the keywords of any groups of items.
+    """Finds keywords of groups of items.
 
-    Words that say nothing (*the*, *of*) are found from the data: they are in many items, and in all parts of the map.
+    Stop words (*the*, *of*) are found from the data: they occur in many items and all over the map.
 
     Args:
         terms: of the items.
-        points: float (n, 2), where the items are on the map.
+        points: float (n, 2), the items on the map.
     """
 
     def __init__(self, terms: Terms, points: np.ndarray) -> None:
@@ -51,18 +51,14 @@ class Keywords:
         self.presence = csr_matrix(
             (np.ones_like(self.counts.data), self.counts.indices, self.counts.indptr), self.counts.shape
         )
-        self.useful = ~self._stop_words(cells(points, max(2, min(CELLS, len(points) // A_CELL))))
+        self.useful = ~self._stop_words(cells(points, max(2, min(CELLS, len(points) // PER_CELL))))
 
     def _stop_words(self, cell: np.ndarray) -> np.ndarray:
-        """Returns which terms say nothing, bool (v,)."""
+        """Returns which terms are stop words, bool (v,)."""
         inside = cell >= 0
         items = self.presence[inside]
-        spread = np.asarray(
-            (
-                _members([np.flatnonzero(cell[inside] == c) for c in range(cell.max(initial=-1) + 1)], items.shape[0])
-                @ items
-            ).todense()
-        )
+        groups = [np.flatnonzero(cell[inside] == c) for c in range(cell.max(initial=-1) + 1)]
+        spread = np.asarray((_members(groups, items.shape[0]) @ items).todense())
         sizes = np.maximum(np.bincount(cell[inside]), 1)[:, None]
         share = spread / sizes
         share = share / np.maximum(share.sum(axis=0), 1e-12)
@@ -73,13 +69,13 @@ class Keywords:
     def of(self, groups: Sequence[np.ndarray], within: Sequence[np.ndarray] | None = None) -> list[list[str]]:
         """Returns up to 10 keywords of each group, the strongest first.
 
-        The weight of term t in group c is tf(t, c)·log(1 + A/f(t)), with A the mean length of a group and f(t) how
-        often t occurs in all (Grootendorst 2022, BERTopic, equation 2), times the part of tf that is more than the
-        rows around the group would lead one to expect.
+        The weight of term t in group c is tf(t, c)·log(1 + A/f(t)), with A the mean length of a group and f(t) the
+        frequency of t in all groups (Grootendorst 2022, BERTopic, equation 2), times 1 − 1/lift, the part of tf above
+        the frequency in the surrounding rows.
 
         Args:
             groups: rows of each group.
-            within: rows that surround each group, and that it is to stand out from; all items by default.
+            within: rows that surround each group; all items by default.
         """
         if not len(groups):
             return []
@@ -94,7 +90,7 @@ class Keywords:
             term, times = inside.indices[row], inside.data[row]
             base = total if around is None else np.asarray(around[number].todense()).ravel() + 1e-9
             lift = (times / max(times.sum(), 1e-9)) / (base[term] / base.sum())
-            if len(groups[number]) > self.counts.shape[0] / 2:  # nothing can stand out from what it is the most of
+            if len(groups[number]) > self.counts.shape[0] / 2:  # it is most of what surrounds it
                 lift = np.full(len(term), LIFT)
             seen = np.asarray(items[number].todense()).ravel()[term]
             kept = self.useful[term] & (lift >= LIFT) & (seen >= min(LEAST_ITEMS, len(groups[number])))
@@ -105,7 +101,7 @@ class Keywords:
 
 
 def distinct(names: Sequence[str], weights: Sequence[float]) -> list[str]:
-    """Returns the first 10 terms of which none is a form or a part of another; the heavier, or longer, one stays.
+    """Returns the first 10 terms without forms or parts of another; the heavier, or longer, one stays.
 
     >>> distinct(["node", "nodes", "graph", "月", "明月"], [9.0, 8.0, 5.0, 4.0, 3.0])
     ['node', 'graph', '明月']
@@ -126,7 +122,7 @@ def distinct(names: Sequence[str], weights: Sequence[float]) -> list[str]:
 
 
 def _related(one: str, other: str) -> bool:
-    """Returns whether two terms are forms of one word: one lies in the other, or they differ in their last letters."""
+    """Whether two terms are forms of one word: one contains the other, or they differ in their last letters."""
     short, long = sorted((one, other), key=len)
     stem = max(4, len(short) - 2)
     alike = len(short) >= 4 and long[:stem] == short[:stem] and len(long) - len(short) <= 3
@@ -135,7 +131,7 @@ def _related(one: str, other: str) -> bool:
 
 
 def named(keywords: Mapping[int, Sequence[str]]) -> dict[int, str]:
-    """Returns a name for each group made of its first three keywords, or as many more as tell it from the others.
+    """Names each group by its first three keywords, or by as many more as make the name unique.
 
     >>> named({0: ["a", "b", "c", "d"], 1: ["a", "b", "c", "e"], 2: []})
     {0: 'a · b · c · d', 1: 'a · b · c · e'}
@@ -152,50 +148,34 @@ def named(keywords: Mapping[int, Sequence[str]]) -> dict[int, str]:
     return names
 
 
-def with_keywords(
-    info: Mapping[str, Any],
-    keywords: Keywords,
-    labels: np.ndarray,
-    raw_tree: np.ndarray | None,
-    points: np.ndarray,
-    ids: Sequence[str],
-) -> dict[str, Any]:
-    """Returns what clusters.json holds with `keywords` at each cluster and larger part of the tree, and `regions`.
+@dataclass(frozen=True)
+class Region:
+    """A part of the map.
 
-    Args:
-        info: as `mapping.describe` has it.
-        keywords: of the run's items.
-        labels: int (n,), −1 for noise.
-        raw_tree: HDBSCAN's condensed tree with a record an item too; None: there is none.
-        points: float32 (n, 2).
-        ids: of the items.
+    Attributes:
+        level: 0 for the coarsest.
+        rows: int64, its items.
+        row: the item nearest to its mean.
+        keywords: what distinguishes it from the region around it.
     """
-    numbers = [entry["cluster"] for entry in info["clusters"]]
-    words = keywords.of([np.flatnonzero(labels == number) for number in numbers])
-    parts = {} if raw_tree is None else _tree_keywords(keywords, raw_tree, labels, points)
-    first = int(min((row["parent"] for row in info["tree"]), default=0))
-    return {
-        **info,
-        "clusters": [{**entry, "keywords": terms} for entry, terms in zip(info["clusters"], words, strict=True)],
-        "tree": [{**row, "keywords": parts.get(int(row["child"]) - first, [])} for row in info["tree"]],
-        "regions": [
-            {
-                "level": entry["level"],
-                "item": ids[entry["row"]],
-                "size": len(entry["rows"]),
-                "cluster": int(np.bincount(labels[entry["rows"]] + 1).argmax()) - 1,
-                "keywords": entry["keywords"],
-            }
-            for entry in regions(points, keywords)
-            if entry["keywords"]
-        ],
-    }
+
+    level: int
+    rows: np.ndarray
+    row: int
+    keywords: Sequence[str]
 
 
-def _tree_keywords(
+def tree_keywords(
     keywords: Keywords, raw_tree: np.ndarray, labels: np.ndarray, points: np.ndarray
 ) -> dict[int, list[str]]:
-    """Returns the keywords of the tree's largest nodes, by their numbers from the root's 0 on: beside their parents."""
+    """Returns the keywords of the tree's largest nodes relative to their parents, by node number from the root's 0.
+
+    Args:
+        keywords: of the run's items.
+        raw_tree: HDBSCAN's condensed tree with one record per item too.
+        labels: int (n,), −1 for noise.
+        points: float32 (n, 2).
+    """
     tree = condensed_tree(raw_tree, labels, points)
     rows, above = ({entry["node"]: entry[key] for entry in tree} for key in ("rows", "parent"))
     largest = sorted((node for node in rows if above[node] is not None), key=lambda node: -len(rows[node]))[:NODES]
@@ -203,17 +183,15 @@ def _tree_keywords(
     return dict(zip(largest, found, strict=True))
 
 
-def regions(points: np.ndarray, keywords: Keywords) -> list[dict[str, Any]]:
-    """Returns parts of the map at three levels, coarse first, with what each is about beside what is around it.
-
-    Each holds `level`, `rows` int64, `row` (the item nearest to its middle) and `keywords`.
-    """
-    found: list[dict[str, Any]] = []
-    above = np.flatnonzero(np.isfinite(points).all(axis=1))
-    parent = np.where(np.isfinite(points).all(axis=1), 0, -1)
+def regions(points: np.ndarray, keywords: Keywords) -> list[Region]:
+    """Divides the map into regions at three levels, coarse first."""
+    found: list[Region] = []
+    finite = np.isfinite(points).all(axis=1)
+    n = int(finite.sum())
+    parent = np.where(finite, 0, -1)
     for level, share in enumerate(REGIONS):
-        count = round(len(above) / max(A_REGION, share * len(above))) if len(above) else 0
-        if count < 2 or (found and count <= max(entry["level"] == level - 1 for entry in found)):
+        count = round(n / max(PER_REGION, share * n)) if n else 0
+        if count < 2:
             continue
         cell = cells(points, count)
         groups = [np.flatnonzero(cell == number) for number in range(cell.max() + 1)]
@@ -222,28 +200,28 @@ def regions(points: np.ndarray, keywords: Keywords) -> list[dict[str, Any]]:
         words = keywords.of(groups, within=None if level == 0 else around)
         for rows, terms in zip(groups, words, strict=True):
             middle = rows[np.linalg.norm(points[rows] - points[rows].mean(axis=0), axis=1).argmin()]
-            found.append({"level": level, "rows": rows, "row": int(middle), "keywords": terms})
+            found.append(Region(level, rows, int(middle), terms))
         parent = cell
     return found
 
 
 def cells(points: np.ndarray, count: int, most: int = 20_000) -> np.ndarray:
-    """Returns which of `count` cells of the map each point lies in, int32 (n,), by k-means; −1 without a place."""
+    """Divides the map into `count` cells by k-means; returns each point's, int32 (n,), −1 without a place."""
     from sklearn.cluster import KMeans
 
     finite = np.flatnonzero(np.isfinite(points).all(axis=1))
     found = np.full(len(points), -1, np.int32)
     if not len(finite):
         return found
-    places = points[finite].astype(np.float64)
-    sample = places[:: -(-len(places) // most)]
+    known = points[finite].astype(np.float64)
+    sample = known[:: -(-len(known) // most)]
     count = min(count, len(np.unique(sample, axis=0)))
     model = KMeans(count, n_init=1, max_iter=30, random_state=0).fit(sample)
-    found[finite] = model.predict(places)
+    found[finite] = model.predict(known)
     return found
 
 
-def _members(groups: Sequence[np.ndarray], n: int) -> Any:
+def _members(groups: Sequence[np.ndarray], n: int) -> "csr_matrix":
     """Returns the sparse matrix (groups, n) that is 1 where an item is in a group."""
     from scipy.sparse import csr_matrix
 

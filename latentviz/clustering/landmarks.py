@@ -1,35 +1,62 @@
-"""Landmarks: of more items than can be laid out, those that are; the others are placed beside their neighbours.
+"""Landmarks: of more items than can be laid out, a sample that is; the others are placed next to their neighbours.
 
-A seeded sample is reduced and clustered as if it were all there is. Each other item then takes the place and the
-cluster that its nearest landmarks have, as a new item does on an old map, so that memory grows with the landmarks.
+A seeded sample is reduced and clustered on its own. Every other item then gets its place and cluster from its nearest
+landmarks, as a new item does on an existing map, so that memory grows with the landmarks.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from latentviz.clustering.clusterers import Clustering, by_size
-from latentviz.clustering.neighbors import Cells, Neighbours
+from latentviz.clustering.clusterers import Clustering, Settings, by_size
+from latentviz.clustering.neighbors import Cells
 from latentviz.clustering.placement import Place, spacing
 from latentviz.clustering.prediction import Membership
 
 BATCH = 20_000  # items placed at a time
-QUICK_ABOVE = 20_000  # fitted items from which on a search by cells is worth it
+CELLS_ABOVE = 20_000  # fitted items from which on an approximate search pays
 
 
+@dataclass(frozen=True)
 class Layout:
-    """Items with places and clusters, which stay as they are while others are placed among them.
+    """Where n items lie and which clusters they form.
+
+    Attributes:
+        points: float32 (n, 2), the places on the map.
+        coordinates: float32 (n, k), the coordinates that were clustered.
+        neighbours: int32 (n, m), each item's nearest neighbours in μ, without itself.
+        clusters: the clustering.
+        nearest: int32 (n,), the clusters with noise assigned to the nearest one.
+    """
+
+    points: np.ndarray
+    coordinates: np.ndarray
+    neighbours: np.ndarray
+    clusters: Clustering
+    nearest: np.ndarray
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Returns what the points table says of the clusters, (n,) each."""
+        return {
+            "cluster": self.clusters.labels,
+            "nearest_cluster": self.nearest,
+            "probability": self.clusters.probabilities,
+            "outlier_score": self.clusters.outlier_scores,
+        }
+
+
+class FrozenLayout:
+    """Items with places and clusters that stay fixed while other items are placed among them.
 
     Args:
-        vectors: float32 (n, d), what the neighbours are found by.
-        points: float32 (n, 2), where they are in the picture.
-        coordinates: float32 (n, k), what was clustered; rows that are not finite have no say.
-        columns: of the items: cluster, nearest_cluster, probability, outlier_score, (n,) each.
-        min_samples: as HDBSCAN was told; 0 for a clusterer that knows no noise.
-        quick: search by cells where there are many; else exactly.
+        vectors: float32 (n, d), for the neighbour search.
+        points: float32 (n, 2), the places on the map.
+        coordinates: float32 (n, k), what was clustered; rows that are not finite are ignored.
+        columns: `Layout.columns()` of the items.
+        min_samples: HDBSCAN's; 0 for a clusterer without noise.
+        quick: search approximately among many items; else exactly.
     """
 
     def __init__(
@@ -44,27 +71,23 @@ class Layout:
     ) -> None:
         self.vectors, self.points, self.coordinates = vectors, points, coordinates
         self.columns, self.min_samples = columns, min_samples
-        self.cells = Cells(vectors) if quick and len(vectors) > QUICK_ABOVE else None
+        self.cells = Cells(vectors) if quick and len(vectors) > CELLS_ABOVE else None
 
     @cached_property
-    def apart(self) -> float:
-        """How far the items lie from each other."""
+    def spacing(self) -> float:
+        """The typical distance between neighbours."""
         return spacing(self.vectors)
 
     @cached_property
     def membership(self) -> Membership:
-        """What tells the cluster of a place."""
+        """Predicts the cluster of coordinates."""
         finite = np.isfinite(self.coordinates).all(axis=1)
-        return Membership(
-            self.coordinates[finite],
-            self.columns["cluster"][finite],
-            self.columns["probability"][finite],
-            self.min_samples,
-        )
+        labels, probabilities = self.columns["cluster"][finite], self.columns["probability"][finite]
+        return Membership(self.coordinates[finite], labels, probabilities, self.min_samples)
 
     def place(self, vectors: np.ndarray) -> tuple[Place, dict[str, np.ndarray]]:
-        """Returns the neighbours of other items (m, d), and points, coordinates, and a column of each name for them."""
-        place = Place(vectors, self.vectors, cells=self.cells, apart=self.apart)
+        """Places other items (m, d); returns their neighbours, and their points, coordinates and columns."""
+        place = Place(vectors, self.vectors, cells=self.cells, apart=self.spacing)
         points, coordinates = place.within(self.points), place.within(self.coordinates)
         placed = np.isfinite(coordinates).all(axis=1)
         cluster = np.full(len(vectors), -1, np.int32)
@@ -78,108 +101,82 @@ class Layout:
             "outlier_score": self.membership.outlier_scores(density, near).astype(np.float32),
         }
         known = place.same >= 0
-        for name, values in found.items():  # an equal of a fitted item gets all that this one has
+        for name, values in found.items():  # an item equal to a fitted one gets the same values
             values[known] = self.columns[name][place.same[known]]
         return place, {"points": points, "coordinates": coordinates, **found}
 
 
 def choose(n: int, landmarks: int, seed: int) -> np.ndarray | None:
-    """Returns the rows of the items that are laid out, int64, ascending; None: all are.
-
-    Args:
-        n: how many items there are.
-        landmarks: how many to lay out; 0: all.
-        seed: of the sample.
-    """
+    """Samples `landmarks` of n rows, int64, ascending; None if all are laid out (`landmarks` is 0 or at least n)."""
     if not landmarks or landmarks >= n:
         return None
-    # A stream of its own: with the split's, the landmarks would be the items that were held out.
+    # Another stream than the split's: with the same one, the landmarks would be the held-out items.
     return np.sort(np.random.default_rng([seed, 1]).permutation(n)[:landmarks])
 
 
-def spread(
-    rows: np.ndarray,
-    vectors: np.ndarray,
-    graph: Neighbours,
-    coordinates: np.ndarray,
-    points: np.ndarray,
-    found: Clustering,
-    nearest: np.ndarray,
-) -> dict[str, Any]:
-    """Returns graph, coordinates, points, found and nearest of all n items, from those of the landmarks.
+def spread(rows: np.ndarray, vectors: np.ndarray, laid: Layout) -> Layout:
+    """Returns the layout of all n items from that of the landmarks.
 
     Args:
         rows: int64 (l,), the landmarks.
         vectors: float32 (n, d), of all items.
-        graph: neighbours among the landmarks.
-        coordinates: float32 (l, k).
-        points: float32 (l, 2).
-        found: the landmarks' clusters.
-        nearest: int32 (l,), noise given to the nearest cluster.
+        laid: the layout of the landmarks.
     """
-    n, k = len(vectors), graph.indices.shape[1] - 1
-    columns = {
-        "cluster": found.labels,
-        "nearest_cluster": nearest,
-        "probability": found.probabilities,
-        "outlier_score": found.outlier_scores,
-    }
-    layout = Layout(vectors[rows], points, coordinates, columns, int(found.settings.get("min_samples", 0)), quick=True)
+    n, k, settings = len(vectors), laid.neighbours.shape[1], laid.clusters.settings
+    frozen = FrozenLayout(
+        vectors[rows],
+        laid.points,
+        laid.coordinates,
+        laid.columns(),
+        int(settings.get("min_samples", 0)),
+        quick=True,
+    )
     whole: dict[str, np.ndarray] = {
-        "points": points,
-        "coordinates": coordinates,
-        **columns,
-        "neighbours": rows[graph.indices[:, 1:]].astype(np.int32),
+        "points": laid.points,
+        "coordinates": laid.coordinates,
+        "neighbours": rows[laid.neighbours].astype(np.int32),
+        **laid.columns(),
     }
-    for name, laid in whole.items():
-        whole[name] = np.empty((n, *laid.shape[1:]), laid.dtype)
-        whole[name][rows] = laid
+    for name, values in whole.items():
+        whole[name] = np.empty((n, *values.shape[1:]), values.dtype)
+        whole[name][rows] = values
     others = np.setdiff1d(np.arange(n), rows, assume_unique=True)
     for start in range(0, len(others), BATCH):
-        some = others[start : start + BATCH]
-        place, values = layout.place(vectors[some])
+        batch = others[start : start + BATCH]
+        place, placed = frozen.place(vectors[batch])
         near = rows[place.rows[:, :k]]
-        whole["neighbours"][some] = np.pad(near, ((0, 0), (0, k - near.shape[1])), mode="edge")
-        for column, found_there in values.items():
-            whole[column][some] = found_there
-    return _numbered(rows, whole, found)
-
-
-def _numbered(rows: np.ndarray, whole: Mapping[str, np.ndarray], found: Clustering) -> dict[str, Any]:
-    """Returns the parts with the clusters numbered from the largest, now that all items are counted."""
+        whole["neighbours"][batch] = np.pad(near, ((0, 0), (0, k - near.shape[1])), mode="edge")
+        for name, values in placed.items():
+            whole[name][batch] = values
     labels, old = by_size(whole["cluster"])
-    new = np.full(found.k + 1, -1, np.int32)  # the last one is for −1
+    new = np.full(laid.clusters.k + 1, -1, np.int32)  # the last entry is for −1
     new[old] = np.arange(len(old))
-    scale, shift = len(labels) / len(rows), len(labels) - len(rows)
-    settings = {
-        key: round(value * scale) if key == "min_cluster_size" else value for key, value in found.settings.items()
-    }
-    return {
-        "points": whole["points"],
-        "coordinates": whole["coordinates"],
-        "neighbours": whole["neighbours"],
-        "nearest": new[whole["nearest_cluster"]],
-        "found": replace(
-            found,
-            labels=labels,
-            probabilities=whole["probability"],
-            outlier_scores=whole["outlier_score"],
-            persistence={int(new[number]): value for number, value in found.persistence.items()},
-            exemplars={int(new[number]): rows[list(some)].tolist() for number, some in found.exemplars.items()},
-            tree=[{**row, "parent": row["parent"] + shift, "child": row["child"] + shift} for row in found.tree],
-            settings=settings,
-            raw_tree=_renamed(found.raw_tree, rows, len(labels)),
-        ),
-    }
+    clusters = replace(
+        _for_all(laid.clusters, rows, n, new, settings),
+        labels=labels,
+        probabilities=whole["probability"],
+        outlier_scores=whole["outlier_score"],
+    )
+    nearest = new[whole["nearest_cluster"]]
+    return Layout(whole["points"], whole["coordinates"], whole["neighbours"], clusters, nearest)
 
 
-def _renamed(tree: np.ndarray | None, rows: np.ndarray, n: int) -> np.ndarray | None:
-    """Returns the condensed tree with the landmarks' rows for its leaves and its clusters numbered from n."""
-    if tree is None:
-        return None
-    renamed, count = tree.copy(), len(rows)
-    leaf = tree["child"] < count
-    renamed["child"][leaf] = rows[tree["child"][leaf]]
-    renamed["child"][~leaf] += n - count
-    renamed["parent"] += n - count
-    return renamed
+def _for_all(found: Clustering, rows: np.ndarray, n: int, new: np.ndarray, settings: Settings) -> Clustering:
+    """Renumbers the landmarks' rows and clusters for all n items; the tree's clusters are numbered from n."""
+    shift, tree = n - len(rows), None
+    if found.raw_tree is not None:
+        tree, leaf = found.raw_tree.copy(), found.raw_tree["child"] < len(rows)
+        tree["child"][leaf] = rows[tree["child"][leaf]]
+        tree["child"][~leaf] += shift
+        tree["parent"] += shift
+    size = {}
+    if "min_cluster_size" in settings:
+        size["min_cluster_size"] = round(int(settings["min_cluster_size"]) * (n / len(rows)))
+    return replace(
+        found,
+        persistence={int(new[number]): value for number, value in found.persistence.items()},
+        exemplars={int(new[number]): rows[list(chosen)].tolist() for number, chosen in found.exemplars.items()},
+        tree=[{**row, "parent": row["parent"] + shift, "child": row["child"] + shift} for row in found.tree],
+        settings={**settings, **size},
+        raw_tree=tree,
+    )

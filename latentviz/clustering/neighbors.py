@@ -1,4 +1,4 @@
-"""The nearest neighbours of every item: one search, shared by the training's positives, the reducer and the map."""
+"""Nearest neighbours, for the positives in training, the reducer, the map and new items."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Up to here all distances are computed; above, those to the items of the nearest cells. See docs/experiments.md.
-EXACT_BELOW = 150_000
+EXACT_BELOW = 150_000  # items up to which all distances are computed; see docs/experiments.md
 CELL = 200  # items in a cell, on average
-SEARCHED = 8_000  # items looked at for each query, at least: those of the nearest cells
+SEARCHED = 8_000  # items compared with each query, at least: those of the nearest cells
 BLOCK_BYTES = 128 * 2**20  # of distances held at a time
-CHUNK = 64  # columns whose least distance stands for them in the first pass
-SPARE = 8  # candidates kept beyond k, since the first pass rounds
+CHUNK = 64  # columns represented by their least distance in the first pass
+SPARE = 8  # candidates kept beyond k, because the first pass rounds
 
 
 class Neighbours(NamedTuple):
@@ -29,10 +28,9 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(mu: np.ndarray, k: int, *, metric: str = "euclidean", seed: int = 0) -> Neighbours:
-    """Returns the k nearest neighbours of each row of `mu` (n, d), each row its own first neighbour.
+    """Finds the k nearest neighbours of each row of `mu` (n, d), each row its own first neighbour.
 
-    Exact for up to 150,000 items; above, among the items of the nearest cells, see `Cells`. The same on any number of
-    cores.
+    Exact for up to 150,000 items; above, approximate, see `Cells`. The result does not depend on the number of cores.
 
     Args:
         mu: float32 (n, d).
@@ -51,20 +49,20 @@ def neighbours(mu: np.ndarray, k: int, *, metric: str = "euclidean", seed: int =
 
 
 def exact_neighbours(vectors: np.ndarray, k: int) -> Neighbours:
-    """Returns the k nearest rows of each row of `vectors` (n, d) by Euclidean distance, itself first."""
+    """Finds the k nearest rows of each row of `vectors` (n, d) by Euclidean distance, itself first."""
     return _search(vectors, vectors, k, own=True)
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> Neighbours:
-    """Returns the k rows of `vectors` (n, d) nearest to each row of `queries` (m, d) by Euclidean distance, exact.
+    """Finds the k rows of `vectors` (n, d) nearest to each row of `queries` (m, d) by Euclidean distance, exactly.
 
-    Of rows equally far the first comes first. What is found for a query does not depend on the other queries.
+    Of rows at the same distance the first comes first. A query's result does not depend on the other queries.
     """
     return _search(np.ascontiguousarray(queries, np.float32), np.ascontiguousarray(vectors, np.float32), k, own=False)
 
 
 def _search(queries: np.ndarray, vectors: np.ndarray, k: int, *, own: bool) -> Neighbours:
-    """Returns the k nearest rows of `vectors` for each query; with `own`, query i is row i and its own neighbour."""
+    """With `own`, query i is row i and its own first neighbour."""
     m = len(queries)
     indices, distances = np.empty((m, k), np.int32), np.empty((m, k), np.float32)
     among = Among(vectors)
@@ -80,7 +78,7 @@ def _search(queries: np.ndarray, vectors: np.ndarray, k: int, *, own: bool) -> N
 
 
 def _in_parallel(work: Callable[[int], None], jobs: Iterable[int]) -> None:
-    """Does the jobs on all cores; each spends its time in numpy, which lets the others run."""
+    """Runs jobs on all cores in threads; numpy releases the lock in their long parts."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -88,11 +86,11 @@ def _in_parallel(work: Callable[[int], None], jobs: Iterable[int]) -> None:
 
 
 class Among:
-    """Vectors that neighbours are looked for among, all of them.
+    """Exact search among vectors.
 
-    A block of all distances comes from one matrix product. Its columns are looked at in chunks of 64: only the k
-    chunks with the least minima can hold one of the k nearest, so that the costly selection sees a few hundred
-    candidates and not n. The distances that are returned are computed afresh from the differences.
+    One matrix product gives a block of all distances. Its columns are reduced to minima of chunks of 64: only the k
+    chunks with the least minima can hold one of the k nearest, so that the selection sees a few hundred candidates
+    instead of n. The distances returned are recomputed from the differences.
 
     Args:
         vectors: float32 (n, d).
@@ -107,12 +105,12 @@ class Among:
         self.offsets[:n] = np.einsum("ij,ij->i", self.columns[:n], self.columns[:n])
 
     def nearest(self, queries: np.ndarray, k: int, itself: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows int64 (m, k) and distances float32 (m, k) of the k nearest to each query, nearest first.
+        """Returns rows int64 (m, k) and distances float32 (m, k) of the k nearest to each query, nearest first.
 
         Args:
             queries: float32 (m, d).
             k: at most n.
-            itself: int (m,), the row that each query is, which then comes first; None: they are no rows.
+            itself: int (m,), each query's own row, which comes first; None: the queries are not rows.
         """
         m, wanted = len(queries), min(k + SPARE, len(self.vectors))
         d = self.columns @ (-2 * (queries - self.centre)).T  # (columns, m): ‖y‖² − 2·x·y, which orders like ‖x − y‖²
@@ -128,18 +126,17 @@ class Among:
         best = np.take_along_axis(candidates, best, axis=1)  # (m, wanted)
         exact = np.sqrt(np.square(self.vectors[best] - queries[:, None]).sum(-1))
         if itself is not None:
-            exact[best == itself[:, None]] = -1  # an item is its own first neighbour, before its duplicates
+            exact[best == itself[:, None]] = -1  # before its duplicates
         order = np.lexsort((best, exact), axis=1)[:, :k]
         return np.take_along_axis(best, order, axis=1), np.take_along_axis(exact, order, axis=1).clip(0)
 
 
 class Cells:
-    """Vectors sorted into the cells of some of them, so that a search looks at the nearest cells only.
+    """Approximate search: vectors grouped into cells, of which only the nearest are searched.
 
-    The inverted file of Jégou, Douze & Schmid 2011 without its compression. Centres are drawn from the vectors, so that
-    cells are small where vectors are dense. All queries of one cell look at the same cells, those whose centres are
-    nearest to theirs: one matrix product serves them all. Nothing is compiled, and neither the number of cores nor what
-    else is asked changes an answer.
+    The inverted file of Jégou, Douze & Schmid 2011 without compression. Centres are sampled from the vectors, so that
+    cells are small in dense regions. All queries of a cell search the same cells, those with the centres nearest to its
+    own, with one matrix product. The result depends neither on the number of cores nor on the other queries.
 
     Args:
         vectors: float32 (n, d).
@@ -161,12 +158,12 @@ class Cells:
         return self._look(self.vectors, self.cell, k, own=True)
 
     def nearest(self, queries: np.ndarray, k: int) -> Neighbours:
-        """Returns the k rows nearest to each of `queries` (m, d), of those in the cells nearest to the query's."""
+        """Finds the k rows nearest to each of `queries` (m, d) in the nearest cells."""
         queries = np.ascontiguousarray(queries, np.float32)
         return self._look(queries, nearest(queries, self.centres, 1).indices[:, 0], k, own=False)
 
     def searched(self, cell: int, k: int) -> np.ndarray:
-        """Returns the rows that are looked at for the queries of a cell, int64, ascending."""
+        """Returns the rows that are searched for the queries of a cell, int64, ascending."""
         distance = np.square(self.centres - self.centres[cell]).sum(axis=1)
         cells = np.argsort(distance, kind="stable")
         enough = int(np.searchsorted(np.cumsum(self.sizes[cells]), max(SEARCHED, 4 * k))) + 1
@@ -196,11 +193,11 @@ class Cells:
 
 
 def refined(vectors: np.ndarray, found: Neighbours) -> Neighbours:
-    """Returns the nearest among each row's neighbours and their neighbours, itself first (Dong et al. 2011).
+    """Improves approximate neighbours: the nearest among neighbours and neighbours of neighbours (Dong et al. 2011).
 
     Args:
         vectors: float32 (n, d).
-        found: nearly the nearest of each row, itself first.
+        found: approximate neighbours of each row, itself first.
     """
     n, k = found.indices.shape
     indices, distances = np.empty_like(found.indices), np.empty_like(found.distances)

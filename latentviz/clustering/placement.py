@@ -1,23 +1,23 @@
-"""Where new items go in a layout that is frozen: between their nearest fitted neighbours, on top of their equals."""
+"""Places new items in a frozen layout: between their nearest fitted neighbours, on top of equal items."""
 
 import numpy as np
 
 from latentviz.clustering.neighbors import Cells, nearest
 
 NEIGHBOURS = 15  # as many as UMAP's graph keeps by default
-SAME = 0.01  # of the fitted items' median distance to their neighbour: nearer than that, an item is the same
+SAME = 0.01  # of the fitted items' median distance to their neighbour: items nearer than that are equal
 SAMPLE = 2_000  # fitted items that this median is taken over
-HALVINGS, ROUNDS = 48, 24  # of the bisection, and of the median's iteration: both are far below a pixel by then
+HALVINGS, ROUNDS = 48, 24  # of the bisection and of the median's iteration: errors far below a pixel
 
 
 class Place:
-    """What is known of new items from their neighbours among the fitted ones.
+    """The fitted neighbours of new items.
 
     Attributes:
         rows: int32 (m, k), the nearest fitted items, nearest first.
         distances: float32 (m, k), to these.
-        weights: float64 (m, k), how much each says about the place; rows sum to 1.
-        same: int64 (m,), the fitted item that an item equals, −1 where there is none.
+        weights: float64 (m, k), the neighbours' weights in the place; rows sum to 1.
+        same: int64 (m,), the fitted item that an item equals, else −1.
     """
 
     def __init__(
@@ -26,17 +26,17 @@ class Place:
         """Finds the neighbours of `queries` (m, d) among `fitted` (n, d).
 
         Args:
-            queries: the new items.
-            fitted: the others.
-            cells: of `fitted`, for a quick search of many; None: an exact one.
-            apart: what `spacing(fitted)` returns, for who asks often.
+            queries: vectors of the new items.
+            fitted: vectors of the fitted items.
+            cells: of `fitted`, for an approximate search; None: an exact one.
+            apart: cached `spacing(fitted)`.
         """
         k = min(NEIGHBOURS, len(fitted))
         found = cells.nearest(queries, k) if cells else nearest(queries, fitted, k)
         self.rows, self.distances = found.indices, found.distances
         near = self.distances.astype(np.float64)
         equal = near <= SAME * (spacing(fitted) if apart is None else apart)
-        # The first of several equals, whichever of them rounding puts nearest.
+        # The first of several equal items: rounding may put any of them nearest.
         first = np.where(equal, self.rows, len(fitted)).min(axis=1)
         self.same = np.where(equal.any(axis=1), first, -1).astype(np.int64)
         weights = memberships(near) / np.maximum(near, 1e-12)
@@ -45,12 +45,12 @@ class Place:
     def within(self, coordinates: np.ndarray) -> np.ndarray:
         """Returns the places of the new items in a layout of the fitted ones, float32 (m, c).
 
-        The weighted geometric median of the neighbours' places: for neighbours on one island about their mean, and
-        where a few lie on another island it stays with the many, where a mean would end up in the empty water between.
-        An item that equals a fitted one gets exactly its place.
+        The weighted geometric median of the neighbours' places (Weiszfeld 1937): close to their mean if they lie
+        together, and on the majority's side if a few lie elsewhere, where a mean would end up between them. An item
+        that equals a fitted one gets exactly its place.
 
         Args:
-            coordinates: (n, c); rows that are not finite, items without a place, have no say.
+            coordinates: (n, c); rows that are not finite (items without a place) are ignored.
         """
         places = coordinates[self.rows].astype(np.float64)  # (m, k, c)
         finite = np.isfinite(places).all(axis=2)
@@ -58,7 +58,7 @@ class Place:
         weights = weights / np.maximum(_total(weights), 1e-300)[:, None]
         places = np.where(finite[:, :, None], places, 0)
         middle = _mean(places, weights)
-        for _ in range(ROUNDS):  # Weiszfeld 1937
+        for _ in range(ROUNDS):
             away = np.sqrt(np.square(places - middle[:, None]).sum(axis=2))
             middle = _mean(places, _normalised(weights / np.maximum(away, 1e-9)))
         middle[~finite.any(axis=1)] = np.nan
@@ -68,11 +68,7 @@ class Place:
         return found
 
     def vote(self, labels: np.ndarray) -> np.ndarray:
-        """Returns the label with the greatest weight among the neighbours, −1 where none has one, int32 (m,).
-
-        Args:
-            labels: int (n,), −1 for none.
-        """
+        """Returns the label (n,) with the largest weight among the neighbours, −1 if none has a label: int32 (m,)."""
         near = labels[self.rows]
         best, found = np.zeros(len(near)), np.full(len(near), -1, np.int32)
         for j in range(near.shape[1]):
@@ -83,7 +79,7 @@ class Place:
 
 
 def spacing(fitted: np.ndarray) -> float:
-    """Returns the median distance of fitted items (n, d) to their nearest neighbour that is not their equal."""
+    """Returns the median distance of fitted items (n, d) to their nearest neighbour that is not equal to them."""
     rows = np.unique(np.linspace(0, len(fitted) - 1, SAMPLE).astype(np.int64))
     distances = nearest(fitted[rows], fitted, min(NEIGHBOURS, len(fitted))).distances
     apart = np.where(distances > 0, distances, np.inf).min(axis=1)
@@ -94,7 +90,7 @@ def spacing(fitted: np.ndarray) -> float:
 def memberships(distances: np.ndarray) -> np.ndarray:
     """Returns UMAP's fuzzy memberships exp(−(d − ρ)/σ), (m, k) in (0, 1] (McInnes, Healy & Melville 2018, section 3.1).
 
-    ρ is the distance to the nearest, and σ such that a row's memberships add up to log₂ k.
+    ρ is the distance to the nearest, and σ makes each row's memberships sum to log₂ k.
 
     Args:
         distances: (m, k), ascending.
@@ -109,8 +105,8 @@ def memberships(distances: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(-beyond / np.maximum(high, 1e-300)[:, None]))
 
 
-# Sums run over neighbours one by one: numpy's own order of adding depends on how many rows there are, and an item has
-# to land in the same place whether it comes alone or among thousands.
+# Sums run over the neighbours one at a time: numpy's order of summation depends on the number of rows, and an item
+# must get the same place alone as in a batch of thousands.
 def _total(values: np.ndarray) -> np.ndarray:
     total = np.zeros(len(values))
     for j in range(values.shape[1]):

@@ -1,8 +1,8 @@
-"""Which cluster a new point belongs to, from the coordinates and labels alone: HDBSCAN's approximate prediction.
+"""Predicts the clusters of new points from coordinates and labels alone.
 
-hdbscan's `approximate_predict` walks its condensed tree for one point after the other. The same answer follows from the
-labels, for all points at once and for any clusterer whose clusters are dense regions: a new point takes the cluster of
-its nearest neighbour by mutual reachability, unless it lies farther from it than that cluster lies from all else.
+hdbscan's `approximate_predict` walks its condensed tree point by point and needs the fitted object. The same answer
+follows from the labels, for all points at once and for any clusterer of dense regions: a new point takes the cluster of
+its nearest neighbour by mutual reachability, unless it is farther from it than that cluster is from all other items.
 """
 
 from functools import cached_property
@@ -20,7 +20,7 @@ class Membership:
         coordinates: float (n, k), what was clustered, all finite.
         labels: int (n,), −1 for noise.
         probabilities: float (n,) in [0, 1], of the fitted items' memberships.
-        min_samples: as HDBSCAN was told; 0 for a clusterer that knows no noise: then every point gets a cluster.
+        min_samples: HDBSCAN's; 0 for a clusterer without noise: every point gets a cluster.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Membership:
 
     @cached_property
     def core(self) -> np.ndarray:
-        """The core distance of each fitted item, float64 (n,): to the `min_samples`-th nearest other."""
+        """The core distance of each fitted item, float64 (n,): to its `min_samples`-th nearest neighbour."""
         distances = self.tree.query(self.coordinates, [self.samples + 1])[0]
         return np.asarray(distances[:, 0])
 
@@ -48,10 +48,10 @@ class Membership:
 
     @cached_property
     def births(self) -> np.ndarray:
-        """The density λ at which each cluster parts from all else, float64 (k,).
+        """The density λ at which each cluster separates from all other items, float64 (k,).
 
-        It is 1/(least mutual reachability distance between a member and any other item): in the single-linkage tree
-        that is where the cluster's branch begins.
+        1/(least mutual reachability distance between a member and any other item): the start of the cluster's branch
+        in the single-linkage tree.
         """
         births = np.zeros(self.k)
         for cluster in range(self.k):
@@ -68,9 +68,9 @@ class Membership:
 
     @cached_property
     def peaks(self) -> np.ndarray:
-        """The density λ from which on membership of each cluster is certain, float64 (k,): probability is λ over it.
+        """The density λ at which membership of each cluster becomes certain, float64 (k,): probability is λ/peak.
 
-        Worked out from the fitted members whose probability is below 1; where all are certain, so is every new one.
+        Estimated from the fitted members with a probability below 1; if there are none, new members are certain too.
         """
         peaks = np.full(self.k, 1e-12)
         for cluster in range(self.k):
@@ -82,25 +82,19 @@ class Membership:
         return peaks
 
     def outlier_scores(self, density: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-        """Returns GLOSH, how far below its cluster's densest spot each point is, (m,) in [0, 1]; higher is odder.
-
-        1 − λ/λmax (Campello et al. 2015, equation 8).
+        """Returns GLOSH, 1 − λ/λmax of the cluster, (m,) in [0, 1]; higher is odder (Campello et al. 2015, equation 8).
 
         Args:
             density: λ of each point, (m,).
-            cluster: the cluster each belongs to or is nearest to, (m,); −1 where there is none.
+            cluster: the cluster each belongs to or is nearest to, (m,); −1 for none.
         """
-        densest = np.zeros(self.k + 1)  # the last one is for −1
+        densest = np.zeros(self.k + 1)  # the last entry is for −1
         np.maximum.at(densest, self.labels, self.own)
         densest[-1] = self.own.max(initial=0)
         return np.asarray(1 - np.minimum(density / np.maximum(densest[cluster], 1e-12), 1))
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns for each point its cluster int32 (m,), its probability, and its density λ, float64 (m,).
-
-        Args:
-            points: float (m, k).
-        """
+        """Returns cluster int32 (m,), probability and density λ float64 (m,) of points float (m, k)."""
         m = len(points)
         if not m or not self.k:
             return np.full(m, -1, np.int32), np.zeros(m), np.zeros(m)

@@ -1,7 +1,9 @@
-"""From μ (n, d) to coordinates (n, k): one nearest-neighbour graph, then UMAP or PCA as often as needed."""
+"""From μ (n, d) to coordinates (n, k): UMAP or PCA on one nearest-neighbour graph."""
 
 import importlib.util
 import os
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,26 +12,17 @@ import numpy as np
 from latentviz.clustering.neighbors import Neighbours
 from latentviz.errors import ConfigError, choose
 
-# Items; below, starting another process costs more than it saves.
-PARALLEL_ABOVE = 10_000
+PARALLEL_ABOVE = 10_000  # items; below, starting a process costs more than it saves
 
 
 def import_umap() -> Any:
-    """Returns the package, without its remark on TensorFlow, and made to keep on disk what it compiles."""
-    import warnings
+    """Imports umap without its warning about TensorFlow, and makes numba cache what it compiles for it.
 
+    UMAP does not ask for the cache itself, which costs seconds in each process.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import umap
-    keep_compiled()
-    return umap
-
-
-def keep_compiled() -> None:
-    """Makes numba keep on disk what it compiles of UMAP, which UMAP does not ask for itself: seconds a process."""
-    import sys
-    import warnings
-
     from numba.core.dispatcher import Dispatcher
 
     warnings.filterwarnings("ignore", message="Cannot cache compiled function", append=True)
@@ -38,13 +31,13 @@ def keep_compiled() -> None:
             for function in list(vars(module).values()):
                 if isinstance(function, Dispatcher) and function.__module__ == name:
                     function.enable_caching()
+    return umap
 
 
 def directions(mu: np.ndarray, metric: str) -> np.ndarray:
-    """Returns the vectors that are mapped, float32 (n, d): μ itself, or for "cosine" μ at unit length.
+    """Returns the vectors to lay out, float32 (n, d): μ itself, or for "cosine" μ scaled to unit length.
 
-    Between unit vectors the Euclidean distance √(2 − 2·cosine) orders like the cosine, so that all that follows is
-    Euclidean.
+    The Euclidean distance of unit vectors, √(2 − 2·cosine), orders pairs like the cosine.
     """
     vectors = np.ascontiguousarray(mu, np.float32)
     if metric == "cosine":
@@ -63,47 +56,37 @@ def umap_reduce(
     start: np.ndarray | None = None,
     backend: str = "cpu",
 ) -> np.ndarray:
-    """Returns UMAP coordinates, float32 (n, k) (McInnes, Healy & Melville 2018).
+    """Lays items out with UMAP, float32 (n, k) (McInnes, Healy & Melville 2018).
 
     Args:
         vectors: float32 (n, d), compared by Euclidean distance.
         graph: the neighbours of each row.
         n_components: k.
-        min_dist: how close points may come; 0 packs clusters tightly.
+        min_dist: least distance of points; 0 packs clusters tightly.
         seed: of the layout's random draws.
         repeatable: the same seed gives the same coordinates, on one core; else all cores.
-        start: float32 (n, k), coordinates to begin from; None: the graph's spectrum.
+        start: float32 (n, k), initial coordinates; None: the graph's spectrum.
         backend: "cpu" for umap-learn, or "cuml".
     """
-    import warnings
-
     n, k = graph.indices.shape
-    init: Any = "spectral" if n > n_components + 2 else "random"
+    spectral_or_random = "spectral" if n > n_components + 2 else "random"
+    settings: dict[str, Any] = {
+        "n_neighbors": k,
+        "n_components": n_components,
+        "min_dist": min_dist,
+        "random_state": seed if repeatable else None,
+        "init": spectral_or_random if start is None else start,
+    }
     if backend == "cuml":
         from cuml.manifold import UMAP
 
-        reducer = UMAP(
-            n_neighbors=k,
-            n_components=n_components,
-            min_dist=min_dist,
-            output_type="numpy",
-            random_state=seed if repeatable else None,
-            init=init if start is None else start,
-            precomputed_knn=(graph.indices, graph.distances),
-        )
+        reducer = UMAP(**settings, output_type="numpy", precomputed_knn=(graph.indices, graph.distances))
         return np.asarray(reducer.fit_transform(vectors), np.float32)
+    known = (graph.indices.copy(), graph.distances.copy(), None)  # copies, because UMAP writes into them
     umap = import_umap()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reducer = umap.UMAP(
-            n_neighbors=k,
-            n_components=n_components,
-            min_dist=min_dist,
-            random_state=seed if repeatable else None,
-            n_jobs=1 if repeatable else -1,
-            precomputed_knn=(graph.indices.copy(), graph.distances.copy(), None),  # UMAP writes into them
-            init=init if start is None else start,
-        )
+        reducer = umap.UMAP(**settings, n_jobs=1 if repeatable else -1, precomputed_knn=known)
         coordinates: np.ndarray = reducer.fit_transform(vectors)
     return coordinates.astype(np.float32)
 
@@ -120,33 +103,33 @@ def fuzzy_graph(graph: Neighbours) -> Any:
 
 
 def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: Any) -> np.ndarray:
-    """Returns the first principal components, float32 (n, k); fewer than k dimensions are filled with zeros."""
+    """Returns the first k principal components, float32 (n, k); of fewer than k dimensions the rest is zero."""
     del graph
     centred = mu - mu.mean(axis=0)
     covariance = centred.T @ centred / len(mu)
     values, vectors = np.linalg.eigh(covariance.astype(np.float64))
     axes = vectors[:, np.argsort(-values)[:n_components]]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # a sign that does not flip
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # a fixed sign
     coordinates = np.zeros((len(mu), n_components), np.float32)
     coordinates[:, : axes.shape[1]] = centred @ axes
     return coordinates
 
 
-def choose_backend(asked: str) -> str:
-    """Returns "cuml" or "cpu"; for "auto", the GPU's where there are both the package and a GPU.
+def choose_backend(backend: str) -> str:
+    """Returns "cuml" or "cpu"; for "auto" cuml if both the package and a GPU are available.
 
     Raises:
-        ConfigError: cuml was asked for, and it or a GPU is missing.
+        ConfigError: cuml was asked for, and the package or a GPU is missing.
     """
-    if asked == "cpu":
+    if backend == "cpu":
         return "cpu"
     missing = None if importlib.util.find_spec("cuml") else "the package cuml, see docs.rapids.ai/install"
     if missing is None:
         import torch
 
         missing = None if torch.cuda.is_available() else "a GPU that torch can use"
-    if missing and asked == "cuml":
-        raise ConfigError(f"reduce.backend: cuml needs {missing}; leave it at auto, or set cpu")
+    if missing and backend == "cuml":
+        raise ConfigError(f"reduce.backend: cuml needs {missing}; use auto or cpu")
     return "cpu" if missing else "cuml"
 
 
@@ -154,14 +137,14 @@ REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {"umap": umap_reduce, "pca":
 
 
 def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, **settings: Any) -> np.ndarray:
-    """Returns coordinates, float32 (n, k), by the named method of `REDUCERS`."""
+    """Lays items out with the named method of `REDUCERS`, float32 (n, k)."""
     return choose(REDUCERS, method, "reduce.method")(vectors, graph, n_components, **settings)
 
 
 def layouts(
     method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int], **settings: Any
 ) -> list[np.ndarray]:
-    """Returns coordinates, float32 (n, k), for each seed; of many items several at a time, one core each."""
+    """Lays items out once per seed, float32 (n, k) each; many items in parallel, on one core per layout."""
     parallel = (
         len(seeds) > 1
         and len(vectors) > PARALLEL_ABOVE

@@ -1,7 +1,4 @@
-"""Draws z ~ q(z|x) and the items they fall among: how firmly the posterior holds items where they are.
-
-Only a model with a posterior can be asked this: what it is not sure of, a second look at the same data would shift.
-"""
+"""Stability of clusters under the posterior: do draws z ~ q(z|x) of an item fall among items of its cluster?"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,17 +11,31 @@ from latentviz.clustering.neighbors import nearest as exact
 
 
 class Draws(NamedTuple):
-    """What lies around posterior draws of some items.
+    """Neighbours of posterior draws of some items.
 
     Attributes:
-        rows: int64 (m,), the items that were drawn for.
-        at_mu: int64 (m, k), the items whose μ are nearest to each one's own μ, itself left out.
-        near: int64 (draws, m, k), the items whose μ are nearest to each draw.
+        rows: int64 (m,), the items.
+        at_mu: int64 (m, k), for each item those with the nearest μ, itself excluded.
+        near: int64 (draws, m, k), for each draw the items with the nearest μ, the drawn item excluded.
     """
 
     rows: np.ndarray
     at_mu: np.ndarray
     near: np.ndarray
+
+
+class Stability(NamedTuple):
+    """Adjusted Rand indices of the clusters with the clusters that the neighbours of draws vote for.
+
+    Attributes:
+        at_mu: with z = μ, which measures the disagreement that the vote alone causes.
+        mean: over the draws.
+        least: over the draws.
+    """
+
+    at_mu: float
+    mean: float
+    least: float
 
 
 def posterior_draws(
@@ -37,16 +48,16 @@ def posterior_draws(
     seed: int,
     to_vectors: Callable[[np.ndarray], np.ndarray],
 ) -> Draws:
-    """Returns the neighbours of draws z ~ q(z|x) of the items `rows`.
+    """Draws z ~ q(z|x) for some items and finds the neighbours of each draw.
 
     Args:
         mu: (n, d).
         logvar: (n, d).
-        rows: int64 (m,).
+        rows: int64 (m,), the items.
         k: neighbours of each draw.
-        draws: how often z is drawn.
-        seed: of the draws.
-        to_vectors: what turns latents (m, d) into the vectors whose distances count.
+        draws: number of draws for each item.
+        seed: seed of the draws.
+        to_vectors: turns latents (m, d) into the vectors that are compared by Euclidean distance.
     """
     random = np.random.default_rng(seed)
     sigma = np.exp(0.5 * logvar[rows].astype(np.float64))
@@ -56,35 +67,25 @@ def posterior_draws(
     return Draws(rows, at_mu, np.stack(near))
 
 
-def stability(drawn: Draws, labels: np.ndarray) -> dict[str, float]:
-    """Returns how firmly the posterior holds items in their clusters: ARI of the labels with those of posterior draws.
-
-    For each draw the nearest μ of other items vote on the label. `at_mu` is the same for z = μ: what of the
-    disagreement is the vote's own.
-
-    Args:
-        drawn: the draws.
-        labels: int (n,).
-    """
-    scores = [partition_agreement(labels[drawn.rows], vote(labels, near)) for near in drawn.near]
-    return {
-        "at_mu": partition_agreement(labels[drawn.rows], vote(labels, drawn.at_mu)),
-        "mean": float(np.mean(scores)),
-        "least": float(np.min(scores)),
-    }
+def stability(drawn: Draws, labels: np.ndarray) -> Stability:
+    """Compares the labels int (n,) with those that the neighbours of each draw vote for."""
+    own = labels[drawn.rows]
+    scores = [partition_agreement(own, vote(labels, near)) for near in drawn.near]
+    at_mu = partition_agreement(own, vote(labels, drawn.at_mu))
+    return Stability(at_mu, float(np.mean(scores)), float(np.min(scores)))
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, own: np.ndarray) -> np.ndarray:
-    """Returns the k rows of `vectors` (n, d) nearest to each query (m, d), row `own[i]` left out, int64 (m, k)."""
+    """Finds the k rows of `vectors` (n, d) nearest to each query (m, d), row `own[i]` excluded: int64 (m, k)."""
     found = exact(queries, vectors, k + 1).indices.astype(np.int64)
     others = found != own[:, None]
-    others[others.all(axis=1), -1] = False  # it was not among them: the last is one too many
+    others[others.all(axis=1), -1] = False  # its own row is not among the k + 1: drop the last
     near: np.ndarray = found[others].reshape(len(queries), k)
     return near
 
 
 def vote(labels: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Returns the commonest label among each item's neighbours `near` (m, k), shape (m,); of equals, the smallest."""
+    """Returns the most frequent label among each item's neighbours `near` (m, k), the smallest of a tie: (m,)."""
     winners: np.ndarray = mode(labels[near], axis=1).mode
     return winners
 

@@ -1,4 +1,4 @@
-"""What goes on beside a training: seeds, means, a guard against NaN, a table, pictures, and a progress bar."""
+"""Lightning callbacks: seeds, epoch means, a guard against NaN, metrics.csv, samples, and a progress bar."""
 
 import csv
 import math
@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from latentviz.errors import TrainingError, WriteError
 from latentviz.model.training import LightningVAE
-from latentviz.progress import beside, say
+from latentviz.progress import print_through, say
 from latentviz.runs.files import atomic_write
 
-GUARD_EVERY = 50  # steps between looks at the loss on a device where looking waits for the queue
+GUARD_EVERY = 50  # steps between checks of the loss on a device where reading it waits for the queue
 
 
 def _vae(module: pl.LightningModule) -> LightningVAE:
@@ -27,20 +27,20 @@ def _vae(module: pl.LightningModule) -> LightningVAE:
 
 
 class Repeatable(Callback):
-    """Seeds each epoch by its number, so that a resumed training draws what an undisturbed one draws."""
+    """Seeds each epoch by its number, so that a resumed training has the same random numbers."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seeds torch, which all draws of a training come from."""
+        """Seeds torch, the only source of random numbers in training."""
         del pl_module
         mixed = int(np.random.SeedSequence([self.seed, trainer.current_epoch, 0]).generate_state(1)[0])
-        torch.manual_seed(mixed + trainer.global_rank)  # `Batches` takes the rank off again: one order for all
+        torch.manual_seed(mixed + trainer.global_rank)  # `Batches` subtracts the rank: one order for all
 
 
 class EpochMeans(Callback):
-    """Logs the epoch's means; first among the callbacks, so that the others find them."""
+    """Logs the epoch's means; the first callback, so that the others see them."""
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the validation means."""
@@ -54,15 +54,15 @@ class EpochMeans(Callback):
 
 
 class Guard(Callback):
-    """Stops the training when the loss is no longer a number, before a checkpoint could keep it."""
+    """Stops the training when the loss is not finite, before a checkpoint is written."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Looks at the loss: each step where that is free, now and then where it waits for the device."""
+        """Checks the training loss: at each step on the CPU, every 50 on devices where that waits."""
         if pl_module.device.type == "cpu" or trainer.global_step % GUARD_EVERY == 0:
             self._check(trainer, outputs["loss"])
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks at the validation loss."""
+        """Checks the validation loss."""
         del pl_module
         if "val_loss" in trainer.callback_metrics:
             self._check(trainer, trainer.callback_metrics["val_loss"])
@@ -72,14 +72,16 @@ class Guard(Callback):
         if not torch.isfinite(loss):
             kept = "; the last good checkpoint is kept" if trainer.current_epoch else ""
             raise TrainingError(
-                f"the loss is {float(loss)} at step {trainer.global_step} (epoch "
-                f"{trainer.current_epoch + 1}){kept}. Try a smaller model.lr or model.c, or "
-                "trainer.gradient_clip_val=10, with --force"
+                f"the loss is {float(loss)} at step {trainer.global_step} (epoch {trainer.current_epoch + 1}){kept}. "
+                "Try a smaller model.lr or model.c, or trainer.gradient_clip_val=10, with --force"
             )
 
 
 class EpochTable(Callback):
-    """Appends one row an epoch to metrics.csv."""
+    """Appends one row per epoch to metrics.csv.
+
+    Lightning's CSVLogger writes training and validation metrics to separate rows and overwrites the file on resuming.
+    """
 
     COLUMNS = (
         "epoch",
@@ -98,7 +100,7 @@ class EpochTable(Callback):
         self.file = file
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drops the rows of epochs that are trained (again) from here on, and what a full disk left of a row."""
+        """Drops the rows of epochs that will be trained again, and incomplete rows."""
         del pl_module
         if trainer.is_global_zero and self.file.exists():
             kept = [row for row in read_metrics(self.file) if int(row["epoch"]) <= trainer.current_epoch]
@@ -108,7 +110,7 @@ class EpochTable(Callback):
                 writer.writerows(kept)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the row; its header first where the file is new."""
+        """Appends the row; the header first if the file is new."""
         del pl_module
         if not trainer.is_global_zero:
             return
@@ -125,11 +127,11 @@ class EpochTable(Callback):
             raise WriteError(self.file, error.strerror or str(error)) from None
 
 
-NEEDED = {"epoch", "step", "val_loss", "val_log_likelihood", "val_kl"}  # what a run's summary is made from
+NEEDED = {"epoch", "step", "val_loss", "val_log_likelihood", "val_kl"}  # for the summary in run.json
 
 
 def read_metrics(file: Path) -> list[dict[str, str]]:
-    """Returns the rows of metrics.csv in the order of their epochs, up to the first that is not whole."""
+    """Returns the rows of metrics.csv in the order of their epochs, up to the first incomplete one."""
     rows: list[dict[str, str]] = []
     last = 0
     with file.open(encoding="utf-8", errors="replace", newline="") as lines:
@@ -143,10 +145,10 @@ def read_metrics(file: Path) -> list[dict[str, str]]:
 
 
 class Clock(Callback):
-    """Counts the seconds of a training, those before it was interrupted and resumed among them.
+    """Counts the seconds of a training, including those before it was interrupted.
 
     Attributes:
-        earlier: seconds up to the checkpoint that the training goes on from.
+        earlier: seconds up to the checkpoint that the training resumes from.
     """
 
     def __init__(self) -> None:
@@ -154,50 +156,53 @@ class Clock(Callback):
 
     @property
     def seconds(self) -> float:
-        """How long so far."""
+        """Seconds so far."""
         return self.earlier + time.perf_counter() - self.started
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps."""
+        """Returns the state for a checkpoint."""
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up what a checkpoint kept."""
+        """Restores the state from a checkpoint."""
         self.earlier = float(state_dict["seconds"])
 
 
 class Samples(Callback):
-    """Lets the decoder show after each epoch what it can do by now."""
+    """Draws samples from the decoder after each epoch."""
 
     def __init__(self, recorder: Any) -> None:
         self.recorder = recorder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws."""
+        """Draws the samples of this epoch."""
         if trainer.is_global_zero:
             pl_module.eval()
             self.recorder.epoch(pl_module, trainer.current_epoch + 1)
             pl_module.train()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the strip through all epochs."""
+        """Draws the strip over all epochs."""
         del pl_module
         if trainer.is_global_zero:
             self.recorder.finish()
 
 
 class Bar(Callback):
-    """A progress bar over the training with ETA, loss, log-likelihood and KL; without a terminal, a line an epoch."""
+    """A progress bar over the whole training with ETA, loss, log-likelihood and KL; without a terminal, some lines.
 
-    LINES = 20  # about so many without a terminal
-    REFRESH = 0.5  # seconds; reading the numbers waits for the device, so not each step
+    Lightning's bars cover one epoch each, and so does their ETA.
+    """
+
+    LINES = 20  # without a terminal, about
+    REFRESH = 0.5  # seconds; reading the numbers waits for the device
 
     def __init__(self) -> None:
         self.bar: Any = None
         self.read = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Opens the bar at the step that the training goes on from."""
+        """Opens the bar at the current step."""
         del pl_module
         if trainer.is_global_zero and sys.stderr.isatty():
             total = trainer.estimated_stepping_batches
@@ -208,10 +213,10 @@ class Bar(Callback):
                 dynamic_ncols=True,
                 mininterval=self.REFRESH,
             )
-            beside(lambda line: tqdm.write(line, file=sys.stderr))
+            print_through(lambda line: tqdm.write(line, file=sys.stderr))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Moves on by one step."""
+        """Advances by one step."""
         if self.bar is None:
             return
         if time.monotonic() - self.read > self.REFRESH:
@@ -225,18 +230,14 @@ class Bar(Callback):
         self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Without a terminal, says how the epoch went."""
+        """Prints the epoch's metrics if there is no terminal."""
         del pl_module
-        every = max(1, (trainer.max_epochs or 1) // self.LINES)
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        if self.bar is None and trainer.is_global_zero and (last or (trainer.current_epoch + 1) % every == 0):
-            m = trainer.callback_metrics
-            say(
-                f"  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: "
-                + ", ".join(
-                    f"{k.replace('_', ' ')} {float(m[k]):.1f}" for k in ("train_loss", "val_loss", "val_kl") if k in m
-                )
-            )
+        epoch, epochs, metrics = trainer.current_epoch + 1, trainer.max_epochs, trainer.callback_metrics
+        every = max(1, (epochs or 1) // self.LINES)
+        if self.bar is None and trainer.is_global_zero and (epoch == epochs or epoch % every == 0):
+            shown = [name for name in ("train_loss", "val_loss", "val_kl") if name in metrics]
+            values = ", ".join(f"{name.replace('_', ' ')} {float(metrics[name]):.1f}" for name in shown)
+            say(f"  epoch {epoch}/{epochs}: {values}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Closes the bar."""
@@ -244,12 +245,12 @@ class Bar(Callback):
         self._close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Closes the bar, so that the error stands on a line of its own."""
+        """Closes the bar, so that the error starts on a new line."""
         del trainer, pl_module, exception
         self._close()
 
     def _close(self) -> None:
         if self.bar is not None:
-            beside(None)
+            print_through(None)
             self.bar.close()
             self.bar = None

@@ -1,7 +1,8 @@
-"""Training on more than one process: the first one reads, writes and speaks, and the others wait for it.
+"""Distributed training: the first process reads, writes and prints, the others wait for it.
 
-Lightning starts the others itself (`trainer.devices=2`), running the same command again, or torchrun, SLURM or
-Kubernetes have started all of them. Either way every process comes through `team` before anything is read or written.
+Either Lightning starts the others by running the same command again (`trainer.devices=2`), or torchrun, SLURM or
+Kubernetes start all of them. In both cases each process enters `team` before anything is read or written. Lightning's
+`prepare_data` comes too late for that: the model that it is called with is built from the data and the resolved config.
 """
 
 import os
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=10)  # that the others wait while the first reads the data
-STARTED = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # what starting processes sets
+TIMEOUT = timedelta(days=10)  # for the others, while the first reads the data
+LAUNCH_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")  # set by the launch
 
-GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Application timeout")  # what gloo says
+GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Application timeout")  # gloo's errors
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Team:
 
     Attributes:
         rank: of this process, from 0.
-        size: how many there are.
-        group: what they wait in; None: there is one.
+        size: number of processes.
+        group: process group for waiting; None for a single process.
     """
 
     rank: int = 0
@@ -45,19 +46,19 @@ class Team:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that reads, writes and speaks."""
+        """Whether this process reads, writes and prints."""
         return self.rank == 0
 
     def share(self, value: T) -> T:
-        """Returns the first process's value in all of them; who comes early waits."""
+        """Returns the first process's value in all processes, which wait for it."""
         if self.group is None:
             return value
-        told = [value]
-        torch.distributed.broadcast_object_list(told, src=0, group=self.group)
-        return told[0]
+        values = [value]
+        torch.distributed.broadcast_object_list(values, src=0, group=self.group)
+        return values[0]
 
     def wait(self) -> None:
-        """Returns once all processes have come here."""
+        """Waits until all processes have called this."""
         self.share(None)
         if self.group is not None:
             torch.distributed.barrier(group=self.group)
@@ -75,13 +76,13 @@ ALONE = Team()
 
 
 def several() -> bool:
-    """Returns whether this process trains beside others."""
-    there = torch.distributed
-    return there.is_available() and there.is_initialized() and there.get_world_size() > 1
+    """Whether several processes train together."""
+    group = torch.distributed
+    return group.is_available() and group.is_initialized() and group.get_world_size() > 1
 
 
 def summed(values: Tensor) -> Tensor:
-    """Returns the sums over all processes of values that each has, with gradients."""
+    """Sums values over all processes, with gradients."""
     from torch.distributed.nn.functional import all_reduce
 
     total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
@@ -89,13 +90,13 @@ def summed(values: Tensor) -> Tensor:
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by the whole batch, also where several processes share it out (Ioffe & Szegedy 2015).
+    """Batch normalisation over the batch of all processes (Ioffe & Szegedy 2015).
 
-    PyTorch's own for several processes needs a GPU.
+    PyTorch's SyncBatchNorm needs a GPU.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns x (b, c, h, w) with each channel's mean taken off and its standard deviation divided by."""
+        """Normalises each channel of x (b, c, h, w)."""
         if not (self.training and several()):
             return super().forward(x)
         assert self.running_mean is not None
@@ -117,13 +118,13 @@ class BatchNorm(nn.BatchNorm2d):
 
 @contextmanager
 def team(trainer: "Trainer") -> Iterator[Team]:
-    """Yields the processes that a Trainer of these settings asks for, all of them started.
+    """Starts the processes that the Trainer's settings ask for, and yields them.
 
-    An error in the first ends the others that it started; one in another ends all, which Lightning sees to.
+    An error in the first process ends those that it started; Lightning ends all on an error in another.
 
     Raises:
-        ConfigError: the strategy has no processes of this kind.
-        TrainingError: another process has ended while this one waited for it.
+        ConfigError: the strategy forks or spawns processes.
+        TrainingError: another process ended while this one waited for it.
     """
     from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
@@ -136,20 +137,20 @@ def team(trainer: "Trainer") -> Iterator[Team]:
             f"trainer.strategy: {type(strategy).__name__} with forked or spawned processes cannot train "
             "here; use trainer.strategy=ddp from the shell, or trainer.devices=1 in a notebook"
         )
-    before = {name: os.environ.get(name) for name in STARTED}
+    before = {name: os.environ.get(name) for name in LAUNCH_VARIABLES}
     try:
         with quiet():
             launcher.launch(strategy.setup_environment)
         rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
         if rank:
             silence()
-        yield Team(rank, size, torch.distributed.new_group(backend="gloo", timeout=PATIENCE))
+        yield Team(rank, size, torch.distributed.new_group(backend="gloo", timeout=TIMEOUT))
     except BaseException as error:
         launcher.kill(signal.SIGTERM)
         if lost(error):
             raise TrainingError(
-                "one of the processes has ended, and the others cannot go on without it; go on from "
-                "the last epoch with --resume"
+                "one of the processes has ended, and the others cannot continue; resume from the last epoch "
+                "with --resume"
             ) from error
         raise
     finally:
@@ -163,7 +164,7 @@ def team(trainer: "Trainer") -> Iterator[Team]:
 
 
 def lost(error: BaseException) -> bool:
-    """Returns whether an error says that another process is there no more."""
+    """Whether an error means that another process has ended."""
     return isinstance(error, torch.distributed.DistError) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in GONE)
     )

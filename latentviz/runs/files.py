@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name and renamed, read with one line for a damaged one."""
+"""Atomic writes, and reads that report a damaged file in one line."""
 
 import json
 import os
@@ -21,23 +21,25 @@ from latentviz.errors import RunError, WriteError
 from latentviz.runs.checksums import seal, sync, verify
 
 AGAIN = "the command that made it makes it again with --force"
-LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names beside it are longer
-HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: a process number says nothing elsewhere
+LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names are longer
+HOST = (
+    f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: process numbers are valid on one machine only
+)
 TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})[0-9a-f]{6}\.tmp")
 
 
 def temporary_name(path: Path) -> Path:
-    """Returns a hidden name beside `path` that says which process writes there."""
+    """Returns a hidden name next to `path` with the number of this process."""
     return path.with_name(f".{path.name}.{os.getpid()}-{HOST}{secrets.token_hex(3)}.tmp")
 
 
 def share_of(path: Path, rank: int) -> Path:
-    """Returns a hidden name beside `path` for what one of several processes contributes to it."""
+    """Returns a hidden name next to `path` for the part of it that one of several processes writes."""
     return path.with_name(f".{path.stem}.part-{rank}{path.suffix}")
 
 
 def is_file(word: str) -> bool:
-    """Returns whether a word is the path of a file; texts may be too long for a path, or hold what no path does."""
+    """Whether a word is the path of a file; False for texts that no path can be."""
     try:
         return Path(word).is_file()
     except (OSError, ValueError):
@@ -45,7 +47,7 @@ def is_file(word: str) -> bool:
 
 
 def is_folder(word: str) -> bool:
-    """Returns whether a word is the path of a folder."""
+    """Whether a word is the path of a folder."""
     try:
         return Path(word).is_dir()
     except (OSError, ValueError):
@@ -54,10 +56,10 @@ def is_folder(word: str) -> bool:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; on leaving without an error it takes `path`'s place in one step.
+    """Yields a temporary name next to `path`, which replaces `path` atomically unless there is an error.
 
     Raises:
-        WriteError: the disk is full, or may not be written to; what was at `path` stays.
+        WriteError: the disk is full or not writable; the old file stays.
     """
     temporary = temporary_name(path)
     try:
@@ -71,7 +73,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder with all it holds, as far as that is possible."""
+    """Removes a file or a folder with its content, as far as possible."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -80,7 +82,7 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what processes of this machine that have ended left behind in `folder` and below, half-written."""
+    """Removes temporary files in `folder` and below whose processes, on this machine, have ended."""
     for path in [*folder.rglob(".*.tmp")]:
         found = TEMPORARY.fullmatch(path.name)
         if found and found[2] == HOST and not _alive(int(found[1])):
@@ -88,25 +90,25 @@ def sweep(folder: Path) -> None:
 
 
 def _alive(process: int) -> bool:
-    """Returns whether a process of this machine runs; where that cannot be asked without harm, True."""
+    """Whether a process of this machine runs; True where it cannot be checked safely."""
     if os.name != "posix":
         return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it runs, and is another user's
+    except (OSError, OverflowError):  # another user's process
         return True
     return True
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, sealed: bool = False) -> None:
-    """Writes a JSON file in one step; lists of numbers take one line each.
+    """Writes a JSON file atomically, lists of numbers on one line each.
 
     Args:
-        path: where.
-        content: what; no NaN.
-        sealed: put a checksum of all else in as the last key, which `unsealed` looks at.
+        path: the file.
+        content: without NaN.
+        sealed: add a checksum of the content as the last key, which `unsealed` checks.
     """
     if sealed:
         content = {**content, "crc32": seal(content)}
@@ -119,7 +121,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, sealed: bool = False) 
 
 
 def check_name(option: str, name: str) -> None:
-    """Raises a RunError if `name`, given with `option`, cannot be the name of a folder."""
+    """Raises a RunError if `name`, the value of `option`, cannot be the name of a folder."""
     if not name or name in {".", ".."} or Path(name).name != name or "\0" in name:
         raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
     if len(os.fsencode(name)) > LONGEST_NAME:
@@ -130,7 +132,7 @@ def check_name(option: str, name: str) -> None:
 
 
 def make_newest(file: Path, others: Iterable[Path]) -> None:
-    """Sees to it that `file`, just written, is newer than the others, also where the clock was set back since."""
+    """Makes the modification time of `file` later than the others', even if the clock was set back."""
     newest = max((other.stat().st_mtime for other in others if other != file), default=0.0)
     if newest >= time.time():
         with suppress(OSError, OverflowError):
@@ -138,15 +140,7 @@ def make_newest(file: Path, others: Iterable[Path]) -> None:
 
 
 def read_json(path: Path, again: str = AGAIN) -> dict[str, Any]:
-    """Returns the mapping in a JSON file.
-
-    Args:
-        path: the file.
-        again: what makes it again, for the message.
-
-    Raises:
-        RunError: the file is damaged; the message says how to make it again.
-    """
+    """Returns the mapping in a JSON file; if it is damaged, a RunError says what makes it `again`."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -157,31 +151,22 @@ def read_json(path: Path, again: str = AGAIN) -> dict[str, Any]:
 
 
 def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) -> pa.Table:
-    """Returns the table in a Parquet file.
-
-    Args:
-        path: the file.
-        again: what makes it again, for the message.
-        expected: its CRC-32; None: unknown.
-
-    Raises:
-        RunError: the file is damaged; the message says how to make it again.
-    """
+    """Returns the table in a Parquet file; errors as in `read_npy`."""
     verify(path, expected, again)
     with damage(path, again):
         return pq.ParquetFile(path).read()  # `pq.read_table` imports pandas, and reads columns from folder names
 
 
 def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.ndarray:
-    """Returns the array in an .npy file, memory-mapped; nothing pickled is ever loaded.
+    """Returns the array in an .npy file, memory-mapped; nothing pickled is loaded.
 
     Args:
         path: the file.
-        again: what makes it again, for the message.
-        expected: its CRC-32; None: unknown.
+        again: what makes the file again, for the message.
+        expected: its CRC-32; None if unknown.
 
     Raises:
-        RunError: the file is damaged; the message says how to make it again.
+        RunError: the file is damaged.
     """
     verify(path, expected, again)
     with damage(path, again):
@@ -193,7 +178,7 @@ def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.
 
 @contextmanager
 def damage(path: Path, again: str) -> Iterator[None]:
-    """Turns whatever a library says of a damaged file into a RunError; `again` says what makes it again."""
+    """Turns a library's errors on a damaged file into a RunError; `again` says what makes the file again."""
     try:
         yield
     except (OSError, ValueError, EOFError, MemoryError, RecursionError, pa.ArrowException) as error:
@@ -201,12 +186,12 @@ def damage(path: Path, again: str) -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    """Returns the first line of what an error says."""
+    """Returns the first line of an error's message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def unique_ids(candidates: Sequence[str]) -> list[str]:
-    """Returns the ids with " (2)", " (3)", … put behind those that stand there already.
+    """Makes ids unique by appending " (2)", " (3)" and so on.
 
     >>> unique_ids(["a", "b", "a"])
     ['a', 'b', 'a (2)']

@@ -1,4 +1,4 @@
-"""The row order of everything."""
+"""The items of a run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class Items:
     table: pa.Table
 
     def __len__(self) -> int:
-        """Returns n."""
+        """The number of items."""
         return int(self.table.num_rows)
 
     def column(self, name: str) -> list[Any]:

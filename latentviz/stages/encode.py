@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentviz.clustering.keywords import named
-from latentviz.clustering.landmarks import BATCH, Layout
+from latentviz.clustering.landmarks import BATCH, FrozenLayout
 from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.reducers import directions
 from latentviz.errors import RunError
@@ -142,7 +142,7 @@ class Frozen:
         columns = {
             name: self.column(name)[kept] for name in ("cluster", "nearest_cluster", "probability", "outlier_score")
         }
-        self.layout = Layout(
+        self.layout = FrozenLayout(
             self.vectors(np.asarray(lookup.mu[kept])),
             points[kept],
             np.asarray(coordinates[kept]),

@@ -194,7 +194,7 @@ def posterior_stability(space: Space, k: int, seed: int) -> Stability:
         seed=seed,
         to_vectors=lambda z: directions(z, space.metric),
     )
-    return Stability(items=len(rows), draws=STABILITY_DRAWS, **stability(drawn, space.nearest))
+    return Stability(items=len(rows), draws=STABILITY_DRAWS, **stability(drawn, space.nearest)._asdict())
 
 
 def agreement_with_reseeded(space: Space) -> float:

@@ -29,7 +29,7 @@ def clouds(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 def test_it_finds_the_clouds_that_are_there(sizes: tuple[int, ...]) -> None:
     points, cloud = clouds(sizes)
     chosen = choice(points)
-    assert chosen.cut.k == len(sizes)
+    assert chosen.cut.scores.clusters == len(sizes)
     assert chosen.reliable
     for number in range(len(sizes)):
         inside = chosen.cut.filled[cloud == number]
@@ -68,7 +68,7 @@ def test_few_items_are_not_cut_up() -> None:
     graph = neighbours(vectors, 15)
     layouts = [umap_reduce(vectors, graph, 2, seed=seed) for seed in range(3)]
     chosen = choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1])
-    assert 2 <= chosen.cut.k <= 4
+    assert 2 <= chosen.cut.scores.clusters <= 4
     assert adjusted_rand_score(load_iris().target, chosen.cut.filled) > 0.5
 
 
@@ -76,13 +76,13 @@ def test_the_same_layouts_give_the_same_cut() -> None:
     points, _ = clouds((100, 60))
     first, again = choice(points).cut, choice(points).cut
     assert first.labels.tobytes() == again.labels.tobytes()
-    assert first.row() == again.row()
+    assert first.scores == again.scores
 
 
 def test_every_cut_that_was_looked_at_is_kept_and_one_layout_is_enough() -> None:
     points, _ = clouds((100, 60))
     chosen = choice(points, layouts=1)
     assert chosen.agreement is None
-    assert chosen.cut.row() in list(chosen.sweep)
+    assert chosen.cut.scores in chosen.sweep
     assert len(chosen.cut.labels) == len(chosen.cut.probabilities) == len(chosen.cut.filled) == 160
     assert (chosen.cut.probabilities[chosen.cut.labels == -1] == 0).all()

@@ -54,7 +54,7 @@ def test_no_group_and_groups_without_terms_are_fine(made) -> None:
     empty = Keywords(count_terms([""] * 600), points)
     assert empty.of([]) == []
     assert empty.of([np.arange(5), np.arange(5, 600)]) == [[], []]
-    assert all(not entry["keywords"] for entry in regions(points, empty))
+    assert all(not entry.keywords for entry in regions(points, empty))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -70,19 +70,19 @@ def test_regions_cover_the_map_at_each_level_and_get_finer(made, keywords) -> No
     points = points.copy()
     points[7] = np.nan
     found = regions(points, keywords)
-    counts = [sum(entry["level"] == level for entry in found) for level in range(3)]
+    counts = [sum(entry.level == level for entry in found) for level in range(3)]
     assert counts[0] >= 2
-    for level in {entry["level"] for entry in found}:
-        rows = np.concatenate([entry["rows"] for entry in found if entry["level"] == level])
+    for level in {entry.level for entry in found}:
+        rows = np.concatenate([entry.rows for entry in found if entry.level == level])
         assert sorted(rows) == [row for row in range(600) if row != 7]
     for entry in found:
-        assert entry["row"] in entry["rows"]
+        assert entry.row in entry.rows
 
 
 def test_the_same_data_give_the_same_regions(made, keywords) -> None:
     _, _, points = made
     first, again = regions(points, keywords), regions(points, keywords)
-    assert [(e["row"], e["keywords"]) for e in first] == [(e["row"], e["keywords"]) for e in again]
+    assert [(e.row, e.keywords) for e in first] == [(e.row, e.keywords) for e in again]
 
 
 def test_cells_leave_out_what_has_no_place() -> None:

@@ -12,6 +12,7 @@ import latentviz as lv
 from latentviz.clustering import landmarks
 from latentviz.clustering.clusterers import hdbscan_cluster
 from latentviz.clustering.cut import fill
+from latentviz.clustering.landmarks import Layout
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.tree import condensed_tree
 from latentviz.runs.run import RunFolder
@@ -28,19 +29,18 @@ def clouds() -> tuple[np.ndarray, np.ndarray]:
     return (centres[group] + random.normal(size=(N, 2))).astype(np.float32), group
 
 
+ROWS = landmarks.choose(N, LAID, 0)
+
+
 @pytest.fixture(scope="module")
-def spread(clouds: tuple[np.ndarray, np.ndarray]) -> dict:
-    """Returns the parts of a clustering by landmarks, and `rows`."""
+def spread(clouds: tuple[np.ndarray, np.ndarray]) -> Layout:
+    """The layout of all items, of which the landmarks are clustered."""
     vectors, _ = clouds
-    rows = landmarks.choose(N, LAID, 0)
-    graph = neighbours(vectors[rows], 15)
-    found = hdbscan_cluster(vectors[rows], min_cluster_size=15, min_samples=5)
+    laid = vectors[ROWS]
+    graph = neighbours(laid, 15)
+    found = hdbscan_cluster(laid, min_cluster_size=15, min_samples=5)
     nearest = fill(found.labels, graph.indices[:, 1:])
-    return {
-        **landmarks.spread(rows, vectors, graph, vectors[rows], vectors[rows] * 2, found, nearest),
-        "rows": rows,
-        "laid": found,
-    }
+    return landmarks.spread(ROWS, vectors, Layout(laid * 2, laid, graph.indices[:, 1:], found, nearest))
 
 
 def test_the_sample_is_seeded_and_none_where_all_are_laid_out() -> None:
@@ -54,45 +54,45 @@ def test_the_sample_is_seeded_and_none_where_all_are_laid_out() -> None:
     assert rows.tolist() == landmarks.choose(100, 40, 3).tolist() != landmarks.choose(100, 40, 4).tolist()
 
 
-def test_the_clusters_are_those_of_all_items(clouds: tuple, spread: dict) -> None:
+def test_the_clusters_are_those_of_all_items(clouds: tuple, spread: Layout) -> None:
     vectors, group = clouds
     whole = hdbscan_cluster(vectors, min_cluster_size=50, min_samples=5)
     filled = fill(whole.labels, neighbours(vectors, 15).indices[:, 1:])
-    assert whole.k == spread["found"].k == 8
-    assert adjusted_rand_score(group, spread["nearest"]) > adjusted_rand_score(group, filled) - 0.01
-    assert abs(spread["found"].noise_share - whole.noise_share) < 0.05
+    assert whole.k == spread.clusters.k == 8
+    assert adjusted_rand_score(group, spread.nearest) > adjusted_rand_score(group, filled) - 0.01
+    assert abs(spread.clusters.noise_share - whole.noise_share) < 0.05
 
 
-def test_landmarks_stay_and_the_others_lie_beside_them(clouds: tuple, spread: dict) -> None:
+def test_landmarks_stay_and_the_others_lie_beside_them(clouds: tuple, spread: Layout) -> None:
     vectors, _ = clouds
-    rows, others = spread["rows"], np.setdiff1d(np.arange(N), spread["rows"])
-    assert np.array_equal(spread["coordinates"][rows], vectors[rows])
-    assert np.array_equal(spread["points"][rows], vectors[rows] * 2)
-    away = np.linalg.norm(spread["coordinates"][others] - vectors[others], axis=1)
+    rows, others = ROWS, np.setdiff1d(np.arange(N), ROWS)
+    assert np.array_equal(spread.coordinates[rows], vectors[rows])
+    assert np.array_equal(spread.points[rows], vectors[rows] * 2)
+    away = np.linalg.norm(spread.coordinates[others] - vectors[others], axis=1)
     assert np.median(away) < 0.3, "the coordinates are the vectors here, so that an item belongs where it is"
-    assert set(spread["neighbours"].ravel().tolist()) <= set(rows.tolist())
-    assert (np.diff(np.bincount(spread["found"].labels[spread["found"].labels >= 0])) <= 0).all(), "largest first"
-    for number, some in spread["found"].exemplars.items():
-        assert (spread["found"].labels[list(some)] == number).all()
-    assert set(spread["found"].persistence) == set(range(8))
-    assert spread["found"].settings["min_cluster_size"] == 50, "in items, not in landmarks"
+    assert set(spread.neighbours.ravel().tolist()) <= set(rows.tolist())
+    assert (np.diff(np.bincount(spread.clusters.labels[spread.clusters.labels >= 0])) <= 0).all(), "largest first"
+    for number, some in spread.clusters.exemplars.items():
+        assert (spread.clusters.labels[list(some)] == number).all()
+    assert set(spread.clusters.persistence) == set(range(8))
+    assert spread.clusters.settings["min_cluster_size"] == 50, "in items, not in landmarks"
 
 
-def test_the_tree_holds_the_landmarks_and_every_cluster_is_a_node(spread: dict) -> None:
-    tree = condensed_tree(spread["found"].raw_tree, spread["found"].labels, spread["points"])
-    assert set(tree[0]["rows"].tolist()) <= set(spread["rows"].tolist())
+def test_the_tree_holds_the_landmarks_and_every_cluster_is_a_node(spread: Layout) -> None:
+    tree = condensed_tree(spread.clusters.raw_tree, spread.clusters.labels, spread.points)
+    assert set(tree[0]["rows"].tolist()) <= set(ROWS.tolist())
     assert tree[0]["size"] == LAID
     assert {node["parent"] for node in tree[1:]} <= {node["node"] for node in tree}
-    first = int(spread["found"].raw_tree["parent"].min())
+    first = int(spread.clusters.raw_tree["parent"].min())
     assert first == N
-    assert {row["child"] - first for row in spread["found"].tree} <= {float(node["node"]) for node in tree}
+    assert {row["child"] - first for row in spread.clusters.tree} <= {float(node["node"]) for node in tree}
 
 
 def test_a_run_clustered_by_landmarks(shell: Callable, run_folder: Path) -> None:
     settings = ["reduce.landmarks=120", "reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3"]
     outcome = shell("cluster", run_folder, *settings)
     assert outcome.code == 0, outcome.err
-    assert "120 of 200 items were laid out, the others placed beside their neighbours" in outcome.out
+    assert "120 of 200 items were laid out, the others placed next to their neighbours" in outcome.out
     run = RunFolder.open(run_folder)
     folder = run.clustering()
     assert folder.config().reduce.landmarks == 120

@@ -26,10 +26,10 @@ def drawn(points: np.ndarray, sigma: float, k: int = 10):
 
 def test_clusters_apart_are_stable_and_blurred_ones_are_not(clouds: tuple[np.ndarray, np.ndarray]) -> None:
     points, half = clouds
-    assert stability(drawn(points, 0.1), half) == {"at_mu": 1, "mean": 1, "least": 1}
+    assert stability(drawn(points, 0.1), half) == (1, 1, 1)
     loose = stability(drawn(points, 50), half)
-    assert loose["at_mu"] == 1
-    assert loose["least"] <= loose["mean"] < 0.5
+    assert loose.at_mu == 1
+    assert loose.least <= loose.mean < 0.5
 
 
 def test_the_choice_of_the_cut_hears_the_posterior(clouds: tuple[np.ndarray, np.ndarray]) -> None:
@@ -37,11 +37,11 @@ def test_the_choice_of_the_cut_hears_the_posterior(clouds: tuple[np.ndarray, np.
     graph = neighbours(points, 15)
     asked = [points + np.float32(0.01)], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1]
     sure = choose_cut(*asked, drawn(points, 0.1))
-    assert sure.cut.k == choose_cut(*asked).cut.k == 4
-    assert sure.cut.stability is not None
-    assert sure.cut.stability > 0.98
+    assert sure.cut.scores.clusters == choose_cut(*asked).cut.scores.clusters == 4
+    assert sure.cut.scores.stability is not None
+    assert sure.cut.scores.stability > 0.98
     assert sure.reliable
-    stable = {row["clusters"]: row["stability"] for row in choose_cut(*asked, drawn(points, 8)).sweep}
+    stable = {row.clusters: row.stability for row in choose_cut(*asked, drawn(points, 8)).sweep}
     assert stable[4] < 0.6
     blurred = choose_cut(*asked, drawn(points, 50))
     assert not blurred.reliable

@@ -84,11 +84,7 @@ def test_the_stability_of_clusters_of_a_given_mu_is_not_measured_by_posterior_dr
         def __init__(self, given_dim: int) -> None:
             self.given_dim = given_dim
 
-        def info(self) -> dict:
-            return {"summary": {"given_dim": self.given_dim}}
-
-        def logvar(self) -> np.ndarray:
-            return np.zeros((50, 6), np.float32)
+            self.logvar = np.zeros((50, 6), np.float32)
 
     mu = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     everything = ClusterConfig(cluster={"on": "all"}, reduce={"metric": "euclidean"})
