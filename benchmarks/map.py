@@ -87,24 +87,18 @@ def fashion(folder: Path, cache: Path) -> MapData:
         points = umap.UMAP(random_state=0).fit_transform(mu)
         cluster = hdbscan.HDBSCAN(min_cluster_size=300, min_samples=10, cluster_selection_method="leaf").fit(points)
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            kept,
-            mu=mu.astype(np.float32),
-            points=points,
-            cluster=cluster.labels_,
-            probability=cluster.probabilities_,
-            outlier=cluster.outlier_scores_,
-        )
-    found = np.load(kept)
+        found = {"cluster": cluster.labels_, "probability": cluster.probabilities_, "outlier": cluster.outlier_scores_}
+        np.savez(kept, mu=mu.astype(np.float32), points=points, **found)
+    stored = np.load(kept)
     names = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
     return map_data(
-        found["points"],
-        found["cluster"],
-        found["probability"],
-        found["outlier"],
+        stored["points"],
+        stored["cluster"],
+        stored["probability"],
+        stored["outlier"],
         images=images,
         labels=[names[k] for k in labels],
-        decoder=random_decoder(found["mu"]),
+        decoder=random_decoder(stored["mu"]),
     )
 
 
