@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from latentviz.config import FitConfig, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
@@ -28,7 +27,7 @@ def recipes() -> dict[str, tuple[Path, str]]:
     return found
 
 
-def load_config(source: str, overrides: Mapping[str, Any]) -> tuple[FitConfig, str]:
+def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig, str]:
     """Returns the config that `source` stands for, with the overrides put over it, and a name for the run.
 
     Args:
@@ -63,7 +62,7 @@ def load_config(source: str, overrides: Mapping[str, Any]) -> tuple[FitConfig, s
     return validate(modality(kind).config, values, origin), name
 
 
-def _kind(overrides: Mapping[str, Any]) -> str | None:
+def _kind(overrides: Mapping[str, object]) -> str | None:
     data = overrides.get("data")
     return data.get("kind") if isinstance(data, Mapping) else None
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -50,7 +49,7 @@ def fit(config: FitConfig, run: RunFolder, *, resume: bool = False) -> RunFolder
     """
     with ExitStack() as stack:
         try:
-            processes = stack.enter_context(team(check_trainer(config.trainer)))
+            processes = stack.enter_context(team(throwaway_trainer(config)))
         except ConfigError:
             if not resume:
                 run.abandon()
@@ -64,7 +63,7 @@ def follow(config: FitConfig, run: RunFolder) -> None:
     Raises:
         SystemExit: the training is done; the first process does the rest.
     """
-    with team(check_trainer(config.trainer)) as processes:
+    with team(throwaway_trainer(config)) as processes:
         if processes.first:
             return
         _fit(config, run, processes)
@@ -156,8 +155,8 @@ def _read(
     return config
 
 
-def check_trainer(arguments: dict[str, Any]) -> pl.Trainer:
-    """Build a throwaway Trainer, to validate its arguments.
+def throwaway_trainer(config: FitConfig) -> pl.Trainer:
+    """Build a Trainer only to validate its arguments and to know its processes.
 
     Raises:
         ConfigError: Lightning rejects a value.
@@ -165,7 +164,7 @@ def check_trainer(arguments: dict[str, Any]) -> pl.Trainer:
     try:
         with quiet():
             return pl.Trainer(
-                **{**arguments, "enable_model_summary": False},
+                **{**config.trainer, "enable_model_summary": False},
                 logger=False,
                 enable_progress_bar=False,
                 enable_checkpointing=False,
