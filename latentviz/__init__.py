@@ -12,21 +12,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import (
-        Evaluation,
-        Result,
-        Run,
-        cluster,
-        encode,
-        evaluate,
-        export,
-        fit,
-        generate,
-        map,  # noqa: A004
-        open,  # noqa: A004
-        recommend,
-    )
+    from latentviz.api import Result, Run, cluster, fit, map, open  # noqa: A004
     from latentviz.model.training import LightningVAE as VAE  # noqa: N814
+    from latentviz.verbs import Evaluation, encode, evaluate, export, generate, recommend
 
     __version__: str
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import mode
-from sklearn.metrics import adjusted_rand_score
 
 from latentviz.clustering.neighbors import nearest as exact
 
@@ -86,10 +84,14 @@ def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, own: np.ndarray) -
 
 def vote(labels: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Returns the most frequent label among each item's neighbours `near` (m, k), the smallest of a tie: (m,)."""
+    from scipy.stats import mode  # half a second to import, and light commands do not need it
+
     winners: np.ndarray = mode(labels[near], axis=1).mode
     return winners
 
 
 def partition_agreement(first: np.ndarray, second: np.ndarray) -> float:
     """Returns the adjusted Rand index of two labellings (n,) in [−1, 1] (Hubert & Arabie 1985)."""
+    from sklearn.metrics import adjusted_rand_score
+
     return float(adjusted_rand_score(first, second))

@@ -1,14 +1,23 @@
-"""From what stands behind `latentviz fit` (a recipe, a YAML file, or data) to a config and a run's name."""
+"""Resolves the SOURCE of `latentviz fit` (a recipe, a YAML file, or data) to a config and the name of a run."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from latentviz.config import FitConfig, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
 from latentviz.modalities import MODALITIES, SCHEMES, detect, modality
 
 YAML_SUFFIXES = {".yaml", ".yml"}
+
+
+class Source(NamedTuple):
+    """The settings that a source stands for, a name for the run, and how messages call the source."""
+
+    values: dict[str, Any]
+    name: str
+    origin: str
 
 
 def recipe_folder() -> Path:
@@ -19,7 +28,7 @@ def recipe_folder() -> Path:
 
 
 def recipes() -> dict[str, tuple[Path, str]]:
-    """Returns each recipe's file and its line of description (the second comment of the file), by name."""
+    """Returns the file and the description (its second comment) of each recipe, by name."""
     found = {}
     for path in sorted(recipe_folder().glob("*.yaml")):
         comments = [line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
@@ -28,47 +37,42 @@ def recipes() -> dict[str, tuple[Path, str]]:
 
 
 def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig, str]:
-    """Returns the config that `source` stands for, with the overrides put over it, and a name for the run.
+    """Returns the config that `source` stands for, with the overrides applied, and a name for the run.
 
     Args:
         source: a recipe's name, a YAML file, or data: a folder, a file, `hf:NAME`, `sklearn:digits`.
         overrides: nested settings, such as `{"model": {"latent_dim": 16}}`.
 
     Raises:
-        ConfigError: the config has mistakes; all of them are named.
+        ConfigError: the config has mistakes; the message lists all of them.
         DataError: the source is none of the above.
     """
-    table = recipes()
-    if source in table and not Path(source).is_dir():
-        path, name, origin = table[source][0], source, f"recipe {source}"
-        values = read_yaml(path)
-    elif Path(source).suffix.lower() in YAML_SUFFIXES:
-        path, origin = Path(source), source
-        name = path.resolve().parent.name if path.name == "config.yaml" else path.stem
-        values = read_yaml(path)
-    else:
-        name, origin = run_name(source), source
-        if near := not source.startswith(SCHEMES) and not Path(source).exists() and (did_you_mean(source, table)):
-            raise DataError(f"{source}: no recipe, config, file or folder of this name.{near}")
-        values = {"data": {"kind": _kind(overrides) or detect(source), "path": source}}
+    values, name, origin = _read(source)
     values = merge(values, overrides)
     data = values.get("data")
-    kind = data.get("kind") if isinstance(data, Mapping) else None
-    if kind is None and isinstance(data, Mapping) and "path" in data:
-        kind = detect(str(data["path"]))
-        values = merge(values, {"data": {"kind": kind}})
-    if not isinstance(kind, str) or kind not in MODALITIES:
+    data = dict(data) if isinstance(data, Mapping) else {}
+    if data.get("kind") is None and "path" in data:
+        data["kind"] = detect(str(data["path"]))
+        values = {**values, "data": data}
+    if (kind := data.get("kind")) not in MODALITIES:
         raise ConfigError(f"{origin}: data.kind: missing or unknown (got {kind!r}); one of {', '.join(MODALITIES)}")
-    return validate(modality(kind).config, values, origin), name
+    return validate(modality(str(kind)).config, values, origin), name
 
 
-def _kind(overrides: Mapping[str, object]) -> str | None:
-    data = overrides.get("data")
-    return data.get("kind") if isinstance(data, Mapping) else None
+def _read(source: str) -> Source:
+    table = recipes()
+    if source in table and not Path(source).is_dir():
+        return Source(read_yaml(table[source][0]), source, f"recipe {source}")
+    if Path(source).suffix.lower() in YAML_SUFFIXES:
+        path = Path(source)
+        return Source(read_yaml(path), path.resolve().parent.name if path.name == "config.yaml" else path.stem, source)
+    if not source.startswith(SCHEMES) and not Path(source).exists() and (near := did_you_mean(source, table)):
+        raise DataError(f"{source}: no recipe, config, file or folder of this name.{near}")
+    return Source({"data": {"path": source}}, run_name(source), source)
 
 
 def run_name(source: str) -> str:
-    """Returns a folder name for a run on `source`.
+    """Derives the name of a run from `source`.
 
     >>> run_name("photos/cats/"), run_name("hf:ylecun/mnist"), run_name("a b.npy")
     ('cats', 'mnist', 'a-b')

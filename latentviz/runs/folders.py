@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +25,6 @@ from latentviz.runs.files import (
     write_json,
 )
 from latentviz.runs.lock import held
-
-if TYPE_CHECKING:
-    from latentviz.runs.run import RunFolder
 
 
 class _Folder(Protocol):
@@ -94,7 +91,7 @@ class ResultFolder:
 class ClusterFolder:
     """A handle to one clustering of a run: `outputs/<run>/clusters/<name>/`."""
 
-    run: "RunFolder"
+    run_path: Path
     name: str
 
     config_file = Artefact("config.yaml")
@@ -113,7 +110,7 @@ class ClusterFolder:
     @property
     def path(self) -> Path:
         """The folder."""
-        return self.run.path / "clusters" / self.name
+        return self.run_path / "clusters" / self.name
 
     @property
     def finished(self) -> bool:
@@ -127,7 +124,7 @@ class ClusterFolder:
             RunError: `cluster` was not run under this name, or did not finish.
         """
         if not self.finished:
-            raise RunError(f"{self.run.path} has no clusters/{self.name}; run `{self._command}` first")
+            raise RunError(f"{self.run_path} has no clusters/{self.name}; run `{self._command}` first")
         return self
 
     @property
@@ -138,7 +135,7 @@ class ClusterFolder:
     @property
     def _command(self) -> str:
         name = [] if self.name == "default" else ["--name", self.name]
-        return shlex.join(["latentviz", "cluster", str(self.run.path), *name])
+        return shlex.join(["latentviz", "cluster", str(self.run_path), *name])
 
     @contextmanager
     def held(self, work: str) -> Iterator[None]:
@@ -148,7 +145,7 @@ class ClusterFolder:
             RunError: another process writes it, the message names it; or the name is no folder name.
         """
         check_name("--name", self.name)
-        with held(self.run.path / f".clusters-{self.name}.lock", work, self.path):
+        with held(self.run_path / f".clusters-{self.name}.lock", work, self.path):
             sweep(self.path)
             yield
 

@@ -347,7 +347,7 @@ class RunFolder:
 
     def clustering(self, name: str = "default") -> ClusterFolder:
         """Returns the handle to `clusters/<name>/`."""
-        return ClusterFolder(self, name)
+        return ClusterFolder(self.path, name)
 
     @contextmanager
     def adding(self, group: str, name: str | None, default: str, *, force: bool = False) -> Iterator[ResultFolder]:

@@ -37,8 +37,9 @@ def cluster(run: str | None = None, overrides: Overrides = (), *, outputs: str =
     from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import cluster_table
 
-    folder = make_clustering(RunFolder.open(run, outputs), _nested(overrides), **options)
-    print(cluster_table(folder))
+    opened = RunFolder.open(run, outputs)
+    folder = make_clustering(opened, _nested(overrides), **options)
+    print(cluster_table(opened, folder))
     print(f"map {folder.map_file}")
 
 
@@ -46,9 +47,9 @@ def evaluate(
     run: str | None = None, *, clustering: str | None = None, outputs: str = "outputs", json: bool = False
 ) -> int:
     """Evaluates, prints the verdicts and the metrics or the JSON, and returns 1 for a collapsed model."""
-    from latentviz import api
+    from latentviz import verbs
 
-    found = api.evaluate(run, clustering=clustering, outputs=outputs)
+    found = verbs.evaluate(run, clustering=clustering, outputs=outputs)
     if json:
         print(found.json_file.read_text(encoding="utf-8"), end="")
     else:
@@ -110,19 +111,19 @@ def recommend(
 
 def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> None:
     """Encodes new data, places it on the map, and prints a summary and the path of the map."""
-    from latentviz import api
+    from latentviz import verbs
     from latentviz.shell.tables import encode_table
 
-    placed = api.encode(run, data, outputs=outputs, **options)
+    placed = verbs.encode(run, data, outputs=outputs, **options)
     print(encode_table(placed.info))
     print(f"map {placed.map}")
 
 
 def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
     """Writes the encoder and decoder for other programs and prints the files."""
-    from latentviz import api
+    from latentviz import verbs
 
-    for file in api.export(run, outputs=outputs, **options):
+    for file in verbs.export(run, outputs=outputs, **options):
         print(file)
 
 

@@ -40,15 +40,15 @@ def fit_table(run: RunFolder) -> str:
     return table(rows)
 
 
-def cluster_table(folder: ClusterFolder) -> str:
+def cluster_table(run: RunFolder, folder: ClusterFolder) -> str:
     """Formats the result of a clustering, with that of its training."""
-    info, run = folder.info(), folder.run.info()
+    info, made = folder.info(), run.info()
     rows = [
         ("items", f"{info['n_items']:,}"),
         ("clusters", info["n_clusters"]),
         ("noise", f"{info['noise_share']:.1%}"),
-        *_model(run["summary"]),
-        *_seconds({**run["seconds"], **info["seconds"]}),
+        *_model(made["summary"]),
+        *_seconds({**made["seconds"], **info["seconds"]}),
     ]
     listed = [
         (f"cluster {entry['cluster']}", f"{entry['size']:,}  {', '.join(entry['keywords'][:6])}")

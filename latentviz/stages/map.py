@@ -15,7 +15,7 @@ from latentviz.maps.data import Region, TreeNode
 from latentviz.modalities import modality
 from latentviz.modalities.loading import Loaded, load_model
 from latentviz.model.encoding import decode_batches
-from latentviz.runs.run import ClusterFolder
+from latentviz.runs.run import ClusterFolder, RunFolder
 
 SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
@@ -44,7 +44,7 @@ def draw(
     """
     check(config, points.column_names)
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
-    data = map_data(folder, config, points, info, model or load_model(folder.run))
+    data = map_data(folder, config, points, info, model or load_model(RunFolder(folder.run_path)))
     write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
     write_static(folder.picture_file, folder.vector_file, data)
 
@@ -76,7 +76,7 @@ def map_data(
     folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any], model: Loaded
 ) -> MapData:
     """Collects everything the map shows."""
-    run, vae, kind = folder.run, model.vae, model.kind
+    run, vae, kind = model.run, model.vae, model.kind
     column = {name: points.column(name) for name in points.column_names}
     labels = column["label"].to_pylist()
     place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])

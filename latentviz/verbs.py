@@ -1,0 +1,230 @@
+"""The commands that use a trained run: evaluate, generate, recommend, encode, export. `lv.Run` has them as methods.
+
+Each raises a LatentvizError for a user's mistake; its message names the next step.
+"""
+
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latentviz.runs.run import RunFolder
+
+if TYPE_CHECKING:
+    from latentviz.evaluation.results import Evaluation as Metrics
+    from latentviz.stages.encode import Encoded
+    from latentviz.stages.generate import Generated
+    from latentviz.stages.recommend import Recommendation
+
+AnyPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of a run.
+
+    Attributes:
+        metrics: what `evaluation.json` holds: health, faithfulness, clusters, labels, verdicts.
+        report: the HTML report.
+        json_file: `evaluation.json`.
+    """
+
+    metrics: "Metrics"
+    report: Path
+    json_file: Path
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the latents say almost nothing about the items."""
+        return self.metrics.collapsed
+
+    def __str__(self) -> str:
+        from latentviz.evaluation.table import evaluation_table
+
+        return evaluation_table(self.metrics)
+
+    def _repr_html_(self) -> str:
+        """Returns the report in an iframe, for notebooks."""
+        return iframe("evaluation", f'srcdoc="{html.escape(self.report.read_text(encoding="utf-8"))}"')
+
+
+def iframe(title: str, source: str) -> str:
+    """Embeds a page in a notebook."""
+    return f'<iframe title="latentviz {title}" style="width:100%;height:640px;border:0" {source}></iframe>'
+
+
+def evaluate(
+    run: AnyPath | None = None, *, clustering: str | None = None, outputs: AnyPath = "outputs"
+) -> "Evaluation":
+    """Evaluates a run and writes the report: the VAE's health, the map, the clusters, and the labels if there are any.
+
+    Args:
+        run: an `lv.Run`, a name or a path; the newest by default.
+        clustering: which clustering; by default "default", and the model alone where that does not exist.
+        outputs: folder of the runs.
+    """
+    from latentviz.stages.evaluate import evaluate as measure
+
+    folder = RunFolder.open(run, outputs)
+    metrics = measure(folder, clustering)
+    place = folder if metrics.clustering is None else folder.clustering(metrics.clustering)
+    return Evaluation(metrics, place.evaluation_report, place.evaluation_file)
+
+
+def generate(
+    run: AnyPath | None = None,
+    *,
+    cluster: int | None = None,
+    between: Sequence[str] | None = None,
+    at: tuple[float, float] | None = None,
+    like: str | None = None,
+    vector: str | None = None,
+    reconstruct: Sequence[str] | None = None,
+    traverse: bool = False,
+    manifold: int | None = None,
+    n: int = 64,
+    seed: int = 0,
+    steps: int = 9,
+    spread: float = 1.0,
+    sampler: str = "auto",
+    clustering: str = "default",
+    name: str | None = None,
+    outputs: AnyPath = "outputs",
+    force: bool = False,
+) -> "Generated":
+    """Decodes new items from the latent space and writes them to `generated/<name>/`.
+
+    Without one of the first eight options the z are fresh draws; items are ids, row numbers or files.
+
+    Args:
+        run: an `lv.Run`, a name or a path; the newest by default.
+        cluster: draw from the aggregated posterior of this cluster.
+        between: two items or clusters (`"cluster:3"`): decode the path from one to the other.
+        at: a position (x, y) on the map.
+        like: draw around the posterior of this item.
+        vector: a sum of items or clusters, such as `"a - b + c"`.
+        reconstruct: items to encode and decode.
+        traverse: vary each active unit from −3 to 3.
+        manifold: decode a grid of this many cells a side over a latent of 2 dimensions.
+        n: how many draws.
+        seed: of every draw.
+        steps: of `between` and `traverse`.
+        spread: of `like`, as a factor on the posterior's standard deviation.
+        sampler: of fresh draws: prior, gmm (a mixture over mu), kde (around the items), or auto: prior, and gmm where
+            the run was trained with contrast.
+        clustering: the clustering that clusters and map positions refer to.
+        name: of the new folder; by default from the options.
+        outputs: folder of the runs.
+        force: replace an earlier result of this name.
+    """
+    from latentviz.stages.generate import generate as stage
+
+    return stage(
+        RunFolder.open(run, outputs),
+        cluster=cluster,
+        between=between,
+        at=at,
+        like=like,
+        vector=vector,
+        reconstruct=reconstruct,
+        traverse=traverse,
+        manifold=manifold,
+        n=n,
+        seed=seed,
+        steps=steps,
+        spread=spread,
+        sampler=sampler,
+        clustering=clustering,
+        name=name,
+        force=force,
+    )
+
+
+def recommend(
+    run: AnyPath | None,
+    items: Sequence[str | int] | str | int,
+    *,
+    k: int = 10,
+    disliked: Sequence[str | int] = (),
+    metric: str = "cosine",
+    diverse: float = 0.0,
+    where: str | None = None,
+    on: str = "auto",
+    clustering: str = "default",
+    outputs: AnyPath = "outputs",
+) -> "Recommendation":
+    """Finds the items most similar to the given ones, best first.
+
+    Args:
+        run: an `lv.Run`, a name or a path; None: the newest.
+        items: ids, row numbers, files or texts; several are averaged. New ones are encoded first.
+        k: how many.
+        disliked: items to move away from.
+        metric: cosine or euclidean.
+        diverse: 0 to 1: how much the results should differ from each other.
+        where: only items that meet this condition, such as `"cluster == 3"`.
+        on: dimensions of mu to compare: all, content (the clustered ones), or auto: all, except of sentences the topic.
+        clustering: the clustering that `where` and the table refer to.
+        outputs: folder of the runs.
+    """
+    from latentviz.stages.recommend import recommend as stage
+
+    return stage(
+        RunFolder.open(run, outputs),
+        [items] if isinstance(items, (str, int)) else items,
+        k=k,
+        disliked=disliked,
+        metric=metric,
+        diverse=diverse,
+        where=where,
+        on=on,
+        clustering=clustering,
+    )
+
+
+def encode(
+    run: AnyPath | None,
+    data: AnyPath,
+    *,
+    clustering: str = "default",
+    name: str | None = None,
+    outputs: AnyPath = "outputs",
+    force: bool = False,
+) -> "Encoded":
+    """Encodes new data with the trained model, places it on the map, and writes `encoded/<name>/`.
+
+    Args:
+        run: an `lv.Run`, a name or a path; None: the newest.
+        data: whatever `fit` reads: a folder, a file, `hf:NAME`.
+        clustering: the clustering to place the items in.
+        name: of the new folder; by default from `data`.
+        outputs: folder of the runs.
+        force: replace an earlier result of this name.
+    """
+    from latentviz.stages.encode import encode as stage
+
+    return stage(RunFolder.open(run, outputs), os.fspath(data), clustering=clustering, name=name, force=force)
+
+
+def export(
+    run: AnyPath | None = None,
+    *,
+    onnx: bool = False,
+    safetensors: bool = False,
+    outputs: AnyPath = "outputs",
+    force: bool = False,
+) -> list[Path]:
+    """Writes the encoder and decoder for other programs and returns the files.
+
+    Args:
+        run: an `lv.Run`, a name or a path; the newest by default.
+        onnx: write encoder.onnx and decoder.onnx.
+        safetensors: write model.safetensors, the weights.
+        outputs: folder of the runs.
+        force: replace earlier exports.
+    """
+    from latentviz.stages.export import export as stage
+
+    return stage(RunFolder.open(run, outputs), onnx=onnx, safetensors=safetensors, force=force)
