@@ -54,9 +54,10 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
     if data.get("kind") is None and "path" in data:
         data["kind"] = detect(str(data["path"]))
         values = {**values, "data": data}
-    if (kind := data.get("kind")) not in MODALITIES:
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in MODALITIES:
         raise ConfigError(f"{origin}: data.kind: missing or unknown (got {kind!r}); one of {', '.join(MODALITIES)}")
-    return validate(modality(str(kind)).config, values, origin), name
+    return validate(modality(kind).config, values, origin), name
 
 
 def _read(source: str) -> Source:
