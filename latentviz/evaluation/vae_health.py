@@ -29,17 +29,11 @@ ACTIVE = (0.01, 0.2)  # variances of mu: Burda et al.'s threshold, and one that 
 
 
 class Bounds(NamedTuple):
-    """Terms of the ELBO per item, each of shape (n,).
+    """Terms of the ELBO per item, each of shape (n,)."""
 
-    Attributes:
-        log_likelihood: log p(x|z) at one draw z ~ q(z|x).
-        of_another: log p(x|z') at a draw z' ~ q(z|x') of another item x'.
-        kl: KL[q(z|x) ‖ p(z)].
-    """
-
-    log_likelihood: Tensor
-    of_another: Tensor
-    kl: Tensor
+    log_likelihood: Tensor  # log p(x|z) at one draw z ~ q(z|x)
+    of_another: Tensor  # log p(x|z') at a draw z' ~ q(z|x') of another item x'
+    kl: Tensor  # KL[q(z|x) ‖ p(z)]
 
 
 @torch.inference_mode()

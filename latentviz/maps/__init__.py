@@ -1,12 +1,10 @@
-"""Maps: points and clusters as an interactive HTML file, as static images, and as a Plotly figure."""
+"""Maps: points and clusters as an interactive HTML file and as static images."""
 
 from latentviz.maps.data import ClusterInfo, MapData
 from latentviz.maps.decoder import DecoderData, decoder_data, text_decoder_data
-from latentviz.maps.figure import figure
-from latentviz.maps.html import write_map
-from latentviz.maps.layers import LAYERS
+from latentviz.maps.html import LAYERS, write_map
 from latentviz.maps.network import Layer
 from latentviz.maps.static import write_static
 
-__all__ = ["LAYERS", "ClusterInfo", "DecoderData", "Layer", "MapData", "decoder_data", "figure", "text_decoder_data"]
+__all__ = ["LAYERS", "ClusterInfo", "DecoderData", "Layer", "MapData", "decoder_data", "text_decoder_data"]
 __all__ += ["write_map", "write_static"]

@@ -10,7 +10,6 @@ from latentviz.clustering.tree import central
 from latentviz.maps import blocks
 from latentviz.maps.data import FILE_LIMIT, ClusterInfo, MapData
 from latentviz.maps.palette import NOISE, cluster_colours
-from latentviz.maps.thumbnails import PER_SHEET, make_sheets
 
 # A file's budget in bytes: fixed part, and per point, per item's latent, per thumbnail (as base64). Beyond the file's
 # limit thumbnails are reduced first, then latents of some items are dropped: coarser latents of all items would make
@@ -43,41 +42,29 @@ def latent_room(count: int, limit: int = FILE_LIMIT, *, thumbnails: bool = True)
 
 @dataclass(frozen=True)
 class Part:
-    """What one layer puts into the file.
+    """What one layer puts into the file."""
 
-    Attributes:
-        blocks: name → packed base64 text.
-        meta: what the page must know about them, as JSON.
-        notes: limitations to show to the reader, such as that only some items have thumbnails.
-    """
-
-    blocks: dict[str, str] = field(default_factory=dict)
-    meta: Mapping[str, object] | None = None
+    blocks: dict[str, str] = field(default_factory=dict)  # name → packed base64 text
+    meta: Mapping[str, object] | None = None  # what the page must know about them, as JSON
+    # limitations to show to the reader, such as that only some items have thumbnails
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class MapCluster:
-    """A cluster as the page shows it; items are given by their index in the drawing order.
+    """A cluster as the page shows it; items are given by their index in the drawing order."""
 
-    Attributes:
-        id: number, −1 for noise.
-        start: index of its first item.
-        centre: (2,), map coordinates of its label.
-        label: its commonest label and that label's share.
-    """
-
-    id: int
+    id: int  # number, −1 for noise
     name: str
-    start: int
+    start: int  # index of its first item
     size: int
     colour: str
-    centre: np.ndarray
+    centre: np.ndarray  # (2,), map coordinates of its label
     medoid: int
     exemplars: Sequence[int]
     persistence: float | None
     keywords: Sequence[str]
-    label: tuple[str, float] | None
+    label: tuple[str, float] | None  # its commonest label and that label's share
 
     @property
     def rows(self) -> slice:
@@ -202,26 +189,6 @@ def _pack_numbers(numbers: np.ndarray, *, whole: bool) -> tuple[dict[str, object
 
 def _missing(value: object) -> bool:
     return value is None or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
-
-
-def pack_thumbnails(data: MapData) -> Part:
-    """Packs the WebP sheets, as sharp as the file's budget allows."""
-    n = len(data.order)
-    if data.images is None or not n:
-        return Part()
-    decodes = data.decoder is not None and data.decoder.texts is None
-    latents = min(latent_budget(n), latent_room(n, data.file_limit)) if decodes else 0
-    sheets = make_sheets(data.images, data.order, thumbnail_budget(n, latents, data.file_limit) * 3 // 4)
-    packed = {f"sheet-{i}": blocks.encode(webp) for i, webp in enumerate(sheets.webp)}
-    notes = []
-    if len(sheets.places) < n:
-        packed["pictured"] = blocks.pack_places(sheets.places)
-        notes.append(f"Thumbnails of {len(sheets.places):,} of {n:,} items, to keep the file small.")
-    height, width = data.images.shape[2:]
-    if (sheets.height, sheets.width) != (height, width):
-        notes.append(f"Thumbnails are {sheets.width}×{sheets.height} pixels; the images, {width}×{height}.")
-    size = {"width": sheets.width, "height": sheets.height, "count": len(sheets.places)}
-    return Part(packed, {**size, "per_sheet": PER_SHEET, "quality": sheets.quality}, notes)
 
 
 def pack_neighbours(data: MapData) -> Part:

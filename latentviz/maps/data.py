@@ -14,21 +14,13 @@ FILE_LIMIT = 25_000_000
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """What is known of a cluster.
+    """What is known of a cluster."""
 
-    Attributes:
-        persistence: of the cluster in the condensed tree.
-        exemplars: rows of typical items.
-        medoid: row of the most central item; None: the item nearest to the median of the points.
-        keywords: words that tell it from the other clusters.
-        decoded: uint8 (c, h, w), the image decoded from the cluster's mean mu.
-    """
-
-    persistence: float | None = None
-    exemplars: Sequence[int] = ()
-    medoid: int | None = None
-    keywords: Sequence[str] = ()
-    decoded: np.ndarray | None = None
+    persistence: float | None = None  # of the cluster in the condensed tree
+    exemplars: Sequence[int] = ()  # rows of typical items
+    medoid: int | None = None  # row of the most central item; None: the item nearest to the median of the points
+    keywords: Sequence[str] = ()  # words that tell it from the other clusters
+    decoded: np.ndarray | None = None  # uint8 (c, h, w), the image decoded from the cluster's mean mu
 
 
 class TreeNode(TypedDict):
@@ -58,51 +50,33 @@ class Region(TypedDict):
 
 @dataclass(frozen=True)
 class MapData:
-    """Everything the map shows.
+    """Everything the map shows."""
 
-    Attributes:
-        ids: n unique names of the items.
-        points: float32 (n, 2), map coordinates; items without finite ones are left out, which the summary reports.
-        cluster: int32 (n,), −1 for noise.
-        nearest_cluster: int32 (n,), the nearest cluster, for noise too.
-        probability: float32 (n,) in [0, 1], strength of the membership in the cluster.
-        outlier_score: float32 (n,) in [0, 1], higher is more unusual.
-        labels: n known classes, None where an item has none; None where no item has one.
-        sources: n files, or file and row, that the items came from.
-        columns: name → n values: metadata, captions, log_likelihood, kl.
-        texts: n texts to show; None for other data.
-        images: uint8 (n, c, h, w) with c 1 or 3, possibly memory-mapped; the source of the thumbnails.
-        cluster_names: cluster → its name; others are called "Cluster 3".
-        cluster_info: cluster → what is known of it.
-        tree: the condensed tree.
-        regions: named parts of the map.
-        decoder: weights and latents with which the page decodes spots of the map.
-        title: the map's heading.
-        summary: lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings.
-        neighbours: int32 (n, k), rows of the k items with the nearest mu, nearest first, the item itself left out.
-        file_limit: bytes of the file; thumbnails, then latents of some items are dropped to meet it.
-    """
-
-    ids: Sequence[str]
+    ids: Sequence[str]  # n unique names of the items
+    # float32 (n, 2), map coordinates; items without finite ones are left out, which the summary reports
     points: np.ndarray
-    cluster: np.ndarray
-    nearest_cluster: np.ndarray
-    probability: np.ndarray
-    outlier_score: np.ndarray
+    cluster: np.ndarray  # int32 (n,), −1 for noise
+    nearest_cluster: np.ndarray  # int32 (n,), the nearest cluster, for noise too
+    probability: np.ndarray  # float32 (n,) in [0, 1], strength of the membership in the cluster
+    outlier_score: np.ndarray  # float32 (n,) in [0, 1], higher is more unusual
+    # n known classes, None where an item has none; None where no item has one
     labels: Sequence[str | None] | None = None
-    sources: Sequence[str] = ()
+    sources: Sequence[str] = ()  # n files, or file and row, that the items came from
+    # name → n values: metadata, captions, log_likelihood, kl
     columns: Mapping[str, Sequence[object]] = field(default_factory=dict)
-    texts: Sequence[str] | None = None
+    texts: Sequence[str] | None = None  # n texts to show; None for other data
+    # uint8 (n, c, h, w) with c 1 or 3, possibly memory-mapped; the source of the thumbnails
     images: np.ndarray | None = None
-    cluster_names: Mapping[int, str] = field(default_factory=dict)
-    cluster_info: Mapping[int, ClusterInfo] = field(default_factory=dict)
-    tree: Sequence[TreeNode] = ()
-    regions: Sequence[Region] = ()
-    decoder: DecoderData | None = None
-    title: str = "Map"
-    summary: Sequence[str] = ()
+    cluster_names: Mapping[int, str] = field(default_factory=dict)  # cluster → its name; others are called "Cluster 3"
+    cluster_info: Mapping[int, ClusterInfo] = field(default_factory=dict)  # cluster → what is known of it
+    tree: Sequence[TreeNode] = ()  # the condensed tree
+    regions: Sequence[Region] = ()  # named parts of the map
+    decoder: DecoderData | None = None  # weights and latents with which the page decodes spots of the map
+    title: str = "Map"  # the map's heading
+    summary: Sequence[str] = ()  # lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings
+    # int32 (n, k), rows of the k items with the nearest mu, nearest first, the item itself left out
     neighbours: np.ndarray | None = None
-    file_limit: int = FILE_LIMIT
+    file_limit: int = FILE_LIMIT  # bytes of the file; thumbnails, then latents of some items are dropped to meet it
 
     def __post_init__(self) -> None:
         """Raises a ValueError if a field does not have one entry per item."""

@@ -21,25 +21,16 @@ SPOTS = 1_500  # at which a text decoder is evaluated, at most
 
 @dataclass(frozen=True)
 class DecoderData:
-    """A decoder for the page; made by `decoder_data` or `text_decoder_data`.
+    """A decoder for the page; made by `decoder_data` or `text_decoder_data`."""
 
-    Attributes:
-        mu: float32 (n, d), the posterior means of the items.
-        shape: (c, h, w) of a decoded image.
-        layers: the decoder's steps from z (d,) to the mean of p(x|z) in [0, 1], (c, h, w); empty where the page
-            cannot run it.
-        grid: uint8 (g, g, c, h, w), images decoded on a square grid over the map, top row first; used where `layers`
-            is empty.
-        spots: float32 (s, 2), map coordinates at which `texts` were decoded.
-        texts: s texts, for text decoders.
-    """
-
-    mu: np.ndarray
-    shape: tuple[int, int, int] = (1, 1, 1)
+    mu: np.ndarray  # float32 (n, d), the posterior means of the items
+    shape: tuple[int, int, int] = (1, 1, 1)  # (c, h, w) of a decoded image
+    # the decoder's steps from z (d,) to the mean of p(x|z) in [0, 1], (c, h, w); empty where the page cannot run it
     layers: Sequence[Layer] = ()
+    # uint8 (g, g, c, h, w), images decoded on a square grid over the map, top row first; used where `layers` is empty
     grid: np.ndarray | None = None
-    spots: np.ndarray | None = None
-    texts: Sequence[str] | None = None
+    spots: np.ndarray | None = None  # float32 (s, 2), map coordinates at which `texts` were decoded
+    texts: Sequence[str] | None = None  # s texts, for text decoders
 
 
 def decoder_data(

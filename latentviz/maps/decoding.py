@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +18,6 @@ HALF_LIMIT = 150_000  # up to this many weights are stored as float16, more as i
 LONGEST = 400  # characters of a decoded text
 FEWEST = 20  # at least one item in so many keeps its latents
 A_STAND_IN = 3  # bytes of base64 per item that refers to another one's latents
-
-
-class LatentsMeta(TypedDict):
-    """How the page reads latents: mu = low + step · uint8; `count` if only some items have latents."""
-
-    dims: int
-    low: np.ndarray
-    step: float
-    count: NotRequired[int]
 
 
 def pack_decoder(data: MapData) -> Part:
@@ -99,8 +90,8 @@ def _int8(weights: np.ndarray, kind: str) -> bytes:
 
 def pack_latents(
     mu: np.ndarray, budget: int, room: float = math.inf, stand_in: int = 0
-) -> tuple[dict[str, str], LatentsMeta]:
-    """Packs mu (m, d) as uint8 steps of one width in all dimensions, and says how to read them.
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Packs mu (m, d) as uint8, with how to read it: low + step · uint8, and `count` if only some items have latents.
 
     One width preserves distances: differences below a step cost nothing, so collapsed dimensions are free. The width is
     a 255th of the widest dimension's range, or larger to meet the budget.
@@ -119,7 +110,7 @@ def pack_latents(
         tried = len(blocks.pack(np.rint((sample - low) / step).astype(np.uint8).T.tobytes()))
         if tried * len(mu) / len(sample) <= budget:
             break
-    meta: LatentsMeta = {"dims": mu.shape[1], "low": low, "step": step}
+    meta: dict[str, Any] = {"dims": mu.shape[1], "low": low, "step": step}
     packed: dict[str, str] = {}
     each = tried / len(sample)
     if room < each * len(mu):

@@ -1,7 +1,7 @@
 """`write_map`: one self-contained HTML file that opens by double-click and makes no network request."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,13 +10,40 @@ from plotly.offline import get_plotlyjs
 
 from latentviz.errors import choose
 from latentviz.maps import blocks
-from latentviz.maps.contents import Part, pack_items, pack_points
+from latentviz.maps.contents import Part, pack_items, pack_neighbours, pack_points
 from latentviz.maps.data import MapData
-from latentviz.maps.layers import LAYERS
+from latentviz.maps.decoding import pack_centres, pack_decoder
+from latentviz.maps.thumbnails import pack_thumbnails
+from latentviz.maps.tree import pack_regions, pack_tree
 from latentviz.runs.files import atomic_write
 
 PAGE = Path(__file__).parent / "page"
 FIRST = ("app", "meta", "points")  # enough to draw the points while the browser reads on
+# The features of a map, in the order in which the page starts them: name → what packs the data that it needs besides
+# the points. Its JavaScript is page/layers/<name>.js.
+LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
+    "theme": None,
+    "header": None,
+    "toolbar": None,
+    "thumbnails": pack_thumbnails,
+    "hover": None,
+    "search": None,
+    "colour": None,
+    "filter": None,
+    "clusters": None,
+    "tree": pack_tree,
+    "decoder": pack_decoder,
+    "cards": pack_neighbours,
+    "groups": pack_centres,
+    "line": None,
+    "select": None,
+    "images": None,
+    "outline": None,
+    "labels": pack_regions,
+    "picture": None,
+    "keyboard": None,
+    "link": None,
+}
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(async )?function|const|let)", re.MULTILINE)
 
@@ -44,7 +71,7 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
     """Renders the map as HTML; everything user-made is escaped or inside packed blocks."""
     chosen = {name: choose(LAYERS, name, "map.layers") for name in layers}
     parts: dict[str, Part] = {"points": pack_points(data), "items": pack_items(data)}
-    parts |= {name: layer.pack(data) for name, layer in chosen.items() if layer.pack is not None}
+    parts |= {name: pack(data) for name, pack in chosen.items() if pack is not None}
     meta = {
         "title": data.title,
         "summary": data.described(),

@@ -27,20 +27,15 @@ class LayerOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of a network.
+    """One step of a network."""
 
-    Attributes:
-        type: linear, conv2d, conv_transpose2d, affine, reshape, upsample, leaky_relu or another activation.
-        options: settings of convolutions (stride, padding), reshape (shape), upsample (scale), leaky_relu (slope).
-        weight: float32, in PyTorch's layout: linear (out, in), conv2d (out, in, kh, kw), conv_transpose2d
-            (in, out, kh, kw), affine (channels,).
-        bias: float32 (out,).
-    """
-
-    type: str
+    type: str  # linear, conv2d, conv_transpose2d, affine, reshape, upsample, leaky_relu or another activation
+    # settings of convolutions (stride, padding), reshape (shape), upsample (scale), leaky_relu (slope)
     options: LayerOptions = field(default_factory=LayerOptions)
+    # float32, in PyTorch's layout: (out, in), for conv2d (out, in, kh, kw), for conv_transpose2d (in, out, kh, kw);
+    # of an affine layer (channels,)
     weight: np.ndarray | None = None
-    bias: np.ndarray | None = None
+    bias: np.ndarray | None = None  # float32 (out,)
 
 
 def network_layers(net: "nn.Module") -> list[Layer] | None:

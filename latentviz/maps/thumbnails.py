@@ -3,10 +3,13 @@
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+
+from latentviz.maps import blocks
+from latentviz.maps.contents import Part, latent_budget, latent_room, thumbnail_budget
+from latentviz.maps.data import MapData
 
 PER_SHEET = 256
 _COLUMNS = 16
@@ -17,43 +20,35 @@ _SMALL = 128  # pixels; images up to this side are also tried at their own size,
 _QUALITIES = (100, 85, 75, 65, 60, 55, 50, 40, 30)
 
 
-@dataclass(frozen=True)
-class Sheets:
-    """The thumbnails of a map.
-
-    Attributes:
-        places: int (m,), ascending: which of the given rows have a thumbnail, in sheet order.
-        width: pixels of a tile.
-        height: pixels of a tile.
-        quality: WebP quality; 100 is lossless.
-        webp: one file per sheet.
-    """
-
-    places: np.ndarray
-    width: int
-    height: int
-    quality: int
-    webp: list[bytes]
-
-
-def make_sheets(images: np.ndarray, rows: np.ndarray, budget: int) -> Sheets:
-    """Makes the sharpest thumbnails that fit the budget; if none do, those of evenly spread items.
-
-    Args:
-        images: uint8 (n, c, h, w), possibly memory-mapped.
-        rows: int (m,), items in drawing order.
-        budget: bytes of all sheets together.
-    """
-    trial = rows[np.linspace(0, len(rows) - 1, min(len(rows), 2 * PER_SHEET)).astype(int)]
-    for side, quality in _choices(max(images.shape[2:])):
-        size = tile_size(images.shape[2], images.shape[3], side)
+def pack_thumbnails(data: MapData) -> Part:
+    """Packs the sharpest thumbnails that the file's budget allows; if none do, those of evenly spread items."""
+    images, rows, n = data.images, data.order, len(data.order)
+    if images is None or not n:
+        return Part()
+    decodes = data.decoder is not None and data.decoder.texts is None
+    latents = min(latent_budget(n), latent_room(n, data.file_limit)) if decodes else 0
+    budget = thumbnail_budget(n, latents, data.file_limit) * 3 // 4  # bytes of all sheets together, before base64
+    trial = rows[np.linspace(0, n - 1, min(n, 2 * PER_SHEET)).astype(int)]
+    height, width = images.shape[2:]
+    for side, quality in _choices(max(height, width)):
+        scale = min(1.0, side / max(height, width))
+        size = max(1, round(height * scale)), max(1, round(width * scale))
         tile_bytes = sum(map(len, _encode(images, trial, size, quality))) / len(trial)
-        if tile_bytes * len(rows) <= budget:
-            places = np.arange(len(rows))
+        if tile_bytes * n <= budget:
+            places = np.arange(n)
             break
     else:
-        places = np.linspace(0, len(rows) - 1, max(1, int(budget / tile_bytes))).astype(int)
-    return Sheets(places, size[1], size[0], quality, list(_encode(images, rows[places], size, quality)))
+        places = np.linspace(0, n - 1, max(1, int(budget / tile_bytes))).astype(int)
+    sheets = _encode(images, rows[places], size, quality)
+    packed = {f"sheet-{i}": blocks.encode(sheet) for i, sheet in enumerate(sheets)}
+    notes = []
+    if len(places) < n:
+        packed["pictured"] = blocks.pack_places(places)
+        notes.append(f"Thumbnails of {len(places):,} of {n:,} items, to keep the file small.")
+    if size != (height, width):
+        notes.append(f"Thumbnails are {size[1]}×{size[0]} pixels; the images, {width}×{height}.")
+    described = {"width": size[1], "height": size[0], "count": len(places), "per_sheet": PER_SHEET, "quality": quality}
+    return Part(packed, described, notes)
 
 
 def _choices(longest: int) -> list[tuple[int, int]]:
@@ -61,16 +56,6 @@ def _choices(longest: int) -> list[tuple[int, int]]:
     choices = [(longest, quality) for quality in (_QUALITIES if longest <= _SMALL else ())]
     choices += [(side, quality) for side, quality in _CHOICES if side < longest]
     return sorted(choices, key=lambda choice: -(choice[0] ** 2) * (0.35 + choice[1] / 100))
-
-
-def tile_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """Computes (height, width) in pixels of a tile with a longer side of at most `side`.
-
-    >>> tile_size(28, 28, 28), tile_size(100, 50, 64)
-    ((28, 28), (64, 32))
-    """
-    scale = min(1.0, side / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _encode(images: np.ndarray, rows: np.ndarray, size: tuple[int, int], quality: int) -> Iterator[bytes]:

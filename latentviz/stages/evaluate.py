@@ -11,13 +11,13 @@ from latentviz.clustering.reducers import directions, reduce
 from latentviz.clustering.stability import partition_agreement, posterior_draws, stability
 from latentviz.errors import RunError
 from latentviz.evaluation import metrics
-from latentviz.evaluation.report import Sweep, write_report
+from latentviz.evaluation.report import render
 from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels, Stability
 from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
 from latentviz.modalities.loading import OpenRun
 from latentviz.progress import say, stage
-from latentviz.runs.files import write_json
+from latentviz.runs.files import atomic_write, write_json
 from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
 
 NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's default neighbourhood
@@ -31,29 +31,18 @@ CONFUSION = 30  # labels and clusters in the confusion matrix
 
 @dataclass(frozen=True)
 class Space:
-    """A clustering and the spaces it is in; row i is item i.
+    """A clustering and the spaces it is in; row i is item i."""
 
-    Attributes:
-        folder: of the clustering.
-        mu: the dimensions of mu that were clustered (the content's unless `cluster.on` says otherwise), float32 (n, d).
-        logvar: of the same dimensions, (n, d).
-        metric: "euclidean" or "cosine", with which the map was made.
-        coordinates: what was clustered, (n, k).
-        points: the map, (n, 2).
-        labels: int (n,), −1 for noise.
-        nearest: int (n,), noise assigned to the nearest cluster.
-        given: mu is given, not learnt, so the posterior's width carries no information about the clusters.
-    """
-
-    folder: ClusterFolder
+    folder: ClusterFolder  # of the clustering
+    # the dimensions of mu that were clustered (the content's unless `cluster.on` says otherwise), float32 (n, d)
     mu: np.ndarray
-    logvar: np.ndarray
-    metric: str
-    coordinates: np.ndarray
-    points: np.ndarray
-    labels: np.ndarray
-    nearest: np.ndarray
-    given: bool
+    logvar: np.ndarray  # of the same dimensions, (n, d)
+    metric: str  # "euclidean" or "cosine", with which the map was made
+    coordinates: np.ndarray  # what was clustered, (n, k)
+    points: np.ndarray  # the map, (n, 2)
+    labels: np.ndarray  # int (n,), −1 for noise
+    nearest: np.ndarray  # int (n,), noise assigned to the nearest cluster
+    given: bool  # mu is given, not learnt, so the posterior's width carries no information about the clusters
 
     @property
     def vectors(self) -> np.ndarray:
@@ -109,9 +98,10 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
     )
     place = run if folder is None else folder
     info = {} if folder is None else folder.info()
-    sweep = Sweep(info["sweep"], info.get("settings", {})) if info.get("sweep") else None
     map_file = None if folder is None else folder.map_file.name
-    write_report(place.evaluation_report, found, sweep=sweep, map_file=map_file)
+    page = render(found, sweep=info.get("sweep", ()), chosen=info.get("settings"), map_file=map_file)
+    with atomic_write(place.evaluation_report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **found.to_json()})
     return found
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from latentviz.maps.colour import VISIONS, cam02ucs, to_hex, to_rgb
-from latentviz.maps.palette import NOISE, cluster_colours, neighbouring
+from latentviz.maps.palette import NOISE, VISIONS, cam02ucs, cluster_colours, neighbouring, to_hex, to_rgb
 
 
 def test_cam02ucs_agrees_with_published_values():

@@ -14,7 +14,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from latentviz.errors import ConfigError
-from latentviz.maps import LAYERS, DecoderData, Layer, contents, figure, write_map, write_static
+from latentviz.maps import LAYERS, DecoderData, Layer, contents, write_map, write_static
 from latentviz.maps.data import FILE_LIMIT
 from latentviz.maps.html import PAGE, bundle, render
 from latentviz.maps.static import draw
@@ -78,7 +78,7 @@ def test_layers_can_be_left_out_and_unknown_ones_are_refused(data, tmp_path):
 def test_every_layer_has_its_file_and_a_description(name):
     code = (PAGE / "layers" / f"{name}.js").read_text()
     assert re.search(rf"^export (async )?function {name}\(map\)", code, re.MULTILINE)
-    assert LAYERS[name].about
+    assert code.startswith("// ")
     assert len(code.splitlines()) <= 300
 
 
@@ -108,7 +108,6 @@ def test_a_map_without_clusters_is_drawn_and_reports_it(tmp_path, make_data):
     meta = json.loads(block(render(noise), "meta"))
     assert "No cluster was found" in " ".join(meta["summary"])
     write_static(tmp_path / "m.png", None, noise)
-    assert len(figure(noise).data) == 1
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -116,7 +115,6 @@ def test_tiny_maps(n, tmp_path, make_data):
     tiny = make_data(n, neighbours=None)
     write_map(tmp_path / "m.html", tiny)
     write_static(tmp_path / "m.png", tmp_path / "m.svg", tiny)
-    figure(tiny)
 
 
 def test_lengths_that_differ_are_refused(make_data):
@@ -138,13 +136,6 @@ def test_a_long_name_at_the_edge_stays_inside_the_image(make_data):
     boxes = [text.get_window_extent() for text in picture.axes[0].texts]
     assert boxes
     assert all(box.x0 >= -1 and box.x1 <= picture.bbox.width + 1 for box in boxes)
-
-
-def test_figure_has_one_trace_per_cluster_noise_first(data):
-    traces = figure(data).data
-    assert [trace.name for trace in traces] == ["Noise", "Cluster 0", "Cluster 1", "Cluster 2", "Cluster 3"]
-    assert {trace.type for trace in traces} == {"scattergl"}
-    assert sorted(np.concatenate([trace.customdata for trace in traces])) == list(range(len(data)))
 
 
 def test_a_large_map_stays_within_its_budget(tmp_path: Path, make_data):

@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import latentviz as lv
-from latentviz.evaluation.report import Sweep, render
+from latentviz.evaluation.report import render
 from latentviz.evaluation.results import Confusion, Evaluation, Health, Labels
 from latentviz.evaluation.verdicts import judge, judge_health
 from tests.conftest import fit_small
@@ -178,7 +178,7 @@ def test_the_report_makes_no_network_request_and_escapes_what_users_named(evalua
     confusion: Confusion = replace(labels.confusion, labels=[evil, *labels.confusion.labels[1:]])
     hostile = replace(evaluated, run=evil, clustering=evil, labels=replace(labels, confusion=confusion))
     row = {"min_cluster_size": 5, "selection": evil, "clusters": 3}
-    page = render(hostile, sweep=Sweep([row, {**row, "clusters": 4}], row), map_file='map"onload=x.html')
+    page = render(hostile, sweep=[row, {**row, "clusters": 4}], chosen=row, map_file='map"onload=x.html')
     assert "<script" not in page
     assert "onload=x" not in page.replace("%22onload%3Dx", "")
     assert "&lt;script&gt;" in page
@@ -200,7 +200,7 @@ def test_a_sweep_is_drawn_with_a_ring_around_the_chosen_cut_and_an_unknown_one_l
         for size in (5, 10, 20)
         for kind in ("eom", "leaf")
     ]
-    page = render(evaluated, sweep=Sweep(sweep, {"min_cluster_size": 20, "selection": "eom"}))
+    page = render(evaluated, sweep=sweep, chosen={"min_cluster_size": 20, "selection": "eom"})
     assert page.count(' chosen"') == 2, "one in each of two panels"
     assert 'class="panels"' in page
-    assert 'class="panels"' not in render(evaluated, sweep=Sweep([{"depth": 1}], {}))
+    assert 'class="panels"' not in render(evaluated, sweep=[{"depth": 1}])

@@ -2,51 +2,33 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from latentviz.evaluation.report.charts import steps, sweep_panels
 from latentviz.evaluation.results import Evaluation
-from latentviz.runs.files import atomic_write
 
 MOST_BARS = 128  # dimensions in the chart of KL
 PAGE = Path(__file__).with_name("page")
 _SETTING = re.compile(r"(\b(?:model|trainer|cluster|reduce)\.\w+(?:=[\w.]*\w)?)")
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """The compared cuts of a clustering.
-
-    Attributes:
-        rows: one per cut, as in clusters.json.
-        chosen: the settings of the chosen cut.
-    """
-
-    rows: Sequence[Mapping[str, object]]
-    chosen: Mapping[str, object]
-
-
-def write_report(
-    path: Path, evaluation: Evaluation, *, sweep: Sweep | None = None, map_file: str | None = None
-) -> None:
-    """Writes the report atomically.
+def render(
+    evaluation: Evaluation,
+    *,
+    sweep: Sequence[Mapping[str, object]] = (),
+    chosen: Mapping[str, object] | None = None,
+    map_file: str | None = None,
+) -> str:
+    """Renders the report as HTML; autoescape covers everything that a user named.
 
     Args:
-        path: the HTML file.
         evaluation: what to report.
-        sweep: the compared cuts, if there are any.
+        sweep: the compared cuts, as in clusters.json.
+        chosen: the settings of the chosen cut.
         map_file: name of the map in the same folder.
     """
-    page = render(evaluation, sweep=sweep, map_file=map_file)
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-
-
-def render(evaluation: Evaluation, *, sweep: Sweep | None = None, map_file: str | None = None) -> str:
-    """Renders the report as HTML; autoescape covers everything that a user named."""
     environment = Environment(
         loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -60,7 +42,7 @@ def render(evaluation: Evaluation, *, sweep: Sweep | None = None, map_file: str 
         order=sorted(range(len(kl)), key=lambda i: -kl[i])[:MOST_BARS],
         highest=highest,
         ticks=steps(highest),
-        panels=None if sweep is None else sweep_panels(sweep.rows, sweep.chosen),
+        panels=sweep_panels(sweep, chosen or {}),
     )
 
 

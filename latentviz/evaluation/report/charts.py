@@ -24,15 +24,10 @@ class Dot:
 
 @dataclass(frozen=True)
 class Panels:
-    """The compared cuts by min_cluster_size, which ranges from `least` to `most`.
+    """The compared cuts by min_cluster_size, which ranges from `least` to `most`."""
 
-    Attributes:
-        panels: a (name, highest value, dots) per series.
-        keys: a (style, name) per way of selection.
-    """
-
-    panels: Sequence[tuple[str, float, Sequence[Dot]]]
-    keys: Sequence[tuple[str, str]]
+    panels: Sequence[tuple[str, float, Sequence[Dot]]]  # a (name, highest value, dots) per series
+    keys: Sequence[tuple[str, str]]  # a (style, name) per way of selection
     least: float
     most: float
 
