@@ -47,11 +47,6 @@ def may_follow() -> bool:
     return any(value.isdigit() and int(value) > 0 for value in (os.environ.get(name, "") for name in RANKS))
 
 
-def silent() -> bool:
-    """Whether this process is silenced."""
-    return bool(_silent)
-
-
 def print_through(write: Callable[[str], None] | None) -> None:
     """Sends lines through `write` of an open progress bar; None once the bar is closed."""
     _writers[:] = [write] if write else []

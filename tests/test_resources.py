@@ -1,4 +1,4 @@
-"""What a command says of its needs before it begins, and when it refuses."""
+"""The memory and time that commands estimate before they start, and when they refuse."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -108,7 +108,7 @@ def test_the_shell_refuses_in_one_line(
 
 def test_a_kind_may_say_itself_how_long_its_items_take() -> None:
     by_bytes = resources.fit_needs(1000, 24, 128, 10_000, 5000.0)
-    told = resources.fit_needs(1000, 24, 128, 10_000, 5000.0, (0.001, 0.0002))
-    assert [need.seconds for need in told] == pytest.approx([5.0, 0.2])
-    assert [need.memory for need in told] == [need.memory for need in by_bytes]
-    assert told[0].seconds > by_bytes[0].seconds
+    own = resources.fit_needs(1000, 24, 128, 10_000, 5000.0, (0.001, 0.0002))
+    assert [need.seconds for need in own] == pytest.approx([5.0, 0.2])
+    assert [need.memory for need in own] == [need.memory for need in by_bytes]
+    assert own[0].seconds > by_bytes[0].seconds

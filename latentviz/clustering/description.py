@@ -16,15 +16,7 @@ REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the verdict
 
 @dataclass(frozen=True)
 class ClusterEntry:
-    """One cluster.
-
-    Attributes:
-        cluster: its number.
-        size: items in it.
-        size_with_nearest: items in it with noise assigned to the nearest cluster.
-        persistence: in [0, 1]; None without a tree.
-        exemplars: ids of typical items, most typical first.
-    """
+    """One cluster: its size without and with noise assigned to it, its persistence, and the ids of typical items."""
 
     cluster: int
     size: int

@@ -38,7 +38,7 @@ class Layout:
     nearest: np.ndarray
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Returns what the points table says of the clusters, (n,) each."""
+        """Returns the columns of the points table that describe the clusters, (n,) each."""
         return {
             "cluster": self.clusters.labels,
             "nearest_cluster": self.nearest,

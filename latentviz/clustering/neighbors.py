@@ -27,25 +27,20 @@ class Neighbours(NamedTuple):
     distances: np.ndarray
 
 
-def neighbours(mu: np.ndarray, k: int, *, metric: str = "euclidean", seed: int = 0) -> Neighbours:
-    """Finds the k nearest neighbours of each row of `mu` (n, d), each row its own first neighbour.
+def neighbours(mu: np.ndarray, k: int, *, seed: int = 0) -> Neighbours:
+    """Finds the k nearest neighbours of each row of `mu` (n, d) by Euclidean distance, each row its own first.
 
     Exact for up to 150,000 items; above, approximate, see `Cells`. The result does not depend on the number of cores.
 
     Args:
         mu: float32 (n, d).
         k: neighbours of each row, itself included; less than n.
-        metric: "euclidean", or "cosine" for 1 − cosine.
         seed: of the cells.
     """
     vectors = np.ascontiguousarray(mu, np.float32)
-    if metric == "cosine":
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    found = (
-        exact_neighbours(vectors, k) if len(mu) <= EXACT_BELOW else refined(vectors, Cells(vectors, seed).neighbours(k))
-    )
-    # For unit vectors ‖a − b‖² = 2·(1 − cosine).
-    return Neighbours(found.indices, found.distances**2 / 2) if metric == "cosine" else found
+    if len(mu) <= EXACT_BELOW:
+        return exact_neighbours(vectors, k)
+    return refined(vectors, Cells(vectors, seed).neighbours(k))
 
 
 def exact_neighbours(vectors: np.ndarray, k: int) -> Neighbours:

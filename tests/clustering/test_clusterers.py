@@ -1,4 +1,4 @@
-"""Clusters: found where there are some, noise where there are none, the same each time."""
+"""Clusterers: clusters where there are some, noise where there are none, the same results for the same seed."""
 
 import numpy as np
 import pytest

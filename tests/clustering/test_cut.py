@@ -1,4 +1,4 @@
-"""The choice of the cut: the clouds that are there, no confidence where there are none, the same each time."""
+"""The choice of the cut: it finds the clouds, is unreliable without any, and repeats."""
 
 import numpy as np
 import pytest

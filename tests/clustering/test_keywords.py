@@ -1,4 +1,4 @@
-"""Keywords of groups: what sets them apart, never what all share; names that differ; regions of the map."""
+"""Keywords of groups: they distinguish groups and exclude common terms; unique names; regions of the map."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_stop_words_of_no_known_language_are_found_from_the_data(keywords) -> No
     assert {"das", "und", "ist", "wie", "ein"} <= set(keywords.names[~keywords.useful])
 
 
-def test_a_group_of_everything_is_still_told_about(made, keywords) -> None:
+def test_a_group_of_all_items_has_keywords(made, keywords) -> None:
     found = keywords.of([np.arange(600)])[0]
     assert set(found) & {word for topic in TOPICS for word in topic.split()}
 

@@ -1,4 +1,4 @@
-"""Landmarks: what is placed beside them agrees with what laying out all would give, and everything after works."""
+"""Landmarks: placing the other items gives what laying out all of them gives, and later commands work."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_the_clusters_are_those_of_all_items(clouds: tuple, spread: Layout) -> N
     assert abs(spread.clusters.noise_share - whole.noise_share) < 0.05
 
 
-def test_landmarks_stay_and_the_others_lie_beside_them(clouds: tuple, spread: Layout) -> None:
+def test_landmarks_stay_and_the_others_lie_next_to_them(clouds: tuple, spread: Layout) -> None:
     vectors, _ = clouds
     rows, others = ROWS, np.setdiff1d(np.arange(N), ROWS)
     assert np.array_equal(spread.coordinates[rows], vectors[rows])

@@ -1,4 +1,4 @@
-"""Places in a frozen layout: equals land on equals, strangers between their neighbours, and always the same."""
+"""Places in a frozen layout: equal items coincide, others lie between their neighbours, repeatably."""
 
 import numpy as np
 import pytest

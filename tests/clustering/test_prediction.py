@@ -1,4 +1,4 @@
-"""Approximate prediction against hdbscan's own, and against the labels of the fitted items themselves."""
+"""Approximate prediction compared with hdbscan's, and with the labels of the fitted items."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Coordinates: structure kept, seeds obeyed, small and degenerate data survived."""
+"""Coordinates: structure and seeds; small and degenerate data."""
 
 import sys
 from importlib.machinery import ModuleSpec

@@ -1,4 +1,4 @@
-"""What posterior draws say of clusters: firm where they lie apart, loose where the posterior blurs them."""
+"""Stability under the posterior: high for separate clusters, low where the posterior is wide."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""More than one process: each batch shared out whole, and a training of two that is the training of one."""
+"""Distributed training: batches are shared between processes, and two processes train what one does."""
 
 import csv
 import os
