@@ -81,13 +81,9 @@ def _excess_ranks(places: np.ndarray, rows: np.ndarray, chosen: np.ndarray) -> f
 
 
 def knn_accuracy(labels: np.ndarray, known: np.ndarray, rows: np.ndarray, near: np.ndarray) -> float | None:
-    """Computes the share of items with the label of the majority of their neighbours; None without items.
+    """Computes the share of items `rows` (m,) with the label of the majority of their neighbours `near` (m, k).
 
-    Args:
-        labels: int (n,).
-        known: bool (n,), which items have a label; only these vote.
-        rows: int64 (m,), items with a label.
-        near: int64 (m, k), their neighbours.
+    Only items that are `known` (n,) to have one of the labels (n,) vote; None without items.
     """
     if not len(rows):
         return None
@@ -144,18 +140,10 @@ def agreement(labels: np.ndarray, clusters: np.ndarray, share: float = 1.0) -> A
 
 
 def agreements(labels: np.ndarray, cluster: np.ndarray, nearest_cluster: np.ndarray) -> dict[str, Agreement]:
-    """Scores clusters with noise against labels in three ways.
-
-    Args:
-        labels: (n,).
-        cluster: int (n,), −1 for noise.
-        nearest_cluster: int (n,), noise assigned to the nearest cluster.
-    """
+    """Scores clusters (n,), −1 for noise, against labels (n,) in three ways; `nearest_cluster` has no noise."""
     clustered = cluster >= 0
-    scores = {
-        "nearest_cluster": agreement(labels, nearest_cluster),
-        "cluster_with_noise_as_one": agreement(labels, cluster),
-    }
+    scores = {"nearest_cluster": agreement(labels, nearest_cluster)}
+    scores["cluster_with_noise_as_one"] = agreement(labels, cluster)
     if clustered.any():
         scores["clustered_only"] = agreement(labels[clustered], cluster[clustered], float(clustered.mean()))
     return scores

@@ -53,7 +53,7 @@ def examine(
         vae: the model, in evaluation mode.
         dataset: the items.
         to_input: a batch of items → the encoder's input.
-        mu: float32 (n, d), row i for item i.
+        mu: float32 (n, d).
         logvar: float32 (n, d).
         val: int64, the held-out rows; with fewer than 32 all rows are used.
         seed: of the sample and of every draw.
@@ -116,20 +116,14 @@ def log_weights(vae: VAE, x: Tensor, samples: int) -> Tensor:
     """Computes log p(x|z) + log p(z) − log q(z|x) of draws z ~ q(z|x), shape (samples, b)."""
     posterior: Distribution = vae.encoder(x)
     prior: Distribution = vae.prior
-
-    def log_weight(z: Tensor) -> Tensor:
-        weight: Tensor = vae.likelihood(z).log_prob(x).double() + prior.log_prob(z) - posterior.log_prob(z)
-        return weight
-
-    return torch.stack([log_weight(posterior.sample()) for _ in range(samples)])
+    draws = (posterior.sample() for _ in range(samples))
+    weights = [vae.likelihood(z).log_prob(x).double() + prior.log_prob(z) - posterior.log_prob(z) for z in draws]
+    return torch.stack(weights)
 
 
 def importance_bound(weights: Tensor) -> Tensor:
-    """Computes log (1/K) Σ_k w_k per item, (b,): the bound of log p(x) of Burda et al. 2016, equation 8.
+    """Computes log (1/K) Σ_k w_k per item, (b,), of log w_k (K, b): the bound of log p(x), Burda et al. 2016, eq. 8.
 
     Never below the ELBO in expectation, tighter with each further draw, and exact in the limit.
-
-    Args:
-        weights: log w_k, shape (K, b).
     """
     return torch.logsumexp(weights, dim=0) - math.log(len(weights))

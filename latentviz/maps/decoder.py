@@ -60,13 +60,7 @@ def decoder_data(
 
 
 def text_decoder_data(decode: Callable[[np.ndarray], Sequence[str]], mu: np.ndarray, points: np.ndarray) -> DecoderData:
-    """Decodes texts at spots all over the data.
-
-    Args:
-        decode: z, float32 (b, d) → b texts.
-        mu: float32 (n, d).
-        points: float32 (n, 2).
-    """
+    """Decodes texts at spots all over points (n, 2), blended from mu (n, d); `decode` takes z, float32 (b, d)."""
     spots = text_spots(points)
     return DecoderData(mu, spots=spots, texts=decode(blend(points, mu, spots)) if len(spots) else [])
 

@@ -127,15 +127,10 @@ def _spread(count: int, n: int) -> np.ndarray:
 
 
 def pack_stand_ins(neighbours: np.ndarray, order: np.ndarray, places: np.ndarray) -> str:
-    """Packs, for each item without latents, its nearest neighbour that has some.
+    """Packs, for each item of `order` (m,) that is not at `places` (h,), its nearest neighbour with latents.
 
-    The neighbour is given among the items with latents, as its offset from the first of them after the item: offsets
-    0, −1, 1, −2, … are written as 1, 2, 3, 4, … in uint32; 0 where no neighbour has latents.
-
-    Args:
-        neighbours: int (n, k), rows, nearest first.
-        order: int (m,), rows in drawing order.
-        places: int (h,), ascending: which points have latents.
+    The neighbour, one of the rows (n, k), is given among the items with latents, as its offset from the first of them
+    after the item: offsets 0, −1, 1, −2, … are written as 1, 2, 3, 4, … in uint32; 0 where no neighbour has latents.
     """
     number = np.full(len(neighbours), -1, np.int64)
     number[order[places]] = np.arange(len(places))

@@ -46,12 +46,9 @@ def distances(rgb: np.ndarray, others: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def neighbouring(points: np.ndarray, cluster: np.ndarray, limit: int = 12_000) -> dict[tuple[int, int], int]:
-    """Counts the Delaunay edges that join two different clusters, for each such pair.
+    """Counts the Delaunay edges of points (n, 2) that join two different clusters (n,), for each such pair.
 
-    Args:
-        points: float (n, 2).
-        cluster: int (n,); noise, −1, does not separate neighbours.
-        limit: most points used; larger maps are thinned evenly.
+    Noise, −1, does not separate neighbours; maps of more than `limit` points are thinned evenly.
     """
     rows = np.flatnonzero((cluster >= 0) & np.isfinite(points).all(axis=1))
     rows = rows[:: max(1, len(rows) // limit)]

@@ -28,21 +28,13 @@ _FILE_NAME = re.compile(r".\.(txt|text|md|csv|tsv|jsonl?|ndjson|parquet|npy|npz)
 
 
 class Found(NamedTuple):
-    """An item or a cluster that the user named.
+    """An item or a cluster that the user named."""
 
-    Attributes:
-        name: its id, or the user's word if it is not an item of the run.
-        row: its row; None if it is not an item of the run.
-        mu: float32 (d,).
-        logvar: float32 (d,).
-        given: the item itself, as its data kind shows it; of a cluster, its most central item.
-    """
-
-    name: str
-    row: int | None
-    mu: np.ndarray
-    logvar: np.ndarray
-    given: Shown
+    name: str  # its id, or the user's word if it is not an item of the run
+    row: int | None  # its row; None if it is not an item of the run
+    mu: np.ndarray  # float32 (d,)
+    logvar: np.ndarray  # float32 (d,)
+    given: Shown  # the item itself, as its data kind shows it; of a cluster, its most central item
 
     @property
     def is_item(self) -> bool:

@@ -21,46 +21,29 @@ LARGEST_GRID = 40  # cells per side
 
 
 class Options(NamedTuple):
-    """Options that several ways share.
+    """Options that several ways share."""
 
-    Attributes:
-        n: number of draws.
-        steps: z along a path.
-        spread: factor on the posterior's standard deviation.
-        sampler: a name in `samplers.SAMPLERS`.
-        rng: source of every draw.
-    """
-
-    n: int
-    steps: int
-    spread: float
-    sampler: str
-    rng: np.random.Generator
+    n: int  # number of draws
+    steps: int  # z along a path
+    spread: float  # factor on the posterior's standard deviation
+    sampler: str  # a name in `samplers.SAMPLERS`
+    rng: np.random.Generator  # source of every draw
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The z to decode, and the layout of the outputs.
+    """The z to decode, and the layout of the outputs."""
 
-    Attributes:
-        name: default name of the result.
-        z: float32 (m, d).
-        rows: rows of the sheet: caption, and indices into z.
-        given: rows above those: caption, and items as their data kind shows them.
-        origins: what each z came from, m texts; or empty.
-        facts: further entries for the JSON file.
-        warnings: shown to the user.
-        noise: how much of the posterior's noise is in each z, float32 (m,): 0 for the mu of an item, 1 for a draw. Some
-            decoders read a mu more exactly. None: 1 everywhere.
-    """
-
-    name: str
-    z: np.ndarray
-    rows: Sequence[tuple[str, Sequence[int]]]
+    name: str  # default name of the result
+    z: np.ndarray  # float32 (m, d)
+    rows: Sequence[tuple[str, Sequence[int]]]  # rows of the sheet: caption, and indices into z
+    # rows above those: caption, and items as their data kind shows them
     given: Sequence[tuple[str, Sequence[Shown]]] = ()
-    origins: Sequence[str] = ()
-    facts: Mapping[str, object] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
+    origins: Sequence[str] = ()  # what each z came from, m texts; or empty
+    facts: Mapping[str, object] = field(default_factory=dict)  # further entries for the JSON file
+    warnings: Sequence[str] = ()  # shown to the user
+    # how much of the posterior's noise is in each z, float32 (m,): 0 for the mu of an item, 1 for a draw. Some decoders
+    # read a mu more exactly. None: 1 everywhere.
     noise: np.ndarray | None = None
 
 
@@ -84,7 +67,7 @@ def between(lookup: Lookup, ends: Sequence[str], options: Options) -> Plan:
     if len(ends) != 2:
         raise ConfigError(f"--between: must be two items or clusters (got {len(ends)})")
     a, b = (lookup.place(word) for word in ends)
-    at = np.linspace(0, 1, _at_least(options.steps, 2, "--steps"), dtype=np.float32)[:, None]
+    at = np.linspace(0, 1, options.steps, dtype=np.float32)[:, None]
     line, arc = (1 - at) * a.mu + at * b.mu, spherical(a.mu, b.mu, at)
     steps = len(at)
     means = [i for place, pair in ((a, (0, steps)), (b, (steps - 1, 2 * steps - 1))) if place.is_item for i in pair]
@@ -244,7 +227,7 @@ def traverse(lookup: Lookup, _: bool, options: Options) -> Plan:
             f"{lookup.run.name}: no latent dimension is active (variance of mu above {ACTIVE:g}); train longer, "
             "or with a larger model.c"
         )
-    steps = np.linspace(-WALK, WALK, _at_least(options.steps, 2, "--steps"), dtype=np.float32)
+    steps = np.linspace(-WALK, WALK, options.steps, dtype=np.float32)
     z = np.zeros((len(units), len(steps), lookup.mu.shape[1]), np.float32)
     for row, unit in enumerate(units):
         z[row, :, unit] = steps
@@ -295,12 +278,6 @@ def _noise(m: int, means: Sequence[int]) -> np.ndarray:
 
 def _span(values: np.ndarray) -> str:
     return f"{values.min():.3g} to {values.max():.3g}"
-
-
-def _at_least(value: int, least: int, key: str) -> int:
-    if value < least:
-        raise ConfigError(f"{key}: must be {least} or more (got {value})")
-    return value
 
 
 # Option of `generate` → (lookup, value of the option, other options) → plan; "prior" if no other is given.

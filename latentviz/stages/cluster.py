@@ -215,19 +215,12 @@ def draws(opened: OpenRun, mu: np.ndarray, rows: np.ndarray | None, config: Clus
 
 @dataclass(frozen=True)
 class FoundClusters:
-    """Clusters of laid-out items.
+    """Clusters of laid-out items."""
 
-    Attributes:
-        clusters: the clustering.
-        nearest: int32 (n,), the clusters with noise assigned to the nearest one.
-        coordinates: float32 (n, k), the layout that was clustered.
-        choice: the chosen cut, if one was chosen.
-    """
-
-    clusters: Clustering
-    nearest: np.ndarray
-    coordinates: np.ndarray
-    choice: Choice | None = None
+    clusters: Clustering  # the clustering
+    nearest: np.ndarray  # int32 (n,), the clusters with noise assigned to the nearest one
+    coordinates: np.ndarray  # float32 (n, k), the layout that was clustered
+    choice: Choice | None = None  # the chosen cut, if one was chosen
 
 
 def find_clusters(

@@ -34,17 +34,11 @@ OWN = ("id", "split", "label", "source")
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits beyond which an item is unlike the training data, taken from the validation items.
+    """Limits beyond which an item is unlike the training data, taken from the validation items."""
 
-    Attributes:
-        log_likelihood: nats; 0.1% of the validation items are below.
-        distance: to the nearest training item's mu; 0.1% of the validation items are farther away.
-        items: number of validation items.
-    """
-
-    log_likelihood: float
-    distance: float
-    items: int
+    log_likelihood: float  # nats; 0.1% of the validation items are below
+    distance: float  # to the nearest training item's mu; 0.1% of the validation items are farther away
+    items: int  # number of validation items
 
     def as_json(self) -> dict[str, object]:
         """Return the entries of encode.json."""

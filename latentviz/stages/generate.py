@@ -19,19 +19,12 @@ MOST = 100_000  # outputs of one call: each becomes a file
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for.
+    """What the user asked for."""
 
-    Attributes:
-        way: a name in `WAYS`.
-        value: of the option with this name.
-        seed: of every draw.
-        sampler: of fresh draws; None for the other ways.
-    """
-
-    way: str
-    value: object
-    seed: int
-    sampler: str | None
+    way: str  # a name in `WAYS`
+    value: object  # of the option with this name
+    seed: int  # of every draw
+    sampler: str | None  # of fresh draws; None for the other ways
 
     def as_json(self) -> dict[str, object]:
         """Return the entries of generated.json."""
@@ -93,14 +86,6 @@ class Generated:
 def generate(
     run: RunFolder,
     *,
-    cluster: int | None = None,
-    between: Sequence[str] | None = None,
-    at: tuple[float, float] | None = None,
-    like: str | None = None,
-    vector: str | None = None,
-    reconstruct: Sequence[str] | None = None,
-    traverse: bool = False,
-    manifold: int | None = None,
     n: int = 64,
     seed: int = 0,
     steps: int = 9,
@@ -109,46 +94,16 @@ def generate(
     clustering: str = "default",
     name: str | None = None,
     force: bool = False,
+    **ways: object,
 ) -> Generated:
-    """Decode new items and write `generated/<name>/`.
+    """Decode new items and write `generated/<name>/`; `verbs.generate` says what each option does.
 
-    At most one of the first eight options chooses z; without one, z are fresh draws. An item is an id, a row, a file,
-    or for texts a text.
-
-    Args:
-        run: a finished run.
-        cluster: draw from the aggregated posterior of this cluster.
-        between: two items or clusters ("cluster:3"): go from one to the other.
-        at: a position (x, y) on the map.
-        like: draw around this item.
-        vector: a sum of items or clusters, such as "a - b + c".
-        reconstruct: items to encode and decode.
-        traverse: vary each active latent dimension.
-        manifold: a grid of this many cells per side over a 2-d latent.
-        n: number of draws.
-        seed: of every draw; the same seed gives the same z.
-        steps: of `between` and `traverse`.
-        spread: of `like`: factor on the posterior's standard deviation.
-        sampler: of fresh draws: prior, gmm (a mixture over mu), kde (the aggregated posterior), or auto: gmm if the
-            run was trained with contrast, else prior.
-        clustering: the clustering that clusters and positions refer to.
-        name: of the folder; None: from the option.
-        force: replace an earlier result of this name.
+    Of `ways`, the options in `WAYS`, at most one has a value other than None and False; without one, z are fresh draws.
 
     Raises:
         LatentvizError: an item or cluster does not exist, or the run cannot give what is asked.
     """
-    given = {
-        "cluster": cluster,
-        "between": between,
-        "at": at,
-        "like": like,
-        "vector": vector,
-        "reconstruct": reconstruct,
-        "traverse": traverse or None,
-        "manifold": manifold,
-    }
-    ways = {way: value for way, value in given.items() if value is not None}
+    ways = {way: value for way, value in ways.items() if value is not None and value is not False}
     if len(ways) > 1:
         raise ConfigError(f"generate: takes one way at a time (got {', '.join(f'--{way}' for way in ways)})")
     if not 1 <= n <= MOST:

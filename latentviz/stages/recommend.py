@@ -24,15 +24,10 @@ DISLIKE = 0.5  # weight of the disliked mean (Rocchio 1971 in the form of Salton
 
 
 class Nearest(NamedTuple):
-    """Rows by falling score.
+    """Rows by falling score."""
 
-    Attributes:
-        rows: int64 (k,).
-        scores: float64 (k,).
-    """
-
-    rows: np.ndarray
-    scores: np.ndarray
+    rows: np.ndarray  # int64 (k,)
+    scores: np.ndarray  # float64 (k,)
 
 
 class Search:
@@ -326,18 +321,7 @@ def recommend(
     on: str = "auto",
     clustering: str = "default",
 ) -> Recommendation:
-    """Find the items of a run that are most similar to the given ones, best first.
-
-    Args:
-        run: a finished run.
-        items: ids, rows, files, or texts; several are averaged. New ones are encoded first.
-        k: how many.
-        disliked: items to move away from.
-        metric: cosine or euclidean.
-        diverse: λ in [0, 1] of maximal marginal relevance; 0: the nearest.
-        where: a condition on the columns of the points, such as "cluster == 3".
-        on: dimensions of mu to compare: content, all, or auto (see `compared`).
-        clustering: the clustering that the table and `where` refer to.
+    """Find the items of a run most similar to the given ones, best first; `verbs.recommend` says what each option does.
 
     Raises:
         LatentvizError: an item does not exist, or a setting is out of range; the message says what is allowed.
