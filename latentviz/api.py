@@ -19,6 +19,7 @@ from latentviz.errors import RunError
 from latentviz.modalities.sources import load_config
 from latentviz.progress import may_follow
 from latentviz.runs.files import check_name
+from latentviz.runs.info import RunSummary
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.verbs import AnyPath, encode, evaluate, export, generate, iframe, recommend
 
@@ -142,12 +143,12 @@ class Run:
         return self._folder.name
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> RunSummary:
         """What the training came to: items, epochs, latent_dim, active_units, log_likelihood, kl, and more."""
-        return dict(self._folder.info()["summary"])
+        return self._folder.info()["summary"]
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """The settings that the run was trained with."""
         return read_yaml(self._folder.config_file)
 

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -70,7 +69,7 @@ def hdbscan_cluster(
     min_cluster_size: int | str = "auto",
     min_samples: int | str = "auto",
     selection: str = "auto",
-    **_: Any,
+    **_: object,
 ) -> Clustering:
     """Clusters by density with HDBSCAN (Campello, Moulavi & Sander 2013).
 
@@ -168,7 +167,7 @@ def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarr
     return chosen
 
 
-def gmm_cluster(coordinates: np.ndarray, *, n_clusters: int | str = "auto", seed: int = 0, **_: Any) -> Clustering:
+def gmm_cluster(coordinates: np.ndarray, *, n_clusters: int | str = "auto", seed: int = 0, **_: object) -> Clustering:
     """Clusters with a mixture of Gaussians, without noise.
 
     Args:
@@ -203,6 +202,6 @@ def gmm_cluster(coordinates: np.ndarray, *, n_clusters: int | str = "auto", seed
 CLUSTERERS: Mapping[str, Callable[..., Clustering]] = {"hdbscan": hdbscan_cluster, "gmm": gmm_cluster}
 
 
-def cluster(method: str, coordinates: np.ndarray, **settings: Any) -> Clustering:
+def cluster(method: str, coordinates: np.ndarray, **settings: object) -> Clustering:
     """Clusters with the named method of `CLUSTERERS`."""
     return choose(CLUSTERERS, method, "cluster.method")(coordinates, **settings)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from latentviz.clustering.clusterers import Clustering
 from latentviz.clustering.cut import SEPARATED, STABLE, Choice, CutScores
 from latentviz.clustering.keywords import Keywords, Terms, regions, tree_keywords
 from latentviz.clustering.landmarks import Layout
+from latentviz.runs.info import ClustersInfo
 
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the verdict says so
 
@@ -70,7 +71,7 @@ class Description:
     tree: Sequence[dict[str, float]]
     keywords: GroupKeywords | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ClustersInfo:
         """Returns the content in the order of the file."""
         content = asdict(self)
         del content["keywords"]
@@ -81,7 +82,7 @@ class Description:
             for row in content["tree"]:
                 row["keywords"] = self.keywords.nodes.get(int(row["child"]) - root, [])
             content["regions"] = [asdict(region) for region in self.keywords.regions]
-        return content
+        return cast("ClustersInfo", content)
 
 
 def describe(

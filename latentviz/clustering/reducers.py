@@ -5,17 +5,21 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from latentviz.clustering.neighbors import Neighbours
 from latentviz.errors import ConfigError, choose
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 PARALLEL_ABOVE = 10_000  # items; below, starting a process costs more than it saves
 
 
-def import_umap() -> Any:
+def import_umap() -> ModuleType:
     """Imports umap without its warning about TensorFlow, and makes numba cache what it compiles for it.
 
     UMAP does not ask for the cache itself, which costs seconds in each process.
@@ -31,7 +35,7 @@ def import_umap() -> Any:
             for function in list(vars(module).values()):
                 if isinstance(function, Dispatcher) and function.__module__ == name:
                     function.enable_caching()
-    return umap
+    return cast("ModuleType", umap)
 
 
 def directions(mu: np.ndarray, metric: str) -> np.ndarray:
@@ -91,7 +95,7 @@ def umap_reduce(
     return coordinates.astype(np.float32)
 
 
-def fuzzy_graph(graph: Neighbours) -> Any:
+def fuzzy_graph(graph: Neighbours) -> "csr_matrix":
     """Returns UMAP's symmetric weights between neighbours, sparse (n, n) (McInnes et al. 2018, section 3.1)."""
     umap = import_umap()
     n, k = graph.indices.shape
@@ -102,7 +106,7 @@ def fuzzy_graph(graph: Neighbours) -> Any:
     return weights.tocsr()
 
 
-def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: Any) -> np.ndarray:
+def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: object) -> np.ndarray:
     """Returns the first k principal components, float32 (n, k); of fewer than k dimensions the rest is zero."""
     del graph
     centred = mu - mu.mean(axis=0)
@@ -136,13 +140,13 @@ def choose_backend(backend: str) -> str:
 REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {"umap": umap_reduce, "pca": pca_reduce}
 
 
-def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, **settings: Any) -> np.ndarray:
+def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, **settings: object) -> np.ndarray:
     """Lays items out with the named method of `REDUCERS`, float32 (n, k)."""
     return choose(REDUCERS, method, "reduce.method")(vectors, graph, n_components, **settings)
 
 
 def layouts(
-    method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int], **settings: Any
+    method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int], **settings: object
 ) -> list[np.ndarray]:
     """Lays items out once per seed, float32 (n, k) each; many items in parallel, on one core per layout."""
     parallel = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.errors import ConfigError, RunError
 from latentviz.modalities import modality
 from latentviz.modalities.base import AnyDataKind, AnyModality
+from latentviz.runs.info import RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
 
@@ -30,14 +31,14 @@ class OpenRun:
         self.run = run
 
     @cached_property
-    def info(self) -> dict[str, Any]:
+    def info(self) -> RunInfo:
         """The content of run.json."""
         return self.run.info()
 
     @cached_property
     def modality(self) -> AnyModality:
         """The light half of the run's data kind."""
-        return modality(str(self.info["kind"]))
+        return modality(self.info["kind"])
 
     @cached_property
     def config(self) -> FitConfig:
@@ -67,17 +68,17 @@ class OpenRun:
     @property
     def content_dim(self) -> int:
         """The first dimensions of mu, which are clustered; the others hold style."""
-        return int(self.info["summary"].get("content_dim", self.mu.shape[1]))
+        return self.info["summary"].get("content_dim", self.mu.shape[1])
 
     @property
     def given_dim(self) -> int:
         """The first dimensions of mu that are computed from the data instead of learnt."""
-        return int(self.info["summary"].get("given_dim", 0))
+        return self.info["summary"].get("given_dim", 0)
 
     @property
     def contrast(self) -> float:
         """The weight of the contrast that the model was trained with."""
-        return float(self.info["summary"].get("contrast", 0.0))
+        return self.info["summary"].get("contrast", 0.0)
 
 
 @dataclass(frozen=True)

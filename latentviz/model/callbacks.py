@@ -4,17 +4,21 @@ import csv
 import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, Protocol, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.types import STEP_OUTPUT
+from torch import Tensor
 from tqdm import tqdm
 
 from latentviz.errors import TrainingError, WriteError
 from latentviz.model.training import LightningVAE
+from latentviz.model.vae import VAE
 from latentviz.progress import print_through, say
 from latentviz.runs.files import atomic_write
 
@@ -56,10 +60,12 @@ class EpochMeans(Callback):
 class Guard(Callback):
     """Stops the training when the loss is not finite, before a checkpoint is written."""
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: STEP_OUTPUT, *_: object
+    ) -> None:
         """Checks the training loss: at each step on the CPU, every 50 on devices where that waits."""
         if pl_module.device.type == "cpu" or trainer.global_step % GUARD_EVERY == 0:
-            self._check(trainer, outputs["loss"])
+            self._check(trainer, cast("dict[str, Tensor]", outputs)["loss"])
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Checks the validation loss."""
@@ -159,26 +165,36 @@ class Clock(Callback):
         """Seconds so far."""
         return self.earlier + time.perf_counter() - self.started
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, float]:
         """Returns the state for a checkpoint."""
         return {"seconds": self.seconds}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
         """Restores the state from a checkpoint."""
         self.earlier = float(state_dict["seconds"])
+
+
+class SampleRecorder(Protocol):
+    """Records what the decoder draws, epoch by epoch."""
+
+    def epoch(self, vae: VAE, number: int) -> None:
+        """Records epoch `number`, counted from 1."""
+
+    def finish(self) -> None:
+        """Called once after the last epoch."""
 
 
 class Samples(Callback):
     """Draws samples from the decoder after each epoch."""
 
-    def __init__(self, recorder: Any) -> None:
+    def __init__(self, recorder: SampleRecorder) -> None:
         self.recorder = recorder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the samples of this epoch."""
         if trainer.is_global_zero:
             pl_module.eval()
-            self.recorder.epoch(pl_module, trainer.current_epoch + 1)
+            self.recorder.epoch(_vae(pl_module), trainer.current_epoch + 1)
             pl_module.train()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -198,7 +214,7 @@ class Bar(Callback):
     REFRESH = 0.5  # seconds; reading the numbers waits for the device
 
     def __init__(self) -> None:
-        self.bar: Any = None
+        self.bar: tqdm[NoReturn] | None = None
         self.read = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -215,7 +231,7 @@ class Bar(Callback):
             )
             print_through(lambda line: tqdm.write(line, file=sys.stderr))
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Advances by one step."""
         if self.bar is None:
             return

@@ -8,6 +8,7 @@ from typing import Any, Self
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
@@ -91,7 +92,7 @@ class LightningVAE(VAE, pl.LightningModule):
         n = self.totals.pop(f"{split}_n")
         return {name: self.totals.pop(name) / n for name in list(self.totals) if name.startswith(f"{split}_")}
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return Adam and its schedule, a short linear rise and a cosine fall of the learning rate per step."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr, fused=can_fuse(self.device))
         # Lightning refuses to clip gradients if the optimiser may unscale them itself; on a CPU nothing is scaled.
@@ -127,7 +128,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     Lightning copies it from the system's temporary folder, which a kill may interrupt.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, object], path: str | Path, storage_options: object = None) -> None:
         """Write a checkpoint."""
         del storage_options
         content = io.BytesIO()

@@ -3,20 +3,20 @@
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from latentviz.errors import RunError
+from latentviz.runs.info import ClustersInfo, Content, RunInfo
 
 FORMAT_VERSION = 1
 CHEAP = 2**30  # bytes whose checksum takes about 0.2 s; only `evaluate` checks larger files
 _BLOCK = 2**22  # bytes read at a time
 
 
-def unsealed(content: Mapping[str, Any], path: Path, again: str) -> dict[str, Any]:
+def unsealed(content: Content, path: Path, again: str) -> dict[str, object]:
     """Returns the content of a JSON file without its checksum, after checking it; older files have none.
 
     Raises:
@@ -28,7 +28,7 @@ def unsealed(content: Mapping[str, Any], path: Path, again: str) -> dict[str, An
     return bare
 
 
-def seal(content: Mapping[str, Any]) -> str:
+def seal(content: Content) -> str:
     """Returns the CRC-32 of a mapping as JSON, 8 hex digits."""
     # Through JSON and back, so that keys that are numbers become the strings that they are read as.
     text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
@@ -75,13 +75,12 @@ def checksums(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def expected(info: Mapping[str, Any], folder: Path, file: Path) -> str | None:
+def expected(info: RunInfo | ClustersInfo, folder: Path, file: Path) -> str | None:
     """Returns the CRC-32 of a file in `folder` according to its run.json or clusters.json; None if there is none."""
-    found: str | None = info.get("checksums", {}).get(file.relative_to(folder).as_posix())
-    return found
+    return info.get("checksums", {}).get(file.relative_to(folder).as_posix())
 
 
-def opened(content: Mapping[str, Any], path: Path, again: str) -> dict[str, Any]:
+def opened(content: Content, path: Path, again: str) -> dict[str, object]:
     """Returns the content of run.json or clusters.json after checking version and checksum.
 
     Raises:

@@ -8,10 +8,10 @@ import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from latentviz.errors import RunError, WriteError
 from latentviz.runs.checksums import seal, sync, verify
+from latentviz.runs.info import Content
 
 AGAIN = "the command that made it makes it again with --force"
 LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names are longer
@@ -102,7 +103,7 @@ def _alive(process: int) -> bool:
     return True
 
 
-def write_json(path: Path, content: Mapping[str, Any], *, sealed: bool = False) -> None:
+def write_json(path: Path, content: Content, *, sealed: bool = False) -> None:
     """Writes a JSON file atomically, lists of numbers on one line each.
 
     Args:
@@ -139,15 +140,15 @@ def make_newest(file: Path, others: Iterable[Path]) -> None:
             os.utime(file, (newest + 1, newest + 1))
 
 
-def read_json(path: Path, again: str = AGAIN) -> dict[str, Any]:
+def read_json(path: Path, again: str = AGAIN) -> dict[str, object]:
     """Returns the mapping in a JSON file; if it is damaged, a RunError says what makes it `again`."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
     if not isinstance(content, dict):
         raise RunError(f"{path}: damaged (it holds no mapping); {again}")
-    return content
+    return cast("dict[str, object]", content)
 
 
 def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) -> pa.Table:

@@ -1,11 +1,11 @@
 """What commands add to a run: a clustering in `clusters/<name>/`, results in `generated/<name>/` and similar."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from latentviz.runs.files import (
     sweep,
     write_json,
 )
+from latentviz.runs.info import ClustersInfo, Content
 from latentviz.runs.lock import held
 
 
@@ -169,7 +170,7 @@ class ClusterFolder:
         for file in (self.info_file, self.evaluation_file, self.evaluation_report):
             file.unlink(missing_ok=True)
 
-    def write(self, config: ClusterConfig, points: pa.Table, info: Mapping[str, Any]) -> None:
+    def write(self, config: ClusterConfig, points: pa.Table, info: Content) -> None:
         """Writes the effective settings, the points, and last clusters.json, which means done."""
         self.write_config(config)
         write_table(self.points_file, points)
@@ -254,10 +255,11 @@ class ClusterFolder:
         file = self.require().points_file
         return read_table(file, {"id", "x", "y", "cluster"}, self.again, self._expected(file))
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> ClustersInfo:
         """Reads clusters.json.
 
         Raises:
             RunError: the file is damaged, or a newer latentviz wrote it.
         """
-        return opened(read_json(self.require().info_file, self.again), self.info_file, self.again)
+        content = opened(read_json(self.require().info_file, self.again), self.info_file, self.again)
+        return cast("ClustersInfo", content)

@@ -23,11 +23,11 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, cast
 
 import numpy as np
 
@@ -46,6 +46,7 @@ from latentviz.runs.files import (
     write_json,
 )
 from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, read_table, write_table
+from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.lock import held
 
@@ -256,15 +257,15 @@ class RunFolder:
             raise RunError(f"{self.path} has no {name}; `{self._fit(self.config_file)} --force` makes the run again")
         return file
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> RunInfo:
         """Reads run.json: format version, data kind, fingerprint, seed, versions, seconds, summary.
 
         Raises:
             RunError: the file is damaged, or a newer latentviz wrote it.
         """
-        return opened(read_json(self.require(self.info_file), self.again), self.info_file, self.again)
+        return cast("RunInfo", opened(read_json(self.require(self.info_file), self.again), self.info_file, self.again))
 
-    def write_info(self, content: Mapping[str, Any]) -> None:
+    def write_info(self, content: Content) -> None:
         """Writes run.json, the last act of `fit`, with the checksums of all files that later commands read."""
         files = [self.config_file, self.items_file, self.mu_file, self.logvar_file]
         files += sorted(self.checkpoints.glob("*.ckpt"))
@@ -282,7 +283,7 @@ class RunFolder:
             )
             verify(self.config_file, self.expected(self.config_file), advice)
 
-    def unchanged_since(self, info: Mapping[str, Any]) -> None:
+    def unchanged_since(self, info: RunInfo) -> None:
         """Raises a RunError if run.json no longer holds `info` because another fit has replaced the run."""
         if not self.finished or self.info() != info:
             raise RunError(f"{self.path}: another fit replaced the run; run the command again when that is done")

@@ -1,7 +1,6 @@
 """`latentviz map`: draws a clustering's map from the files of its run."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from latentviz.maps.data import Region, TreeNode
 from latentviz.modalities import modality
 from latentviz.modalities.loading import Loaded, load_model
 from latentviz.model.encoding import decode_batches
+from latentviz.runs.info import ClusterEntry, ClustersInfo
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
@@ -27,7 +27,7 @@ def draw(
     folder: ClusterFolder,
     config: MapSection,
     points: pa.Table,
-    info: Mapping[str, Any],
+    info: ClustersInfo,
     model: Loaded | None = None,
 ) -> None:
     """Writes map.html, map.png and map.svg.
@@ -72,9 +72,7 @@ def redraw(folder: ClusterFolder, config: MapSection) -> None:
     folder.write_config(folder.config().model_copy(update={"map": config}))
 
 
-def map_data(
-    folder: ClusterFolder, config: MapSection, points: pa.Table, info: Mapping[str, Any], model: Loaded
-) -> MapData:
+def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: ClustersInfo, model: Loaded) -> MapData:
     """Collects everything the map shows."""
     run, vae, kind = model.run, model.vae, model.kind
     column = {name: points.column(name) for name in points.column_names}
@@ -131,7 +129,7 @@ def map_data(
     )
 
 
-def _tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info: Mapping[str, Any]) -> list[TreeNode]:
+def _tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info: ClustersInfo) -> list[TreeNode]:
     """Adds the keywords in clusters.json to the nodes of the condensed tree."""
     first = int(min((row["parent"] for row in info["tree"]), default=0))
     words = {int(row["child"]) - first: row["keywords"] for row in info["tree"] if row.get("keywords")}
@@ -139,7 +137,7 @@ def _tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info:
     return [TreeNode(**node, keywords=words.get(node["node"], [])) for node in nodes]  # type: ignore[typeddict-item]
 
 
-def _cluster_info(entry: Mapping[str, Any], rows: Mapping[str, int], image: np.ndarray | None) -> ClusterInfo:
+def _cluster_info(entry: ClusterEntry, rows: Mapping[str, int], image: np.ndarray | None) -> ClusterInfo:
     exemplars = [rows[item] for item in entry["exemplars"] if item in rows]
     medoid = exemplars[0] if exemplars else None
     return ClusterInfo(entry["persistence"], exemplars, medoid, entry.get("keywords", []), image)
