@@ -9,8 +9,9 @@ from latentviz.clustering.keywords import named
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
 from latentviz.errors import choose
-from latentviz.maps import LAYERS, ClusterInfo, MapData, decoder_data, text_decoder_data, write_map, write_static
+from latentviz.maps import LAYERS, ClusterInfo, MapData, decoder_data, text_decoder_data, write_map
 from latentviz.maps.data import Region, TreeNode
+from latentviz.maps.static import write_static
 from latentviz.modalities import modality
 from latentviz.modalities.loading import Loaded, load_model
 from latentviz.model.encoding import decode_batches

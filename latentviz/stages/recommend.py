@@ -299,14 +299,13 @@ class Recommender:
 
     def describe(self, nearest: Nearest) -> list[RecommendedItem]:
         """Look up the id and the columns of each row."""
-        taken = self.table.take(nearest.rows)
-        shown = [name for name in ("id", "cluster", "label", "source", "text") if name in taken.column_names]
-        return [
-            RecommendedItem(rank, values.pop("id"), int(row), round(float(score), 6), values)
-            for rank, (row, score, values) in enumerate(
-                zip(nearest.rows, nearest.scores, taken.select(shown).to_pylist(), strict=True), start=1
-            )
-        ]
+        names = [name for name in ("id", "cluster", "label", "source", "text") if name in self.table.column_names]
+        shown = {name: self.table.column(name) for name in names}
+        items = []
+        for rank, (row, score) in enumerate(zip(nearest.rows, nearest.scores, strict=True), start=1):
+            values = {name: column[int(row)].as_py() for name, column in shown.items()}  # `take` would import pandas
+            items.append(RecommendedItem(rank, values.pop("id"), int(row), round(float(score), 6), values))
+        return items
 
 
 def recommend(

@@ -14,10 +14,10 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from latentviz.errors import ConfigError
-from latentviz.maps import LAYERS, DecoderData, Layer, contents, write_map, write_static
+from latentviz.maps import LAYERS, DecoderData, Layer, contents, write_map
 from latentviz.maps.data import FILE_LIMIT
 from latentviz.maps.html import PAGE, bundle, render
-from latentviz.maps.static import draw
+from latentviz.maps.static import draw, write_static
 
 
 def block(page: str, name: str) -> bytes:
