@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from latentviz.clustering.cut import Cut
+from latentviz.clustering.tree import central
 from latentviz.errors import choose
 
 EXEMPLARS = 12  # rows kept for each cluster
@@ -16,26 +17,19 @@ Settings = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class Clustering:
-    """The clusters of n items, numbered 0, 1, … from the largest.
+    """The clusters of n items, numbered 0, 1, … from the largest."""
 
-    Attributes:
-        labels: int32 (n,), −1 for noise.
-        probabilities: float32 (n,) in [0, 1], strength of membership; 0 for noise.
-        outlier_scores: float32 (n,) in [0, 1], higher is odder (GLOSH, Campello et al. 2015).
-        persistence: of each cluster, in [0, 1]: how long it lives in the tree; empty without a tree.
-        exemplars: rows of each cluster's typical items, most typical first.
-        tree: the condensed tree's clusters: parent, child, lambda_val, child_size; empty without a tree.
-        settings: the effective settings, nothing "auto".
-        raw_tree: HDBSCAN's condensed tree with one record per item too; None for methods without one.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray
-    outlier_scores: np.ndarray
+    labels: np.ndarray  # int32 (n,), −1 for noise
+    probabilities: np.ndarray  # float32 (n,) in [0, 1], strength of membership; 0 for noise
+    outlier_scores: np.ndarray  # float32 (n,) in [0, 1], higher is odder (GLOSH, Campello et al. 2015).
+    # of each cluster, in [0, 1]: how long it lives in the tree; empty without a tree
     persistence: Mapping[int, float] = field(default_factory=dict)
+    # rows of each cluster's typical items, most typical first
     exemplars: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    # the condensed tree's clusters: parent, child, lambda_val, child_size; empty without a tree
     tree: Sequence[Mapping[str, float]] = ()
-    settings: Settings = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)  # the effective settings, nothing "auto"
+    # HDBSCAN's condensed tree with one record per item too; None for methods without one
     raw_tree: np.ndarray | None = None
 
     @property
@@ -154,8 +148,7 @@ def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarr
     chosen: dict[int, list[int]] = {}
     for cluster in range(int(labels.max(initial=-1)) + 1):
         rows = np.flatnonzero(labels == cluster)
-        inside = coordinates[rows].astype(np.float64)
-        centre = rows[np.linalg.norm(inside - np.median(inside, axis=0), axis=1).argmin()]
+        centre = rows[central(coordinates[rows].astype(np.float64))]
         sure = rows[probabilities[rows] >= np.quantile(probabilities[rows], 0.5)]
         picks = [int(centre)]
         distance = np.linalg.norm(coordinates[sure] - coordinates[centre], axis=1)

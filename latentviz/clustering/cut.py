@@ -35,66 +35,39 @@ VOTERS = 15  # neighbours that decide which cluster a noise item is nearest to
 
 @dataclass(frozen=True)
 class CutScores:
-    """Settings and scores of one cut of one layout's tree, a row of `sweep` in clusters.json.
+    """Settings and scores of one cut of one layout's tree, a row of `sweep` in clusters.json."""
 
-    Attributes:
-        layout: number of the layout.
-        selection: "eom", "leaf", or "layer" for PLSCAN's own.
-        min_samples: of the tree.
-        min_cluster_size: of the cut.
-        clusters: how many.
-        noise: share of items in no cluster.
-        modularity: of the labels, each noise item a community of its own.
-        modularity_filled: of the filled labels.
-        normalised: `modularity` over its largest value at these sizes, at most 1; filling would flatter noise.
-        separation: of the filled labels, in [0, 1]: how much sparser the clusters' borders are than their insides.
-        stability: adjusted Rand index with the labels of posterior draws; None without a posterior.
-        allowed: at least k₀ clusters.
-    """
-
-    layout: int
-    selection: str
-    min_samples: int
-    min_cluster_size: int
-    clusters: int
-    noise: float
-    modularity: float
-    modularity_filled: float
-    normalised: float
-    separation: float
-    stability: float | None
-    allowed: bool
+    layout: int  # number of the layout
+    selection: str  # "eom", "leaf", or "layer" for PLSCAN's own
+    min_samples: int  # of the tree
+    min_cluster_size: int  # of the cut
+    clusters: int  # how many
+    noise: float  # share of items in no cluster
+    modularity: float  # of the labels, each noise item a community of its own
+    modularity_filled: float  # of the filled labels
+    normalised: float  # `modularity` over its largest value at these sizes, at most 1; filling would flatter noise
+    separation: float  # of the filled labels, in [0, 1]: how much sparser the clusters' borders are than their insides
+    stability: float | None  # adjusted Rand index with the labels of posterior draws; None without a posterior
+    allowed: bool  # at least k₀ clusters
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The clusters of one cut.
+    """The clusters of one cut."""
 
-    Attributes:
-        scores: settings and scores.
-        labels: int32 (n,), −1 for noise.
-        probabilities: float32 (n,) in [0, 1].
-        filled: int32 (n,), noise assigned to the nearest cluster.
-    """
-
-    scores: CutScores
-    labels: np.ndarray
-    probabilities: np.ndarray
-    filled: np.ndarray
+    scores: CutScores  # settings and scores
+    labels: np.ndarray  # int32 (n,), −1 for noise
+    probabilities: np.ndarray  # float32 (n,) in [0, 1]
+    filled: np.ndarray  # int32 (n,), noise assigned to the nearest cluster
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen cut.
+    """The chosen cut."""
 
-    Attributes:
-        cut: the winner.
-        sweep: the scores of all cuts.
-        agreement: mean adjusted Rand index between the winner and the other layouts' winners; None with one layout.
-    """
-
-    cut: Cut
-    sweep: Sequence[CutScores]
+    cut: Cut  # the winner
+    sweep: Sequence[CutScores]  # the scores of all cuts
+    # mean adjusted Rand index between the winner and the other layouts' winners; None with one layout
     agreement: float | None = None
 
     @property
@@ -133,19 +106,16 @@ class Modularity:
         return value, value / max(1 - expected, 1e-12)
 
 
+@dataclass(frozen=True)
 class Separation:
     """How much sparser the borders of clusters are than their insides; where one cloud is cut up, they are not.
 
     A border item has at least three neighbours in other clusters. A cluster's ratio is the median distance to the k-th
     neighbour of its border items over that of all its items.
-
-    Args:
-        neighbours: int32 (n, k), nearest first, without the item itself.
-        radii: float32 (n,), the distance to the last of them.
     """
 
-    def __init__(self, neighbours: np.ndarray, radii: np.ndarray) -> None:
-        self.neighbours, self.radii = neighbours, radii
+    neighbours: np.ndarray  # int32 (n, k), nearest first, without the item itself
+    radii: np.ndarray  # float32 (n,), the distance to the last of them
 
     def __call__(self, labels: np.ndarray) -> float:
         """Returns the mean over items of their cluster's separation: 0 at a ratio of 1, 1 at 1.1 and above.

@@ -22,15 +22,10 @@ REGIONS, PER_REGION = (1 / 12, 1 / 50, 1 / 200), 40  # items of a mean region at
 
 
 class Terms(NamedTuple):
-    """The terms of every item.
+    """The terms of every item."""
 
-    Attributes:
-        counts: sparse (n, v), occurrences of each term in each item.
-        names: the v terms.
-    """
-
-    counts: "spmatrix"
-    names: Sequence[str]
+    counts: "spmatrix"  # sparse (n, v), occurrences of each term in each item
+    names: Sequence[str]  # the v terms
 
 
 class Keywords:
@@ -150,31 +145,20 @@ def named(keywords: Mapping[int, Sequence[str]]) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the map.
+    """A part of the map."""
 
-    Attributes:
-        level: 0 for the coarsest.
-        rows: int64, its items.
-        row: the item nearest to its mean.
-        keywords: what distinguishes it from the region around it.
-    """
-
-    level: int
-    rows: np.ndarray
-    row: int
-    keywords: Sequence[str]
+    level: int  # 0 for the coarsest
+    rows: np.ndarray  # int64, its items
+    row: int  # the item nearest to its mean
+    keywords: list[str]  # what distinguishes it from the region around it
 
 
 def tree_keywords(
     keywords: Keywords, raw_tree: np.ndarray, labels: np.ndarray, points: np.ndarray
 ) -> dict[int, list[str]]:
-    """Returns the keywords of the tree's largest nodes relative to their parents, by node number from the root's 0.
+    """Returns the keywords of the largest nodes of a condensed tree relative to their parents, by node number.
 
-    Args:
-        keywords: of the run's items.
-        raw_tree: HDBSCAN's condensed tree with one record per item too.
-        labels: int (n,), −1 for noise.
-        points: float32 (n, 2).
+    The root has number 0; the other arguments are those of `condensed_tree`.
     """
     tree = condensed_tree(raw_tree, labels, points)
     rows, above = ({entry["node"]: entry[key] for entry in tree} for key in ("rows", "parent"))

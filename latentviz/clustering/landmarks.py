@@ -21,21 +21,13 @@ CELLS_ABOVE = 20_000  # fitted items from which on an approximate search pays
 
 @dataclass(frozen=True)
 class Layout:
-    """Where n items lie and which clusters they form.
+    """Where n items lie and which clusters they form."""
 
-    Attributes:
-        points: float32 (n, 2), the places on the map.
-        coordinates: float32 (n, k), the coordinates that were clustered.
-        neighbours: int32 (n, m), each item's nearest neighbours in μ, without itself.
-        clusters: the clustering.
-        nearest: int32 (n,), the clusters with noise assigned to the nearest one.
-    """
-
-    points: np.ndarray
-    coordinates: np.ndarray
-    neighbours: np.ndarray
-    clusters: Clustering
-    nearest: np.ndarray
+    points: np.ndarray  # float32 (n, 2), the places on the map
+    coordinates: np.ndarray  # float32 (n, k), the coordinates that were clustered
+    neighbours: np.ndarray  # int32 (n, m), each item's nearest neighbours in μ, without itself
+    clusters: Clustering  # the clustering
+    nearest: np.ndarray  # int32 (n,), the clusters with noise assigned to the nearest one
 
     def columns(self) -> dict[str, np.ndarray]:
         """Returns the columns of the points table that describe the clusters, (n,) each."""
@@ -47,31 +39,21 @@ class Layout:
         }
 
 
+@dataclass(frozen=True)
 class FrozenLayout:
-    """Items with places and clusters that stay fixed while other items are placed among them.
+    """Items with places and clusters that stay fixed while other items are placed among them."""
 
-    Args:
-        vectors: float32 (n, d), for the neighbour search.
-        points: float32 (n, 2), the places on the map.
-        coordinates: float32 (n, k), what was clustered; rows that are not finite are ignored.
-        columns: `Layout.columns()` of the items.
-        min_samples: HDBSCAN's; 0 for a clusterer without noise.
-        quick: search approximately among many items; else exactly.
-    """
+    vectors: np.ndarray  # float32 (n, d), for the neighbour search
+    points: np.ndarray  # float32 (n, 2), the places on the map
+    coordinates: np.ndarray  # float32 (n, k), what was clustered; rows that are not finite are ignored
+    columns: Mapping[str, np.ndarray]  # `Layout.columns()` of the items
+    min_samples: int  # HDBSCAN's; 0 for a clusterer without noise
+    quick: bool = False  # search approximately among many items; else exactly
 
-    def __init__(
-        self,
-        vectors: np.ndarray,
-        points: np.ndarray,
-        coordinates: np.ndarray,
-        columns: Mapping[str, np.ndarray],
-        min_samples: int,
-        *,
-        quick: bool = False,
-    ) -> None:
-        self.vectors, self.points, self.coordinates = vectors, points, coordinates
-        self.columns, self.min_samples = columns, min_samples
-        self.cells = Cells(vectors) if quick and len(vectors) > CELLS_ABOVE else None
+    @cached_property
+    def cells(self) -> Cells | None:
+        """For an approximate search."""
+        return Cells(self.vectors) if self.quick and len(self.vectors) > CELLS_ABOVE else None
 
     @cached_property
     def spacing(self) -> float:

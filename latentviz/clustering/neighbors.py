@@ -16,26 +16,17 @@ SPARE = 8  # candidates kept beyond k, because the first pass rounds
 
 
 class Neighbours(NamedTuple):
-    """The nearest neighbours of every item, itself first.
+    """The nearest neighbours of every item, itself first."""
 
-    Attributes:
-        indices: int32 (n, k).
-        distances: float32 (n, k), ascending.
-    """
-
-    indices: np.ndarray
-    distances: np.ndarray
+    indices: np.ndarray  # int32 (n, k)
+    distances: np.ndarray  # float32 (n, k), ascending
 
 
 def neighbours(mu: np.ndarray, k: int, *, seed: int = 0) -> Neighbours:
-    """Finds the k nearest neighbours of each row of `mu` (n, d) by Euclidean distance, each row its own first.
+    """Finds the k < n nearest neighbours of each row of `mu` (n, d) by Euclidean distance, each row its own first.
 
-    Exact for up to 150,000 items; above, approximate, see `Cells`. The result does not depend on the number of cores.
-
-    Args:
-        mu: float32 (n, d).
-        k: neighbours of each row, itself included; less than n.
-        seed: of the cells.
+    Exact for up to 150,000 items; above, approximate, see `Cells`, which `seed` is for. The result does not depend on
+    the number of cores.
     """
     vectors = np.ascontiguousarray(mu, np.float32)
     if len(mu) <= EXACT_BELOW:
@@ -188,12 +179,7 @@ class Cells:
 
 
 def refined(vectors: np.ndarray, found: Neighbours) -> Neighbours:
-    """Improves approximate neighbours: the nearest among neighbours and neighbours of neighbours (Dong et al. 2011).
-
-    Args:
-        vectors: float32 (n, d).
-        found: approximate neighbours of each row, itself first.
-    """
+    """Improves approximate neighbours: the nearest among neighbours and their neighbours (Dong et al. 2011)."""
     n, k = found.indices.shape
     indices, distances = np.empty_like(found.indices), np.empty_like(found.distances)
     height = max(1, BLOCK_BYTES // (8 * k * k * vectors.shape[1]))

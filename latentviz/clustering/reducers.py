@@ -155,11 +155,9 @@ def layouts(
         and settings.get("repeatable", True)
         and settings.get("backend") != "cuml"
     )
-    if not parallel:
-        return [reduce(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds]
     from joblib import Parallel, delayed
 
-    jobs = min(len(seeds), os.cpu_count() or 1)
+    jobs = min(len(seeds), os.cpu_count() or 1) if parallel else 1
     found: list[np.ndarray] = Parallel(n_jobs=jobs, max_nbytes=None)(
         delayed(reduce)(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds
     )

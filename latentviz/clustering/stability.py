@@ -9,31 +9,19 @@ from latentviz.clustering.neighbors import nearest as exact
 
 
 class Draws(NamedTuple):
-    """Neighbours of posterior draws of some items.
+    """Neighbours of posterior draws of some items."""
 
-    Attributes:
-        rows: int64 (m,), the items.
-        at_mu: int64 (m, k), for each item those with the nearest μ, itself excluded.
-        near: int64 (draws, m, k), for each draw the items with the nearest μ, the drawn item excluded.
-    """
-
-    rows: np.ndarray
-    at_mu: np.ndarray
-    near: np.ndarray
+    rows: np.ndarray  # int64 (m,), the items
+    at_mu: np.ndarray  # int64 (m, k), for each item those with the nearest μ, itself excluded
+    near: np.ndarray  # int64 (draws, m, k), for each draw the items with the nearest μ, the drawn item excluded
 
 
 class Stability(NamedTuple):
-    """Adjusted Rand indices of the clusters with the clusters that the neighbours of draws vote for.
+    """Adjusted Rand indices of the clusters with the clusters that the neighbours of draws vote for."""
 
-    Attributes:
-        at_mu: with z = μ, which measures the disagreement that the vote alone causes.
-        mean: over the draws.
-        least: over the draws.
-    """
-
-    at_mu: float
-    mean: float
-    least: float
+    at_mu: float  # with z = μ, which measures the disagreement that the vote alone causes
+    mean: float  # over the draws
+    least: float  # over the draws
 
 
 def posterior_draws(
@@ -53,8 +41,8 @@ def posterior_draws(
         logvar: (n, d).
         rows: int64 (m,), the items.
         k: neighbours of each draw.
-        draws: number of draws for each item.
-        seed: seed of the draws.
+        draws: of each item.
+        seed: of the draws.
         to_vectors: turns latents (m, d) into the vectors that are compared by Euclidean distance.
     """
     random = np.random.default_rng(seed)

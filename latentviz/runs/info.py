@@ -74,7 +74,7 @@ class RegionEntry(TypedDict):
 
 
 class ClustersInfo(TypedDict, total=False):
-    """The content of clusters.json; see `clustering.description.Description`."""
+    """The content of clusters.json; modularity to sweep are None or empty if no cut was chosen."""
 
     format_version: int
     lines: list[str]

@@ -74,10 +74,10 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     ids = items.column("id")
     if (terms := opened.modality.terms(items)) is not None:
         with stage("keywords", seconds):
-            keywords = group_keywords(layout, ids, terms)
+            keywords = group_keywords(layout, terms)
     table = points_table(items, layout, measured)
     notes = [*made["summary"].get("about", []), *notes]
-    info = describe(layout, choice, ids, len(rows) if rows is not None else None, notes, keywords).to_json()
+    info = describe(layout, choice, ids, len(rows) if rows is not None else None, notes, keywords)
 
     run.unchanged_since(made)
     folder.reopen()
