@@ -108,12 +108,7 @@ def hdbscan_cluster(
 
 
 def from_cut(coordinates: np.ndarray, cut: Cut) -> Clustering:
-    """Turns a chosen cut into a clustering, with the tree, outlier scores and persistence of HDBSCAN at its settings.
-
-    Args:
-        coordinates: float32 (n, k), the layout that was cut.
-        cut: the choice.
-    """
+    """Turns a cut of a layout (n, k) into a clustering, with HDBSCAN's tree, outlier scores and persistence."""
     scores = cut.scores
     if scores.clusters == 0:
         return hdbscan_cluster(coordinates, min_cluster_size=max(2, len(coordinates) // 2))

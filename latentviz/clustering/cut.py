@@ -81,11 +81,8 @@ class Choice:
 class Modularity:
     """Modularity of labellings of one weighted graph; each noise item is a community of its own.
 
-    Newman & Girvan 2004, equation 5, with weights: the share of weight inside communities minus the share that is
-    expected from the degrees alone.
-
-    Args:
-        graph: symmetric weights (n, n).
+    Newman & Girvan 2004, equation 5, with symmetric weights (n, n): the share of weight inside communities minus the
+    share that is expected from the degrees alone.
     """
 
     def __init__(self, graph: csr_matrix) -> None:
@@ -136,15 +133,10 @@ class Separation:
 
 
 def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 100) -> np.ndarray:
-    """Assigns noise to the nearest cluster: int32 (n,).
+    """Assigns the noise, −1, in labels (n,) to the nearest cluster: int32 (n,).
 
-    In each round, every noise item with labelled ones among its 15 nearest neighbours takes their majority label (of a
-    tie, the nearest one's). Items that no label reaches keep −1.
-
-    Args:
-        labels: int (n,), −1 for noise.
-        neighbours: int32 (n, k), nearest first.
-        rounds: at most.
+    In each round, every noise item with labelled ones among its 15 nearest neighbours (n, k) takes their majority label
+    (of a tie, the nearest one's). Items that no label reaches keep −1.
     """
     filled = labels.astype(np.int32).copy()
     waiting = np.flatnonzero(filled < 0)

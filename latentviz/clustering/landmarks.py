@@ -97,22 +97,10 @@ def choose(n: int, landmarks: int, seed: int) -> np.ndarray | None:
 
 
 def spread(rows: np.ndarray, vectors: np.ndarray, laid: Layout) -> Layout:
-    """Returns the layout of all n items from that of the landmarks.
-
-    Args:
-        rows: int64 (l,), the landmarks.
-        vectors: float32 (n, d), of all items.
-        laid: the layout of the landmarks.
-    """
+    """Returns the layout of all n items, vectors (n, d), from that of the landmarks, `rows` int64 (l,)."""
     n, k, settings = len(vectors), laid.neighbours.shape[1], laid.clusters.settings
-    frozen = FrozenLayout(
-        vectors[rows],
-        laid.points,
-        laid.coordinates,
-        laid.columns(),
-        int(settings.get("min_samples", 0)),
-        quick=True,
-    )
+    samples = int(settings.get("min_samples", 0))
+    frozen = FrozenLayout(vectors[rows], laid.points, laid.coordinates, laid.columns(), samples, quick=True)
     whole: dict[str, np.ndarray] = {
         "points": laid.points,
         "coordinates": laid.coordinates,

@@ -23,13 +23,9 @@ class Place:
     def __init__(
         self, queries: np.ndarray, fitted: np.ndarray, *, cells: Cells | None = None, apart: float | None = None
     ) -> None:
-        """Finds the neighbours of `queries` (m, d) among `fitted` (n, d).
+        """Finds the neighbours of `queries` (m, d) among `fitted` (n, d), approximately if there are `cells` of it.
 
-        Args:
-            queries: vectors of the new items.
-            fitted: vectors of the fitted items.
-            cells: of `fitted`, for an approximate search; None: an exact one.
-            apart: cached `spacing(fitted)`.
+        `apart` is `spacing(fitted)`, computed if it is None.
         """
         k = min(NEIGHBOURS, len(fitted))
         found = cells.nearest(queries, k) if cells else nearest(queries, fitted, k)
@@ -54,8 +50,7 @@ class Place:
         """
         places = coordinates[self.rows].astype(np.float64)  # (m, k, c)
         finite = np.isfinite(places).all(axis=2)
-        weights = np.where(finite, self.weights, 0)
-        weights = weights / np.maximum(_total(weights), 1e-300)[:, None]
+        weights = _normalised(np.where(finite, self.weights, 0))
         places = np.where(finite[:, :, None], places, 0)
         middle = _mean(places, weights)
         for _ in range(ROUNDS):
@@ -90,10 +85,7 @@ def spacing(fitted: np.ndarray) -> float:
 def memberships(distances: np.ndarray) -> np.ndarray:
     """Returns UMAP's fuzzy memberships exp(−(d − ρ)/σ), (m, k) in (0, 1] (McInnes, Healy & Melville 2018, section 3.1).
 
-    ρ is the distance to the nearest, and σ makes each row's memberships sum to log₂ k.
-
-    Args:
-        distances: (m, k), ascending.
+    Of ascending distances d, (m, k), ρ is the least, and σ makes each row's memberships sum to log₂ k.
     """
     beyond = distances - distances[:, [0]]
     target = np.log2(max(2, distances.shape[1]))
@@ -108,10 +100,7 @@ def memberships(distances: np.ndarray) -> np.ndarray:
 # Sums run over the neighbours one at a time: numpy's order of summation depends on the number of rows, and an item
 # must get the same place alone as in a batch of thousands.
 def _total(values: np.ndarray) -> np.ndarray:
-    total = np.zeros(len(values))
-    for j in range(values.shape[1]):
-        total += values[:, j]
-    return total
+    return np.asarray(sum(values.T, np.zeros(len(values))))
 
 
 def _normalised(weights: np.ndarray) -> np.ndarray:
@@ -119,7 +108,5 @@ def _normalised(weights: np.ndarray) -> np.ndarray:
 
 
 def _mean(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    mean = np.zeros((len(places), places.shape[2]))
-    for j in range(places.shape[1]):
-        mean += weights[:, [j]] * places[:, j]
-    return mean
+    each = (weights[:, [j]] * places[:, j] for j in range(places.shape[1]))
+    return np.asarray(sum(each, np.zeros((len(places), places.shape[2]))))

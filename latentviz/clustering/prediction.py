@@ -84,9 +84,7 @@ class Membership:
     def outlier_scores(self, density: np.ndarray, cluster: np.ndarray) -> np.ndarray:
         """Returns GLOSH, 1 − λ/λmax of the cluster, (m,) in [0, 1]; higher is odder (Campello et al. 2015, equation 8).
 
-        Args:
-            density: λ of each point, (m,).
-            cluster: the cluster each belongs to or is nearest to, (m,); −1 for none.
+        `density` (m,) is λ of each point, `cluster` (m,) what it belongs to or is nearest to, −1 for none.
         """
         densest = np.zeros(self.k + 1)  # the last entry is for −1
         np.maximum.at(densest, self.labels, self.own)

@@ -1,11 +1,11 @@
 """Stability of clusters under the posterior: do draws z ~ q(z|x) of an item fall among items of its cluster?"""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from latentviz.clustering.neighbors import nearest as exact
+from latentviz.clustering.reducers import directions
 
 
 class Draws(NamedTuple):
@@ -32,7 +32,7 @@ def posterior_draws(
     k: int,
     draws: int,
     seed: int,
-    to_vectors: Callable[[np.ndarray], np.ndarray],
+    metric: str,
 ) -> Draws:
     """Draws z ~ q(z|x) for some items and finds the neighbours of each draw.
 
@@ -43,13 +43,13 @@ def posterior_draws(
         k: neighbours of each draw.
         draws: of each item.
         seed: of the draws.
-        to_vectors: turns latents (m, d) into the vectors that are compared by Euclidean distance.
+        metric: "euclidean" or "cosine".
     """
     random = np.random.default_rng(seed)
     sigma = np.exp(0.5 * logvar[rows].astype(np.float64))
     z = mu[rows] + sigma * random.standard_normal((draws, *sigma.shape))
-    vectors = to_vectors(mu)
-    at_mu, *near = [nearest(to_vectors(queries), vectors, k, rows) for queries in (mu[rows], *z)]
+    vectors = directions(mu, metric)
+    at_mu, *near = [nearest(directions(queries, metric), vectors, k, rows) for queries in (mu[rows], *z)]
     return Draws(rows, at_mu, np.stack(near))
 
 

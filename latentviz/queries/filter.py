@@ -20,11 +20,12 @@ EXAMPLE = "cluster == 3 and label in ['x', 'y']"
 Value: TypeAlias = str | bool | int | float | None
 Side: TypeAlias = np.ndarray | Value  # a column (n,) or a plain value
 
-_ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
+Order: TypeAlias = Callable[[Any, Any], Any]
+_ORDERS: dict[type[ast.cmpop], tuple[Order, Order]] = {  # and with the sides swapped
+    ast.Lt: (operator.lt, operator.gt),
+    ast.LtE: (operator.le, operator.ge),
+    ast.Gt: (operator.gt, operator.lt),
+    ast.GtE: (operator.ge, operator.le),
 }
 
 
@@ -94,17 +95,18 @@ class _Condition:
                 found |= _equal(a, self.constant(value))
             return ~found if isinstance(op, ast.NotIn) else found
         b = self.side(right)
+        swapped = not isinstance(a, np.ndarray)
+        if swapped:
+            a, b = b, a
         if not isinstance(a, np.ndarray):
-            if not isinstance(b, np.ndarray):
-                raise self.refusal(left, "one side of a comparison must be a column")
-            a, b, op = b, a, _mirrored(op)
+            raise self.refusal(left, "one side of a comparison must be a column")
         if isinstance(op, (ast.Eq, ast.Is)):
             return _equal(a, b)
         if isinstance(op, (ast.NotEq, ast.IsNot)):
             return np.asarray(~_equal(a, b))
         if _is_text(a) != _is_text(b) or b is None:
             raise self.refusal(left, "a text and a number cannot be ordered; use == or !=")
-        return _ordered(a, _ORDERS[type(op)], b)
+        return _ordered(a, _ORDERS[type(op)][swapped], b)
 
     def side(self, node: ast.expr) -> Side:
         """Return a column (n,) or a plain value."""
@@ -146,16 +148,6 @@ class _Condition:
         return ConfigError(f"--where {self.text!r}: {part!r}: {reason}; an example: {EXAMPLE!r}")
 
 
-def _mirrored(op: ast.cmpop) -> ast.cmpop:
-    swapped: dict[type[ast.cmpop], type[ast.cmpop]] = {
-        ast.Lt: ast.Gt,
-        ast.Gt: ast.Lt,
-        ast.LtE: ast.GtE,
-        ast.GtE: ast.LtE,
-    }
-    return swapped.get(type(op), type(op))()
-
-
 def _is_text(side: Side) -> bool:
     return isinstance(side, str) or (isinstance(side, np.ndarray) and side.dtype == object)
 
@@ -176,7 +168,7 @@ def _equal(column: np.ndarray, other: Side) -> np.ndarray:
     return np.asarray(column == other, bool)
 
 
-def _ordered(column: np.ndarray, order: Callable[[Any, Any], Any], other: Side) -> np.ndarray:
+def _ordered(column: np.ndarray, order: Order, other: Side) -> np.ndarray:
     if column.dtype != object:
         return np.asarray(order(column, other), bool)
     others = other if isinstance(other, np.ndarray) else [other] * len(column)

@@ -140,12 +140,7 @@ def lay_out_and_cluster(
 ) -> tuple[Layout, Choice | None]:
     """Returns the layout of all items, and the chosen cut if one is chosen.
 
-    Args:
-        opened: the run, for the posterior's log-variances.
-        mu: float32 (n, d), the dimensions that are clustered.
-        rows: int64, the landmarks; None: all items are laid out.
-        config: with the metric resolved.
-        seconds: gets the seconds of each stage.
+    Lays out the landmarks `rows`, int64 (None: all items), by the dimensions `mu` (n, d) that are clustered.
     """
     vectors = laid = directions(mu, config.reduce.metric)
     if rows is not None:
@@ -189,13 +184,9 @@ def chooses_cut(config: ClusterConfig) -> bool:
 
 
 def draws(opened: OpenRun, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig) -> Draws | None:
-    """Draws from the posteriors of a sample of the items; None if no cut is chosen, or if μ is given and not learnt.
+    """Draws from the posteriors of a sample of the landmarks `rows` (None: of all items), and compares with them alone.
 
-    Args:
-        opened: the run, for the posterior's log-variances.
-        mu: float32 (n, d).
-        rows: int64, the landmarks, the only items that are drawn and compared with; None: all.
-        config: with the metric resolved.
+    None if no cut is chosen, or if μ is given and not learnt.
     """
     if not chooses_cut(config) or (config.cluster.on == "mu" and opened.given_dim):
         return None
@@ -209,7 +200,7 @@ def draws(opened: OpenRun, mu: np.ndarray, rows: np.ndarray | None, config: Clus
         k=min(DRAW_VOTERS, len(mu) - 1),
         draws=DRAWS,
         seed=config.seed_everything,
-        to_vectors=lambda z: directions(z, config.reduce.metric),
+        metric=config.reduce.metric,
     )
 
 

@@ -109,11 +109,7 @@ class Encoded:
 
 
 class Frozen:
-    """A clustering that new mu are placed in, among its landmarks if it has any.
-
-    Args:
-        lookup: the run, with the clustering's name.
-    """
+    """The clustering of a lookup, with new mu to be placed in it, among its landmarks if it has any."""
 
     def __init__(self, lookup: Lookup) -> None:
         self.config, folder = lookup.folder.config(), lookup.folder
@@ -133,14 +129,12 @@ class Frozen:
             )
         kept: slice | np.ndarray = slice(None) if self.landmarks is None else self.landmarks
         points = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
-        columns = {
-            name: self.column(name)[kept] for name in ("cluster", "nearest_cluster", "probability", "outlier_score")
-        }
+        names = ("cluster", "nearest_cluster", "probability", "outlier_score")
         self.layout = FrozenLayout(
             self.vectors(np.asarray(lookup.mu[kept])),
             points[kept],
             np.asarray(coordinates[kept]),
-            columns,
+            {name: self.column(name)[kept] for name in names},
             int(folder.info()["settings"].get("min_samples", 0)),
             quick=self.landmarks is not None,
         )
@@ -187,12 +181,7 @@ def encode(
 ) -> Encoded:
     """Place new data on a map, and write `encoded/<name>/`: points.parquet, mu.npy, logvar.npy, map.html.
 
-    Args:
-        run: a finished run.
-        data: anything that `fit` reads; it is converted to fit the model.
-        clustering: the clustering to place it in.
-        name: of the folder; None: from `data`.
-        force: replace an earlier result of this name.
+    `verbs.encode` says what each option does.
 
     Raises:
         LatentvizError: the data cannot be read, or the run has no such clustering.
@@ -257,6 +246,10 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
 
     shown, fresh = (lookup.opened.modality.on_map(cache) for cache in (lookup.run.cache, folder.cache))
     labels = old.column("label").to_pylist() + items.column("label")
+    images = shown.images
+    if images is not None:  # new items without an image get a black one
+        new = np.zeros((m, *images.shape[1:]), images.dtype) if fresh.images is None else fresh.images
+        images = np.concatenate([images, new])
     data = MapData(
         ids=unique_ids([*old.column("id").to_pylist(), *items.column("id")]),
         points=np.stack([both("x"), both("y")], axis=1),
@@ -280,11 +273,6 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
             f"{_count(table.column('unlike')):,} are unlike the training data",
         ],
         texts=None if shown.texts is None else [*shown.texts, *(fresh.texts or [""] * m)],
-        images=None if shown.images is None else with_images(shown.images, fresh.images, m),
+        images=images,
     )
     write_map(folder.map_file, data, options={"colour_by": "new"})
-
-
-def with_images(old: np.ndarray, new: np.ndarray | None, m: int) -> np.ndarray:
-    """Append the images of m new items, black ones if they have none, uint8 (n + m, c, h, w)."""
-    return np.concatenate([old, np.zeros((m, *old.shape[1:]), old.dtype) if new is None else new])

@@ -175,15 +175,7 @@ def evaluate_clusters(space: Space, k: int, seed: int) -> Clusters:
 def posterior_stability(space: Space, k: int, seed: int) -> Stability:
     """Compares the clusters with those of posterior draws."""
     rows = metrics.sample(len(space.labels), STABILITY_ITEMS, seed)
-    drawn = posterior_draws(
-        space.mu,
-        space.logvar,
-        rows,
-        k=k,
-        draws=STABILITY_DRAWS,
-        seed=seed,
-        to_vectors=lambda z: directions(z, space.metric),
-    )
+    drawn = posterior_draws(space.mu, space.logvar, rows, k=k, draws=STABILITY_DRAWS, seed=seed, metric=space.metric)
     return Stability(items=len(rows), draws=STABILITY_DRAWS, **stability(drawn, space.nearest)._asdict())
 
 

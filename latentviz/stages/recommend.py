@@ -101,12 +101,7 @@ def profile(liked: np.ndarray, disliked: np.ndarray, metric: str) -> np.ndarray:
     """Combine liked and disliked items into one query, (d,) (Rocchio 1971).
 
     It is the mean of the liked items, moved away from the mean of the disliked ones: by half the distance between them
-    (Euclidean), or by half the latter (cosine, with each item scaled to length 1).
-
-    Args:
-        liked: (a, d), a ≥ 1.
-        disliked: (b, d), b may be 0.
-        metric: a name in `METRICS`.
+    (Euclidean), or by half the latter (cosine, with each item scaled to length 1). There may be no disliked ones.
     """
     if metric == "cosine":
         liked, disliked = (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (liked, disliked))
@@ -214,15 +209,11 @@ def _listed(items: Sequence[str | int] | str | int) -> Sequence[str | int]:
 
 
 def compared(opened: OpenRun, on: str) -> int:
-    """Return how many of the first dimensions of mu are compared.
+    """Return how many of the first dimensions of mu are compared: those of the "content" or "all".
 
     "auto" means all: the style, which clustering ignores, still ranks the items of a group (see docs/experiments.md).
     If the content dimensions are computed and not learnt, like the topic of sentences, auto means these alone, because
     the others hold the wording.
-
-    Args:
-        opened: a finished run.
-        on: auto, content or all.
 
     Raises:
         ConfigError: `on` is none of these.

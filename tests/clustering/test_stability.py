@@ -21,7 +21,7 @@ def clouds() -> tuple[np.ndarray, np.ndarray]:
 def drawn(points: np.ndarray, sigma: float, k: int = 10):
     """Returns draws of every item, of a posterior that is equally wide everywhere."""
     logvar = np.full(points.shape, 2 * np.log(sigma))
-    return posterior_draws(points, logvar, np.arange(len(points)), k=k, draws=3, seed=0, to_vectors=np.asarray)
+    return posterior_draws(points, logvar, np.arange(len(points)), k=k, draws=3, seed=0, metric="euclidean")
 
 
 def test_clusters_apart_are_stable_and_blurred_ones_are_not(clouds: tuple[np.ndarray, np.ndarray]) -> None:
