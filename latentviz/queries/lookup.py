@@ -48,12 +48,7 @@ class Found(NamedTuple):
 
 
 class Lookup:
-    """Finds items and clusters of a run by what the user calls them.
-
-    Args:
-        run: a finished run.
-        clustering: the clustering that cluster numbers refer to.
-    """
+    """Finds items of a finished run, and clusters of one of its clusterings, by what the user calls them."""
 
     def __init__(self, run: RunFolder, clustering: str = "default") -> None:
         self.run, self.clustering = run, clustering

@@ -84,12 +84,7 @@ def between(lookup: Lookup, ends: Sequence[str], options: Options) -> Plan:
 def spherical(a: np.ndarray, b: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Interpolate on the arc from a to b, (s, d): sin((1 − t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b (Shoemake 1985).
 
-    Ω is the angle between a and b. If they are parallel, the arc is not unique, and the line is straight.
-
-    Args:
-        a: (d,).
-        b: (d,).
-        at: t in [0, 1], (s, 1).
+    t in [0, 1] is `at`, (s, 1), and Ω the angle between a and b (d,). If they are parallel, the line is straight.
     """
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
     angle = math.acos(max(-1.0, min(1.0, float(a @ b) / lengths))) if lengths > 0 else 0.0

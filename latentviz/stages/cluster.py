@@ -32,13 +32,7 @@ DRAWN_ITEMS, DRAWS, DRAW_VOTERS = 5_000, 4, 5
 
 
 def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: bool) -> ClusterFolder:
-    """Clusters a run and draws its map.
-
-    Args:
-        run: a finished run.
-        config: the settings, "auto" values allowed.
-        name: of the clustering.
-        force: replace a clustering of this name.
+    """Clusters a run and draws its map; `force` replaces a clustering of this name.
 
     Raises:
         RunError: the run is unfinished or damaged, or the name is taken.

@@ -60,11 +60,8 @@ def expected(likelihood: Distribution) -> Tensor:
 def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, force: bool = False) -> list[Path]:
     """Write the networks of a run to `exported/`, and return the files.
 
-    Args:
-        run: a finished run.
-        onnx: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), for any number of items; texts have no decoder.
-        safetensors: model.safetensors, the weights by their PyTorch names, with the run's config as metadata.
-        force: replace earlier exports.
+    ONNX: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), for any number of items; texts have no decoder.
+    safetensors: the weights by their PyTorch names, with the run's config as metadata.
 
     Raises:
         ConfigError: no format is given, or a package is missing.

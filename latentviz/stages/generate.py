@@ -1,6 +1,6 @@
 """New items: choose z in one of the ways of `queries.ways`, decode p(x|z), and write a sheet, the outputs and the z."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,21 +18,6 @@ MOST = 100_000  # outputs of one call: each becomes a file
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asked for."""
-
-    way: str  # a name in `WAYS`
-    value: object  # of the option with this name
-    seed: int  # of every draw
-    sampler: str | None  # of fresh draws; None for the other ways
-
-    def as_json(self) -> dict[str, object]:
-        """Return the entries of generated.json."""
-        sampler = {} if self.sampler is None else {"sampler": self.sampler}
-        return {"way": self.way, "asked": _plain(self.value), **sampler, "seed": self.seed}
-
-
-@dataclass(frozen=True)
 class Generated:
     """Decoded outputs.
 
@@ -40,7 +25,7 @@ class Generated:
         z: float32 (m, d), what was decoded.
         outputs: uint8 (m, c, h, w) for images; m texts for the other kinds.
         folder: where they are.
-        request: what was asked for.
+        asked: the way, its value, the sampler of fresh draws, and the seed.
         plan: how z was chosen.
         sheet: names of the sheet's files.
         files: the file of each output, m names.
@@ -50,7 +35,7 @@ class Generated:
     z: np.ndarray
     outputs: Outputs
     folder: ResultFolder
-    request: Request
+    asked: Mapping[str, object]
     plan: Plan
     sheet: Sequence[str]
     files: Sequence[str]
@@ -61,7 +46,7 @@ class Generated:
         """The content of generated.json."""
         origins, texts = self.plan.origins, isinstance(self.outputs, Sequence)
         return {
-            **self.request.as_json(),
+            **self.asked,
             "latent_dim": int(self.z.shape[1]),
             **self.plan.facts,
             "warnings": list(self.plan.warnings),
@@ -120,10 +105,11 @@ def generate(
     if way == "prior" and sampler == "auto":
         sampler = fitting_sampler(lookup)
     plan = WAYS[way](lookup, value, Options(n, steps, spread, sampler, np.random.default_rng(seed)))
-    return write(lookup, plan, Request(way, value, seed, sampler if way == "prior" else None), name=name, force=force)
+    drawn = {"sampler": sampler} if way == "prior" else {}
+    return write(lookup, plan, {"way": way, "asked": _plain(value), **drawn, "seed": seed}, name=name, force=force)
 
 
-def write(lookup: Lookup, plan: Plan, request: Request, *, name: str | None, force: bool) -> Generated:
+def write(lookup: Lookup, plan: Plan, asked: Mapping[str, object], *, name: str | None, force: bool) -> Generated:
     """Decode the z of a plan and write the outputs, the sheet and generated.json."""
     for line in plan.warnings:
         warn(line)
@@ -132,7 +118,7 @@ def write(lookup: Lookup, plan: Plan, request: Request, *, name: str | None, for
         rows = [(caption, [outputs[i] for i in numbers]) for caption, numbers in plan.rows]
         sheet, files = lookup.show.draw(folder.path, list(outputs), [*plan.given, *rows])
         lines = lookup.show.lines(list(outputs))
-        made = Generated(plan.z, outputs, folder.final, request, plan, sheet, files, lines)
+        made = Generated(plan.z, outputs, folder.final, asked, plan, sheet, files, lines)
         write_json(folder.generated_file, made.info)
     return made
 

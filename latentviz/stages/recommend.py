@@ -136,58 +136,33 @@ def diversify(vectors: np.ndarray, scores: np.ndarray, k: int, weight: float, me
 
 
 @dataclass(frozen=True)
-class RecommendedItem:
-    """A recommended item.
-
-    Attributes:
-        rank: 1 for the best.
-        id: of the item.
-        row: of the item in the run.
-        score: cosine, or minus the Euclidean distance.
-        columns: cluster, label, source and text, if the run has them.
-    """
-
-    rank: int
-    id: str
-    row: int
-    score: float
-    columns: dict[str, object]
-
-    def as_json(self) -> dict[str, object]:
-        """Return the entry of recommended.json."""
-        return {"rank": self.rank, "id": self.id, "row": self.row, "score": self.score, **self.columns}
-
-
-@dataclass(frozen=True)
 class Recommendation:
     """Similar items, best first.
 
     Attributes:
-        items: the recommended items.
+        rows: the items: rank, id, row, score (cosine, or minus the Euclidean distance), and cluster, label, source and
+            text, if the run has them.
+        nearest: their rows in the run, and scores.
         asked: the items that were given.
         settings: the options, for recommended.json.
         lookup: the run they are from.
     """
 
-    items: Sequence[RecommendedItem]
+    rows: Sequence[dict[str, object]]
+    nearest: Nearest
     asked: Sequence[Found]
     settings: dict[str, object]
     lookup: Lookup
 
     @property
-    def rows(self) -> list[dict[str, object]]:
-        """The items as mappings: rank, id, row, score, and cluster, label, source and text if there are any."""
-        return [item.as_json() for item in self.items]
-
-    @property
     def ids(self) -> list[str]:
         """The ids, best first."""
-        return [item.id for item in self.items]
+        return [self.lookup.ids[row] for row in self.nearest.rows]
 
     def save(self, name: str | None = None) -> tuple[ResultFolder, list[str]]:
         """Write the sheet and the table to `recommended/<name>/`; return the folder and the names of the sheet."""
         with self.lookup.run.adding("recommended", name, self.asked[0].short) as folder:
-            found = self.lookup.given([item.row for item in self.items]) if self.items else []
+            found = self.lookup.given(self.nearest.rows) if self.rows else []
             groups = [("like", [item.given for item in self.asked]), ("found", list(found))]
             files = self.lookup.show.draw_sheet(folder.path, groups)
             write_json(folder.recommended_file, {"settings": self.settings, "files": files, "recommended": self.rows})
@@ -224,14 +199,7 @@ def compared(opened: OpenRun, on: str) -> int:
 
 
 class Recommender:
-    """Recommends items of one run, for any number of queries.
-
-    Args:
-        run: a finished run.
-        on: dimensions of mu to compare: content, all, or auto (see `compared`).
-        metric: a name in `METRICS`.
-        clustering: the clustering that tables and conditions refer to.
-    """
+    """Recommends items of one run, for any number of queries; the options are those of `verbs.recommend`."""
 
     def __init__(
         self, run: RunFolder, *, on: str = "auto", metric: str = "cosine", clustering: str = "default"
@@ -288,15 +256,20 @@ class Recommender:
             warn(f"{len(nearest.rows)} of {k}: no more items meet --where {where!r}")
         return found, nearest
 
-    def describe(self, nearest: Nearest) -> list[RecommendedItem]:
-        """Look up the id and the columns of each row."""
-        names = [name for name in ("id", "cluster", "label", "source", "text") if name in self.table.column_names]
+    def describe(self, nearest: Nearest) -> list[dict[str, object]]:
+        """Return the rank, row and score of each row, and its id and other columns."""
+        names = [name for name in ("cluster", "label", "source", "text") if name in self.table.column_names]
         shown = {name: self.table.column(name) for name in names}
-        items = []
-        for rank, (row, score) in enumerate(zip(nearest.rows, nearest.scores, strict=True), start=1):
-            values = {name: column[int(row)].as_py() for name, column in shown.items()}  # `take` would import pandas
-            items.append(RecommendedItem(rank, values.pop("id"), int(row), round(float(score), 6), values))
-        return items
+        return [
+            {
+                "rank": rank,
+                "id": self.lookup.ids[row],
+                "row": row,
+                "score": round(score, 6),
+                **{name: column[row].as_py() for name, column in shown.items()},  # `take` would import pandas
+            }
+            for rank, (row, score) in enumerate(zip(nearest.rows.tolist(), nearest.scores.tolist(), strict=True), 1)
+        ]
 
 
 def recommend(
@@ -328,4 +301,4 @@ def recommend(
         "on": on,
         "clustering": clustering,
     }
-    return Recommendation(recommender.describe(nearest), found, settings, recommender.lookup)
+    return Recommendation(recommender.describe(nearest), nearest, found, settings, recommender.lookup)
