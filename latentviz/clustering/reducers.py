@@ -120,11 +120,7 @@ def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: object
 
 
 def choose_backend(backend: str) -> str:
-    """Returns "cuml" or "cpu"; for "auto" cuml if both the package and a GPU are available.
-
-    Raises:
-        ConfigError: cuml was asked for, and the package or a GPU is missing.
-    """
+    """Returns "cuml" or "cpu"; for "auto" cuml if both the package and a GPU are available. cuml without them fails."""
     if backend == "cpu":
         return "cpu"
     missing = None if importlib.util.find_spec("cuml") else "the package cuml, see docs.rapids.ai/install"

@@ -58,9 +58,6 @@ def write_map(
         data: what to draw.
         layers: names in `LAYERS`; the others are left out of the file.
         options: initial state of the page: `theme` (auto, light, dark), `colour_by` (cluster or a field).
-
-    Raises:
-        ConfigError: a layer has no entry in `LAYERS`.
     """
     page = render(data, layers, options or {})
     with atomic_write(path) as temporary:

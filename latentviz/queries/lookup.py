@@ -92,11 +92,7 @@ class Lookup:
 
     @cached_property
     def table(self) -> pa.Table:
-        """The columns that a condition may name: the points of the clustering, or the items if there is none.
-
-        Raises:
-            RunError: there is no clustering of this name, and it is not the default one.
-        """
+        """The columns that a condition may name: the points of the clustering, or the items without a default one."""
         folder = self.run.clustering(self.clustering)
         if folder.finished:
             return self.points.append_column("split", self.items.table.column("split"))
@@ -113,12 +109,7 @@ class Lookup:
         return self.show.given(self.run.cache, self.items, rows)
 
     def item(self, word: str | int) -> Found:
-        """Find the item with this id or row, or encode this file or text; ids are tried first.
-
-        Raises:
-            RunError: there is no such item; the message suggests the nearest ids.
-            DataError: the file cannot be read.
-        """
+        """Find the item with this id or row, or encode this file or text; a RunError suggests the nearest ids."""
         if not str(word).strip():
             raise RunError(f"{word!r}: no item; give an id, a row number or a file")
         row = self.row(word)
@@ -127,11 +118,7 @@ class Lookup:
         return self._new(str(word))
 
     def row(self, word: str | int) -> int | None:
-        """Return the row of an item of the run; None if `word` is neither an id nor a row.
-
-        Raises:
-            RunError: the word is a number, but not a row.
-        """
+        """Return the row of an item of the run; None if `word` is neither an id nor a number."""
         if str(word) in self.rows_by_id:
             return self.rows_by_id[str(word)]
         digits = str(word).removeprefix("-")
@@ -195,11 +182,7 @@ class Lookup:
         return f" Its ids look like {self.ids[0]!r}; a row number works too"
 
     def cluster(self, number: int) -> np.ndarray:
-        """Return the rows of a cluster, int64; −1 gives the noise.
-
-        Raises:
-            RunError: the run has no such clustering, or the clustering no such cluster.
-        """
+        """Return the rows of a cluster, int64; −1 gives the noise."""
         rows = np.flatnonzero(self.labels == number)
         if not len(rows):
             k = int(self.labels.max(initial=-1)) + 1

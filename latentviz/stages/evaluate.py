@@ -53,10 +53,7 @@ class Space:
 def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) -> Evaluation:
     """Evaluates a run and writes `evaluation.html`, then `evaluation.json`; an earlier evaluation is replaced.
 
-    Args:
-        run: a finished run.
-        clustering: which one; None: "default", or the model alone if that does not exist.
-        seed: of every sample and draw.
+    `verbs.evaluate` says which clustering; `seed` is that of every sample and draw.
 
     Raises:
         RunError: the run is unfinished or damaged, or has no clustering of this name.
@@ -120,11 +117,7 @@ def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
 
 
 def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
-    """Reads a clustering with the latents that it was made from.
-
-    Raises:
-        RunError: the tables have different numbers of rows.
-    """
+    """Reads a clustering with the latents that it was made from."""
     config, points = folder.config(), folder.points()
     on_mu = config.cluster.on == "mu"
     kept = slice(opened.content_dim if on_mu else None)

@@ -84,13 +84,8 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     vae = LightningVAE.of(kind.build())
     if processes.first:
-        resources.fit(
-            config,
-            len(kind.items),
-            resources.pixels(run.cache),
-            sum(p.numel() for p in vae.parameters()),
-            kind.seconds,
-        )
+        weights = sum(p.numel() for p in vae.parameters())
+        resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds)
     clock = Clock()
     say(f"training on {len(kind.items.train):,} items …")
     with quiet(), _interruptible(), _threads(kind.threads):
@@ -112,14 +107,8 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     processes.wait()
     load_weights(vae, kept_checkpoint(config, run), run.again)
     with stage("encoding", seconds):
-        encode(
-            vae.to(trainer.strategy.root_device),
-            kind.dataset(),
-            kind.to_input,
-            run.mu_file,
-            run.logvar_file,
-            processes=processes,
-        )
+        vae.to(trainer.strategy.root_device)
+        encode(vae, kind.dataset(), kind.to_input, run.mu_file, run.logvar_file, processes=processes)
     vae.cpu()
     if not processes.first:
         return run
@@ -156,11 +145,7 @@ def _read(
 
 
 def throwaway_trainer(config: FitConfig) -> pl.Trainer:
-    """Build a Trainer only to validate its arguments and to know its processes.
-
-    Raises:
-        ConfigError: Lightning rejects a value.
-    """
+    """Build a Trainer only to validate its arguments, with a ConfigError, and to know its processes."""
     try:
         with quiet():
             return pl.Trainer(

@@ -31,18 +31,7 @@ def draw(
     info: ClustersInfo,
     model: Loaded | None = None,
 ) -> None:
-    """Writes map.html, map.png and map.svg.
-
-    Args:
-        folder: of the clustering, with its tree and neighbours.
-        config: title, theme, column for the colours, layers.
-        points: the clustering's table, row i for item i.
-        info: the content of clusters.json.
-        model: the run's model, if it is already loaded.
-
-    Raises:
-        ConfigError: an unknown layer or column.
-    """
+    """Writes map.html, map.png and map.svg of a clustering; `model` is the run's, if it is already loaded."""
     check(config, points.column_names)
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
     data = map_data(folder, config, points, info, model or load_model(RunFolder(folder.run_path)))
@@ -51,11 +40,7 @@ def draw(
 
 
 def check(config: MapSection, columns: Iterable[str]) -> None:
-    """Checks that items with these columns can be drawn with these settings.
-
-    Raises:
-        ConfigError: an unknown layer, or a column that is unknown or has no colours.
-    """
+    """Raises a ConfigError if a layer is unknown, or items with these columns have no such column or colours for it."""
     coloured = [name for name in columns if name not in {*OWN_COLUMNS, "split", "text"}]
     choose(dict.fromkeys([*COLOURS, *coloured, *MEASURED]), config.colour_by, "map.colour_by")
     for name in () if config.layers == "all" else config.layers:
@@ -63,12 +48,7 @@ def check(config: MapSection, columns: Iterable[str]) -> None:
 
 
 def redraw(folder: ClusterFolder, config: MapSection) -> None:
-    """Draws the map of a finished clustering again and stores the settings; the clustering does not change.
-
-    Raises:
-        RunError: the clustering is missing or damaged.
-        ConfigError: an unknown layer or column.
-    """
+    """Draws the map of a finished clustering again and stores the settings; the clustering does not change."""
     draw(folder, config, folder.require().points(), folder.info())
     folder.write_config(folder.config().model_copy(update={"map": config}))
 

@@ -189,9 +189,6 @@ def compared(opened: OpenRun, on: str) -> int:
     "auto" means all: the style, which clustering ignores, still ranks the items of a group (see docs/experiments.md).
     If the content dimensions are computed and not learnt, like the topic of sentences, auto means these alone, because
     the others hold the wording.
-
-    Raises:
-        ConfigError: `on` is none of these.
     """
     every, content = opened.mu.shape[1], opened.content_dim
     dims: int = choose({"auto": content if opened.given_dim else every, "content": content, "all": every}, on, "--on")
@@ -218,12 +215,7 @@ class Recommender:
         diverse: float = 0.0,
         where: str | None = None,
     ) -> tuple[list[Found], Nearest]:
-        """Find the items that are given, and the rows most similar to them, which do not include these items.
-
-        Raises:
-            RunError: an item does not exist, or the condition needs a clustering.
-            ConfigError: a setting is out of range, or the condition cannot be parsed.
-        """
+        """Find the items that are given, and the rows most similar to them, which do not include these items."""
         n = len(self.lookup)
         items, disliked = _listed(items), _listed(disliked)
         if not items:
