@@ -153,7 +153,10 @@ def recommend(
     where: str | None = None,
     on: str = "auto",
     clustering: str = "default",
+    save: bool = False,
+    name: str | None = None,
     outputs: AnyPath = "outputs",
+    force: bool = False,
 ) -> "Recommendation":
     """Finds the items most similar to the given ones, best first.
 
@@ -167,11 +170,14 @@ def recommend(
         where: only items that meet this condition, such as `"cluster == 3"`.
         on: dimensions of mu to compare: all, content (the clustered ones), or auto: all, except of sentences the topic.
         clustering: the clustering that `where` and the table refer to.
+        save: write a sheet and the table to `recommended/<name>/`.
+        name: of that folder; by default from the request.
         outputs: folder of the runs.
+        force: replace an earlier result of this name.
     """
     from latentviz.stages.recommend import recommend as stage
 
-    return stage(
+    found = stage(
         RunFolder.open(run, outputs),
         [items] if isinstance(items, (str, int)) else items,
         k=k,
@@ -182,6 +188,9 @@ def recommend(
         on=on,
         clustering=clustering,
     )
+    if save or name is not None:
+        found.save(name, force=force)
+    return found
 
 
 def encode(

@@ -1,5 +1,6 @@
 """Describes a clustering: verdict, scores, and each cluster's size, exemplars and keywords, as in clusters.json."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -11,6 +12,7 @@ from latentviz.clustering.keywords import Keywords, Region, Terms, regions, tree
 from latentviz.clustering.landmarks import Layout
 from latentviz.runs.info import ClusterEntry, ClustersInfo, RegionEntry, TreeEntry
 
+LONGEST_LABEL = 40  # characters of a label in a cluster's name
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the verdict says so
 
 
@@ -121,3 +123,26 @@ def group_keywords(layout: Layout, terms: Terms) -> GroupKeywords:
     clusters = keywords.of([np.flatnonzero(found.labels == number) for number in range(found.k)])
     nodes = {} if found.raw_tree is None else tree_keywords(keywords, found.raw_tree, found.labels, points)
     return GroupKeywords(clusters, nodes, regions(points, keywords))
+
+
+def label_names(cluster: np.ndarray, labels: Sequence[str | None]) -> dict[int, str]:
+    """Names the clusters of which more than half of the items have one label; shared names get a number.
+
+    Args:
+        cluster: int (n,), −1 for noise.
+        labels: n known classes, None where an item has none.
+
+    >>> label_names(np.array([0, 0, 0, 1, 1, -1]), ["cat", "cat", "dog", "cat", None, "cat"])
+    {0: 'mostly cat, 67%'}
+    """
+    counts: dict[int, Counter[str | None]] = {}
+    for number, label in zip(cluster.tolist(), labels, strict=True):
+        counts.setdefault(number, Counter())[label] += 1
+    names = {}
+    for number, found in sorted(counts.items()):
+        label, times = found.most_common(1)[0]
+        if number >= 0 and label is not None and times > found.total() / 2:
+            shown = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+            names[number] = f"mostly {shown}, {times / found.total():.0%}"
+    shared = {name for name, times in Counter(names.values()).items() if times > 1}
+    return {number: f"{name} ({number})" if name in shared else name for number, name in names.items()}

@@ -22,6 +22,7 @@ from latentviz.model.vae import VAE
 from latentviz.progress import print_through, say
 from latentviz.runs.files import atomic_write
 
+MOST_SAMPLES = 60  # epochs whose samples are kept: more are not looked at
 GUARD_EVERY = 50  # steps between checks of the loss on a device where reading it waits for the queue
 
 
@@ -184,15 +185,47 @@ class SampleRecorder(Protocol):
         """Called once after the last epoch."""
 
 
-class Samples(Callback):
-    """Draws samples from the decoder after each epoch."""
+def recorded_epochs(epochs: int) -> set[int]:
+    """Returns the epochs, counted from 1, whose samples are kept: all, or `MOST_SAMPLES` evenly spread.
 
-    def __init__(self, recorder: SampleRecorder) -> None:
-        self.recorder = recorder
+    >>> len(recorded_epochs(20)), len(recorded_epochs(500)), max(recorded_epochs(500))
+    (20, 60, 500)
+    """
+    return {int(epoch) for epoch in np.linspace(1, epochs, min(epochs, MOST_SAMPLES)).round()}
+
+
+class Samples(Callback):
+    """Draws samples from the decoder after each epoch, of long trainings after `MOST_SAMPLES` of the epochs.
+
+    Args:
+        recorder: draws them.
+        folder: where the recorder writes its `epoch-0001.*`.
+    """
+
+    def __init__(self, recorder: SampleRecorder, folder: Path) -> None:
+        self.recorder, self.folder = recorder, folder
+        self.recorded: set[int] = set()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Chooses the epochs; of a training that is longer now, thins out the samples that it has."""
+        del pl_module
+        epochs = trainer.max_epochs or -1
+        if epochs < 1:  # max_steps decides
+            steps = trainer.estimated_stepping_batches / max(1, trainer.num_training_batches)
+            epochs = math.ceil(steps) if math.isfinite(steps) else 0
+        self.recorded = recorded_epochs(epochs) if epochs > 0 else set()
+        files = {int(file.stem[6:]): file for file in self.folder.glob("epoch-*") if file.stem[6:].isdecimal()}
+        if not trainer.is_global_zero or len(files) + sum(e > trainer.current_epoch for e in self.recorded) <= len(
+            self.recorded
+        ):
+            return
+        kept = {min(files, key=lambda number: abs(number - e)) for e in self.recorded if e <= max(files, default=0)}
+        for number in set(files) - kept:
+            files[number].unlink(missing_ok=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the samples of this epoch."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and (not self.recorded or trainer.current_epoch + 1 in self.recorded):
             pl_module.eval()
             self.recorder.epoch(_vae(pl_module), trainer.current_epoch + 1)
             pl_module.train()
@@ -204,8 +237,27 @@ class Samples(Callback):
             self.recorder.finish()
 
 
+def _metrics(trainer: pl.Trainer, split: str) -> dict[str, float]:
+    """Returns the latest metrics of a split, without its prefix."""
+    found = trainer.callback_metrics.items()
+    return {name.removeprefix(f"{split}_"): float(value) for name, value in found if name.startswith(f"{split}_")}
+
+
+def _parts(metrics: Mapping[str, float]) -> str:
+    """Formats a loss as the sum that it is; an empty string without a loss.
+
+    >>> _parts({"loss": 12, "reconstruction": 7, "kl_cost": 3, "contrast_cost": 2})
+    '12.0 (reconstruction 7.0 + KL 3.0 + contrast 2.0)'
+    """
+    if "loss" not in metrics:
+        return ""
+    names = {"reconstruction": "reconstruction", "kl_cost": "KL", "contrast_cost": "contrast"}
+    parts = [f"{word} {metrics[name]:.1f}" for name, word in names.items() if name in metrics]
+    return f"{metrics['loss']:.1f} ({' + '.join(parts)})"
+
+
 class Bar(Callback):
-    """A progress bar over the whole training with ETA, loss, log-likelihood and KL; without a terminal, some lines.
+    """A progress bar over the whole training with ETA, the loss and its parts; without a terminal, some lines.
 
     Lightning's bars cover one epoch each, and so does their ETA.
     """
@@ -238,22 +290,21 @@ class Bar(Callback):
         if time.monotonic() - self.read > self.REFRESH:
             self.read = time.monotonic()
             self.bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False)
-            latest = _vae(pl_module).latest
+            latest = {name: float(value) for name, value in _vae(pl_module).latest.items()}
+            validation = _parts(_metrics(trainer, "val"))
             self.bar.set_postfix_str(
-                f"loss {latest['loss']:.1f}, log-likelihood {latest['log_likelihood']:.1f}, KL {latest['kl']:.1f}",
-                refresh=False,
+                f"loss {_parts(latest)}{f'; validation {validation}' if validation else ''}", refresh=False
             )
         self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prints the epoch's metrics if there is no terminal."""
         del pl_module
-        epoch, epochs, metrics = trainer.current_epoch + 1, trainer.max_epochs, trainer.callback_metrics
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs
         every = max(1, (epochs or 1) // self.LINES)
         if self.bar is None and trainer.is_global_zero and (epoch == epochs or epoch % every == 0):
-            shown = [name for name in ("train_loss", "val_loss", "val_kl") if name in metrics]
-            values = ", ".join(f"{name.replace('_', ' ')} {float(metrics[name]):.1f}" for name in shown)
-            say(f"  epoch {epoch}/{epochs}: {values}")
+            train, validation = (_parts(_metrics(trainer, split)) for split in ("train", "val"))
+            say(f"  epoch {epoch}/{epochs}: loss {train}{f'; validation {validation}' if validation else ''}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Closes the bar."""

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,13 +50,16 @@ class LightningVAE(VAE, pl.LightningModule):
         likelihood = self._decode_draw(posterior, b)
         kl = kl_per_dimension(posterior, self.prior)  # (b or 2b, d)
         distortion, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)  # (b,), (b,)
-        loss = distortion.mean() + self.beta * with_free_bits(kl, self.free_bits)
+        reconstruction, kl_cost = distortion.mean(), self.beta * with_free_bits(kl, self.free_bits)
+        loss = reconstruction + kl_cost
+        parts = {"reconstruction": reconstruction, "kl_cost": kl_cost}
         if self.contrast > 0 and (batch.other is not None or batch.views is not None):
             mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean  # (2b, d)
             first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))  # (b, content_dim) each
-            loss = loss + self.contrast * info_nce(first, second, self.temperature)
+            parts["contrast_cost"] = self.contrast * info_nce(first, second, self.temperature)
+            loss = loss + parts["contrast_cost"]
         with torch.no_grad():
-            self._count("train", loss, log_likelihood, kl)
+            self._count("train", loss, log_likelihood, kl, parts)
         return loss
 
     def _decode_draw(self, posterior: "Independent[Normal]", b: int) -> Distribution:
@@ -74,19 +78,22 @@ class LightningVAE(VAE, pl.LightningModule):
         likelihood = self.likelihood(posterior.rsample())
         kl = kl_per_dimension(posterior, self.prior)
         distortion, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)
-        self._count("val", distortion.mean() + kl.sum(-1).mean(), log_likelihood, kl)
+        reconstruction, kl_cost = distortion.mean(), kl.sum(-1).mean()
+        parts = {"reconstruction": reconstruction, "kl_cost": kl_cost}
+        self._count("val", reconstruction + kl_cost, log_likelihood, kl, parts)
 
-    def _count(self, split: str, loss: Tensor, log_likelihood: Tensor, kl: Tensor) -> None:
+    def _count(self, split: str, loss: Tensor, log_likelihood: Tensor, kl: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Add to the epoch's sums on the device; logging each step would cost up to a quarter of the time."""
         b = len(log_likelihood)
         self.latest = {"loss": loss.detach(), "log_likelihood": log_likelihood.mean(), "kl": kl.sum(-1).mean()}
+        self.latest |= {name: value.detach() for name, value in parts.items()}
         for name, value in self.latest.items():
             key = f"{split}_{name}"
             self.totals[key] = self.totals.get(key, torch.zeros_like(value)) + b * value
         self.totals[f"{split}_n"] = self.totals.get(f"{split}_n", torch.zeros_like(loss)) + b
 
     def epoch_means(self, split: str) -> dict[str, Tensor]:
-        """Return the means of loss, log-likelihood and KL over the epoch's items so far, and reset them."""
+        """Return the means of the loss, its parts, log-likelihood and KL over the epoch's items, and reset them."""
         if f"{split}_n" not in self.totals:
             return {}
         n = self.totals.pop(f"{split}_n")

@@ -149,7 +149,9 @@ def _recommend(parser: Parser) -> None:
     text = "dimensions of mu: all, content (the clustered ones), or auto: all, and the topic of sentences"
     parser.add_argument("--on", default="auto", help=text)
     _clustering(parser)
-    _name(parser, "recommended")
+    parser.add_argument("--save", action="store_true", help="write a sheet and the table to recommended/")
+    parser.add_argument("--name", help="name of that folder (default: from the request); saves too")
+    _force(parser, "an earlier result of this name")
     _json(parser, "the results")
 
 

@@ -88,9 +88,16 @@ def generate(
 
 
 def recommend(
-    items: Sequence[str], *, name: str | None = None, outputs: str = "outputs", json: bool = False, **options: Any
+    items: Sequence[str],
+    *,
+    save: bool = False,
+    name: str | None = None,
+    force: bool = False,
+    outputs: str = "outputs",
+    json: bool = False,
+    **options: Any,
 ) -> None:
-    """Prints the items most similar to the given ones as a table or JSON, and writes a sheet of them."""
+    """Prints the items most similar to the given ones as a table or JSON; with `save` or a name, writes a sheet too."""
     from latentviz.queries.lookup import check_first
     from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import recommendation_table
@@ -100,13 +107,15 @@ def recommend(
     if len(words) == len(items):
         check_first(run, words)
     found = stage(run, words, **options)
-    folder, files = found.save(name)
+    saved = found.save(name, force=force) if save or name is not None else None
     if json:
         _print_json(found.rows)
     else:
         print(recommendation_table(found.rows))
-    for file in files:
-        say(f"sheet {folder.path / file}")
+    if saved is not None:
+        folder, files = saved
+        for file in files:
+            say(f"sheet {folder.path / file}")
 
 
 def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from latentviz.clustering.description import label_names
 from latentviz.errors import RunError
 from latentviz.evaluation.table import table
 from latentviz.progress import one_line
@@ -50,10 +51,12 @@ def cluster_table(run: RunFolder, folder: ClusterFolder) -> str:
         *_model(made["summary"]),
         *_seconds({**made["seconds"], **info["seconds"]}),
     ]
+    points = folder.points()
+    names = label_names(points.column("cluster").to_numpy(), points.column("label").to_pylist())
     listed = [
-        (f"cluster {entry['cluster']}", f"{entry['size']:,}  {', '.join(entry['keywords'][:6])}")
+        (f"cluster {entry['cluster']}", f"{entry['size']:,}  {name}")
         for entry in info["clusters"][:LISTED]
-        if entry.get("keywords")
+        if (name := ", ".join(entry.get("keywords", [])[:6]) or names.get(entry["cluster"]))
     ]
     more = len(info["clusters"]) - len(listed)
     if listed and more > 0:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from latentviz.clustering.description import label_names
 from latentviz.clustering.keywords import named
 from latentviz.clustering.landmarks import BATCH, FrozenLayout
 from latentviz.clustering.neighbors import nearest
@@ -264,9 +265,8 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
             "unlike": [None] * n + ["yes" if flag else "no" for flag in table.column("unlike").to_pylist()],
             "log_likelihood": [None] * n + table.column("log_likelihood").to_pylist(),
         },
-        cluster_names=named(
-            {entry["cluster"]: entry.get("keywords", []) for entry in lookup.folder.info()["clusters"]}
-        ),
+        cluster_names=label_names(old.column("cluster").to_numpy(), old.column("label").to_pylist())
+        | named({entry["cluster"]: entry.get("keywords", []) for entry in lookup.folder.info()["clusters"]}),
         title=f"{lookup.run.name}: {folder.final.path.name}",
         summary=[
             f"{m:,} new items over {n:,} fitted ones",

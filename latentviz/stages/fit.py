@@ -87,10 +87,10 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
         weights = sum(p.numel() for p in vae.parameters())
         resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds)
     clock = Clock()
-    say(f"training on {len(kind.items.train):,} items …")
+    say(f"training on {len(kind.items.train):,} items; samples of each epoch are in {run.samples} …")
     with quiet(), _interruptible(), _threads(kind.threads):
         batches, callbacks = kind.training(run.cache)
-        trainer = _trainer(config, run, [clock, Samples(kind.recorder(run.samples)), *callbacks])
+        trainer = _trainer(config, run, [clock, Samples(kind.recorder(run.samples), run.samples), *callbacks])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
             load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this call reports damage

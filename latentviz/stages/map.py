@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pyarrow as pa
 
+from latentviz.clustering.description import label_names
 from latentviz.clustering.keywords import named
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
@@ -85,7 +86,8 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
             for name, values in column.items()
             if name not in OWN_COLUMNS and not (name == "text" and shown.texts is not None)
         },
-        cluster_names=named({number: entry.get("keywords", []) for number, entry in entries.items()}),
+        cluster_names=label_names(cluster, labels)
+        | named({number: entry.get("keywords", []) for number, entry in entries.items()}),
         cluster_info={
             number: _cluster_info(entry, rows, image)
             for (number, entry), image in zip(entries.items(), images, strict=True)

@@ -159,9 +159,9 @@ class Recommendation:
         """The ids, best first."""
         return [self.lookup.ids[row] for row in self.nearest.rows]
 
-    def save(self, name: str | None = None) -> tuple[ResultFolder, list[str]]:
+    def save(self, name: str | None = None, *, force: bool = False) -> tuple[ResultFolder, list[str]]:
         """Write the sheet and the table to `recommended/<name>/`; return the folder and the names of the sheet."""
-        with self.lookup.run.adding("recommended", name, self.asked[0].short) as folder:
+        with self.lookup.run.adding("recommended", name, self.asked[0].short, force=force) as folder:
             found = self.lookup.given(self.nearest.rows) if self.rows else []
             groups = [("like", [item.given for item in self.asked]), ("found", list(found))]
             files = self.lookup.show.draw_sheet(folder.path, groups)

@@ -15,6 +15,7 @@ GAP = 2  # white pixels between tiles
 LEAST_TILE = 32  # pixels; smaller images are magnified by whole factors
 WIDEST = 40  # tiles per row of a sheet; longer rows wrap
 INK = 90  # grey level of captions
+CAPTIONS = ("held-out items", "decoded from mu", "drawn from the prior")  # of the rows of an epoch's picture
 LARGEST_SHEET = 2**27  # bytes; further tiles are left out of the sheet, but not out of the folder
 
 
@@ -63,9 +64,8 @@ def _add_captions(picture: Image.Image, captions: Sequence[str]) -> Image.Image:
     """Adds a caption to the left of each row; all rows have the same height."""
     if not any(captions):
         return picture
-    font = ImageFont.load_default(12)
-    captions = [caption if len(caption) <= 28 else f"{caption[:27]}…" for caption in captions]
-    margin = int(max(font.getlength(caption) for caption in captions)) + 12
+    font, margin = ImageFont.load_default(12), _margin(captions)
+    captions = [_short(caption) for caption in captions]
     wide = Image.new(picture.mode, (picture.width + margin, picture.height), "white")
     wide.paste(picture, (margin, 0))
     pen, height = ImageDraw.Draw(wide), (picture.height - GAP) / len(captions)
@@ -73,6 +73,16 @@ def _add_captions(picture: Image.Image, captions: Sequence[str]) -> Image.Image:
     for row, caption in enumerate(captions):
         pen.text((margin - 6, GAP + (row + 0.5) * height), caption, fill=ink, font=font, anchor="rm")
     return wide
+
+
+def _short(caption: str) -> str:
+    return caption if len(caption) <= 28 else f"{caption[:27]}…"
+
+
+def _margin(captions: Sequence[str]) -> int:
+    """Returns the width in pixels that the captions take."""
+    font = ImageFont.load_default(12)
+    return int(max(font.getlength(_short(caption)) for caption in captions)) + 12
 
 
 def sheet(rows: Sequence[np.ndarray]) -> Image.Image:
@@ -112,7 +122,8 @@ class Recorder:
 
     def epoch(self, name: str, decoded: np.ndarray, samples: np.ndarray) -> None:
         """Draws one epoch; `decoded` and `samples` are means in [0, 1], (k, c, h, w)."""
-        picture = sheet([self.initial, to_uint8(decoded), to_uint8(samples)])
+        rows = sheet([self.initial, to_uint8(decoded), to_uint8(samples)])
+        picture = _add_captions(rows, CAPTIONS)
         with atomic_write(self.folder / f"{name}.png") as temporary:
             picture.save(temporary, "PNG")
 
@@ -120,15 +131,19 @@ class Recorder:
         """Writes `progress.png`: the samples of up to `strips` epochs, first on top; all rows have the same z."""
         pictures = sorted(self.folder.glob("epoch-*.png"))
         chosen = np.unique(np.linspace(0, len(pictures) - 1, strips).round().astype(int))
-        rows = []
-        for path in (pictures[i] for i in chosen if pictures):
+        rows: list[np.ndarray] = []
+        captions: list[str] = []
+        width = 0
+        for path in (pictures[i] for i in reversed(chosen) if pictures):
             with suppress(OSError, SyntaxError), Image.open(path) as picture:  # skips damaged ones
                 top = 2 * (picture.height - GAP) // 3
-                rows.append(np.asarray(picture)[top : -GAP or None])
+                width = width or picture.width - _margin(CAPTIONS)  # earlier versions drew no captions
+                rows.insert(0, np.asarray(picture)[top : -GAP or None, -width:])
+                captions.insert(0, f"epoch {int(path.stem.removeprefix('epoch-'))}")
         if not rows:
             return None
         strip = np.concatenate([*rows, np.full_like(rows[0][:GAP], 255)])
         target = self.folder / "progress.png"
         with atomic_write(target) as temporary:
-            Image.fromarray(strip).save(temporary, "PNG")
+            _add_captions(Image.fromarray(strip), captions).save(temporary, "PNG")
         return target
