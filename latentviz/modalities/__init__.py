@@ -1,12 +1,12 @@
 """The data kinds. One folder each; a new kind is a folder and a line in `MODALITIES`."""
 
 import importlib
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from latentviz.errors import DataError, choose
 from latentviz.modalities.base import AnyModality
+from latentviz.modalities.io.files import contents, refusing, walk
 
 # Kind → the package whose module `modality` holds MODALITY, a `Modality`. tests/words is a minimal kind.
 MODALITIES: Mapping[str, str] = {
@@ -32,21 +32,16 @@ def detect(path: str) -> str:
     """
     if not path.startswith(SCHEMES) and not Path(path).exists():
         raise DataError(f"{path}: no recipe, config, file or folder of this name; `latentviz recipes` lists recipes")
-    for kind in MODALITIES:
-        if modality(kind).detect(path):
-            return kind
+    with refusing(path):
+        for kind in MODALITIES:
+            if modality(kind).detect(path):
+                return kind
+        found = walk(Path(path)).files if Path(path).is_dir() else []
+    what = f"a {Path(path).suffix or 'nameless'} file"
+    if Path(path).is_dir():
+        what = f"a folder with {contents(found)}" if found else "the folder is empty"
     kinds = " or ".join(f"{kind.removesuffix('s')}s" for kind in MODALITIES)
     raise DataError(
-        f"{path}: {_contents(Path(path))}; cannot tell what kind of data this is. Name a folder or file of "
+        f"{path}: {what}; cannot tell what kind of data this is. Name a folder or file of "
         f"{kinds}, or say the kind with data.kind=…"
     )
-
-
-def _contents(path: Path) -> str:
-    """Describe a path: "the folder is empty", "a folder with 3 .txt, 1 .csv", "a .txt file"."""
-    if not path.is_dir():
-        return f"a {path.suffix or 'nameless'} file"
-    suffixes = Counter(file.suffix.lower() or "without a suffix" for file in path.rglob("*") if file.is_file())
-    if not suffixes:
-        return "the folder is empty"
-    return "a folder with " + ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3))

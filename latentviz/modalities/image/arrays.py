@@ -12,10 +12,9 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import to_uint8, value_range
-from latentviz.modalities.image.source import Source
-from latentviz.modalities.io.arrays import require_array, row_blocks
-from latentviz.modalities.io.names import LABEL_NAMES, PART, PARTS, as_label, printable
-from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers
+from latentviz.modalities.io.names import LABEL_NAMES, PART, PARTS, as_label, choose_column, printable
+from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers, row_blocks
+from latentviz.modalities.io.source import ImageSource
 
 # Names of image arrays in .npz files, in order of preference; "" stands for arrays named only "train" or "test".
 _IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")
@@ -33,7 +32,7 @@ class Part:
     origin: str  # the file
 
 
-def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence[str] | None = None) -> Source:
+def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence[str] | None = None) -> ImageSource:
     """Joins the images of one or more parts, in order; the default ids are part and row, as in "train/12"."""
     for part in parts:
         if part.images.size == 0:
@@ -50,7 +49,7 @@ def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence
 
     scale = [f"values range from {low:g} to {high:g}: {black:g} is black and {white:g} is white"]
     rows = [(part, row) for part in parts for row in range(len(part.images))]
-    return Source(
+    return ImageSource(
         ids=ids or [f"{part.name}/{row}" for part, row in rows],
         origins=[f"{part.origin}#{row}" for part, row in rows],
         labels=[label for part in parts for label in part.labels or [None] * len(part.images)],
@@ -75,16 +74,12 @@ def _extremes(part: Part) -> tuple[float, float]:
     return min(extremes), max(extremes)
 
 
-def npy_has_images(path: Path) -> bool:
-    """Whether a .npy or .npz file holds an array that may be images."""
-    return any(_may_be_images(header) for header in read_headers(path).values())
-
-
-def _may_be_images(header: Header) -> bool:
+def may_be_images(header: Header) -> bool:
+    """Whether an array of a .npy or .npz file may be images."""
     return header.dtype.kind in "buif" and len(header.shape) in (3, 4)
 
 
-def read_npy(path: Path, data: ImageData) -> Source:
+def read_npy(path: Path, data: ImageData) -> ImageSource:
     """Reads the images in a .npy or .npz file; joins arrays such as x_train and x_test."""
     headers = read_headers(path)
     chosen = [("", "", None)] if path.suffix.lower() == ".npy" else _choose_arrays(path, headers, data)
@@ -132,24 +127,20 @@ def as_labels(array: np.ndarray, n: int, where: str) -> list[str | None]:
 
 def _part_and_role(key: str) -> tuple[str, str]:
     """Splits "x_train" into "train" and "x", "images" into "" and "images"."""
-    part, role = "", []
-    for word in re.split(r"[_\-.]", key.lower()):
-        if word in PARTS:
-            part = PARTS[word]
-        else:
-            role.append(word)
-    return part, "_".join(role)
+    words = re.split(r"[_\-.]", key.lower())
+    part = next((PARTS[word] for word in reversed(words) if word in PARTS), "")
+    return part, "_".join(word for word in words if word not in PARTS)
 
 
 def _choose_arrays(path: Path, headers: Mapping[str, Header], data: ImageData) -> list[tuple[str, str, str | None]]:
     """Chooses (part, key of the images, key of the labels) for every part of an .npz file."""
-    require_array(path, headers, "image_column", data.image_column)
-    require_array(path, headers, "label_column", data.label_column)
-    if data.image_column != "auto":
-        found = {_part_and_role(data.image_column)[0]: data.image_column}
+    chosen = choose_column(list(headers), "image_column", data.image_column, what="array")
+    label = choose_column(list(headers), "label_column", data.label_column, what="array")
+    if chosen:
+        found = {_part_and_role(chosen)[0]: chosen}
     else:
-        found = _best(headers, _IMAGE_NAMES, _may_be_images)
-        candidates = [key for key, header in headers.items() if _may_be_images(header)]
+        found = _best(headers, _IMAGE_NAMES, may_be_images)
+        candidates = [key for key, header in headers.items() if may_be_images(header)]
         if not found and len(candidates) == 1:
             found = {"": candidates[0]}
         if not found:
@@ -159,18 +150,17 @@ def _choose_arrays(path: Path, headers: Mapping[str, Header], data: ImageData) -
             )
     if "" in found:
         found = {"": found[""]}
-    labels = _best(headers, LABEL_NAMES, lambda header: len(header.shape) in (1, 2))
-    if data.label_column != "auto":
-        labels = {} if data.label_column == "none" else dict.fromkeys(found, data.label_column)
+    labels = dict.fromkeys(found, label) if label else {}
+    if data.label_column == "auto":
+        labels = _best(headers, LABEL_NAMES, lambda header: len(header.shape) in (1, 2))
     return [(part, found[part], labels.get(part)) for part in sorted(found, key=_PART_ORDER.index)]
 
 
 def _best(headers: Mapping[str, Header], names: Sequence[str], fits: Callable[[Header], bool]) -> dict[str, str]:
     """Finds, for every part, the fitting key whose role comes first in `names`."""
-    best: dict[str, tuple[int, str]] = {}
+    ranked = []
     for key, header in headers.items():
         part, role = _part_and_role(key)
         if role in names and (role or part) and fits(header):
-            rank = names.index(role), key
-            best[part] = min(best.get(part, rank), rank)
-    return {part: key for part, (_, key) in best.items()}
+            ranked.append((names.index(role), key, part))
+    return {part: key for _, key, part in sorted(ranked, reverse=True)}

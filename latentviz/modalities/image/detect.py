@@ -1,55 +1,40 @@
 """Whether bare data is images."""
 
-import gzip
-import os
-import zlib
 from pathlib import Path
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IDX_NAME, IMAGE_SUFFIXES, METADATA_NAMES
-from latentviz.modalities.io.files import ARROW_SUFFIXES, suffix_of
+from latentviz.modalities.io.files import ARROW_SUFFIXES, names_below, opened, suffix_of
 
 _TEXT_SUFFIXES = frozenset(
     ".csv .htm .html .json .jsonl .md .pdf .tex .text .tsv .txt .xml".split()  # noqa: SIM905 - one line
 )
-_FILES_LOOKED_AT = 10_000  # of a folder: enough to tell a pile of pictures from a pile of papers
 
 
 def detect(path: str) -> bool:
     """Returns whether `path` looks like images: a folder, an image file, IDX, an array, a table with a column of them.
 
     Raises:
-        DataError: the file is damaged or cannot be read, or the Hugging Face hub cannot be reached.
+        DataError: the file is damaged, or the Hugging Face hub cannot be reached.
+        OSError: it cannot be read.
     """
     if path.startswith("hf:"):
         from latentviz.modalities.io.columns import find_images  # needs pyarrow
         from latentviz.modalities.io.hub import hub_schema
 
         return find_images(hub_schema(path)) is not None
-    if path.startswith("sklearn:"):
-        return True
     place = Path(path)
-    try:
-        return _folder_has_images(place) if place.is_dir() else place.is_file() and _file_has_images(place)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
+    return path.startswith("sklearn:") or (
+        _folder_has_images(place) if place.is_dir() else place.is_file() and _file_has_images(place)
+    )
 
 
 def _folder_has_images(folder: Path) -> bool:
     """Returns whether a folder holds images, at least as many as files of text: captions may lie next to them."""
-    images = texts = files = 0
-    for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            suffix = Path(name).suffix.lower()
-            if not name.startswith("."):
-                images += suffix in IMAGE_SUFFIXES
-                texts += suffix in _TEXT_SUFFIXES and name not in METADATA_NAMES
-        files += len(names)
-        if files > _FILES_LOOKED_AT:
-            break
+    names = list(names_below(folder))
+    images = sum(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
     if images:
-        return images >= texts
+        return images >= sum(Path(n).suffix.lower() in _TEXT_SUFFIXES and n not in METADATA_NAMES for n in names)
     if any(IDX_NAME.search(p.name) for p in folder.iterdir()):
         return True
     tables = sorted(p for p in folder.glob("**/*.parquet") if not p.name.startswith(".") and p.is_file())
@@ -64,12 +49,19 @@ def _file_has_images(file: Path) -> bool:
         with file.open(encoding="utf-8", errors="replace") as lines:
             return "file_name" in lines.readline()
     if suffix in {".npy", ".npz"}:
-        from latentviz.modalities.image.arrays import npy_has_images  # needs numpy
+        from latentviz.modalities.image.arrays import may_be_images  # needs numpy
+        from latentviz.modalities.io.numpy_files import read_headers
 
-        return npy_has_images(file)
+        return any(map(may_be_images, read_headers(file).values()))
     if suffix_of(file.name) in {".parquet", *ARROW_SUFFIXES}:
         return _table_has_images(file)
-    return _is_idx(file)
+    try:
+        with opened(file) as stream:
+            magic = stream.read(4)
+    except DataError:
+        return False
+    # As in an IDX array of 3 or 4 dimensions.
+    return len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in range(0x08, 0x0F) and magic[3] in (3, 4)
 
 
 def _table_has_images(file: Path) -> bool:
@@ -77,16 +69,3 @@ def _table_has_images(file: Path) -> bool:
     from latentviz.modalities.io.tables import read_schema
 
     return find_images(read_schema(file)) is not None
-
-
-def _is_idx(file: Path) -> bool:
-    """Returns whether a file's first bytes, unpacked, are those of an IDX array of 3 or 4 dimensions."""
-    try:
-        with file.open("rb") as stream:
-            magic = stream.read(4)
-        if magic[:2] == b"\x1f\x8b":
-            with gzip.open(file) as stream:
-                magic = stream.read(4)
-    except (OSError, EOFError, zlib.error):
-        return False
-    return len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in range(0x08, 0x0F) and magic[3] in (3, 4)

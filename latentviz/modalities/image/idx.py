@@ -9,18 +9,18 @@ from typing import IO
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.image.arrays import Part, array_source, as_labels
+from latentviz.modalities.image.arrays import Part, array_source, as_images, as_labels
 from latentviz.modalities.image.config import IDX_NAME
-from latentviz.modalities.image.source import Source
 from latentviz.modalities.io.names import natural, part_of, printable
 from latentviz.modalities.io.numpy_files import map_file, map_stream
+from latentviz.modalities.io.source import ImageSource
 
 # By the third byte of the magic number; values are big-endian.
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PART_ORDER = ("train", "validation", "test", None)
 
 
-def read_idx(path: Path, label_column: str) -> Source:
+def read_idx(path: Path, label_column: str) -> ImageSource:
     """Reads the images in an IDX file, or in all those of a folder, train before test, with their labels."""
     folder = path if path.is_dir() else path.parent
     files = sorted((p for p in folder.iterdir() if IDX_NAME.search(p.name) and p.is_file()), key=_order)
@@ -33,25 +33,17 @@ def read_idx(path: Path, label_column: str) -> Source:
         )
     names = {file.name for file in images}
     images = [file for file in images if not (file.suffix == ".gz" and file.stem in names)]  # a gzipped duplicate
-    parts = [_read_part(file, label_files.get(_key(file)), alone=len(images) == 1) for file in images]
-    notes = (
-        [] if any(part.labels for part in parts) else ["labels: none found (no IDX file of labels next to the images)"]
-    )
-    return array_source(parts, notes)
-
-
-def _read_part(file: Path, label_file: Path | None, *, alone: bool) -> Part:
-    pixels = read_array(file)
-    if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3, 4)):
-        raise DataError(
-            f"{printable(str(file))}: holds an array of shape {pixels.shape}; images have the shape (n, h, w) or "
-            "(n, h, w, c); give another file"
-        )
-    labels = None
-    if label_file is not None:
-        labels = as_labels(read_array(label_file).reshape(-1), len(pixels), printable(str(label_file)))
-    part = part_of(file.name)
-    return Part(part or ("image" if alone else printable(_key(file)) or "image"), pixels, labels, printable(str(file)))
+    parts = []
+    for file in images:
+        origin, labels = printable(str(file)), None
+        pixels = read_array(file)
+        pixels = pixels if pixels.ndim == 3 else as_images(pixels, origin)
+        if label_file := label_files.get(_key(file)):
+            labels = as_labels(read_array(label_file).reshape(-1), len(pixels), printable(str(label_file)))
+        name = part_of(file.name) or ("image" if len(images) == 1 else printable(_key(file)) or "image")
+        parts.append(Part(name, pixels, labels, origin))
+    unlabelled = "labels: none found (no IDX file of labels next to the images)"
+    return array_source(parts, [] if any(part.labels for part in parts) else [unlabelled])
 
 
 def _holds_labels(path: Path) -> bool:

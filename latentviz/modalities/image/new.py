@@ -1,5 +1,6 @@
 """Reads new images and converts them to the size and channels of a trained model. Does not import torch."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,24 +8,15 @@ import numpy as np
 
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem
+from latentviz.modalities.image import pixels
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ResolvedImageConfig
-from latentviz.modalities.image.pixels import (
-    GREY_MODES,
-    Header,
-    Unreadable,
-    binarise,
-    decode,
-    header,
-    open_image,
-    reason,
-    strict,
-)
+from latentviz.modalities.image.pixels import GREY_MODES, Header, Unreadable, open_image, strict
 from latentviz.modalities.image.prepare import load, prepare
 from latentviz.modalities.image.read import read
-from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import spread
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.source import ImageSource
 from latentviz.runs.files import is_file
 
 SAMPLED_HEADERS = 500  # to describe the conversions
@@ -44,16 +36,14 @@ def read_item(word: str, config: ResolvedImageConfig, trained: Path | None = Non
     data = config.data
     try:
         with strict(), open_image(Path(word)) as image:
-            head = header(image)
-            pixels = decode(image, shape_of(config), data.fit)
-            pixels = binarise(pixels) if data.binarise else pixels
-    except Unreadable as error:
-        raise DataError(f"{word}: {error}") from None
+            head = pixels.header(image)
+            stored = pixels.decode(image, shape_of(config), data.fit)
+            stored = pixels.binarise(stored) if data.binarise else stored
     except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
-        known = Path(word).suffix.lower() in IMAGE_SUFFIXES
+        known = isinstance(error, Unreadable) or Path(word).suffix.lower() in IMAGE_SUFFIXES
         hint = "" if known else "; give an image file, or an id or row number of the run"
-        raise DataError(f"{word}: {reason(error)}{hint}") from None
-    return NewItem(pixels, pixels, conversions([head], config))
+        raise DataError(f"{word}: {pixels.reason(error)}{hint}") from None
+    return NewItem(stored, stored, conversions([head], config))
 
 
 def read_items(
@@ -70,24 +60,17 @@ def read_items(
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
     file = Path(path)
     if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
-        source = Source([printable(file.name)], [printable(path)], [None], lambda _: open_image(file))
+        source = ImageSource(
+            ids=[printable(file.name)], origins=[printable(path)], labels=[None], open=lambda _: open_image(file)
+        )
     else:
         source = read(data)
     prepared = prepare(data, cache, config.seed_everything, source=source, learn=False)
-    with strict():
-        notes = [*prepared.notes, *conversions(_headers(source), config)]
-    return replace(prepared, notes=notes), load(cache)
-
-
-def _headers(source: Source) -> list[Header]:
-    found = []
+    headers = []
     for row in spread(len(source), SAMPLED_HEADERS):
-        try:
-            with source.open(row) as image:
-                found.append(header(image))
-        except Exception:  # noqa: BLE001, S112 - decoding has already reported damaged ones
-            continue
-    return found
+        with suppress(Exception), strict(), source.open(row) as image:  # decoding has already reported damaged ones
+            headers.append(pixels.header(image))
+    return replace(prepared, notes=[*prepared.notes, *conversions(headers, config)]), load(cache)
 
 
 def shape_of(config: ResolvedImageConfig) -> tuple[int, int, int]:

@@ -61,7 +61,9 @@ def strict() -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Explains in one line why Pillow could not read an image."""
+    """Explains in one line why an image could not be read."""
+    if isinstance(error, Unreadable):
+        return str(error)
     if isinstance(error, UnidentifiedImageError):
         return "not an image in a format that Pillow reads, or its header is damaged"
     if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
@@ -69,9 +71,7 @@ def reason(error: Exception) -> str:
             f"more pixels than Pillow's limit of {Image.MAX_IMAGE_PIXELS} against decompression bombs; "
             "scale it down first"
         )
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
+    text = getattr(error, "strerror", "") or " ".join(str(error).split())
     return f"damaged ({text or type(error).__name__})"
 
 
@@ -112,17 +112,12 @@ def to_uint8(values: np.ndarray, black: float, white: float) -> np.ndarray:
     if values.dtype == np.uint8 and (black, white) == (0, 255):
         return values
     scale = 255 / (white - black) if white > black else 0.0
-    scaled = (values.astype(np.float64) - black) * scale
-    rounded: np.ndarray = np.rint(scaled.clip(0, 255)).astype(np.uint8)
-    return rounded
+    scaled: np.ndarray = np.rint(((values.astype(np.float64) - black) * scale).clip(0, 255)).astype(np.uint8)
+    return scaled
 
 
 def deep_values(image: Image.Image) -> np.ndarray:
-    """Reads the values (h, w), float or integer, of an image with more than 8 bits.
-
-    Raises:
-        Unreadable: some are NaN or infinite.
-    """
+    """Reads the values (h, w) of an image with more than 8 bits; raises Unreadable if some are NaN or infinite."""
     values = np.asarray(image)
     if not np.isfinite(values).all():
         raise Unreadable("some of its values are NaN or infinite")
@@ -150,8 +145,6 @@ def decode(
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         flat = flatten(image, scale)
-    except Unreadable:
-        raise
     except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
         raise Unreadable(reason(error)) from None
     flat = flat.convert("L" if channels == 1 else "RGB")
@@ -193,9 +186,8 @@ def resize(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image
     if fit == "pad":
         return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=_border_colour(image))
     factor = min(image.width / width, image.height / height)
-    left, top = (image.width - factor * width) / 2, (image.height - factor * height) / 2
     # Rounding can put a side an ulp outside the image, which Pillow refuses.
-    left, top = max(0.0, left), max(0.0, top)
+    left, top = max(0.0, (image.width - factor * width) / 2), max(0.0, (image.height - factor * height) / 2)
     box = (left, top, min(image.width, left + factor * width), min(image.height, top + factor * height))
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 

@@ -5,30 +5,21 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from latentviz.errors import DataError, WriteError
+from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
-from latentviz.modalities.image.pixels import Unreadable, binarise, decode, reason, strict
+from latentviz.modalities.image.pixels import binarise, decode, reason, strict
 from latentviz.modalities.image.read import read
-from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.survey import Shape, survey
-from latentviz.modalities.io.cache import (
-    cannot_write,
-    examples,
-    fingerprint,
-    require_enough,
-    require_readable,
-    write_header,
-)
+from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import BadItem, printable
-from latentviz.modalities.io.prepared import Prepared, held_out, item_table, load_array
-from latentviz.runs.files import atomic_write
+from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.source import ImageSource
+from latentviz.runs.files import read_npy
 
 IMAGES = "images.npy"
 
@@ -38,15 +29,13 @@ _BLOCK = 64  # images that a thread decodes at a time
 
 
 def load(cache: Path) -> np.ndarray:
-    """Opens the decoded images, uint8 (n, c, h, w) in [0, 255], memory-mapped and read-only.
-
-    Raises:
-        DataError: the cache is missing or damaged.
-    """
-    return load_array(cache / IMAGES, "decoded images")
+    """Opens the decoded images, uint8 (n, c, h, w) in [0, 255], memory-mapped; a RunError if they are damaged."""
+    return read_npy(cache / IMAGES, prepared.again(cache))
 
 
-def prepare(data: ImageData, cache: Path, seed: int, *, source: Source | None = None, learn: bool = True) -> Prepared:
+def prepare(
+    data: ImageData, cache: Path, seed: int, *, source: ImageSource | None = None, learn: bool = True
+) -> Prepared:
     """Decodes the images of `data` into `cache/images.npy` and makes the item table.
 
     Args:
@@ -63,68 +52,54 @@ def prepare(data: ImageData, cache: Path, seed: int, *, source: Source | None = 
         try:
             source = source or read(data)
             if learn and not source.bad:
-                require_enough(len(source), "image", printable(data.path))
+                prepared.require_enough(len(source), "image", printable(data.path))
             shape = survey(source, data, pool)
-            written = _write(source, data, shape, cache / IMAGES, pool, learn=learn)
+            good, bad, digest = _write(source, data, shape, cache / IMAGES, pool, learn=learn)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    good = written.good
-    items = item_table(
+    items = prepared.item_table(
         [source.ids[row] for row in good],
         [source.labels[row] for row in good],
         [source.origins[row] for row in good],
-        held_out(len(good), data, seed),
+        prepared.held_out(len(good), data, seed),
         {name: [values[row] for row in good] for name, values in source.columns.items()},
     )
     notes = [*source.notes, *shape.notes]
-    return Prepared(items, shape.resolve(data), written.bad, fingerprint(written.digest, items), notes)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """The rows of the source in cache order, the images left out, and the SHA-256 of the cache."""
-
-    good: list[int]
-    bad: list[BadItem]
-    digest: bytes
+    size = shape.height if shape.height == shape.width else (shape.height, shape.width)
+    resolved = data.model_copy(update={"size": size, "channels": shape.channels})
+    return Prepared(items, resolved, bad, prepared.fingerprint(hashlib.sha256(digest), items), notes)
 
 
 def _write(
-    source: Source, data: ImageData, shape: Shape, file: Path, pool: ThreadPoolExecutor, *, learn: bool
-) -> _Written:
-    """Decodes every readable image into `file`, in order.
-
-    Appends rows instead of writing to a memory map: a full disk then raises an error instead of killing the process.
-    """
+    source: ImageSource, data: ImageData, shape: Shape, file: Path, pool: ThreadPoolExecutor, *, learn: bool
+) -> tuple[list[int], list[BadItem], bytes]:
+    """Decodes every readable image into `file`, in order; returns their rows, the others, and the cache's SHA-256."""
     good: list[int] = []
     bad = list(source.bad)
     digest = hashlib.sha256()
     first, identical = None, True
-    try:
-        with atomic_write(file) as temporary, temporary.open("wb") as out:
-            write_header(out, np.uint8, (len(source), *shape.chw))
-            for rows, pixels, failed in _decoded(source, data, shape, pool):
-                good += rows
-                bad += failed
-                if rows:
-                    first = pixels[0] if first is None else first
-                    identical = identical and bool((pixels == first).all())
-                    digest.update(pixels.data)
-                    out.write(pixels.data)
-            _check(good, bad, data, identical=identical, learn=learn)
-            out.seek(0)
-            write_header(out, np.uint8, (len(good), *shape.chw))
-    except WriteError as error:
-        raise cannot_write(file, error, len(source) * int(np.prod(shape.chw))) from None
+    with prepared.writing(file, len(source) * int(np.prod(shape.chw))) as out:
+        prepared.write_header(out, np.uint8, (len(source), *shape.chw))
+        for rows, pixels, failed in _decoded(source, data, shape, pool):
+            good += rows
+            bad += failed
+            if rows:
+                first = pixels[0] if first is None else first
+                identical = identical and bool((pixels == first).all())
+                digest.update(pixels.data)
+                out.write(pixels.data)
+        _check(good, bad, data, identical=identical, learn=learn)
+        out.seek(0)
+        prepared.write_header(out, np.uint8, (len(good), *shape.chw))
     digest.update(repr((len(good), shape.chw)).encode())
-    return _Written(good, bad, digest.digest())
+    return good, bad, digest.digest()
 
 
 _Block = tuple[list[int], np.ndarray, list[BadItem]]  # rows, uint8 (b, c, h, w), images left out
 
 
-def _decoded(source: Source, data: ImageData, shape: Shape, pool: ThreadPoolExecutor) -> Iterator[_Block]:
+def _decoded(source: ImageSource, data: ImageData, shape: Shape, pool: ThreadPoolExecutor) -> Iterator[_Block]:
     """Yields decoded blocks in order, keeping a bounded number of them in the pool."""
     waiting: deque[Future[_Block]] = deque()
     starts = iter(range(0, len(source), _BLOCK))
@@ -140,29 +115,20 @@ def _decoded(source: Source, data: ImageData, shape: Shape, pool: ThreadPoolExec
             bar.update(len(block[0]) + len(block[2]))
 
 
-def _decode_block(source: Source, data: ImageData, shape: Shape, rows: Sequence[int]) -> _Block:
+def _decode_block(source: ImageSource, data: ImageData, shape: Shape, rows: Sequence[int]) -> _Block:
     pixels = np.empty((len(rows), *shape.chw), np.uint8)
     good: list[int] = []
     bad: list[BadItem] = []
     for row in rows:
         try:
-            with _open(source, row) as image:
+            with source.open(row) as image:
                 decoded = decode(image, shape.chw, data.fit, shape.scale)
-                pixels[len(good)] = binarise(decoded) if data.binarise else decoded
-        except Unreadable as error:
-            bad.append(BadItem(source.origins[row], str(error)))
-        else:
-            good.append(row)
+        except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
+            bad.append(BadItem(source.origins[row], reason(error)))
+            continue
+        pixels[len(good)] = binarise(decoded) if data.binarise else decoded
+        good.append(row)
     return good, pixels[: len(good)], bad
-
-
-def _open(source: Source, row: int) -> Image.Image:
-    try:
-        return source.open(row)
-    except Unreadable:
-        raise
-    except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
-        raise Unreadable(reason(error)) from None
 
 
 def _check(good: Sequence[int], bad: Sequence[BadItem], data: ImageData, *, identical: bool, learn: bool) -> None:
@@ -170,13 +136,10 @@ def _check(good: Sequence[int], bad: Sequence[BadItem], data: ImageData, *, iden
     name, found = printable(data.path), len(good) + len(bad)
     if not learn:
         if not good:
-            why = f" ({examples(bad)})" if bad else ""
+            why = f" ({prepared.examples(bad)})" if bad else ""
             raise DataError(f"{name}: none of its {found:,} images can be read{why}; repair or replace them")
         return
-    require_readable(bad, found, "image", name, data.max_bad)
-    require_enough(len(good), "image", name, found)
+    prepared.require_readable(bad, found, "image", name, data.max_bad)
+    prepared.require_enough(len(good), "image", name, found)
     if identical:
-        raise DataError(
-            f"{name}: all {len(good):,} images are identical after decoding; a VAE learns from differences; "
-            "check that this is the right data"
-        )
+        raise prepared.identical(name, len(good), "images")

@@ -5,19 +5,27 @@ from pathlib import Path
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.arrays import Part, array_source, read_npy
 from latentviz.modalities.image.config import IDX_NAME, IMAGE_SUFFIXES, METADATA_NAMES, ImageData
-from latentviz.modalities.image.folder import listing, read_folder, scan
+from latentviz.modalities.image.folder import image_files, metadata_files, read_folder
 from latentviz.modalities.image.idx import read_idx
-from latentviz.modalities.image.source import Source
 from latentviz.modalities.image.tables import image_tables, read_images
-from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, suffix_of
+from latentviz.modalities.io.files import (
+    ARROW_SUFFIXES,
+    TABLE_SUFFIXES,
+    contents,
+    refusing,
+    require_exists,
+    suffix_of,
+    walk,
+)
 from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.source import ImageSource
 
 _FORMATS = "give a folder of images, or an IDX, .npy or .npz file, or a table"
 # A folder of Parquet files may also hold a few images for its README.
 _FEW = 16
 
 
-def read(data: ImageData) -> Source:
+def read(data: ImageData) -> ImageSource:
     """Finds the images that `data.path` names, without decoding them.
 
     Raises:
@@ -28,49 +36,36 @@ def read(data: ImageData) -> Source:
         return read_bundled(name)
     if scheme == "hf":
         return read_images(data.path, data)
-    path, shown = Path(data.path), printable(data.path)
-    try:
-        if path.is_dir():
-            return _read_folder(path, data)
-        if path.is_file():
-            return _read_file(path, data)
-        exists = path.exists()
-    except OSError as error:
-        raise DataError(f"{shown}: cannot be read ({error.strerror or error}); check its permissions") from None
-    if exists:
-        raise DataError(f"{shown}: neither a file nor a folder; {_FORMATS}")
-    raise DataError(f"{shown}: no such file or folder; check data.path")
+    with refusing(data.path):
+        path = require_exists(data.path, _FORMATS)
+        return _read_folder(path, data) if path.is_dir() else _read_file(path, data)
 
 
-def _read_folder(path: Path, data: ImageData) -> Source:
+def _read_folder(path: Path, data: ImageData) -> ImageSource:
     if any(IDX_NAME.search(p.name) for p in path.iterdir() if p.is_file()):
         return read_idx(path, data.label_column)
-    found = scan(path)
-    tables = image_tables(path) if len(found.images) < _FEW else []
-    if tables and (_is_binary(tables[0]) or not (found.images or found.metadata)):
+    found = walk(path)
+    images, metadata = image_files(found), metadata_files(found)
+    tables = image_tables(path) if len(images) < _FEW else []
+    # A table of texts can only name image files.
+    binary = tables and suffix_of(tables[0].name) in {".parquet", *ARROW_SUFFIXES}
+    if tables and (binary or not (images or metadata)):
         return read_images(data.path, data)
-    if found.images or found.metadata:
+    if images or metadata:
         return read_folder(path, data, found)
-    contents = [listing(found.others)] if found.others else []
-    contents += [f"{found.links:,} symbolic links out of the folder"] if found.links else []
-    what = f"holds no images (got {', '.join(contents)})" if contents else "the folder is empty"
+    got = [contents(found.files)] if found.files else []
+    got += [f"{found.links:,} symbolic links out of the folder"] if found.links else []
+    what = f"holds no images (got {', '.join(got)})" if got else "the folder is empty"
     raise DataError(f"{printable(data.path)}: {what}; {_FORMATS}")
 
 
-def _is_binary(table: Path) -> bool:
-    """Whether a table can hold encoded images; a text table can only name image files."""
-    return suffix_of(table.name) in {".parquet", *ARROW_SUFFIXES}
-
-
-def _read_file(path: Path, data: ImageData) -> Source:
+def _read_file(path: Path, data: ImageData) -> ImageSource:
     suffix = path.suffix.lower()
     if path.name in METADATA_NAMES:
-        return read_folder(path.parent, data, scan(path.parent))
+        return read_folder(path.parent, data, walk(path.parent))
     if suffix in IMAGE_SUFFIXES:
-        raise DataError(
-            f"{printable(data.path)}: holds 1 image; training needs many; give the folder, as in "
-            f"{printable(str(path.parent))}"
-        )
+        folder = printable(str(path.parent))
+        raise DataError(f"{printable(data.path)}: holds 1 image; training needs many; give the folder, as in {folder}")
     if suffix in {".npy", ".npz"}:
         return read_npy(path, data)
     if suffix_of(path.name) in TABLE_SUFFIXES:
@@ -80,7 +75,7 @@ def _read_file(path: Path, data: ImageData) -> Source:
     raise DataError(f"{printable(data.path)}: a {suffix} file holds no images that can be read; {_FORMATS}")
 
 
-def read_bundled(name: str) -> Source:
+def read_bundled(name: str) -> ImageSource:
     """Reads scikit-learn's `digits`: 1,797 grey digits of 8×8 pixels with values from 0 to 16, without a download.
 
     Raises:

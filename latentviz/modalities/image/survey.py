@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TypeVar
@@ -12,8 +13,8 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image import pixels
 from latentviz.modalities.image.config import ImageData
-from latentviz.modalities.image.pixels import DEEP_MODES, GREY_MODES, Header, Unreadable
-from latentviz.modalities.image.source import Source
+from latentviz.modalities.image.pixels import DEEP_MODES, GREY_MODES, Header
+from latentviz.modalities.io.source import ImageSource
 
 T = TypeVar("T")
 
@@ -41,13 +42,8 @@ class Shape:
         """Channels, height, width."""
         return self.channels, self.height, self.width
 
-    def resolve(self, data: ImageData) -> ImageData:
-        """Replaces `auto` in the settings."""
-        size = self.height if self.height == self.width else (self.height, self.width)
-        return data.model_copy(update={"size": size, "channels": self.channels})
 
-
-def survey(source: Source, data: ImageData, pool: ThreadPoolExecutor) -> Shape:
+def survey(source: ImageSource, data: ImageData, pool: ThreadPoolExecutor) -> Shape:
     """Chooses the shape: what `data` asks for, or for `auto` what suits the images."""
     headers = _sample(source, spread(len(source), _HEADERS), pixels.header, pool, decoded=False)
     height, width, notes = choose_size([head for _, head in headers], data)
@@ -67,12 +63,11 @@ def survey(source: Source, data: ImageData, pool: ThreadPoolExecutor) -> Shape:
 def spread(n: int, most: int) -> list[int]:
     """Picks at most `most` of n rows, evenly spread.
 
-    >>> spread(10, 3)
-    [0, 4, 9]
+    >>> spread(10, 3), spread(2, 3)
+    ([0, 4, 9], [0, 1])
     """
-    if n <= most:
-        return list(range(n))
-    return [int(row) for row in np.linspace(0, n - 1, most).astype(np.int64)]
+    rows: list[int] = np.linspace(0, n - 1, min(n, most)).astype(np.int64).tolist()
+    return rows
 
 
 def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, list[str]]:
@@ -104,7 +99,7 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
     return height, width, [note]
 
 
-def _deep_scale(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> tuple[float, float] | None:
+def _deep_scale(source: ImageSource, rows: Sequence[int], pool: ThreadPoolExecutor) -> tuple[float, float] | None:
     """Finds black and white for the whole set, so that its images stay comparable."""
 
     def extremes(image: Image.Image) -> tuple[float, float, bool]:
@@ -118,7 +113,7 @@ def _deep_scale(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -
     return pixels.value_range(min(lows), max(highs), integer=all(integer))
 
 
-def _all_grey(source: Source, rows: Sequence[int], pool: ThreadPoolExecutor) -> bool:
+def _all_grey(source: ImageSource, rows: Sequence[int], pool: ThreadPoolExecutor) -> bool:
     def grey(image: Image.Image) -> bool:
         return pixels.is_grey(pixels.flatten(image))
 
@@ -134,7 +129,7 @@ def _thin(rows: Sequence[int]) -> list[int]:
 
 
 def _sample(
-    source: Source,
+    source: ImageSource,
     rows: Sequence[int],
     measure: Callable[[Image.Image], T],
     pool: ThreadPoolExecutor,
@@ -144,18 +139,11 @@ def _sample(
     """Measures the readable images among `rows`; decoding counts and reports the others later."""
 
     def attempt(row: int) -> T | None:
-        try:
-            image = source.open(row)
+        with suppress(Exception), source.open(row) as image:  # Pillow raises nearly anything on damaged files
             if decoded:
                 image.draft(None, (2 * LARGEST_AUTO, 2 * LARGEST_AUTO))  # colours and modes of a JPEG need no detail
                 image.load()
-        except Exception:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
-            return None
-        try:
             return measure(image)
-        except Unreadable:
-            return None
-        finally:
-            image.close()
+        return None
 
     return [(row, found) for row, found in zip(rows, pool.map(attempt, rows), strict=True) if found is not None]

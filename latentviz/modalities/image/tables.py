@@ -11,9 +11,9 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, open_image
-from latentviz.modalities.image.source import Source
 from latentviz.modalities.io.columns import find_images, is_plain, is_text
-from latentviz.modalities.io.names import PART, as_label, by_name, find_label, printable, require
+from latentviz.modalities.io.names import LABEL_NAMES, PART, as_label, by_name, choose_column, printable
+from latentviz.modalities.io.source import ImageSource
 from latentviz.modalities.io.tables import Table, class_names, read_table, table_files
 
 # Columns with these names hold the paths of images, where several could.
@@ -26,7 +26,7 @@ def image_tables(folder: Path) -> list[Path]:
     return table_files(folder, links=True, without=METADATA_NAMES)
 
 
-def read_images(path: str, data: ImageData) -> Source:
+def read_images(path: str, data: ImageData) -> ImageSource:
     """Returns the images in a table, in all those of a folder, or in a data set on the Hugging Face hub.
 
     Raises:
@@ -37,16 +37,18 @@ def read_images(path: str, data: ImageData) -> Source:
     if not len(table):
         raise DataError(f"{table.shown}: holds no images (the tables have no rows); check how it was made")
     columns = table.schema.names
-    require(columns, "image_column", data.image_column)
-    require(columns, "label_column", data.label_column)
-    name = _image_column(table) if data.image_column == "auto" else data.image_column
-    label = _label_column(table, name) if data.label_column == "auto" else data.label_column
+    name = choose_column(columns, "image_column", data.image_column) or _image_column(table)
     plain = [field.name for field in table.schema if field.name != name and is_plain(field.type)]
+    label = choose_column(columns, "label_column", data.label_column, ())
+    if data.label_column == "auto":
+        classes = list(class_names(table.schema))
+        only = classes[0] if len(classes) == 1 else by_name(plain, LABEL_NAMES)
+        label = by_name(classes, LABEL_NAMES) or only
     values = {column: table.column(column).to_pylist() for column in plain}
     labels = [as_label(value) for value in values.pop(label)] if label in values else [None] * len(table)
     parts = table.parts()
-    said = f"column {printable(label)}" if label and label != "none" else "none found"
-    return Source(
+    said = f"column {printable(label)}" if label else "none found"
+    return ImageSource(
         ids=table.ids(),
         origins=table.origins(full=True),
         labels=labels,
@@ -75,12 +77,6 @@ def _names_images(table: Table, name: str) -> bool:
     first: pa.Array = next(table.batches(name, _LOOKED_AT), pa.array([]))
     values = [value for value in first.to_pylist()[:_LOOKED_AT] if value]
     return bool(values) and all(Path(value).suffix.lower() in IMAGE_SUFFIXES for value in values)
-
-
-def _label_column(table: Table, image: str) -> str | None:
-    classes = list(class_names(table.schema))
-    plain = [field.name for field in table.schema if field.name != image and is_plain(field.type)]
-    return find_label(classes) or (classes[0] if len(classes) == 1 else find_label(plain))
 
 
 def _opener(table: Table, name: str) -> Callable[[int], Image.Image]:

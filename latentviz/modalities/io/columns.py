@@ -19,12 +19,9 @@ _PADDED = r"^\s*-?0\d"  # "007" is a name
 
 def is_binary(kind: pa.DataType) -> bool:
     """Returns whether a column holds bytes."""
-    return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_binary_view(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
+    types = pa.types
+    variable = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    return bool(variable or types.is_fixed_size_binary(kind))
 
 
 def is_plain(kind: pa.DataType) -> bool:
@@ -34,12 +31,10 @@ def is_plain(kind: pa.DataType) -> bool:
 
 def is_text(kind: pa.DataType) -> bool:
     """Returns whether a column holds strings."""
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or (pa.types.is_dictionary(kind) and is_text(kind.value_type))
-    )
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def is_vectors(kind: pa.DataType) -> bool:
@@ -94,22 +89,15 @@ def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def plain_values(column: pa.ChunkedArray, name: str, file: str, names: Collection[str]) -> list[Any]:
-    """Returns the values of a column; those of CSV files have the types and missing values that Arrow infers.
+    """Returns the values of a column `name` of a file, in CSV files with the types and missing cells that Arrow finds.
 
-    Args:
-        column: one of strings is converted to numbers, booleans or dates if it holds such.
-        name: of the column.
-        file: it came from.
-        names: columns that stay strings, such as labels, since "007" is a name.
+    The columns `names`, such as labels, stay strings, since "007" is a name.
     """
     if not (is_text(column.type) and suffix_of(file) in {".csv", ".tsv"}):
         return column.to_pylist()  # type: ignore[no-any-return]
     present = pc.if_else(pc.is_in(column, pa.array(_MISSING)), None, column)
     if name not in names and present.null_count < len(present):
-        numbers = as_numbers(column)
-        present = (
-            _cast(present, (pa.bool_(), pa.date32(), pa.timestamp("s"))) or present if numbers is None else numbers
-        )
+        present = as_numbers(column) or _cast(present, (pa.bool_(), pa.date32(), pa.timestamp("s"))) or present
     return present.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -131,10 +119,11 @@ def as_column(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
     except UnicodeEncodeError:  # JSON can spell them
-        return as_column([_whole(value) for value in values])
+        return as_column(
+            [
+                v.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(v, str) else v
+                for v in values
+            ]
+        )
     except (pa.ArrowException, OverflowError):
         return pa.array([None if value is None else printable(str(value)) for value in values], pa.string())
-
-
-def _whole(value: Any) -> Any:
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value

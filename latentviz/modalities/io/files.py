@@ -7,8 +7,10 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
@@ -25,31 +27,27 @@ FEW_ROWS = 100_000  # so few rows fit into memory whatever a damaged file claims
 _CHUNK = 2**20  # bytes decoded at a time
 
 # Byte order marks; the longer ones first, since that of UTF-16 begins one of UTF-32.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    **dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-32"),
+    **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
+}
 # The first bytes of files that are not text.
-_MAGIC = (
-    (b"%PDF-", "a PDF"),
-    (b"PK\x03\x04", "a ZIP archive or an office document"),
-    (b"PAR1", "Parquet"),
-    (b"ARROW1", "Arrow"),
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"\xd0\xcf\x11\xe0", "an office document"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"\x28\xb5\x2f\xfd", "packed with zstd"),
-    (b"BZh", "packed with bzip2"),
-    (b"\xfd7zXZ", "packed with xz"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"\x7fELF", "a program"),
-)
+_MAGIC = {
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a ZIP archive or an office document",
+    b"PAR1": "Parquet",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\xd0\xcf\x11\xe0": "an office document",
+    b"SQLite format 3": "an SQLite database",
+    b"\x28\xb5\x2f\xfd": "packed with zstd",
+    b"BZh": "packed with bzip2",
+    b"\xfd7zXZ": "packed with xz",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x7fELF": "a program",
+}
+_FORMATS = "give a .txt, .csv, .jsonl or .parquet file"
 # Candidates for text that is not Unicode; a guess among all encodings needs more text than a message has.
 _GUESSED = ("gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "cp1252")
 _GUESSED_FROM = 2**16  # bytes
@@ -66,11 +64,7 @@ def suffix_of(name: str) -> str:
 
 
 def stem_of(name: str) -> str:
-    """Returns a file's path without its suffix and without that of gzip.
-
-    >>> stem_of("a/b.csv.gz")
-    'a/b'
-    """
+    """Returns a file's path without its suffix and without that of gzip: "a/b" for "a/b.csv.gz"."""
     return Path(_unpacked(name)).with_suffix("").as_posix()
 
 
@@ -78,24 +72,85 @@ def _unpacked(name: str) -> str:
     return name[:-3] if name.lower().endswith(".gz") else name
 
 
-def walk(folder: Path, *, links: bool = False) -> Iterator[Path]:
-    """Yields the regular files of a folder and its subfolders, without hidden ones.
+@dataclass
+class Listing:
+    """The regular files of a folder and its subfolders, without hidden ones, FIFOs and devices."""
 
-    Args:
-        folder: where to begin; linked subfolders are not entered.
-        links: whether to include links to files outside the folder.
+    files: list[str] = field(default_factory=list)  # below the folder, with "/", in natural order
+    links: int = 0  # symbolic links that lead out of the folder or nowhere; not followed
+    closed: list[str] = field(default_factory=list)  # subfolders without read permission
+
+    def of(self, suffixes: Collection[str]) -> list[str]:
+        """Returns the files with one of these suffixes; that of gzip does not count."""
+        return [file for file in self.files if suffix_of(file) in suffixes]
+
+
+def walk(folder: Path, *, links: bool = False) -> Listing:
+    """Lists a folder; linked subfolders are not entered; `links`: links to files outside are followed.
+
+    Raises:
+        OSError: the folder itself cannot be read.
     """
-    real = folder.resolve()
-    for parent, folders, names in os.walk(folder):
+    real, found = os.path.realpath(folder), Listing()
+
+    def closed(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise error
+        found.closed.append(os.path.relpath(error.filename, folder))
+
+    for parent, folders, names in os.walk(folder, onerror=closed):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in (Path(parent) / name for name in names if not name.startswith(".")):
-            if file.is_file() and (links or not file.is_symlink() or file.resolve().is_relative_to(real)):
-                yield file
+        for path in (Path(parent, name) for name in (*folders, *names) if not name.startswith(".")):
+            if not links and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
+                found.links += 1
+            elif path.is_file():
+                found.files.append(path.relative_to(folder).as_posix())
+    found.files.sort(key=natural)
+    return found
 
 
-def in_order(files: list[Path], folder: Path) -> list[Path]:
-    """Sorts files by their path below `folder`, numbers by value."""
-    return sorted(files, key=lambda file: natural(file.relative_to(folder).as_posix()))
+def names_below(folder: Path) -> Iterator[str]:
+    """Yields the names of the first 10,000 files below a folder, without hidden ones: enough to tell what it holds."""
+    seen = 0
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (name for name in names if not name.startswith("."))
+        seen += len(names)
+        if seen > 10_000:
+            return
+
+
+@contextmanager
+def refusing(path: str) -> Iterator[None]:
+    """Turns the system's errors about reading `path` into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{printable(path)}: cannot be read ({reason}); check its permissions") from None
+
+
+def require_exists(path: str, advice: str) -> Path:
+    """Returns the path; raises a DataError unless it is a file or a folder."""
+    place, shown = Path(path), printable(path)
+    if place.is_file() or place.is_dir():
+        return place
+    if place.exists():
+        raise DataError(f"{shown}: neither a file nor a folder; {advice}")
+    raise DataError(f"{shown}: no such file or folder; check data.path")
+
+
+def contents(files: Sequence[str]) -> str:
+    """Describes files by their commonest suffixes.
+
+    >>> contents(["a.txt", "b.txt", "c"])
+    '2 .txt files, 1 file without a suffix'
+    """
+    words = []
+    for suffix, count in Counter(Path(file).suffix.lower() for file in files).most_common(5):
+        name = "file" if count == 1 else "files"
+        words.append(f"{count:,} {printable(suffix)} {name}" if suffix else f"{count:,} {name} without a suffix")
+    return ", ".join(words)
 
 
 def check_rows(file: Path, rows: int) -> None:
@@ -147,10 +202,6 @@ def text_of(file: Path, encoding: str, errors: str = "strict") -> Iterator[io.Te
 def examine(file: Path, encoding: str) -> str:
     """Returns the encoding of a text file, after decoding all of it once; a byte order mark overrides `encoding`.
 
-    Args:
-        file: any file.
-        encoding: the user's setting, or UTF-8.
-
     Raises:
         DataError: the file is empty, is not text, or has another encoding; the message says where, and guesses.
     """
@@ -159,10 +210,10 @@ def examine(file: Path, encoding: str) -> str:
         chunk = stream.read(_CHUNK)
         if not chunk:
             raise DataError(f"{shown}: the file is empty; give a file with one item per line")
-        encoding = next((name for mark, name in _MARKS if chunk.startswith(mark)), encoding)
-        kind = next((words for magic, words in _MAGIC if chunk.startswith(magic)), None)
+        encoding = next((name for mark, name in _MARKS.items() if chunk.startswith(mark)), encoding)
+        kind = next((words for magic, words in _MAGIC.items() if chunk.startswith(magic)), None)
         if kind:
-            raise DataError(f"{shown}: not text but {kind}; give a .txt, .csv, .jsonl or .parquet file")
+            raise DataError(f"{shown}: not text but {kind}; {_FORMATS}")
         decoder = codecs.getincrementaldecoder(encoding)()
         while True:
             try:
@@ -188,10 +239,13 @@ def _refuse_bytes(shown: str, error: UnicodeDecodeError, begin: int, line: int) 
     head = content[:_GUESSED_FROM]
     _refuse_wide(shown, head)
     if sum(byte < 9 or 13 < byte < 32 for byte in head) > _CONTROLS * len(head):
-        raise DataError(f"{shown}: not text but binary data; give a .txt, .csv, .jsonl or .parquet file") from None
+        raise DataError(f"{shown}: not text but binary data; {_FORMATS}") from None
     line += content[: error.start].decode(error.encoding, "ignore").count("\n")
+    import charset_normalizer  # for this error only
+
     near = max(0, error.start - _GUESSED_FROM // 2)
-    guess = _guess(content[near : near + _GUESSED_FROM])
+    found = charset_normalizer.from_bytes(content[near : near + _GUESSED_FROM], cp_isolation=list(_GUESSED)).best()
+    guess = f"which may be {found.encoding}" if found else "such as gb18030, cp932 or cp1252"
     byte = f"byte 0x{content[error.start]:02x} at {begin + error.start:,}"
     where = f"line {line:,} is not {error.encoding.upper()} ({byte})"
     raise DataError(f"{shown}: {where}; set the encoding with data.encoding=…, {guess}") from None
@@ -203,11 +257,3 @@ def _refuse_wide(shown: str, content: bytes) -> None:
     if max(even, odd) > len(content) / 8 and min(even, odd) < max(even, odd) / 8:
         likely = "utf-16-be" if even > odd else "utf-16-le"
         raise DataError(f"{shown}: every other byte is NUL, as in UTF-16; set data.encoding={likely}") from None
-
-
-def _guess(sample: bytes) -> str:
-    """Returns the likeliest encoding of bytes as the end of a sentence."""
-    from charset_normalizer import from_bytes
-
-    found = from_bytes(sample, cp_isolation=list(_GUESSED)).best()
-    return f"which may be {found.encoding}" if found else "such as gb18030, cp932 or cp1252"

@@ -2,8 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import pyarrow as pa
@@ -15,11 +14,7 @@ T = TypeVar("T")
 
 
 def hub_schema(path: str) -> pa.Schema:
-    """Returns the columns of a data set on the hub without downloading it.
-
-    Raises:
-        DataError: the hub cannot be reached, or has no such data set.
-    """
+    """Returns the columns of a data set on the hub without downloading it; errors as in `ask`."""
     import datasets  # two seconds to import
 
     features = ask(path, lambda name, config: datasets.load_dataset_builder(name, config).info.features)
@@ -34,12 +29,7 @@ def hub_schema(path: str) -> pa.Schema:
 def read_splits(path: str, split: str) -> tuple[pa.Table, list[tuple[str, int]]]:
     """Downloads a data set into the cache of `datasets`; returns its rows and the number of rows of each split.
 
-    Args:
-        path: hf:NAME or hf:NAME:CONFIG.
-        split: its name; "all": every one, joined, train first.
-
-    Raises:
-        DataError: the hub cannot be reached, or has no such data set or split.
+    The split "all" is every one, joined, train first; errors are those of `ask`.
     """
     import datasets  # two seconds to import
 
@@ -59,18 +49,22 @@ def ask(path: str, call: Callable[[str, str | None], T]) -> T:
     """Returns `call(name, config)`.
 
     Raises:
-        DataError: the call failed; the hub, its client and the data set builders raise errors of many families.
+        DataError: the hub cannot be reached, or has no such data set or split.
     """
     name, _, config = path.removeprefix("hf:").partition(":")
     if not name:
         raise DataError(f"{path}: no data set is named; write hf:NAME or hf:NAME:CONFIG, as in hf:ylecun/mnist")
+    import datasets  # two seconds to import
+
     client = logging.getLogger("huggingface_hub")
-    level = client.level
+    level, verbosity, bars = client.level, datasets.logging.get_verbosity(), datasets.is_progress_bar_enabled()
     client.setLevel(logging.CRITICAL)  # it logs every retry; the error below says as much
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     try:
-        with _quiet():
-            return call(name, config or None)
-    except Exception as error:  # noqa: BLE001 - see above
+        return call(name, config or None)
+    except Exception as error:  # noqa: BLE001 - the hub, its client and the builders raise errors of many families
         cause = error.__cause__ or error
         line = next(iter(str(cause).strip().splitlines()), "") or type(cause).__name__
         raise DataError(
@@ -79,20 +73,6 @@ def ask(path: str, call: Callable[[str, str | None], T]) -> T:
         ) from None
     finally:
         client.setLevel(level)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the progress bars of `datasets` where stderr is no terminal, and its log of errors that it raises."""
-    import datasets  # two seconds to import
-
-    bars, level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        datasets.logging.set_verbosity(level)
+        datasets.logging.set_verbosity(verbosity)
         if bars:
             datasets.enable_progress_bars()

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from latentviz.errors import DataError, did_you_mean
@@ -17,15 +18,9 @@ class MissingColumnError(DataError):
 PART = "part"
 
 PARTS: Mapping[str, str] = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "t10k": "test",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "t10k"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
 }
 
 # Names of columns that hold labels, all used on the Hugging Face hub; the first that exists is used.
@@ -74,15 +69,6 @@ def part_of(name: str) -> str | None:
     ('test', 'train', None)
     """
     return PARTS.get(re.split(r"[-_. ]", name.lower(), maxsplit=1)[0])
-
-
-def find_label(names: Sequence[str]) -> str | None:
-    """Returns the column whose name is one of labels, or None.
-
-    >>> find_label(["file_name", "Category"])
-    'Category'
-    """
-    return by_name(names, LABEL_NAMES)
 
 
 def by_name(names: Sequence[str], candidates: Sequence[str]) -> str | None:
@@ -134,29 +120,30 @@ def folder_labels(paths: Sequence[str]) -> tuple[list[str | None], list[str | No
     if classes < 2:
         return [None] * len(paths), parts, []
     if classes > len(paths) / 2:
-        return (
-            [None] * len(paths),
-            parts,
-            ["labels: none; hardly two items share a folder"],
-        )
+        return [None] * len(paths), parts, ["labels: none; hardly two items share a folder"]
     return labels, parts, [f"labels are the names of {classes:,} folders"]
 
 
 def _strip_shared(folders: list[list[str]]) -> list[list[str]]:
     """Removes the leading folders that all paths share, up to one that names a part."""
-    shared: list[str] = []
-    for names in zip(*folders, strict=False):
-        if len(set(names)) > 1:
-            break
-        shared.append(names[0])
+    shared = [names[0] for names in takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))]
     keep = next((i for i, name in enumerate(shared) if name.lower() in PARTS), len(shared))
     return [f[keep:] for f in folders]
 
 
-def require(columns: Sequence[str], setting: str, name: str) -> None:
-    """Raises a MissingColumnError if the table lacks the column that a setting names; "auto" and "none" name none."""
-    if name not in columns and name not in {"auto", "none"}:
+def choose_column(
+    names: Sequence[str], setting: str, wanted: str, candidates: Sequence[str] = (), what: str = "column"
+) -> str | None:
+    """Returns the column that the setting `data.<setting>` names; "auto": the first candidate, if any; "none": None.
+
+    Raises:
+        MissingColumnError: there is no such column.
+    """
+    if wanted in {"auto", "none"}:
+        return by_name(names, candidates) if wanted == "auto" else None
+    if wanted not in names:
         raise MissingColumnError(
-            f"data.{setting}: no column {name!r}; there are "
-            f"{', '.join(map(printable, columns)) or 'none'}.{did_you_mean(name, columns)}"
+            f"data.{setting}: no {what} {wanted!r}; there are "
+            f"{', '.join(map(printable, names)) or 'none'}.{did_you_mean(wanted, names)}"
         )
+    return wanted

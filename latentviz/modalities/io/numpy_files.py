@@ -3,11 +3,9 @@
 import gzip
 import io
 import math
-import struct
 import tempfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ Order = Literal["C", "F"]
 
 LONGEST_HEADER = 2**16  # bytes; NumPy writes about a hundred, and would read any number that a file claims
 MOST_BYTES = 2**62  # of an array: sizes stay within 64-bit integers
+BLOCK_BYTES = 2**25  # read at a time from a memory-mapped array
 
 
 @dataclass(frozen=True)
@@ -37,21 +36,12 @@ class Header:
 
 @contextmanager
 def _refusing_damage(path: Path) -> Iterator[None]:
-    """Turns the errors of a damaged file into a DataError."""
     try:
         yield
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-        MemoryError,
-        OverflowError,
-        struct.error,
-    ) as error:
-        text = " ".join(str(error).split())
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile and NumPy, which parses Python literals, raise many types
+        text = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); write it again "
             "with numpy.save or numpy.savez"
@@ -78,27 +68,18 @@ def read_headers(path: Path) -> dict[str, Header]:
 
 
 def _header(stream: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(stream)
+    """Reads the header; the stream is then at the first byte of the array."""
+    head = io.BytesIO(stream.read(LONGEST_HEADER))
+    version = np.lib.format.read_magic(head)
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"version {version} of the format")
-    read, code = (
-        (np.lib.format.read_array_header_1_0, "<H")
-        if version == (1, 0)
-        else (np.lib.format.read_array_header_2_0, "<I")
-    )
-    length = stream.read(struct.calcsize(code))
-    (size,) = struct.unpack(code, length)
-    if size > LONGEST_HEADER:
-        raise ValueError(f"a header of {size:,} bytes")
-    text = stream.read(size)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers that Python 2 wrote
-            found = Header(*read(io.BytesIO(length + text)))
-    except Exception as error:  # noqa: BLE001 - NumPy parses the header as Python literals, which fails in many ways
-        raise ValueError(str(error) or type(error).__name__) from None
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # headers that Python 2 wrote
+        found = Header(*read(head))
     if min(found.shape, default=0) < 0 or _size(found.dtype, found.shape) > MOST_BYTES:
         raise ValueError(f"an array of shape {found.shape}")
+    stream.seek(head.tell())
     return found
 
 
@@ -119,8 +100,7 @@ def read_array(path: Path, key: str, header: Header) -> np.ndarray:
         if not key:
             with path.open("rb") as stream:
                 _header(stream)
-                offset = stream.tell()
-            return map_file(path, offset, header.dtype, header.shape, order)
+                return map_file(path, stream.tell(), header.dtype, header.shape, order)
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
             _header(stream)
             return map_stream(stream, header.dtype, header.shape, order)
@@ -131,12 +111,15 @@ def listing(headers: Mapping[str, Header]) -> str:
     return ", ".join(f"{printable(key)} {header.dtype}{header.shape}" for key, header in headers.items()) or "no arrays"
 
 
-def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
-    """Maps the array that begins at byte `offset` of a file, read-only.
+def row_blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (first row, block) over the first axis of a memory-mapped array."""
+    rows = max(1, BLOCK_BYTES // max(1, array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        yield start, array[start : start + rows]
 
-    Raises:
-        EOFError: the file ends before the array does.
-    """
+
+def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C") -> np.ndarray:
+    """Maps the array that begins at byte `offset` of a file, read-only; raises an EOFError if the file is too short."""
     needed, there = offset + _size(dtype, shape), path.stat().st_size
     if there < needed:
         raise EOFError(f"it has {there:,} of {needed:,} bytes")
@@ -148,9 +131,7 @@ def map_file(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ..
 def map_stream(
     stream: IO[bytes] | gzip.GzipFile, dtype: np.dtype[Any], shape: tuple[int, ...], order: Order = "C"
 ) -> np.ndarray:
-    """Copies the rest of a stream to disk and maps it as a read-only array.
-
-    The copy is a temporary file without a name, which disappears with the array.
+    """Copies the rest of a stream to a temporary file without a name, and maps it as a read-only array.
 
     Raises:
         EOFError: the stream ends before the array does.

@@ -1,18 +1,20 @@
-"""Data that is ready to train on: the items in order, the split, and notes for the user."""
+"""Writes data into a run's cache, and describes it: the items in order, the split, and notes for the user."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
 from latentviz.config import DataSection
-from latentviz.errors import DataError
+from latentviz.errors import ADVICE, DataError, WriteError
 from latentviz.modalities.io.columns import as_column
 from latentviz.modalities.io.names import BadItem
-from latentviz.runs.files import unique_ids
+from latentviz.runs.files import atomic_write, unique_ids
 from latentviz.runs.items import Items
 
 # Fewer items make neither a validation set nor a map with neighbourhoods.
@@ -21,44 +23,75 @@ FEWEST = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data that is ready to train on.
+    """Data that is ready to train on."""
 
-    Attributes:
-        items: row i is item i of the cache.
-        data: the data section of the config, with its `auto`s resolved.
-        bad: items that were left out.
-        fingerprint: 32 hex digits that change with any item, id, label, or the order.
-        notes: lines for the user: what was decided and why.
-    """
-
-    items: Items
-    data: Any  # the kind's own DataSection
-    bad: list[BadItem]
-    fingerprint: str
-    notes: list[str]
+    items: Items  # row i is item i of the cache
+    data: Any  # the kind's own DataSection, without "auto"
+    bad: list[BadItem]  # items that were left out
+    fingerprint: str  # 32 hex digits that change with any item, id, label, or the order
+    notes: list[str]  # lines for the user: what was decided and why
 
 
-def load_array(file: Path, what: str) -> np.ndarray:
-    """Opens an array of a run's cache, memory-mapped and read-only; pickles are never loaded.
+def again(cache: Path) -> str:
+    """Returns what makes a cache again, for the error about a damaged file in it."""
+    run = cache.parent
+    return f"`latentviz fit {run / 'config.yaml'} --run {run.name} --outputs {run.parent} --force` writes it again"
 
-    Args:
-        file: in `<run>/cache/`.
-        what: its content, for the message.
 
-    Raises:
-        DataError: it is missing or damaged.
+@contextmanager
+def writing(file: Path, size: int) -> Iterator[IO[bytes]]:
+    """Opens a cache file of `size` bytes, which appears when it is complete.
+
+    Rows are appended, not written to a memory map: a full disk then raises an error instead of killing the process.
     """
     try:
-        array: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("not an array")
-    except (OSError, ValueError, EOFError) as error:
-        run = file.parent.parent
+        with atomic_write(file) as temporary, temporary.open("wb") as out:
+            yield out
+    except WriteError as error:
+        needed = f"it needs {size / 1e6:,.1f} MB"
+        raise DataError(f"{file}: cannot be written ({error.reason}); {needed}; {ADVICE}") from None
+
+
+def write_header(out: IO[bytes], dtype: np.dtype | type, shape: tuple[int, ...]) -> None:
+    """Writes the header of an .npy file. NumPy pads it, so its length does not depend on the number of rows."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})
+
+
+def fingerprint(digest: "hashlib._Hash", items: Items) -> str:
+    """Returns 32 hex digits that change with what `digest` (SHA-256) was updated with, the ids or the labels."""
+    for name in ("id", "label"):
+        digest.update(repr(items.column(name)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:32]
+
+
+def require_enough(n: int, what: str, name: str, found: int | None = None) -> None:
+    """Raises a DataError if n items (`what`: "image") of the `found` ones in a file are too few to train on."""
+    if n < FEWEST:
+        count = f"holds {n} {what}{'s' * (n != 1)}" if found in {None, n} else f"{n} of its {found} {what}s can be read"
+        raise DataError(f"{name}: {count}; training needs at least {FEWEST}; add more {what}s")
+
+
+def require_readable(bad: Sequence[BadItem], found: int, what: str, name: str, most: float) -> None:
+    """Raises a DataError if the share of bad items among the `found` ones exceeds `most`, the setting data.max_bad."""
+    if len(bad) > most * found:
         raise DataError(
-            f"{file}: the {what} are missing or damaged ({error}); `latentviz fit {run / 'config.yaml'} "
-            f"--run {run.name} --outputs {run.parent} --force` writes them again"
-        ) from None
-    return array
+            f"{name}: {len(bad):,} of {found:,} {what}s cannot be read, more than data.max_bad={most:g} allows "
+            f"({examples(bad)}); repair or remove them, or raise data.max_bad"
+        )
+
+
+def identical(name: str, n: int, what: str) -> DataError:
+    """Returns the error about items that are all the same."""
+    return DataError(
+        f"{name}: all {n:,} {what} are identical; a VAE learns from differences; check that this is the right data"
+    )
+
+
+def examples(bad: Sequence[BadItem]) -> str:
+    """Returns the first bad items with the reasons."""
+    more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
+    return "; ".join(f"{item.source}: {item.reason}" for item in bad[:3]) + more
 
 
 def held_out(n: int, data: DataSection, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
@@ -88,7 +121,7 @@ def held_out(n: int, data: DataSection, seed: int, groups: np.ndarray | None = N
 def item_table(
     ids: Sequence[str],
     labels: Sequence[str | None],
-    sources: Sequence[str],
+    origins: Sequence[str],
     out: np.ndarray,
     columns: Mapping[str, Any],
 ) -> Items:
@@ -97,7 +130,7 @@ def item_table(
     Args:
         ids: of the items.
         labels: class names; None for an item without one.
-        sources: the file, or file and line or row, of each item.
+        origins: the file, or file and line or row, of each item.
         out: bool (n,), True for items held out.
         columns: further columns, Arrow arrays or lists; a column with a reserved name becomes `data_…`.
     """
@@ -105,7 +138,7 @@ def item_table(
         "id": pa.array(unique_ids(ids), pa.string()),
         "split": pa.array(np.where(out, "val", "train").tolist(), pa.string()),
         "label": pa.array(labels, pa.string()),
-        "source": pa.array(sources, pa.string()),
+        "source": pa.array(origins, pa.string()),
     }
     for name, values in columns.items():
         free = name

@@ -3,72 +3,32 @@
 import json
 import mmap
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.files import (
-    ARROW_SUFFIXES,
-    TABLE_SUFFIXES,
-    check_rows,
-    in_order,
-    opened,
-    stem_of,
-    suffix_of,
-    walk,
-)
+from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, check_rows, opened, stem_of, suffix_of, walk
 from latentviz.modalities.io.names import PARTS, BadItem, part_of, printable
 from latentviz.modalities.io.text_tables import Rows, one_line, read_text_table
 
 _COPIED_ROWS = 512  # at a time, when a column is copied to disk
 _STREAMED_ROWS = 8_192
-_BINARY = frozenset({".parquet"}) | ARROW_SUFFIXES  # formats with typed columns
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The rows of one file, or of one split of a hub data set.
-
-    Attributes:
-        name: the file below the folder that was read, or `hf:NAME/split`.
-        stem: the beginning of its rows' ids.
-        part: "train", "test" or "validation" if the name says so.
-        mark: ":" if rows are counted in lines, "#" if in rows.
-        numbers: the line or row of each row.
-    """
-
-    name: str
-    stem: str
-    part: str | None
-    mark: str
-    numbers: Sequence[int]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one or several files with the same columns; a column of Parquet or Arrow is read when it is asked for.
+    """Rows of one or several files with the same columns; a column of Parquet or Arrow is read when it is asked for."""
 
-    Attributes:
-        shown: the path, for messages.
-        data: the columns; a Dataset reads them from disk.
-        pieces: where the rows come from, in order.
-        root: folder that the files lie in; None for hub data sets.
-        bad: rows that could not be read.
-        notes: lines for the user.
-    """
-
-    shown: str
-    data: "pa.Table | pa.dataset.Dataset"
-    pieces: Sequence[Piece]
-    root: Path | None
-    bad: Sequence[BadItem] = ()
-    notes: Sequence[str] = ()
+    shown: str  # the path, for messages
+    data: "pa.Table | pa.dataset.Dataset"  # the columns; a Dataset reads them from disk
+    pieces: Sequence[Rows]  # the files, or the splits of a hub data set, in order
+    root: Path | None = None  # folder that the files lie in; None for hub data sets
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -78,6 +38,20 @@ class Table:
     def schema(self) -> pa.Schema:
         """Names and types of the columns as they are stored."""
         return self.data.schema
+
+    @property
+    def bad(self) -> list[BadItem]:
+        """Rows that could not be read."""
+        return [
+            BadItem(printable(f"{piece.name}{piece.mark}{number}"), reason)
+            for piece in self.pieces
+            for number, reason in piece.bad
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines for the user, each once."""
+        return list(dict.fromkeys(note for piece in self.pieces for note in piece.notes))
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Reads one column; class numbers of Hugging Face data sets become class names."""
@@ -132,12 +106,8 @@ class Table:
 
     def origins(self, *, full: bool = False) -> list[str]:
         """Returns file and line or row of each row, as in "x.csv:12"; `full`: with the folder."""
-        names = [self.root / piece.name if full and self.root else piece.name for piece in self.pieces]
-        return [
-            f"{name}{piece.mark}{number}"
-            for name, piece in zip((printable(str(name)) for name in names), self.pieces, strict=True)
-            for number in piece.numbers
-        ]
+        names = [printable(str(self.root / p.name if full and self.root else p.name)) + p.mark for p in self.pieces]
+        return [f"{name}{number}" for name, piece in zip(names, self.pieces, strict=True) for number in piece.numbers]
 
     def parts(self) -> list[str] | None:
         """Returns train, test or validation for each row, or None unless all files are named so."""
@@ -167,10 +137,10 @@ def table_files(folder: Path, *, links: bool = False, without: Collection[str] =
         links: whether to include links to files outside the folder.
         without: names of files that are not data.
     """
-    files = [f for f in walk(folder, links=links) if suffix_of(f.name) in TABLE_SUFFIXES and f.name not in without]
-    suffixes = [suffix_of(file.name) for file in files]
-    most = max(suffixes, key=lambda suffix: (suffixes.count(suffix), suffix), default="")
-    return in_order([file for file in files if suffix_of(file.name) == most], folder)
+    files = [file for file in walk(folder, links=links).of(TABLE_SUFFIXES) if Path(file).name not in without]
+    counts = Counter(map(suffix_of, files))
+    most = max(counts, key=lambda suffix: (counts[suffix], suffix), default="")
+    return [folder / file for file in files if suffix_of(file) == most]
 
 
 def read_table(
@@ -194,27 +164,25 @@ def read_table(
         data, counts = read_splits(path, split)
         several = len(counts) > 1
         pieces = [
-            Piece(f"{path}/{s}", printable(s), PARTS.get(s, s) if several else None, "#", range(n)) for s, n in counts
+            Rows(data, range(n), name=f"{path}/{s}", stem=printable(s), part=PARTS.get(s, s) if several else None)
+            for s, n in counts
         ]
-        return Table(printable(path), data, pieces, None)
+        return Table(printable(path), data, pieces)
     place = Path(path)
     root = place if place.is_dir() else place.parent
     files = files or (table_files(place) if place.is_dir() else [place])
-    if not {suffix_of(file.name) for file in files} <= _BINARY:
-        reads = [read_text_table(file, encoding, numbers=numbers) for file in files]
-    else:
-        packed = any(file.suffix.lower() == ".gz" for file in files)
-        reads = [_read_packed(file) if packed else _open(file) for file in files]
-    pieces, bad = [], []
-    for file, read in zip(files, reads, strict=True):
+    binary = {suffix_of(file.name) for file in files} <= {".parquet", *ARROW_SUFFIXES}
+    packed = any(file.suffix.lower() == ".gz" for file in files)
+    pieces = []
+    for file in files:
+        rows = _open(file, packed=packed) if binary else read_text_table(file, encoding, numbers=numbers)
         name = file.relative_to(root).as_posix()
-        pieces.append(Piece(name, printable(stem_of(name)), part_of(file.name), read.mark, read.numbers))
-        bad += [BadItem(printable(f"{name}{read.mark}{number}"), reason) for number, reason in read.bad]
-    notes = list(dict.fromkeys(note for read in reads for note in read.notes))
-    return Table(printable(path), _joined(path, files, [read.data for read in reads]), pieces, root, bad, notes)
+        pieces.append(replace(rows, name=name, stem=printable(stem_of(name)), part=part_of(file.name)))
+    return Table(printable(path), _joined(path, files, pieces), pieces, root)
 
 
-def _joined(path: str, files: Sequence[Path], reads: Sequence[Any]) -> "pa.Table | pa.dataset.Dataset":
+def _joined(path: str, files: Sequence[Path], pieces: Sequence[Rows]) -> "pa.Table | pa.dataset.Dataset":
+    reads = [piece.data for piece in pieces]
     if len(reads) == 1:
         return reads[0]
     try:
@@ -230,44 +198,36 @@ def _joined(path: str, files: Sequence[Path], reads: Sequence[Any]) -> "pa.Table
 
 
 def read_schema(file: Path) -> pa.Schema:
-    """Returns the columns of a Parquet or Arrow file.
-
-    Raises:
-        DataError: it is damaged.
-    """
+    """Returns the columns of a Parquet or Arrow file; raises a DataError if it is damaged."""
     return _open(file).data.schema
 
 
-def _open(file: Path) -> Rows:
-    """Opens a Parquet or Arrow file, of which columns are read when they are asked for."""
+def _open(file: Path, *, packed: bool = False) -> Rows:
+    """Opens a Parquet or Arrow file: columns are read when they are asked for, but all at once if it is gzipped."""
     from pyarrow import dataset  # imports pandas, half a second
 
+    shown, parquet = printable(str(file)), suffix_of(file.name) == ".parquet"
     try:
-        suffix = "parquet" if suffix_of(file.name) == ".parquet" else "ipc"
-        data = dataset.dataset([str(file)], format=suffix, filesystem=pa.fs.LocalFileSystem())
-        rows = data.count_rows()
+        if packed:
+            with opened(file) as stream:
+                content = pa.BufferReader(stream.read())
+        else:
+            content = pa.memory_map(str(file))
+        reader = pq.ParquetFile(content) if parquet else pa.ipc.open_file(content)
+        names = Counter((reader.schema_arrow if parquet else reader.schema).names)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise DataError(f"{shown}: the column {twice[0]!r} occurs twice; give every column a name of its own")
+        if parquet:
+            check_rows(file, reader.metadata.num_rows)
+        if packed:
+            data = reader.read() if parquet else reader.read_all()
+            rows = len(data)
+        else:
+            form = "parquet" if parquet else "ipc"
+            data = dataset.dataset([str(file)], format=form, filesystem=pa.fs.LocalFileSystem())
+            rows = data.count_rows()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(file, error) from None
+        kind = "Parquet" if parquet else "Arrow"
+        raise DataError(f"{shown}: not a whole {kind} file ({one_line(error)}); fetch or make it again") from None
     check_rows(file, rows)
     return Rows(data, range(rows))
-
-
-def _damaged(file: Path, error: Exception) -> DataError:
-    kind = "Parquet" if suffix_of(file.name) == ".parquet" else "Arrow"
-    return DataError(f"{printable(str(file))}: not a whole {kind} file ({one_line(error)}); fetch or make it again")
-
-
-def _read_packed(file: Path) -> Rows:
-    """Reads a gzipped Parquet or Arrow file, of which no column can be read alone."""
-    try:
-        with opened(file) as stream:
-            content = pa.BufferReader(stream.read())
-        if suffix_of(file.name) in ARROW_SUFFIXES:
-            table = pa.ipc.open_file(content).read_all()
-        else:
-            parquet = pq.ParquetFile(content)
-            check_rows(file, parquet.metadata.num_rows)
-            table = parquet.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(file, error) from None
-    return Rows(table, range(len(table)))

@@ -3,7 +3,7 @@
 import codecs
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,31 +16,25 @@ import pyarrow.csv
 from latentviz.errors import DataError
 from latentviz.modalities.io.columns import as_column, left_out, typed
 from latentviz.modalities.io.files import examine, opened, suffix_of, text_of
-from latentviz.modalities.io.header import read_header
+from latentviz.modalities.io.header import Quoting, read_header
 from latentviz.modalities.io.names import printable
 
 _CSV_BLOCKS = (2**24, 2**27, 2**31 - 1)  # bytes parsed at a time: a row must fit into one; Arrow counts in 32 bits
 _UTF8 = {"utf-8": "utf8", "utf-8-sig": "utf8"}  # the encoding that Arrow reads itself, by its name for it
-_NO_ROW = "neither an object nor a text"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one file.
+    """The rows of one file, or of one split of a hub data set."""
 
-    Attributes:
-        data: the columns; a Dataset reads them from disk.
-        numbers: the line or row of each row in the file.
-        mark: ":" if these are lines, counted from 1, "#" if rows, from 0.
-        bad: rows that could not be read, with the reason.
-        notes: lines for the user.
-    """
-
-    data: "pa.Table | pa.dataset.Dataset"
-    numbers: Sequence[int]
-    mark: str = "#"
-    bad: Sequence[tuple[int, str]] = ()
-    notes: Sequence[str] = ()
+    data: "pa.Table | pa.dataset.Dataset"  # the columns; a Dataset reads them from disk
+    numbers: Sequence[int]  # the line or row of each row in the file
+    mark: str = "#"  # ":" if these are lines, counted from 1, "#" if rows, from 0
+    bad: Sequence[tuple[int, str]] = ()  # rows that could not be read, with the reason
+    notes: Sequence[str] = ()  # lines for the user
+    name: str = ""  # the file below the folder that was read, or hf:NAME/split
+    stem: str = ""  # the beginning of the rows' ids
+    part: str | None = None  # train, test or validation if the name says so
 
 
 def one_line(error: Exception) -> str:
@@ -50,11 +44,15 @@ def one_line(error: Exception) -> str:
 
 def read_text_table(file: Path, encoding: str, *, numbers: bool) -> Rows:
     """Reads a table of text; for the arguments, see `read_table`."""
-    suffix = suffix_of(file.name)
-    if suffix in {".json", ".jsonl", ".ndjson"}:
-        return (_read_json if suffix == ".json" else _read_json_lines)(file, examine(file, encoding))
+    if suffix_of(file.name) in {".json", ".jsonl", ".ndjson"}:
+        return _read_json(file, examine(file, encoding))
     found = _read_numbers(file) if numbers else None
     return found or _read_csv(file, examine(file, encoding), headless=numbers)
+
+
+def _parsing(delimiter: str, quoting: Quoting, **options: Any) -> pa.csv.ParseOptions:
+    quote = False if quoting else '"'
+    return pa.csv.ParseOptions(delimiter=delimiter, quote_char=quote, newlines_in_values=not quoting, **options)
 
 
 def _read_numbers(file: Path) -> Rows | None:
@@ -64,13 +62,8 @@ def _read_numbers(file: Path) -> Rows | None:
         if not names:
             return None
         with opened(file) as stream:
-            table = pa.csv.read_csv(
-                stream,
-                pa.csv.ReadOptions(column_names=names, skip_rows=above),
-                pa.csv.ParseOptions(
-                    delimiter=delimiter, quote_char=False if quoting else '"', newlines_in_values=not quoting
-                ),
-            )
+            reading = pa.csv.ReadOptions(column_names=names, skip_rows=above)
+            table = pa.csv.read_csv(stream, reading, _parsing(delimiter, quoting))
     except (pa.ArrowException, UnicodeError, csv.Error):
         return None
     return Rows(table, range(above + 1, above + 1 + len(table)), ":")
@@ -89,13 +82,8 @@ def _read_csv(file: Path, encoding: str, *, headless: bool) -> Rows:
             bad.append(row)
             return "skip"
 
-        parsing = pa.csv.ParseOptions(
-            delimiter=delimiter,
-            quote_char=False if quoting else '"',
-            newlines_in_values=not quoting,
-            ignore_empty_lines=False,  # keeps the numbers of lines
-            invalid_row_handler=skip,
-        )
+        # Empty lines are not ignored, because that keeps the numbers of lines.
+        parsing = _parsing(delimiter, quoting, ignore_empty_lines=False, invalid_row_handler=skip)
         strings = pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             null_values=[""],
@@ -160,58 +148,53 @@ def _plain_ends(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_substring(pc.replace_substring(column, "\r\n", "\n"), "\r", "\n")
 
 
-def _read_json_lines(file: Path, encoding: str) -> Rows:
-    """Reads a line of JSON for each row: an object, or a text."""
-    rows: list[Mapping[str, Any]] = []
-    numbers: list[int] = []
-    bad: list[tuple[int, str]] = []
-    with text_of(file, encoding) as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                row = _as_row(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                bad.append((number, f"not JSON ({error})"))
-                continue
-            if row is None:
-                bad.append((number, _NO_ROW))
-                continue
-            rows.append(row)
-            numbers.append(number)
-    if bad and not rows:
-        raise DataError(
-            f"{printable(str(file))}: holds no rows: line {bad[0][0]} is {bad[0][1]}; give one line of JSON per row"
-        )
-    table, notes = _of_rows(rows)
-    return Rows(table, numbers, ":", bad, notes)
-
-
 def _read_json(file: Path, encoding: str) -> Rows:
-    """Reads a list of objects or texts, alone or as the only list of an object."""
-    shown = printable(str(file))
+    """Reads objects or texts, one per line, or as a list, alone or as the only list of an object."""
+    shown, mark = printable(str(file)), "#"
     with text_of(file, encoding) as stream:
-        try:
-            content = json.load(stream)
-        except ValueError as error:
-            if str(error).startswith("Extra data"):  # JSON lines with the suffix of JSON
-                return _read_json_lines(file, encoding)
-            raise DataError(f"{shown}: not JSON ({error}); repair it, or give a .jsonl, .csv or .txt file") from None
-        except RecursionError:
-            raise DataError(f"{shown}: nested too deeply; give a list of objects or of texts") from None
-    if isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list)]
-        content = lists[0] if len(lists) == 1 else content
-    found = [_as_row(row) for row in content] if isinstance(content, list) else []
-    if not any(found):
+        values: Iterable[tuple[int, Any]] | None = None
+        if suffix_of(file.name) == ".json":
+            try:
+                content = json.load(stream)
+                lists = [v for v in content.values() if isinstance(v, list)] if isinstance(content, dict) else []
+                content = lists[0] if len(lists) == 1 else content
+                values = enumerate(content if isinstance(content, list) else [])
+            except ValueError as error:
+                if not str(error).startswith("Extra data"):  # as in JSON lines with the suffix of JSON
+                    raise DataError(
+                        f"{shown}: not JSON ({error}); repair it, or give a .jsonl, .csv or .txt file"
+                    ) from None
+                stream.seek(0)
+            except RecursionError:
+                raise DataError(f"{shown}: nested too deeply; give a list of objects or of texts") from None
+        if values is None:
+            values, mark = _json_lines(stream), ":"
+        rows: list[Mapping[str, Any]] = []
+        numbers: list[int] = []
+        bad: list[tuple[int, str]] = []
+        for number, value in values:
+            if isinstance(value, str | dict):
+                rows.append({"text": value} if isinstance(value, str) else value)
+                numbers.append(number)
+            else:
+                reason = f"not JSON ({value})" if isinstance(value, Exception) else "neither an object nor a text"
+                bad.append((number, reason))
+    if mark == "#" and not any(rows):
         raise DataError(f"{shown}: holds no list of texts or objects; give a list of texts, or of objects")
-    kept = [i for i, row in enumerate(found) if row is not None]
-    table, notes = _of_rows([row for row in found if row is not None])
-    return Rows(table, kept, "#", [(i, _NO_ROW) for i, row in enumerate(found) if row is None], notes)
+    if bad and not rows:
+        raise DataError(f"{shown}: holds no rows: line {bad[0][0]} is {bad[0][1]}; give one line of JSON per row")
+    table, notes = _of_rows(rows)
+    return Rows(table, numbers, mark, bad, notes)
 
 
-def _as_row(value: Any) -> Mapping[str, Any] | None:
-    return {"text": value} if isinstance(value, str) else value if isinstance(value, dict) else None
+def _json_lines(stream: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """Yields the number and the value of each line that is not blank, or the error."""
+    for number, line in enumerate(stream, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, error
 
 
 def _of_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[pa.Table, list[str]]:

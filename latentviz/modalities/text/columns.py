@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.columns import described, is_plain, is_text, left_out
-from latentviz.modalities.io.names import PART, BadItem, as_label, by_name, find_label, printable, require
+from latentviz.modalities.io.names import LABEL_NAMES, PART, BadItem, as_label, by_name, choose_column, printable
+from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.io.tables import read_table
 from latentviz.modalities.text.config import TextData
-from latentviz.modalities.text.source import Source
 
 # Names of columns that hold texts; the first that exists is used.
 TEXT_NAMES = (
@@ -24,13 +24,8 @@ _LOOKED_AT = 1_000  # values by which a column is judged
 _SHARED = 2  # texts that a label has on average, at least; "target" may also hold the translation of a sentence
 
 
-def read_texts(path: str, data: TextData, files: Sequence[Path] = ()) -> Source:
-    """Reads the texts of a table, of several with the same columns, or of a data set on the hub.
-
-    Args:
-        path: a file, a folder, or hf:NAME.
-        data: which columns hold texts, labels and ids, and the encoding.
-        files: the tables of the folder.
+def read_texts(path: str, data: TextData, files: Sequence[Path] = ()) -> TextSource:
+    """Reads the texts of a table, of a folder of tables (those in `files`), or of a data set on the hub.
 
     Raises:
         DataError: a file cannot be read, or there is no column of text.
@@ -53,7 +48,7 @@ def table_source(
     *,
     notes: Sequence[str] = (),
     bad: Sequence[BadItem] = (),
-) -> Source:
+) -> TextSource:
     """Returns the texts in a table; rows without a text are skipped, and counted in a note.
 
     Args:
@@ -68,12 +63,11 @@ def table_source(
         DataError: a column is missing, or none holds text.
     """
     names = list(table.column_names)
-    for setting, wanted in (("text", data.text_column), ("label", data.label_column), ("id", data.id_column)):
-        require(names, f"{setting}_column", wanted)
-    label = find_label(names) if data.label_column == "auto" else _named(data.label_column)
-    name = find_text(table, label, data) if data.text_column == "auto" else data.text_column
+    label = choose_column(names, "label_column", data.label_column, LABEL_NAMES)
+    name = choose_column(names, "text_column", data.text_column) or find_text(table, label, data)
+    key = choose_column(names, "id_column", data.id_column)
     if data.label_column == "auto":
-        label = find_label([other for other in names if other != name])
+        label = by_name([other for other in names if other != name], LABEL_NAMES)
     texts = pc.utf8_trim_whitespace(_as_strings(table.column(name)))
     there = pc.fill_null(pc.greater(pc.utf8_length(texts), 0), False)
     kept = np.flatnonzero(there.to_numpy()).tolist()
@@ -84,7 +78,9 @@ def table_source(
         )
     table, texts = table.filter(there), texts.filter(there)
     labels, found = _labels(table, label, chosen=data.label_column != "auto")
-    key = _id_column(table, name, data)
+    if data.id_column == "auto":  # the first with such a name and a different value in each row
+        candidates = [other for other in names if other != name and other.lower() in _ID_NAMES]
+        key = by_name([c for c in candidates if len(pc.unique(table.column(c))) == len(table)], _ID_NAMES)
     ids = [rows[i] for i in kept]
     if key:
         ids = [printable(as_label(value) or row) for value, row in zip(table.column(key).to_pylist(), ids, strict=True)]
@@ -92,8 +88,8 @@ def table_source(
     used = {name, key, label if labels is not None else None} - groups
     skipped = len(there) - len(kept)
     note = f"texts: column {printable(name)}; labels: {found}"
-    return Source(
-        texts,
+    return TextSource(
+        texts=texts,
         ids=ids,
         origins=[origins[i] for i in kept],
         labels=labels if labels is not None else [None] * len(kept),
@@ -135,10 +131,6 @@ def _as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())])
 
 
-def _named(setting: str) -> str | None:
-    return None if setting == "none" else setting
-
-
 def _labels(table: pa.Table, label: str | None, *, chosen: bool) -> tuple[list[str | None] | None, str]:
     """Returns the labels, or None if the column is not one of labels, and words for the note."""
     if label is None:
@@ -148,15 +140,3 @@ def _labels(table: pa.Table, label: str | None, *, chosen: bool) -> tuple[list[s
     if not chosen and distinct * _SHARED > len(labels):
         return None, f"none ({printable(label)} has {distinct:,} different values)"
     return labels, f"column {printable(label)}"
-
-
-def _id_column(table: pa.Table, text: str, data: TextData) -> str | None:
-    """Returns the column of ids; auto: one with such a name and a different value in each row."""
-    if data.id_column != "auto":
-        return _named(data.id_column)
-    distinct = [
-        name
-        for name in table.column_names
-        if name != text and name.lower() in _ID_NAMES and len(pc.unique(table.column(name))) == len(table)
-    ]
-    return by_name(distinct, _ID_NAMES)

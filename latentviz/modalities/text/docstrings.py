@@ -3,12 +3,11 @@
 import ast
 import inspect
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import natural
-from latentviz.modalities.text.source import Source
+from latentviz.modalities.io.source import TextSource
 
 T = TypeVar("T")
 
@@ -36,26 +35,17 @@ _END = re.compile(r"(?<!\b[eE]\.g)(?<!\b[iI]\.e)(?<!\b[cC]f)(?<!\bvs)(?<!\betc)(
 _SIGNATURE = re.compile(r"^[\w.]+\s*\(|->|^[-=~*^#]+$|>>>|^\W*$|^\S+ ?[:=]")
 
 
-@dataclass(frozen=True)
-class Docstring:
-    """One documented name.
+class Docstring(NamedTuple):
+    """One documented name."""
 
-    Attributes:
-        name: qualified, as in numpy.linalg.norm.
-        kind: module, class, function or method.
-        file: path below the folder of packages.
-        line: of the definition, from 1.
-        text: first sentence.
-    """
-
-    name: str
-    kind: str
-    file: str
-    line: int
-    text: str
+    name: str  # qualified, as in numpy.linalg.norm
+    kind: str  # module, class, function or method
+    file: str  # path below the folder of packages
+    line: int  # of the definition, from 1
+    text: str  # first sentence
 
 
-def read_docstrings() -> Source:
+def read_docstrings() -> TextSource:
     """Reads the first sentence of each public docstring of the installed packages, each sentence once.
 
     Files are parsed, not imported. Private names, tests and vendored copies are left out; of a large package, evenly
@@ -65,33 +55,33 @@ def read_docstrings() -> Source:
         DataError: no installed package has docstrings.
     """
     files = package_files()
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     items: list[Docstring] = []
     for package in tqdm(sorted(files, key=str.lower), desc="reading packages", delay=1, leave=False, disable=None):
         own: dict[str, Docstring] = {}
         for found in sorted(_of_package(files[package]), key=lambda d: natural(d.name)):
-            key = found.text.casefold()
-            times = seen.get(key, 0)
-            seen[key] = times + 1
-            if not times:
+            seen[found.text.casefold()] += 1
+            if seen[found.text.casefold()] == 1:
                 own.setdefault(found.name, found)
         items += spread(list(own.values()), MOST_ITEMS)
     if not items:
         raise DataError("python:docstrings: no installed package has docstrings; give a file of texts instead")
     labels = [item.name.split(".")[0] for item in items]
-    again = sum(seen.values()) - len(seen)
+    again = seen.total() - len(seen)
     note = (
         f"docstrings of {len(set(labels)):,} packages, at most {MOST_ITEMS:,} of each; {again:,} with a "
         "sentence that another has were left out"
     )
-    return Source(
-        pa.chunked_array([pa.array([item.text for item in items], pa.string())]),
+    return TextSource(
+        texts=pa.chunked_array([pa.array([item.text for item in items], pa.string())]),
         ids=[item.name for item in items],
         origins=[f"{item.file}:{item.line}" for item in items],
         labels=labels,
         columns={
             "kind": [item.kind for item in items],
-            "module": [_module(item) for item in items],
+            "module": [
+                ".".join(i.name.split(".")[: 2 if i.file.count("/") > 1 or i.kind == "module" else 1]) for i in items
+            ],
             "times": [seen[item.text.casefold()] for item in items],
         },
         notes=[note],
@@ -133,10 +123,10 @@ def documented(code: bytes, file: str) -> Iterator[Docstring]:
         if kind in {"function", "method"}:
             continue
         for child in node.body:
-            if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
-                waiting.append((child, f"{name}.{child.name}", "class"))
-            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
-                waiting.append((child, f"{name}.{child.name}", "method" if kind == "class" else "function"))
+            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and child.name[0] != "_":
+                function = "method" if kind == "class" else "function"
+                child_kind = "class" if isinstance(child, ast.ClassDef) else function
+                waiting.append((child, f"{name}.{child.name}", child_kind))
 
 
 def first_sentence(docstring: str) -> str:
@@ -165,8 +155,3 @@ def spread(values: list[T], most: int) -> list[T]:
     if len(values) <= most:
         return values
     return [values[i] for i in np.linspace(0, len(values) - 1, most).round().astype(int)]
-
-
-def _module(item: Docstring) -> str:
-    """Returns the package and its first part, as in numpy.linalg."""
-    return ".".join(item.name.split(".")[: 2 if item.file.count("/") > 1 or item.kind == "module" else 1])

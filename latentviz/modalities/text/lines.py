@@ -1,36 +1,20 @@
 """Text files: one item per line, or one per file with subfolders as labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.files import examine, in_order, stem_of, suffix_of, text_of, walk
+from latentviz.modalities.io.files import examine, stem_of, text_of
 from latentviz.modalities.io.names import PART, BadItem, folder_labels, part_of, printable
 from latentviz.modalities.io.prepared import FEWEST
-from latentviz.modalities.text.detect import LINE_SUFFIXES
-from latentviz.modalities.text.source import Source
+from latentviz.modalities.io.source import TextSource
 
 _BLOCK = 65_536  # lines held as Python strings at a time
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """The non-blank lines of a file, stripped, with their numbers from 1, and how many were blank."""
-
-    texts: pa.ChunkedArray
-    numbers: list[int]
-    blank: int
-
-
-def text_files(folder: Path) -> list[Path]:
-    """Returns the text files of a folder and its subfolders in natural order."""
-    return in_order([file for file in walk(folder) if suffix_of(file.name) in LINE_SUFFIXES], folder)
-
-
-def read_lines(files: Sequence[Path], encoding: str, root: Path) -> Source:
+def read_lines(files: Sequence[Path], encoding: str, root: Path) -> TextSource:
     """Reads one item per line; blank lines are skipped.
 
     Args:
@@ -41,42 +25,43 @@ def read_lines(files: Sequence[Path], encoding: str, root: Path) -> Source:
     Raises:
         DataError: a file is not text, or all lines are blank.
     """
-    found = {printable(file.relative_to(root).as_posix()): _lines(file, encoding) for file in files}
-    chunks = [chunk for lines in found.values() for chunk in lines.texts.chunks]
-    blank, n = sum(lines.blank for lines in found.values()), sum(len(lines.numbers) for lines in found.values())
-    if not n:
+    chunks: list[pa.Array] = []
+    ids: list[str] = []
+    origins: list[str] = []
+    parts: list[str | None] = []
+    blank = 0
+    for file in files:
+        name = printable(file.relative_to(root).as_posix())
+        stem, part = stem_of(name), part_of(file.name)
+        block: list[str] = []
+        with text_of(file, examine(file, encoding)) as lines:
+            for number, line in enumerate(lines, 1):
+                text = line.strip()
+                if not text:
+                    blank += 1
+                    continue
+                block.append(text)
+                ids.append(f"{stem}/{number}")
+                origins.append(f"{name}:{number}")
+                parts.append(part)
+                if len(block) == _BLOCK:
+                    chunks.append(pa.array(block, pa.string()))
+                    block = []
+        chunks.append(pa.array(block, pa.string()))
+    if not ids:
         what = printable(str(files[0])) if len(files) == 1 else f"{printable(str(root))}: its {len(files):,} files"
         raise DataError(f"{what}: only blank lines ({blank:,} of them); give a file with one item per line")
-    parts = [part_of(Path(name).name) for name, lines in found.items() for _ in lines.numbers]
-    return Source(
-        pa.chunked_array(chunks, pa.string()),
-        ids=[f"{stem_of(name)}/{number}" for name, lines in found.items() for number in lines.numbers],
-        origins=[f"{name}:{number}" for name, lines in found.items() for number in lines.numbers],
-        labels=[None] * n,
+    return TextSource(
+        texts=pa.chunked_array(chunks, pa.string()),
+        ids=ids,
+        origins=origins,
+        labels=[None] * len(ids),
         columns={PART: parts} if len(files) > 1 and None not in parts else {},
         notes=[f"texts: one per line{f'; {blank:,} blank lines skipped' if blank else ''}"],
     )
 
 
-def _lines(file: Path, encoding: str) -> _Lines:
-    numbers: list[int] = []
-    chunks: list[pa.Array] = []
-    block: list[str] = []
-    number = 0
-    with text_of(file, examine(file, encoding)) as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.strip()
-            if text:
-                block.append(text)
-                numbers.append(number)
-            if len(block) == _BLOCK:
-                chunks.append(pa.array(block, pa.string()))
-                block = []
-    chunks.append(pa.array(block, pa.string()))
-    return _Lines(pa.chunked_array(chunks), numbers, number - len(numbers))
-
-
-def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: str) -> Source:
+def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: str) -> TextSource:
     """Reads one item per file, labelled by its subfolder; a handful of files are corpora, read line by line.
 
     Raises:
@@ -103,8 +88,8 @@ def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: s
     labels, parts, notes = folder_labels(kept)
     skipped = f"; {blank:,} blank files skipped" if blank else ""
     names = [printable(path) for path in kept]
-    return Source(
-        pa.chunked_array([pa.array(texts, pa.string())]),
+    return TextSource(
+        texts=pa.chunked_array([pa.array(texts, pa.string())]),
         ids=[stem_of(name) for name in names],
         origins=names,
         labels=[None] * len(kept) if label_column == "none" else labels,

@@ -9,10 +9,9 @@ from latentviz.modalities.base import NewItem
 from latentviz.modalities.io.files import examine, text_of
 from latentviz.modalities.io.names import MissingColumnError
 from latentviz.modalities.io.prepared import Prepared
-from latentviz.modalities.text.config import ResolvedTextConfig, TextData
+from latentviz.modalities.text.config import ResolvedTextConfig
 from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read
-from latentviz.modalities.text.source import Source
 from latentviz.modalities.text.tokens import UNKNOWN, Tokenizer
 from latentviz.progress import one_line
 from latentviz.runs.files import is_file
@@ -20,11 +19,6 @@ from latentviz.runs.files import is_file
 
 def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[str] | None:
     """Returns the text in a file, or else `word` itself, with its tokens, int32 (t,); None if it is blank.
-
-    Args:
-        word: as the user wrote it.
-        config: of the run.
-        trained: the run's cache.
 
     Raises:
         DataError: the file is not text, or all tokens are unknown to the model.
@@ -50,27 +44,14 @@ def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[s
 
 
 def read_items(path: str, config: ResolvedTextConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
-    """Returns the items at `path` and their tokens (n, t), which are also written into `cache`.
+    """Writes the tokens (n, t) of the texts at `path` into `cache`; see `base.ReadNew`.
 
     One text is enough, and any number of unreadable ones is left out.
-
-    Args:
-        path: anything that `fit` reads.
-        config: of the run.
-        cache: folder for the new items.
-        trained: the run's cache.
-
-    Raises:
-        DataError: nothing there can be read.
     """
     data = config.data.model_copy(update={"path": path, "group_column": "none", "split": "all"})
-    prepared = prepare(data, cache, config.seed_everything, source=_read(data), tokenizer=Tokenizer.load(trained))
-    return prepared, load(cache)
-
-
-def _read(data: TextData) -> Source:
-    """Reads the columns that the run was trained on, or finds columns again if the table lacks one of them."""
     try:
-        return read(data)
-    except MissingColumnError:
-        return read(data.model_copy(update=dict.fromkeys(("text_column", "label_column", "id_column"), "auto")))
+        source = read(data)
+    except MissingColumnError:  # the table has other columns than the one that the run was trained on
+        source = read(data.model_copy(update=dict.fromkeys(("text_column", "label_column", "id_column"), "auto")))
+    prepared = prepare(data, cache, config.seed_everything, source=source, tokenizer=Tokenizer.load(trained))
+    return prepared, load(cache)

@@ -10,16 +10,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from latentviz.errors import DataError
-from latentviz.modalities.io.cache import require_enough, require_readable, write_header
-from latentviz.modalities.io.names import printable, require
-from latentviz.modalities.io.prepared import Prepared, held_out, item_table, load_array
+from latentviz.errors import ADVICE, DataError
+from latentviz.modalities.io import prepared
+from latentviz.modalities.io.names import choose_column, printable
+from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.text.config import ResolvedTextData, TextData
 from latentviz.modalities.text.read import read
-from latentviz.modalities.text.source import Source
 from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.text.vocabulary import BLOCK, learn
-from latentviz.runs.files import atomic_write
+from latentviz.runs.files import atomic_write, read_npy, read_parquet
 
 TOKENS = "tokens.npy"
 TEXTS = "texts.parquet"
@@ -27,31 +27,18 @@ _MANY = 0.01  # share of repeated texts from which on a note says so
 
 
 def load(cache: Path) -> np.ndarray:
-    """Opens the tokens, uint16 or int32 (n, t), memory-mapped and read-only.
-
-    Raises:
-        DataError: the cache is missing or damaged.
-    """
-    return load_array(cache / TOKENS, "tokens")
+    """Opens the tokens, uint16 or int32 (n, t), memory-mapped; a RunError if they are damaged."""
+    return read_npy(cache / TOKENS, prepared.again(cache))
 
 
 def load_texts(cache: Path) -> list[str]:
-    """Returns the texts before tokenisation, in item order.
-
-    Raises:
-        DataError: the cache is missing or damaged.
-    """
-    try:
-        texts: list[str] = pq.read_table(cache / TEXTS).column("text").to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"{cache / TEXTS}: the texts are missing or damaged ({error}); `latentviz fit … --force` writes them again"
-        ) from None
+    """Returns the texts before tokenisation, in item order; a RunError if they are damaged."""
+    texts: list[str] = read_parquet(cache / TEXTS, prepared.again(cache)).column("text").to_pylist()
     return texts
 
 
 def prepare(
-    data: TextData, cache: Path, seed: int, *, source: Source | None = None, tokenizer: Tokenizer | None = None
+    data: TextData, cache: Path, seed: int, *, source: TextSource | None = None, tokenizer: Tokenizer | None = None
 ) -> Prepared:
     """Writes the tokens of `data`, the texts and the tokenizer into `cache`, and makes the item table.
 
@@ -69,9 +56,9 @@ def prepare(
     notes = list(source.notes)
     if tokenizer is None:
         notes += _check(source, data)
-    out = held_out(len(source), data, seed, _groups(source, data))
+    out = prepared.held_out(len(source), data, seed, _groups(source, data))
     own = {f"data_{name}" if name == "text" else name: values for name, values in source.columns.items()}
-    items = item_table(source.ids, source.labels, source.origins, out, {"text": source.texts, **own})
+    items = prepared.item_table(source.ids, source.labels, source.origins, out, {"text": source.texts, **own})
     if tokenizer is None:
         tokenizer, data, learnt = learn(source.texts.filter(pa.array(~out)), data)
         notes += learnt
@@ -83,44 +70,29 @@ def prepare(
             pq.write_table(pa.table({"text": source.texts}), temporary, compression="zstd")
         digest, counts = _write(source.texts, tokenizer, data.max_length, cache / TOKENS)
     except OSError as error:
-        raise DataError(
-            f"{cache}: cannot be written ({error.strerror or error}); free space or fix the permissions, or pass "
-            "--outputs DIR"
-        ) from None
-    for name in ("id", "label"):
-        digest.update(repr(items.column(name)).encode("utf-8", "surrogatepass"))
-    return Prepared(items, data, list(source.bad), digest.hexdigest()[:32], [*notes, *counts])
+        raise DataError(f"{cache}: cannot be written ({error.strerror or error}); {ADVICE}") from None
+    return Prepared(items, data, list(source.bad), prepared.fingerprint(digest, items), [*notes, *counts])
 
 
-def _check(source: Source, data: TextData) -> list[str]:
-    """Returns a note if many texts are repeated.
-
-    Raises:
-        DataError: the texts cannot be trained on.
-    """
+def _check(source: TextSource, data: TextData) -> list[str]:
+    """Returns a note if many texts are repeated; raises a DataError if the texts cannot be trained on."""
     name, n = printable(data.path), len(source)
-    require_readable(source.bad, n + len(source.bad), "text", name, data.max_bad)
-    require_enough(n, "text", name)
+    prepared.require_readable(source.bad, n + len(source.bad), "text", name, data.max_bad)
+    prepared.require_enough(n, "text", name)
     distinct = len(pc.unique(source.texts))
     if distinct == 1:
-        raise DataError(
-            f"{name}: all {n:,} texts are identical; a VAE learns from differences; check that this is the right data"
-        )
+        raise prepared.identical(name, n, "texts")
     again = n - distinct
     return [f"repeated: {again:,} of {n:,} texts occur earlier in the data"] if again > _MANY * n else []
 
 
-def _groups(source: Source, data: TextData) -> np.ndarray | None:
-    """Returns the group of each item, int64 (n,); None if each item is its own.
-
-    Raises:
-        DataError: there is no such column, or all items are one group.
-    """
+def _groups(source: TextSource, data: TextData) -> np.ndarray | None:
+    """Returns the group of each item, int64 (n,); None if each item is its own; a DataError if all are one group."""
     if data.group_column == "none":
         return None
     names = [name.strip() for name in data.group_column.split(",")]
     for name in names:
-        require(list(source.columns), "group_column", name)
+        choose_column(list(source.columns), "group_column", name)
     keys = pa.table({name: pa.array(source.columns[name]).cast(pa.string()) for name in names}).to_pylist()
     numbers: dict[Any, int] = {}
     # A text without a group is its own group.
@@ -135,19 +107,15 @@ def _groups(source: Source, data: TextData) -> np.ndarray | None:
 
 
 def _write(texts: pa.ChunkedArray, tokenizer: Tokenizer, longest: int, file: Path) -> tuple[Any, list[str]]:
-    """Writes the tokens block by block; returns a SHA-256 of texts and tokens, and notes on what was lost.
-
-    Appends rows instead of writing to a memory map: a full disk then raises an error instead of killing the process.
-    """
+    """Writes the tokens block by block; returns a SHA-256 of texts and tokens, and notes on what was lost."""
     dtype = np.dtype(np.uint16 if tokenizer.size <= 2**16 else np.int32)
     digest = hashlib.sha256(repr((len(texts), longest)).encode())
     cut = unknown = total = 0
     with (
-        atomic_write(file) as temporary,
-        temporary.open("wb") as out,
+        prepared.writing(file, len(texts) * longest * dtype.itemsize) as out,
         tqdm(total=len(texts), desc="reading texts", unit="text", delay=1, leave=False, disable=None) as bar,
     ):
-        write_header(out, dtype, (len(texts), longest))
+        prepared.write_header(out, dtype, (len(texts), longest))
         for start in range(0, len(texts), BLOCK):
             block = texts.slice(start, BLOCK).to_pylist()
             rows, cut_here, unknown_here = tokenizer.encode(block, longest)

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import natural, printable
+from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.text.columns import table_source
 from latentviz.modalities.text.config import TextData
-from latentviz.modalities.text.source import Source
 
 PACKAGE = "chinese-poetry"
 _FILES = "dist/quantangshi/poet.tang.*.json"
@@ -42,7 +42,7 @@ def is_package(folder: Path) -> bool:
     return (folder / "package.json").is_file() and any(folder.glob(_FILES))
 
 
-def read_tang(folder: Path, data: TextData) -> Source:
+def read_tang(folder: Path, data: TextData) -> TextSource:
     """Reads couplets of five characters per line, each once, with author, title, form and era of their poem.
 
     Raises:

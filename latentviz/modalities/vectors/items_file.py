@@ -1,34 +1,22 @@
 """Texts or images of the items, from the file or folder that `data.items` names, in the order of the vectors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from latentviz.errors import DataError, did_you_mean
+from latentviz.errors import DataError
 from latentviz.modalities.io.columns import is_plain, plain_values
 from latentviz.modalities.io.files import TABLE_SUFFIXES, suffix_of
-from latentviz.modalities.io.names import LABEL_NAMES, by_name, find_label, natural, printable
+from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, natural, printable
 from latentviz.modalities.io.tables import read_table
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.read import read_lines
-from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, take_names
+from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, About, about_items
 
 _FORMATS = "give a .txt file with one line per vector, a table, or a folder of images"
 
 
-@dataclass(frozen=True)
-class ItemsFile:
-    """What is known of the items of n vectors; row i belongs to vector i."""
-
-    ids: Sequence[str] | None = None  # None: by row
-    labels: Sequence[str | None] | None = None  # class names; None if no item has one
-    texts: Sequence[str] | None = None  # to show
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # other columns of the file
-    notes: Sequence[str] = ()  # lines for the user
-
-
-def read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFile:
+def read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> About:
     """Reads what `data.items` says about n vectors; decodes images into `cache/images.npy`."""
     path, shown = Path(data.items), printable(data.items)
     if not data.items.startswith("hf:") and not path.exists():
@@ -38,7 +26,7 @@ def read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFi
     if path.suffix.lower() == ".txt":
         lines = read_lines(path, "data.items")
         _check_count(len(lines), n, shown, "lines")
-        return ItemsFile(texts=lines, notes=[f"items: the {n:,} lines of {shown}, line i for vector i"])
+        return About(texts=lines, notes=[f"items: the {n:,} lines of {shown}, line i for vector i"])
     if detect(data.items):
         return _read_images(data, n, cache, seed)
     if data.items.startswith("hf:") or suffix_of(path.name) in TABLE_SUFFIXES:
@@ -54,7 +42,7 @@ def _check_count(found: int, n: int, shown: str, what: str) -> None:
         )
 
 
-def _read_images(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFile:
+def _read_images(data: VectorData, n: int, cache: Path, seed: int) -> About:
     from latentviz.modalities.image.config import ImageData
     from latentviz.modalities.image.prepare import prepare
     from latentviz.modalities.image.read import read
@@ -73,10 +61,10 @@ def _read_images(data: VectorData, n: int, cache: Path, seed: int) -> ItemsFile:
     own = [name for name in table.column_names if name not in {"id", "split", "label", "source"}]
     columns = {name: table.column(name).to_pylist() for name in own}
     note = f"items: the {n:,} images of {printable(data.items)} in order, from {ids[0]} to {ids[-1]}"
-    return ItemsFile(ids, prepared.items.labels, columns=columns, notes=[note])
+    return About(ids, prepared.items.labels, columns=columns, notes=[note])
 
 
-def _read_texts(data: VectorData, n: int) -> ItemsFile:
+def _read_texts(data: VectorData, n: int) -> About:
     """Reads the rows of a table, usually with a column of texts."""
     table = read_table(data.items)
     shown = table.shown
@@ -86,17 +74,13 @@ def _read_texts(data: VectorData, n: int) -> ItemsFile:
     plain = [field.name for field in table.schema if is_plain(field.type)]
     strings = (*LABEL_NAMES, *TEXT_NAMES, *ID_NAMES)
     columns = {printable(name): plain_values(table.column(name), name, data.items, strings) for name in plain}
-    if data.text_column not in {"auto", "none", *columns}:
-        raise DataError(
-            f"data.text_column: {shown} has no column {data.text_column!r}; it has "
-            f"{', '.join(columns)}.{did_you_mean(data.text_column, columns)}"
-        )
-    label = find_label(list(columns)) if data.label_column == "auto" else data.label_column
-    text = _text_column(columns, label) if data.text_column == "auto" else data.text_column
-    names = take_names(columns, label, text)
-    texts = ["" if value is None else str(value) for value in columns.pop(names.text)] if names.text else None
-    note = f"items: the {n:,} rows of {shown}; {names.note}"
-    return ItemsFile(names.ids, names.labels, texts, columns=columns, notes=[note])
+    names = list(columns)
+    named = data.label_column if data.label_column in names else None  # it may be in the file of the vectors
+    label = by_name(names, LABEL_NAMES) if data.label_column == "auto" else named
+    text = choose_column(names, "text_column", data.text_column)
+    if data.text_column == "auto":
+        text = _text_column(columns, label)
+    return about_items(columns, label, text, f"items: the {n:,} rows of {shown}")
 
 
 def _text_column(columns: Mapping[str, Sequence[Any]], label: str | None) -> str | None:

@@ -16,12 +16,7 @@ from latentviz.runs.files import is_file
 
 
 def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem[Shown] | None:
-    """Reads the only vector in a file: as shown, as stored, and notes; None: no such file.
-
-    Args:
-        word: may name a file.
-        config: of the run.
-        trained: the run's cache.
+    """Reads the only vector in a file; see `base.ReadNew`.
 
     Raises:
         DataError: the file holds no vector of the run's length, or more than one.
@@ -40,18 +35,9 @@ def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem
 
 
 def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
-    """Reads the items at `path` and copies their vectors, (n, d), into `cache`.
+    """Copies the vectors at `path`, (n, d), into `cache`; see `base.ReadNew`.
 
     Looks for columns and arrays again, because the file may be named differently inside than the run's file.
-
-    Args:
-        path: anything that `fit` reads.
-        config: of the run.
-        cache: where to write.
-        trained: the run's cache.
-
-    Raises:
-        DataError: the file cannot be read, or its vectors have another length than the run's.
     """
     auto = dict.fromkeys(("array", "vector_column", "label_column", "text_column"), "auto")
     data = config.data.model_copy(update={"path": path, "items": "none", "labels": "none", **auto})

@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from latentviz.errors import DataError, WriteError
-from latentviz.modalities.io.cache import cannot_write, fingerprint, require_enough, write_header
+from latentviz.errors import DataError
+from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import printable
-from latentviz.modalities.io.prepared import Prepared, held_out, item_table, load_array
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorData
-from latentviz.modalities.vectors.items_file import ItemsFile, read_items_file
+from latentviz.modalities.vectors.items_file import read_items_file
 from latentviz.modalities.vectors.read import read
-from latentviz.modalities.vectors.source import Source
-from latentviz.runs.files import atomic_write
+from latentviz.modalities.vectors.source import About, Source
+from latentviz.runs.files import atomic_write, read_npy
 from latentviz.runs.items import Items
 
 VECTORS, STANDARD, TEXTS, IMAGES = "vectors.npy", "standard.npz", "texts.parquet", "images.npy"
@@ -36,27 +36,17 @@ class Standard(NamedTuple):
 
 
 def load(cache: Path) -> np.ndarray:
-    """Opens the vectors, float32 or float16 (n, d), memory-mapped and read-only.
-
-    Raises:
-        DataError: the cache is missing or damaged.
-    """
-    return load_array(cache / VECTORS, "vectors")
+    """Opens the vectors, float32 or float16 (n, d), memory-mapped; a RunError if they are damaged."""
+    return read_npy(cache / VECTORS, prepared.again(cache))
 
 
 def load_standard(cache: Path) -> Standard:
-    """Loads the standardisation of a run.
-
-    Raises:
-        DataError: the cache is missing or damaged.
-    """
+    """Loads the standardisation of a run; a DataError if it is damaged."""
     try:
         with np.load(cache / STANDARD, allow_pickle=False) as content:
             return Standard(content["centre"], float(content["deviation"]))
     except Exception as error:  # noqa: BLE001 - zipfile and numpy raise many types for a damaged file
-        raise DataError(
-            f"{cache / STANDARD}: missing or damaged ({error}); `latentviz fit` with --force makes it again"
-        ) from None
+        raise DataError(f"{cache / STANDARD}: missing or damaged ({error}); {prepared.again(cache)}") from None
 
 
 def load_texts(cache: Path) -> list[str] | None:
@@ -81,28 +71,30 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
     """
     source = read(data)
     if learn:
-        require_enough(len(source), "vector", source.origin)
+        prepared.require_enough(len(source), "vector", source.origin)
     if dimensions not in {None, source.shape[1]}:
         raise DataError(
             f"{source.origin}: its vectors have {source.shape[1]:,} numbers, but the run was trained on vectors of "
             f"{dimensions:,}; make them with the model that made the run's vectors"
         )
-    about = read_items_file(data, len(source), cache, seed) if data.items != "none" else ItemsFile()
+    about = read_items_file(data, len(source), cache, seed) if data.items != "none" else About()
     all_unit = data.metric == "auto" and _all_unit(source)
     metric = "cosine" if all_unit or data.metric == "cosine" else "euclidean"
     measured = _write(source, cache / VECTORS, cosine=metric == "cosine")
-    notes = [*source.notes, *about.notes]
+    notes = [*source.about.notes, *about.notes]
     if learn:
         measured.check(source.origin)
         with atomic_write(cache / STANDARD) as temporary, temporary.open("wb") as file:
             np.savez(file, centre=measured.mean.astype(np.float32), deviation=measured.deviation)
         notes += measured.notes(data.metric, all_unit=all_unit)
-    items = _items(source, about, data, held_out(len(source), data, seed) if learn else np.zeros(len(source), bool))
+    out = prepared.held_out(len(source), data, seed) if learn else np.zeros(len(source), bool)
+    items = _items(source, about, data, out)
     if "text" in items.table.column_names:
         with atomic_write(cache / TEXTS) as temporary:
             pq.write_table(items.table.select(["text"]), temporary, compression="zstd")
     resolved = data.model_copy(update={"metric": metric})
-    return Prepared(items, resolved, [], fingerprint(measured.digest, items), notes)
+    fingerprint = prepared.fingerprint(hashlib.sha256(measured.digest), items)
+    return Prepared(items, resolved, [], fingerprint, notes)
 
 
 def _all_unit(source: Source) -> bool:
@@ -154,10 +146,7 @@ class Measured:
     def check(self, origin: str) -> None:
         """Raises a DataError if the vectors do not differ enough to train on."""
         if (self.low == self.high).all():
-            raise DataError(
-                f"{origin}: all {self.n:,} rows are identical; a VAE learns from differences; "
-                "check that this is the right data"
-            )
+            raise prepared.identical(origin, self.n, "rows")
         if self.deviation < SMALLEST:
             raise DataError(
                 f"{origin}: values differ only by {self.deviation:.3g}, too little for single precision; "
@@ -189,32 +178,29 @@ def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
     invalid, first, problem, row = 0, 0, "", 0
     digest = hashlib.sha256(repr(source.shape).encode())
     dtype: type | None = None
-    try:
-        with atomic_write(file) as temporary, temporary.open("wb") as out:
-            for block in source.blocks():
-                if dtype is None:
-                    dtype = np.float16 if block.dtype == np.float16 and not cosine else np.float32
-                    write_header(out, dtype, (n, d))
-                values = block.astype(np.float64)
-                for mask, what in _invalid(values):
-                    if mask.any() and not invalid:
-                        first, problem = row + int(np.flatnonzero(mask)[0]), what
-                    invalid += int(mask.sum())
-                row += len(block)
-                if cosine:
-                    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
-                if not invalid:
-                    stored: np.ndarray = np.ascontiguousarray(values, dtype)
-                    measured.add(stored.astype(np.float64))
-                    digest.update(stored.data)
-                    out.write(stored.data)
-            if invalid:
-                raise DataError(
-                    f"{source.origin}: {invalid:,} of {n:,} rows have {problem}; the first is row {first:,}; "
-                    "correct them, or remove them together with their items"
-                )
-    except WriteError as error:
-        raise cannot_write(file, error, n * d * 4) from None
+    with prepared.writing(file, n * d * 4) as out:
+        for block in source.blocks():
+            if dtype is None:
+                dtype = np.float16 if block.dtype == np.float16 and not cosine else np.float32
+                prepared.write_header(out, dtype, (n, d))
+            values = block.astype(np.float64)
+            for mask, what in _invalid(values):
+                if mask.any() and not invalid:
+                    first, problem = row + int(np.flatnonzero(mask)[0]), what
+                invalid += int(mask.sum())
+            row += len(block)
+            if cosine:
+                values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
+            if not invalid:
+                stored: np.ndarray = np.ascontiguousarray(values, dtype)
+                measured.add(stored.astype(np.float64))
+                digest.update(stored.data)
+                out.write(stored.data)
+        if invalid:
+            raise DataError(
+                f"{source.origin}: {invalid:,} of {n:,} rows have {problem}; the first is row {first:,}; "
+                "correct them, or remove them together with their items"
+            )
     measured.digest = digest.digest()
     return measured
 
@@ -229,23 +215,20 @@ def _invalid(values: np.ndarray) -> list[tuple[np.ndarray, str]]:
     ]
 
 
-def _items(source: Source, about: ItemsFile, data: VectorData, out: np.ndarray) -> Items:
+def _items(source: Source, about: About, data: VectorData, out: np.ndarray) -> Items:
     """Makes the item table; `data.items` has priority over the file of the vectors, except for labels."""
-    n, stem = len(source), printable(Path(data.path).stem)
-    columns: dict[str, Any] = {name: values for name, values in source.columns.items() if name != source.text}
-    columns |= about.columns
-    texts = about.texts
-    if texts is None and source.text is not None:
-        texts = ["" if value is None else str(value) for value in source.columns[source.text]]
+    n, stem, own = len(source), printable(Path(data.path).stem), source.about
+    columns: dict[str, Any] = {**own.columns, **about.columns}
+    texts = own.texts if about.texts is None else about.texts
     if texts is not None:
         columns = {
             "text": pa.array([printable_lines(text) for text in texts], pa.string()),
             **{f"data_{name}" if name == "text" else name: values for name, values in columns.items()},
         }
-    ids = about.ids or source.ids or [f"{stem}/{row}" for row in range(n)]
-    labels = source.labels if source.labels is not None else about.labels
+    ids = about.ids or own.ids or [f"{stem}/{row}" for row in range(n)]
+    labels = about.labels if own.labels is None else own.labels
     origins = [f"{source.origin}#{row}" for row in range(n)]
-    return item_table(ids, [None] * n if labels is None else labels, origins, out, columns)
+    return prepared.item_table(ids, [None] * n if labels is None else labels, origins, out, columns)
 
 
 def printable_lines(text: str) -> str:

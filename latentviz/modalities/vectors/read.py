@@ -3,10 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from latentviz.errors import DataError
-from latentviz.modalities.io.files import TABLE_SUFFIXES, suffix_of
+from latentviz.modalities.io.files import TABLE_SUFFIXES, refusing, require_exists, suffix_of
 from latentviz.modalities.io.names import as_label, printable
 from latentviz.modalities.io.numpy_files import read_array, read_headers
 from latentviz.modalities.vectors.arrays import read_arrays
@@ -23,45 +21,37 @@ def read(data: VectorData) -> Source:
     Raises:
         DataError: the path does not exist, or holds no vectors.
     """
-    path, shown = Path(data.path), printable(data.path)
-    suffix = path.suffix.lower()
-    try:
-        if data.path.startswith("hf:"):
-            source = read_vectors(data.path, data)
-        elif path.is_dir():
+    shown = printable(data.path)
+    with refusing(data.path):
+        path = Path(data.path) if data.path.startswith("hf:") else require_exists(data.path, _FORMATS)
+        if path.is_dir():
             raise DataError(f"{shown}: a folder; vectors come in one file; {_FORMATS}")
-        elif not path.is_file():
-            raise DataError(f"{shown}: no such file; check data.path")
-        elif suffix in {".npy", ".npz"}:
+        if path.suffix.lower() in {".npy", ".npz"}:
             source = read_arrays(path, data)
-        elif suffix_of(path.name) in TABLE_SUFFIXES:
+        elif data.path.startswith("hf:") or suffix_of(path.name) in TABLE_SUFFIXES:
             source = read_vectors(data.path, data)
         else:
-            raise DataError(f"{shown}: a {suffix or 'nameless'} file holds no vectors that can be read; {_FORMATS}")
-    except OSError as error:
-        raise DataError(f"{shown}: cannot be read ({error.strerror or error}); check its permissions") from None
-    return source if data.labels == "none" else replace(source, labels=read_labels(data.labels, len(source)))
+            what = path.suffix.lower() or "nameless"
+            raise DataError(f"{shown}: a {what} file holds no vectors that can be read; {_FORMATS}")
+    if data.labels == "none":
+        return source
+    return replace(source, about=replace(source.about, labels=_read_labels(data.labels, len(source))))
 
 
-def read_labels(name: str, n: int) -> list[str | None]:
-    """Reads n labels from a .npy file, or from a text file with one label per line.
-
-    Raises:
-        DataError: there is no such file, or it does not hold n labels.
-    """
+def _read_labels(name: str, n: int) -> list[str | None]:
+    """Reads n labels from a .npy file, or from a text file with one label per line."""
     path, shown = Path(name), printable(name)
     if not path.is_file():
         raise DataError(f"data.labels: {shown}: no such file; give a .npy file, or a text file with one label per line")
-    wanted = f"for {n:,} vectors; every vector needs one label; give the matching file"
     if path.suffix.lower() == ".npy":
-        header = read_headers(path)[""]
-        if int(np.prod(header.shape)) != n:
-            raise DataError(f"data.labels: {shown} has the shape {header.shape} {wanted}")
-        values = read_array(path, "", header).reshape(-1).tolist()
+        values = read_array(path, "", read_headers(path)[""]).ravel().tolist()
     else:
         values = read_lines(path, "data.labels")
     if len(values) != n:
-        raise DataError(f"data.labels: {shown} has {len(values):,} labels {wanted}")
+        raise DataError(
+            f"data.labels: {shown} has {len(values):,} labels for {n:,} vectors; every vector needs one label; give "
+            "the matching file"
+        )
     return [as_label(value) for value in values]
 
 

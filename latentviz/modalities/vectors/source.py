@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,55 +19,50 @@ TEXT_NAMES = (
 
 
 @dataclass(frozen=True)
+class About:
+    """What is known of the items of n vectors; row i belongs to vector i."""
+
+    ids: Sequence[str] | None = None  # None: by row
+    labels: Sequence[str | None] | None = None  # class names; None if no item has one
+    texts: Sequence[str] | None = None  # to show
+    columns: Mapping[str, Any] = field(default_factory=dict)  # other columns
+    notes: Sequence[str] = ()  # lines for the user about what was found
+
+
+@dataclass(frozen=True)
 class Source:
-    """n vectors of d numbers; row i of every field is item i."""
+    """n vectors of d numbers."""
 
     origin: str  # the file, or the file and the array or column in it
     shape: tuple[int, int]  # (n, d)
     blocks: Callable[[], Iterator[np.ndarray]]  # yields blocks (b, d) of bounded size, any dtype, in order; reusable
-    ids: Sequence[str] | None = None  # None: by row
-    labels: Sequence[str | None] | None = None  # class names; None if no item has one
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # other data on the items, including texts
-    text: str | None = None  # the column with the texts to show
-    notes: Sequence[str] = ()  # lines for the user about what was found
+    about: About
 
     def __len__(self) -> int:
         """The number of vectors."""
         return self.shape[0]
 
 
-class Names(NamedTuple):
-    """Ids, labels and the text column of a table, and a line for the user that names their columns."""
-
-    ids: list[str] | None
-    labels: list[str | None] | None
-    text: str | None
-    note: str
-
-
-def take_names(columns: dict[str, list[Any]], label: str | None, text: str | None) -> Names:
-    """Takes ids and labels out of `columns`, given the label and text columns if they exist; the texts stay."""
-    labels = [as_label(value) for value in columns.pop(label)] if label in columns else None
-    text = text if text in columns else None
-    name = by_name([column for column in columns if column != text], ID_NAMES)
-    ids = [printable(str(value)) for value in columns.pop(name)] if name else None
-    found = {"labels": label if labels else None, "ids": name, "texts": text}
-    note = "; ".join(f"{what}: {printable(key) if key else 'none found'}" for what, key in found.items())
-    return Names(ids, labels, text, note)
+def about_items(columns: Mapping[str, list[Any]], label: str | None, text: str | None, note: str) -> About:
+    """Takes labels, texts and ids out of columns or arrays with one value per item; `note` says which these are."""
+    others = dict(columns)
+    labels = [as_label(value) for value in others.pop(label)] if label else None
+    texts = ["" if value is None else str(value) for value in others.pop(text)] if text else None
+    key = by_name(list(others), ID_NAMES)
+    ids = [printable(str(value)) for value in others.pop(key)] if key else None
+    found = {"labels": label, "ids": key, "texts": text}
+    said = "; ".join(f"{what}: {printable(name) if name else 'none found'}" for what, name in found.items())
+    return About(ids, labels, texts, others, [f"{note}; {said}"])
 
 
 def check_shape(shape: Sequence[int], origin: str) -> tuple[int, int]:
     """Checks for the shape (n, d), d > 0; raises a DataError otherwise."""
-    wanted = "vectors have the shape (n, d), one row per item"
+    if len(shape) == 2 and shape[1]:
+        return int(shape[0]), int(shape[1])
+    got, advice = f"an array of shape {tuple(shape)}", "convert it with numpy.reshape"
     if len(shape) == 1:
-        raise DataError(
-            f"{origin}: an array of shape ({shape[0]},), one number per item; {wanted}; combine arrays with "
-            "numpy.stack, or use .reshape(-1, d)"
-        )
-    if len(shape) != 2:
-        raise DataError(f"{origin}: an array of shape {tuple(shape)}; {wanted}; convert it with numpy.reshape")
-    if shape[1] == 0:
-        raise DataError(
-            f"{origin}: an array of shape {tuple(shape)}, rows without numbers; {wanted}; check how it was made"
-        )
-    return int(shape[0]), int(shape[1])
+        got += ", one number per item"
+        advice = "combine arrays with numpy.stack, or use .reshape(-1, d)"
+    elif len(shape) == 2:
+        got, advice = f"{got}, rows without numbers", "check how it was made"
+    raise DataError(f"{origin}: {got}; vectors have the shape (n, d), one row per item; {advice}")

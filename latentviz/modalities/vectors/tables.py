@@ -1,6 +1,7 @@
 """Vectors in tables → a `Source`: a column of lists of numbers, or else the columns of numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import pyarrow.compute as pc
 from latentviz.errors import DataError
 from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_plain, is_text, is_vectors, left_out
 from latentviz.modalities.io.header import is_number
-from latentviz.modalities.io.names import by_name, find_label, printable, require
+from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, printable
 from latentviz.modalities.io.tables import Table, read_table
 from latentviz.modalities.vectors.config import VectorData
-from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, Source, check_shape, take_names
+from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, About, Source, about_items, check_shape
 
 # Names of columns of lists that are vectors, the likeliest first.
 _VECTOR_NAMES = ("vector", "vectors", "embedding", "embeddings", "emb", "features", "feature")
@@ -49,21 +50,19 @@ def _lists_source(table: Table, data: VectorData) -> Source:
     columns = {field.name: table.column(field.name).to_pylist() for field in others if is_plain(field.type)}
     notes = left_out([field.name for field in others if not is_plain(field.type)])
     shape = check_shape((len(table), d), origin)
-    source = Source(origin, shape, lambda: _lists(table, name, d, origin), notes=[*table.notes, *notes])
-    return _named(source, columns, data, f"vectors: column {printable(name)}")
+    about = _about(columns, data, f"vectors: column {printable(name)}", [*table.notes, *notes])
+    return Source(origin, shape, lambda: _lists(table, name, d, origin), about)
 
 
 def _vector_column(table: Table, wanted: str) -> str:
-    require(table.schema.names, "vector_column", wanted)
-    if wanted != "auto":
-        if not is_vectors(table.schema.field(wanted).type):
-            raise DataError(
-                f"data.vector_column: {wanted} of {table.shown} holds {table.schema.field(wanted).type}; vectors are "
-                "lists of numbers"
-            )
-        return wanted
     fitting = [field.name for field in table.schema if is_vectors(field.type)]
-    found = fitting[0] if len(fitting) == 1 else by_name(fitting, _VECTOR_NAMES)
+    name = choose_column(table.schema.names, "vector_column", wanted)
+    if name is not None and name not in fitting:
+        raise DataError(
+            f"data.vector_column: {name} of {table.shown} holds {table.schema.field(name).type}; vectors are "
+            "lists of numbers"
+        )
+    found = name or (fitting[0] if len(fitting) == 1 else by_name(fitting, _VECTOR_NAMES))
     if found is None:
         raise DataError(
             f"{table.shown}: several columns can be vectors; it has {described(table.schema)}; name one with "
@@ -95,7 +94,12 @@ def _numbers_source(table: Table, data: VectorData) -> Source:
     columns = {field.name: table.column(field.name) for field in table.schema if is_plain(field.type)}
     own = {by_name(list(columns), ID_NAMES), data.label_column, data.text_column}
     if data.label_column == "auto":
-        own.add(_label_by_name(columns))
+        name = by_name(list(columns), LABEL_NAMES)
+        # Fractions that hardly ever repeat are coordinates, not labels.
+        if name and (
+            pa.types.is_integer(columns[name].type) or _SHARED * len(columns[name].unique()) <= len(columns[name])
+        ):
+            own.add(name)
     for name, column in columns.items():
         if name not in own and is_text(column.type):
             numbers = as_numbers(column)
@@ -108,16 +112,9 @@ def _numbers_source(table: Table, data: VectorData) -> Source:
         raise DataError(f"{table.shown}: has no columns of numbers; it has {described(table.schema)}")
     vectors = np.column_stack([columns[name].cast(pa.float64()).fill_null(float("nan")).to_numpy() for name in chosen])
     others = {name: column.to_pylist() for name, column in columns.items() if name not in chosen}
-    source = Source(table.shown, check_shape(vectors.shape, table.shown), lambda: iter([vectors]), notes=table.notes)
-    return _named(source, others, data, f"vectors: {len(chosen)} columns of numbers")
-
-
-def _label_by_name(columns: dict[str, pa.ChunkedArray]) -> str | None:
-    """Returns the column named like labels; fractions that hardly ever repeat are coordinates instead."""
-    name = find_label(list(columns))
-    if name is None or pa.types.is_integer(columns[name].type):
-        return name
-    return name if _SHARED * len(columns[name].unique()) <= len(columns[name]) else None
+    shape = check_shape(vectors.shape, table.shown)
+    about = _about(others, data, f"vectors: {len(chosen)} columns of numbers", table.notes)
+    return Source(table.shown, shape, lambda: iter([vectors]), about)
 
 
 def _check_cells(column: pa.ChunkedArray, where: str, table: Table) -> None:
@@ -131,12 +128,8 @@ def _check_cells(column: pa.ChunkedArray, where: str, table: Table) -> None:
         )
 
 
-def _named(source: Source, columns: dict[str, list[Any]], data: VectorData, note: str) -> Source:
-    """Returns the source with ids, labels and texts taken from its columns."""
-    require(list(columns), "label_column", data.label_column)
-    require(list(columns), "text_column", data.text_column)
-    label = find_label(list(columns)) if data.label_column == "auto" else data.label_column
-    text = by_name(list(columns), TEXT_NAMES) if data.text_column == "auto" else data.text_column
-    names = take_names(columns, label, text)
-    notes = [f"{note}; {names.note}", *source.notes]
-    return Source(source.origin, source.shape, source.blocks, names.ids, names.labels, columns, names.text, notes)
+def _about(columns: dict[str, list[Any]], data: VectorData, note: str, notes: Sequence[str]) -> About:
+    label = choose_column(list(columns), "label_column", data.label_column, LABEL_NAMES)
+    text = choose_column(list(columns), "text_column", data.text_column, TEXT_NAMES)
+    about = about_items(columns, label, text, note)
+    return replace(about, notes=[*about.notes, *notes])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, RunError
 from latentviz.modalities.image import prepare as module
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import Header
@@ -266,10 +266,10 @@ class TestBad:
             run(path, cache)
 
     def test_damaged_cache(self, tmp_path):
-        with pytest.raises(DataError, match="missing or damaged"):
+        with pytest.raises(RunError, match=r"images.npy: damaged .*--force"):
             load(tmp_path)
         (tmp_path / "images.npy").write_bytes(b"rubbish")
-        with pytest.raises(DataError, match="missing or damaged"):
+        with pytest.raises(RunError, match=r"images.npy: damaged .*--force"):
             load(tmp_path)
 
     def test_an_interrupt_leaves_nothing_behind(self, tmp_path, cache, monkeypatch):

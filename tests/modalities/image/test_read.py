@@ -19,7 +19,7 @@ from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, decode, formats
 from latentviz.modalities.image.read import read
-from latentviz.modalities.image.source import Source
+from latentviz.modalities.io.source import ImageSource as Source
 
 
 def read_path(path: Path | str, **settings) -> Source:
@@ -249,7 +249,7 @@ class TestNpy:
             "r",
             "s",
         ]
-        with pytest.raises(DataError, match=r"data.label_column: .* no array 'name'.*Did you mean 'names'"):
+        with pytest.raises(DataError, match=r"data.label_column: no array 'name'.*Did you mean 'names'"):
             read_path(tmp_path / "x.npz", image_column="b", label_column="name")
         with pytest.raises(DataError, match="4 labels for 3 images"):
             read_path(tmp_path / "x.npz", image_column="a", label_column="names")

@@ -111,8 +111,8 @@ class TestEveryFormat:
         source = read_vectors(VectorData(path=path, text_column="text"))
         found = np.concatenate(list(source.blocks()))
         assert np.array_equal(found[:, -3:], VECTORS)
-        assert source.labels == [row["label"] for row in ROWS]
-        assert list(source.columns["text"]) == [row["text"] for row in ROWS]
+        assert source.about.labels == [row["label"] for row in ROWS]
+        assert source.about.texts == [row["text"] for row in ROWS]
 
     @pytest.mark.parametrize("name", NAMES)
     def test_as_texts_images_and_vectors(self, folder: Path, name: str) -> None:
@@ -133,7 +133,7 @@ class TestEveryFormat:
         rows = [{"text": row["text"], "embedding": VECTORS[i].tolist()} for i, row in enumerate(ROWS)]
         source = read_vectors(VectorData(path=written(tmp_path, name, rows)))
         assert np.array_equal(np.concatenate(list(source.blocks())), VECTORS)
-        assert source.text == "text"
+        assert source.about.texts == [row["text"] for row in ROWS]
 
     @pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.parquet.gz", "x.arrow.gz"])
     def test_bytes_of_images(self, folder: Path, name: str) -> None:
@@ -230,3 +230,17 @@ def test_columns_are_read_when_they_are_asked_for_and_lie_on_disk(tmp_path: Path
     assert pa.total_allocated_bytes() - before < 1_000_000
     assert column[499].as_py() == pictures[499]
     assert table.column("n")[7].as_py() == 7
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.parquet.gz"])
+def test_a_column_name_that_occurs_twice_is_named(tmp_path: Path, name: str) -> None:
+    table = pa.table([pa.array(["x", "y"]), pa.array(["z", "w"]), pa.array([1, 2])], ["text", "text", "n"])
+    out = io.BytesIO()
+    if "parquet" in name:
+        pq.write_table(table, out)
+    else:
+        with pa.ipc.new_file(out, table.schema) as writer:
+            writer.write_table(table)
+    (tmp_path / name).write_bytes(gzip.compress(out.getvalue()) if name.endswith(".gz") else out.getvalue())
+    with pytest.raises(DataError, match=f"{name}: .*'?text'? occurs twice"):
+        read_table(str(tmp_path / name))

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, RunError
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.source import TextSource as Source
 from latentviz.modalities.text import prepare as module
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.prepare import load, load_texts, prepare
-from latentviz.modalities.text.source import Source
 from latentviz.modalities.text.tokens import Tokenizer
 
 TEXTS = [f"text number {i} of a poem {i // 4}" for i in range(100)]
@@ -146,7 +146,7 @@ def test_repeated_texts_are_noted(tmp_path: Path) -> None:
 
 def test_damage(tmp_path: Path) -> None:
     for read in (load, load_texts):
-        with pytest.raises(DataError, match="missing or damaged"):
+        with pytest.raises(RunError, match=r"damaged .*--force"):
             read(tmp_path)
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from latentviz.errors import DataError
 from latentviz.modalities import detect
+from latentviz.modalities.io.source import TextSource as Source
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.read import read
-from latentviz.modalities.text.source import Source
 
 WORDS = [f"some words about number {i} and more" for i in range(20)]
 
@@ -94,7 +94,7 @@ class TestFolder:
         with pytest.raises(DataError, match="the folder is empty"):
             read_path(tmp_path)
         write(tmp_path / "a.bin", "?")
-        with pytest.raises(DataError, match=r"holds no texts \(got 1 .bin\)"):
+        with pytest.raises(DataError, match=r"holds no texts \(got 1 .bin file\)"):
             read_path(tmp_path)
         with pytest.raises(DataError, match="b: no such file or folder"):
             read_path(tmp_path / "b")

@@ -60,7 +60,7 @@ def test_arrays_of_any_number_type(tmp_path: Path, dtype: str, order: str) -> No
 def test_statistics_do_not_depend_on_the_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, VECTORS + 1e4)
     whole = read(path, tmp_path / "whole")
-    monkeypatch.setattr("latentviz.modalities.io.arrays.BLOCK_BYTES", 7 * D * 8)
+    monkeypatch.setattr("latentviz.modalities.io.numpy_files.BLOCK_BYTES", 7 * D * 8)
     parts = read(path, tmp_path / "parts")
     assert whole.fingerprint == parts.fingerprint
     first, second = load_standard(tmp_path / "whole"), load_standard(tmp_path / "parts")
@@ -262,7 +262,9 @@ def test_items_file_of_a_table(tmp_path: Path) -> None:
     items = read(path, tmp_path / "cache", items=str(tmp_path / "t.csv")).items
     assert items.column("text")[0] == "text 0, said"
     assert (items.labels, items.column("id"), items.column("price")) == (LABELS, NAMES, list(range(N)))
-    assert "has no column 'nothing'" in complaint(path, items=str(tmp_path / "t.csv"), text_column="nothing")
+    assert "data.text_column: no column 'nothing'" in complaint(
+        path, items=str(tmp_path / "t.csv"), text_column="nothing"
+    )
 
 
 def test_items_folder_of_images(tmp_path: Path) -> None:
@@ -283,7 +285,7 @@ def test_items_folder_of_images(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latentviz.modalities.io.arrays.BLOCK_BYTES", 2**19)
+    monkeypatch.setattr("latentviz.modalities.io.numpy_files.BLOCK_BYTES", 2**19)
     path = saved(tmp_path, np.random.default_rng(0).normal(size=(2_000, 2_500)).astype(np.float32))
     tracemalloc.start()
     read(path, tmp_path / "cache")
