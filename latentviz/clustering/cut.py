@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 
+from latentviz.clustering.repeats import spanning_tree, with_heavy_items
 from latentviz.clustering.stability import Draws, partition_agreement, stability
 
 CLEAR = 1.1  # radius at a cluster's border over that inside: real images have 1.15 to 1.7, one cloud cut up .9 to 1.05
@@ -82,10 +83,12 @@ class Modularity:
     """Modularity of labellings of one weighted graph; each noise item is a community of its own.
 
     Newman & Girvan 2004, equation 5, with symmetric weights (n, n): the share of weight inside communities minus the
-    share that is expected from the degrees alone.
+    share that is expected from the degrees alone. `counts`, int64 (n,), is how many items each row stands for.
     """
 
-    def __init__(self, graph: csr_matrix) -> None:
+    def __init__(self, graph: csr_matrix, counts: np.ndarray | None = None) -> None:
+        if counts is not None:
+            graph = diags(np.sqrt(counts)) @ graph @ diags(np.sqrt(counts))
         entries = graph.tocoo()
         self.row, self.column = entries.row, entries.col
         self.weight = entries.data.astype(np.float64)
@@ -113,6 +116,7 @@ class Separation:
 
     neighbours: np.ndarray  # int32 (n, k), nearest first, without the item itself
     radii: np.ndarray  # float32 (n,), the distance to the last of them
+    counts: np.ndarray | None = None  # int64 (n,), how many items each row stands for; None: one
 
     def __call__(self, labels: np.ndarray) -> float:
         """Returns the mean over items of their cluster's separation: 0 at a ratio of 1, 1 at 1.1 and above.
@@ -120,16 +124,16 @@ class Separation:
         A cluster without a border counts 1, noise 0.
         """
         border = (labels[self.neighbours] != labels[:, None]).sum(axis=1) >= BORDER
-        total = 0.0
+        total, weights = 0.0, np.ones(len(labels)) if self.counts is None else self.counts
         for number in np.unique(labels[labels >= 0]):
             inside = labels == number
             edge = self.radii[inside & border]
             if len(edge) <= BORDER:
-                total += float(inside.sum())
+                total += float(weights[inside].sum())
                 continue
             ratio = float(np.median(edge)) / max(float(np.median(self.radii[inside])), 1e-12)
-            total += float(inside.sum()) * min(1.0, max(0.0, (ratio - 1) / (CLEAR - 1)))
-        return total / len(labels)
+            total += float(weights[inside].sum()) * min(1.0, max(0.0, (ratio - 1) / (CLEAR - 1)))
+        return total / float(weights.sum())
 
 
 def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 100) -> np.ndarray:
@@ -159,6 +163,7 @@ def choose_cut(
     neighbours: np.ndarray,
     radii: np.ndarray,
     drawn: Draws | None = None,
+    counts: np.ndarray | None = None,
 ) -> Choice:
     """Chooses a cut from the data, see the module's docstring.
 
@@ -168,8 +173,9 @@ def choose_cut(
         neighbours: int32 (n, k), nearest first, without the item itself.
         radii: float32 (n,), the distance to the last of them.
         drawn: posterior draws, if there is a posterior.
+        counts: int64 (n,), how many items each row stands for; None: one.
     """
-    quality, separation = Modularity(graph), Separation(neighbours, radii)
+    quality, separation = Modularity(graph, counts), Separation(neighbours, radii, counts)
     sweep: list[CutScores] = []
     winners: list[Cut] = []
     for number, points in enumerate(layouts):
@@ -197,9 +203,11 @@ def _cuts(
     """Returns the cuts of one layout, and k₀."""
     from fast_hdbscan.hdbscan import clusters_from_spanning_tree, compute_minimum_spanning_tree
 
-    n, k0 = len(points), 0
+    n, k0, counts = len(points), 0, separation.counts
 
     def cut(selection: str, samples: int, size: int, labels: np.ndarray, probabilities: np.ndarray) -> Cut:
+        if counts is not None:
+            labels, probabilities = with_heavy_items(labels[:n], probabilities[:n], counts, size)
         filled = fill(labels, separation.neighbours)
         modularity, normalised = quality(labels)
         clusters = len(np.unique(labels[labels >= 0]))
@@ -209,7 +217,7 @@ def _cuts(
             samples,
             size,
             clusters,
-            float((labels < 0).mean()),
+            float(np.average(labels < 0, weights=counts)),
             modularity,
             quality(filled)[0],
             normalised,
@@ -221,12 +229,23 @@ def _cuts(
 
     layer = _best_layer(points, quality, separation)
     if layer is None:
-        return [cut("eom", LAYER_SAMPLES, n, np.full(n, -1), np.zeros(n))], 0
-    sizes = np.unique(layer[0][layer[0] >= 0], return_counts=True)[1]
-    k0, smallest = len(sizes), int(sizes.min())
-    cuts = [cut("layer", LAYER_SAMPLES, smallest, *layer)]
+        # One cloud. Items repeated so often that they are a cluster suggest a scale too.
+        heavy = np.empty(0) if counts is None else counts[counts >= max(10, round(0.015 * counts.sum()))]
+        smallest = int(heavy.min()) if len(heavy) else n
+        cuts = [cut("eom", LAYER_SAMPLES, smallest, np.full(n, -1), np.zeros(n))]
+        if not len(heavy):
+            return cuts, 0
+    else:
+        inside = layer[0] >= 0
+        sizes = np.bincount(layer[0][inside], None if counts is None else counts[inside])
+        sizes = sizes[sizes > 0]
+        k0, smallest = len(sizes), int(sizes.min())
+        cuts = [cut("layer", LAYER_SAMPLES, smallest, *layer)]
     for samples in (s for s in MIN_SAMPLES if s < n):
-        tree = compute_minimum_spanning_tree(points, min_samples=samples, reproducible=True)[0]
+        if counts is None:
+            tree = compute_minimum_spanning_tree(points, min_samples=samples, reproducible=True)[0]
+        else:
+            tree = spanning_tree(points, samples, counts)
         for size in sorted({max(5, round(smallest * factor)) for factor in FACTORS}):
             for selection in SELECTIONS:
                 labels, probabilities, *_ = clusters_from_spanning_tree(

@@ -14,6 +14,7 @@ from latentviz.clustering.clusterers import Clustering, Settings, by_size
 from latentviz.clustering.neighbors import Cells
 from latentviz.clustering.placement import Place, spacing
 from latentviz.clustering.prediction import Membership
+from latentviz.clustering.repeats import Repeats
 
 BATCH = 20_000  # items placed at a time
 CELLS_ABOVE = 20_000  # fitted items from which on an approximate search pays
@@ -150,3 +151,40 @@ def _for_all(found: Clustering, rows: np.ndarray, n: int, new: np.ndarray, setti
         settings={**settings, **size},
         raw_tree=tree,
     )
+
+
+def with_repeats(laid: Layout, repeats: Repeats) -> Layout:
+    """Returns the layout of all n items from that of the m distinct ones: repeats get the values of their item.
+
+    An item's neighbours are other items, never its own repeats.
+    """
+    which, shift, found = repeats.which, repeats.repeated, laid.clusters
+    labels, old = by_size(found.labels[which])
+    new = np.full(found.k + 1, -1, np.int32)  # the last entry is for −1
+    new[old] = np.arange(len(old))
+    clusters = replace(
+        found,
+        labels=labels,
+        probabilities=found.probabilities[which],
+        outlier_scores=found.outlier_scores[which],
+        persistence={int(new[number]): value for number, value in found.persistence.items()},
+        exemplars={int(new[k]): repeats.first[list(chosen)].tolist() for k, chosen in found.exemplars.items()},
+        tree=[{**row, "parent": row["parent"] + shift, "child": row["child"] + shift} for row in found.tree],
+        raw_tree=None if found.raw_tree is None else _repeated(found.raw_tree, repeats),
+    )
+    neighbours = repeats.first[laid.neighbours][which].astype(np.int32)
+    return Layout(laid.points[which], laid.coordinates[which], neighbours, clusters, new[laid.nearest][which])
+
+
+def _repeated(tree: np.ndarray, repeats: Repeats) -> np.ndarray:
+    """Writes the records of a condensed tree's rows once for each of their items."""
+    m, rows = len(repeats.first), np.argsort(repeats.which, kind="stable")  # by distinct item
+    starts, leaf = np.cumsum(repeats.counts) - repeats.counts, tree["child"] < m
+    times = np.ones(len(tree), np.int64)
+    times[leaf] = repeats.counts[tree["child"][leaf]]
+    records, leaf = np.repeat(tree, times), np.repeat(leaf, times)
+    within = np.arange(len(records)) - np.repeat(np.cumsum(times) - times, times)
+    records["child"][leaf] = rows[starts[records["child"][leaf]] + within[leaf]]
+    records["child"][~leaf] += repeats.repeated
+    records["parent"] += repeats.repeated
+    return records

@@ -11,10 +11,11 @@ from latentviz import resources
 from latentviz.clustering.clusterers import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.clustering.cut import Choice, choose_cut, fill
 from latentviz.clustering.description import GroupKeywords, describe, group_keywords
-from latentviz.clustering.landmarks import Layout, spread
+from latentviz.clustering.landmarks import Layout, spread, with_repeats
 from latentviz.clustering.landmarks import choose as choose_landmarks
 from latentviz.clustering.neighbors import Neighbours, neighbours
 from latentviz.clustering.reducers import REDUCERS, choose_backend, directions, fuzzy_graph, layouts, reduce
+from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.clustering.stability import Draws, posterior_draws
 from latentviz.config import ClusterConfig
 from latentviz.errors import RunError, choose
@@ -29,6 +30,7 @@ from latentviz.stages.map import check as check_map
 
 # Posterior draws for the choice of the cut: items, draws of each, and neighbours that vote on a draw's cluster.
 DRAWN_ITEMS, DRAWS, DRAW_VOTERS = 5_000, 4, 5
+FEWEST = 16  # distinct items; fewer have no neighbourhoods
 
 
 def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: bool) -> ClusterFolder:
@@ -53,13 +55,21 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     folder = run.clustering(name)
     folder.begin(force=force)
 
-    config, notes = fit_to_size(config, len(mu))
+    config = with_metric(config, opened)
+    repeats = find_repeats(directions(mu, config.reduce.metric))
+    distinct = len(mu) if repeats is None else len(repeats.first)
+    config, notes = fit_to_size(config, distinct)
     for note in notes:
         warn(note)
+    if repeats is not None:
+        notes.append(counted(repeats))
+        say(f"  {notes[-1]}")
     landmarks = resources.cluster(config, mu.shape, resources.pixels(run.cache))
-    config = with_metric(updated(config, "reduce", landmarks=landmarks), opened)
-    rows = choose_landmarks(len(mu), landmarks, config.seed_everything)
-    layout, choice = lay_out_and_cluster(opened, mu, rows, config, seconds)
+    config = updated(config, "reduce", landmarks=landmarks)
+    rows = choose_landmarks(distinct, landmarks, config.seed_everything)
+    layout, choice = lay_out_and_cluster(opened, mu, rows, config, seconds, repeats)
+    if repeats is not None:
+        rows = None if rows is None else repeats.first[rows]
 
     model = opened.model
     with stage("measuring the items", seconds):
@@ -69,6 +79,8 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     if (terms := opened.modality.terms(items)) is not None:
         with stage("keywords", seconds):
             keywords = group_keywords(layout, terms)
+    if repeats is not None:
+        measured["repeats"] = repeats.counts[repeats.which].astype(np.int32)
     table = points_table(items, layout, measured)
     notes = [*made["summary"].get("about", []), *notes]
     info = describe(layout, choice, ids, len(rows) if rows is not None else None, notes, keywords)
@@ -129,15 +141,63 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
     return config, notes
 
 
+def counted(repeats: Repeats) -> str:
+    """Says how many items repeat others."""
+    return (
+        f"{repeats.repeated:,} of {len(repeats.which):,} items repeat another one (one {repeats.counts.max():,} "
+        "times): items with the same mu are laid out and clustered as one, with their count"
+    )
+
+
 def lay_out_and_cluster(
-    opened: OpenRun, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig, seconds: dict[str, float]
+    opened: OpenRun,
+    mu: np.ndarray,
+    rows: np.ndarray | None,
+    config: ClusterConfig,
+    seconds: dict[str, float],
+    repeats: Repeats | None = None,
 ) -> tuple[Layout, Choice | None]:
     """Returns the layout of all items, and the chosen cut if one is chosen.
 
-    Lays out the landmarks `rows`, int64 (None: all items), by the dimensions `mu` (n, d) that are clustered.
+    Lays out the landmarks `rows`, int64 (None: all items), by the dimensions `mu` (n, d) that are clustered. With
+    `repeats` the distinct items alone are laid out, and `rows` are numbers of distinct items.
     """
+    if repeats is not None:
+        if len(repeats.first) == 1:
+            return with_repeats(one_spot(config), repeats), None
+        logvar = np.asarray(opened.logvar)[repeats.first]
+        layout, choice = _lay_out_and_cluster(opened, mu[repeats.first], logvar, rows, config, seconds, repeats.counts)
+        return with_repeats(layout, repeats), choice
+    return _lay_out_and_cluster(opened, mu, opened.logvar, rows, config, seconds, None)
+
+
+def one_spot(config: ClusterConfig) -> Layout:
+    """Returns the layout of one distinct item: one spot, one cluster."""
+    settings: dict[str, str | int] = {"method": config.cluster.method}
+    if config.cluster.method == "hdbscan":
+        settings |= {"min_cluster_size": 2, "min_samples": 1, "selection": "eom"}
+    found = Clustering(
+        np.zeros(1, np.int32), np.ones(1, np.float32), np.zeros(1, np.float32), exemplars={0: [0]}, settings=settings
+    )
+    spot = np.zeros((1, config.reduce.n_components), np.float32)
+    return Layout(np.zeros((1, 2), np.float32), spot, np.zeros((1, 0), np.int32), found, found.labels)
+
+
+def _lay_out_and_cluster(
+    opened: OpenRun,
+    mu: np.ndarray,
+    logvar: np.ndarray,
+    rows: np.ndarray | None,
+    config: ClusterConfig,
+    seconds: dict[str, float],
+    counts: np.ndarray | None,
+) -> tuple[Layout, Choice | None]:
+    """Lays out rows that differ, of which `counts` says how many items each stands for."""
     vectors = laid = directions(mu, config.reduce.metric)
+    if len(mu) < FEWEST:  # UMAP and the choice of the cut need neighbourhoods
+        config = updated(config, "reduce", method="pca")
     if rows is not None:
+        counts = None if counts is None else counts[rows]
         say(f"{len(rows):,} of {len(mu):,} items are laid out, the others placed next to their neighbours")
         laid, size = vectors[rows], config.cluster.min_cluster_size
         if size != "auto":  # it counts items, and the landmarks are fewer
@@ -147,7 +207,7 @@ def lay_out_and_cluster(
     with stage("reducing", seconds):
         coordinates = lay_out(laid, graph, config)
     with stage("clustering", seconds):
-        found = find_clusters(coordinates, graph, config, draws(opened, mu, rows, config))
+        found = find_clusters(coordinates, graph, config, draws(opened, mu, logvar, rows, config), counts)
     with stage("drawing", seconds):
         points = map_points(laid, graph, found.coordinates, config)
     layout = Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest)
@@ -177,14 +237,16 @@ def chooses_cut(config: ClusterConfig) -> bool:
     return config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto"
 
 
-def draws(opened: OpenRun, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig) -> Draws | None:
+def draws(
+    opened: OpenRun, mu: np.ndarray, logvar: np.ndarray, rows: np.ndarray | None, config: ClusterConfig
+) -> Draws | None:
     """Draws from the posteriors of a sample of the landmarks `rows` (None: of all items), and compares with them alone.
 
     None if no cut is chosen, or if μ is given and not learnt.
     """
-    if not chooses_cut(config) or (config.cluster.on == "mu" and opened.given_dim):
+    if not chooses_cut(config) or len(mu) < FEWEST or (config.cluster.on == "mu" and opened.given_dim):
         return None
-    logvar = opened.logvar[:, : mu.shape[1]]
+    logvar = logvar[:, : mu.shape[1]]
     if rows is not None:
         mu, logvar = mu[rows], logvar[rows]
     return posterior_draws(
@@ -209,17 +271,21 @@ class FoundClusters:
 
 
 def find_clusters(
-    coordinates: Sequence[np.ndarray], graph: Neighbours, config: ClusterConfig, drawn: Draws | None = None
+    coordinates: Sequence[np.ndarray],
+    graph: Neighbours,
+    config: ClusterConfig,
+    drawn: Draws | None = None,
+    counts: np.ndarray | None = None,
 ) -> FoundClusters:
-    """Clusters one of the layouts, float32 (n, k) each."""
+    """Clusters one of the layouts, float32 (n, k) each; `counts` is how many items each row stands for."""
     others, choice, chosen = graph.indices[:, 1:], None, coordinates[0]
-    if chooses_cut(config):
-        choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, -1], drawn)
+    if chooses_cut(config) and len(chosen) >= FEWEST:
+        choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, -1], drawn, counts)
         chosen = coordinates[choice.cut.scores.layout]
-        found = from_cut(chosen, choice.cut)
+        found = from_cut(chosen, choice.cut, counts)
     else:
         settings = config.cluster.model_dump(exclude={"method", "on"})
-        found = cluster(config.cluster.method, chosen, seed=config.seed_everything, **settings)
+        found = cluster(config.cluster.method, chosen, seed=config.seed_everything, counts=counts, **settings)
     return FoundClusters(found, fill(found.labels, others), chosen, choice)
 
 

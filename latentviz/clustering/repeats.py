@@ -1,0 +1,106 @@
+"""Items with the same vector: laid out and clustered once, with their multiplicity, and then given one place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Vectors nearer than this share of their root mean square are equal: float32 rounds about 1e-7, summed over layers.
+SAME = 1e-5
+GRIDS = 4
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Which of n items are the same item, of m distinct ones."""
+
+    first: np.ndarray  # int64 (m,), the first row of each distinct item, ascending
+    which: np.ndarray  # int64 (n,), the distinct item of each row
+    counts: np.ndarray  # int64 (m,), how many rows each distinct item has
+
+    @property
+    def repeated(self) -> int:
+        """The number of rows that occur earlier."""
+        return len(self.which) - len(self.first)
+
+    def rows_of(self, distinct: np.ndarray) -> np.ndarray:
+        """Returns the rows, int64, ascending, of these distinct items."""
+        wanted = np.zeros(len(self.first), bool)
+        wanted[distinct] = True
+        return np.flatnonzero(wanted[self.which])
+
+
+def find_repeats(vectors: np.ndarray) -> Repeats | None:
+    """Finds rows of `vectors` (n, d) that are equal up to rounding; None if all differ.
+
+    Rows in one cell of a grid are equal. A line of one grid may divide two that are, so several shifted grids are used.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    n, d = vectors.shape
+    width = SAME * float(np.sqrt(np.square(vectors, dtype=np.float64).mean() * d)) if vectors.size else 0.0
+    scaled = vectors.astype(np.float64) / (width or 1.0)
+    firsts = []
+    for shift in np.arange(GRIDS) / GRIDS:
+        _, first, cell = np.unique(hashed(np.floor(scaled + shift)), return_index=True, return_inverse=True)
+        firsts.append(first[cell.ravel()])
+    rows = np.tile(np.arange(n), GRIDS)
+    joined = np.concatenate(firsts)
+    if (joined == rows).all():
+        return None
+    graph = coo_matrix((np.ones(len(rows), bool), (rows, joined)), shape=(n, n))
+    return numbered(connected_components(graph, directed=False)[1])
+
+
+def hashed(rows: np.ndarray) -> np.ndarray:
+    """Returns a hash of each row (n, d) of 8-byte numbers, uint64 (n,)."""
+    factors = np.random.default_rng(0).integers(0, 2**64, rows.shape[1], np.uint64) | np.uint64(1)
+    words = np.ascontiguousarray(rows + 0.0).view(np.uint64)  # + 0.0 makes −0 equal 0
+    words = (words ^ (words >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    total: np.ndarray = ((words ^ (words >> np.uint64(32))) * factors).sum(axis=1, dtype=np.uint64)
+    return total
+
+
+def numbered(group: np.ndarray) -> Repeats:
+    """Numbers groups, int (n,), by their first row."""
+    _, first, which, counts = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return Repeats(first[order], place[which.ravel()], counts[order])
+
+
+def spanning_tree(points: np.ndarray, min_samples: int, counts: np.ndarray) -> np.ndarray:
+    """Returns a minimum spanning tree of items by mutual reachability, float64 (items − 1, 3): two items, distance.
+
+    The first n items are the rows of `points`, the others their repeats, which hang on them: nearer than any other row
+    and at a distance above 0, so that a row's items enter and leave a cluster together at a finite density.
+
+    Args:
+        points: float (n, k), n ≥ 2.
+        min_samples: rows that make a region dense; repeats do not count, an item is no denser for being repeated.
+        counts: int64 (n,), how many items each row stands for.
+    """
+    from fast_hdbscan.hdbscan import compute_minimum_spanning_tree
+
+    n = len(points)
+    rows = np.ascontiguousarray(points, np.float32)
+    edges = compute_minimum_spanning_tree(rows, min_samples=min(min_samples, n - 1), reproducible=True)[0]
+    shortest = np.full(n, np.inf)
+    for end in (0, 1):
+        np.minimum.at(shortest, edges[:, end].astype(np.int64), edges[:, 2])
+    shortest = np.maximum(shortest, 1e-6 * max(float(np.median(edges[:, 2])), 1e-12))
+    owner = np.repeat(np.arange(n), counts - 1)
+    repeats = np.column_stack([owner, np.arange(n, n + len(owner)), 0.999 * shortest[owner]])
+    return np.concatenate([np.asarray(edges, np.float64), repeats])
+
+
+def with_heavy_items(
+    labels: np.ndarray, strengths: np.ndarray, counts: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Makes a cluster of each row that is noise, and of which there are as many items as the smallest cluster has."""
+    heavy = np.flatnonzero((labels < 0) & (counts >= size))
+    labels, strengths = labels.copy(), strengths.copy()
+    labels[heavy] = labels.max(initial=-1) + 1 + np.arange(len(heavy))
+    strengths[heavy] = 1
+    return labels, strengths
