@@ -16,6 +16,7 @@ from latentviz.clustering.keywords import named
 from latentviz.clustering.landmarks import BATCH, FrozenLayout
 from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.reducers import directions
+from latentviz.clustering.repeats import find_repeats
 from latentviz.errors import RunError
 from latentviz.modalities.sources import run_name
 from latentviz.model.encoding import posteriors
@@ -128,11 +129,14 @@ class Frozen:
             raise RunError(
                 f"{folder.path}: damaged (its tables differ in length); `latentviz cluster` makes it again with --force"
             )
-        kept: slice | np.ndarray = slice(None) if self.landmarks is None else self.landmarks
+        kept = np.arange(len(coordinates)) if self.landmarks is None else self.landmarks
+        vectors = self.vectors(np.asarray(lookup.mu[kept]))
+        if (repeats := find_repeats(vectors)) is not None:  # else all neighbours of a new item could be one item
+            kept, vectors = kept[repeats.first], vectors[repeats.first]
         points = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
         names = ("cluster", "nearest_cluster", "probability", "outlier_score")
         self.layout = FrozenLayout(
-            self.vectors(np.asarray(lookup.mu[kept])),
+            vectors,
             points[kept],
             np.asarray(coordinates[kept]),
             {name: self.column(name)[kept] for name in names},

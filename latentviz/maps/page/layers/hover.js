@@ -13,6 +13,8 @@ export async function hover(map) {
   const texts = store.meta.items.texts ? await store.texts() : null;
   const labelField = store.meta.items.fields.findIndex(({ name }) => name === "label");
   const label = labelField < 0 ? null : await store.field(labelField);
+  const repeatsField = store.meta.items.fields.findIndex(({ name }) => name === "repeats");
+  const repeats = repeatsField < 0 ? null : await store.field(repeatsField);
   Object.assign(map, { idOf: ids, textOf: texts, labelOf: label ? (i) => label.value(i) : () => null });
 
   /** Returns the decoded image of an item, marked as such; null if the page has no decoder. */
@@ -39,7 +41,8 @@ export async function hover(map) {
   map.clusterLine = (i) => {
     const { id } = store.groups[store.group[i]];
     const near = id < 0 && map.cluster(store.nearest(i)) ? ` · near ${map.nameOf(store.nearest(i))}` : "";
-    return el("span", { className: "cluster-line" }, map.swatch(id), el("b", { dir: "auto" }, clip(map.nameOf(id), 60)), clip(near, 60));
+    const times = repeats?.value(i) > 1 ? ` ×${format(repeats.value(i))}` : ""; // so many items at this spot
+    return el("span", { className: "cluster-line" }, map.swatch(id), el("b", { dir: "auto" }, clip(map.nameOf(id), 60)), clip(near, 60), times);
   };
 
   function fill(i) {
