@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from latentviz.config import ClusterConfig, MapSection, changes, merge, read_yaml, validate
+from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
 from latentviz.modalities.sources import load_config
 from latentviz.progress import may_follow
+from latentviz.runs.extension import LongerRun
 from latentviz.runs.files import check_name
 from latentviz.runs.info import RunSummary
 from latentviz.runs.run import ClusterFolder, RunFolder
@@ -48,7 +49,8 @@ def fit(
         source: a recipe's name, a YAML file, or data: a folder, a file, `hf:NAME`.
         run: name of the new run; by default taken from `source`.
         outputs: folder of the runs.
-        resume: continue an interrupted run.
+        resume: continue an interrupted run, or train a finished one on to more epochs, as with
+            `trainer={"max_epochs": 60}`.
         force: replace an existing run.
         data: settings of the data, such as `{"batch_size": 64}`; `latentviz config SOURCE` lists all settings.
         model: settings of the model, such as `{"latent_dim": 16}`.
@@ -290,7 +292,7 @@ def train(
     if may_follow():
         from latentviz.stages.fit import follow
 
-        follow(config, folder)
+        follow(config, LongerRun.of(folder) if resume and folder.finished else folder)
     if resume and not folder.begun:
         folder = RunFolder.open(folder.name, outputs)
     with folder.held("fit"):
@@ -307,20 +309,55 @@ def train(
 
 
 def _resume(folder: RunFolder, overrides: Settings) -> RunFolder:
-    """Continues an interrupted run."""
-    if folder.finished:
-        raise RunError(f"{folder.path}: this run has finished; there is nothing to resume. Replace it with --force")
-    source = str(folder.config_file)
-    config, _ = load_config(source, merge(read_yaml(folder.config_file), overrides))
-    began, _ = load_config(source, {})
+    """Continues an interrupted run, or trains a finished one for longer."""
+    longer = LongerRun.of(folder) if folder.finished else None
+    if longer is not None and longer.pending and longer.finished:  # a kill kept it from taking the run's place
+        longer.finish()
+        if _limits(overrides).get("max_epochs") in {None, folder.info()["summary"]["epochs"]}:
+            return folder
+    pending = longer is not None and longer.pending
+    source = longer.config_file if longer is not None and pending else folder.config_file
+    limits = {"trainer": {"max_epochs": None, "max_steps": -1}} if _limits(overrides) else {}
+    config, _ = load_config(str(source), merge(merge(read_yaml(source), limits), overrides))
+    began, _ = load_config(str(folder.config_file), {})
     if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key != "check_memory"]:
         raise RunError(
-            f"{folder.path}: --resume cannot change {', '.join(changed)}; leave that out, or start anew with --force"
+            f"{folder.path}: --resume cannot change {', '.join(changed)}; leave that out, or make another run with "
+            "--run NAME and without --resume"
         )
     from latentviz.stages.fit import fit as stage
 
-    folder.sweep()
-    return stage(config, folder, resume=True)
+    if longer is None:
+        folder.sweep()
+        return stage(config, folder, resume=True)
+    check_longer(folder, config, given=pending or bool(_limits(overrides)))
+    folder.verify(all_of_it=True)
+    longer.begin(config)
+    longer.sweep()
+    stage(config, longer, resume=True)
+    return longer.finish()
+
+
+def _limits(overrides: Settings) -> dict[str, int | None]:
+    """Returns the settings among `overrides` that say how long to train."""
+    trainer = overrides.get("trainer")
+    return {k: trainer[k] for k in ("max_epochs", "max_steps") if isinstance(trainer, Mapping) and k in trainer}
+
+
+def check_longer(run: RunFolder, config: FitConfig, *, given: bool) -> None:
+    """Raises a RunError if a finished run is not to be trained for longer."""
+    epochs, again = run.info()["summary"]["epochs"], f"`{run.fit_command(run.config_file)} --resume"
+    most, steps = config.trainer.get("max_epochs"), config.trainer.get("max_steps", -1)
+    if not given:
+        raise RunError(
+            f"{run.path}: this run has finished its {epochs} epochs; "
+            f"to train on, {again} trainer.max_epochs={2 * epochs}`"
+        )
+    if steps in {None, -1} and most not in {None, -1} and most <= epochs:
+        raise RunError(
+            f"trainer.max_epochs: {run.path} has {epochs} epochs already (got {most}); "
+            f"give more, as in {again} trainer.max_epochs={2 * epochs}`"
+        )
 
 
 def make_clustering(

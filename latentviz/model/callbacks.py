@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from tqdm import tqdm
@@ -82,6 +82,41 @@ class Guard(Callback):
                 f"the loss is {float(loss)} at step {trainer.global_step} (epoch {trainer.current_epoch + 1}){kept}. "
                 "Try a smaller model.lr or model.c, or trainer.gradient_clip_val=10, with --force"
             )
+
+
+class Checkpoints(ModelCheckpoint):
+    """Keeps checkpoints in a folder that may have been moved or copied since an earlier part of the training."""
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's, which has the name of the class, so that earlier checkpoints are understood."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the state, with the paths in today's folder; Lightning would forget the best epoch so far."""
+
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths if name in state_dict}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath})
+
+
+class Patience(EarlyStopping):
+    """Stops early; a training that goes on after it had stopped gets the whole patience again."""
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's."""
+        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the state."""
+        super().load_state_dict(state_dict)
+        if self.wait_count >= self.patience:
+            self.wait_count, self.stopped_epoch = 0, 0
 
 
 class EpochTable(Callback):

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from latentviz.config import ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError
+from latentviz.progress import warn
 from latentviz.runs.checksums import FORMAT_VERSION, checksums, expected, opened
 from latentviz.runs.files import (
     atomic_write,
@@ -88,6 +90,11 @@ class ResultFolder:
         return ResultFolder(self.target or self.path)
 
 
+@cache  # once per process
+def _warn_of_outdated(path: Path, again: str) -> None:
+    warn(f"{path}: outdated, the run was trained for longer since; {again}")
+
+
 @dataclass(frozen=True)
 class ClusterFolder:
     """A handle to one clustering of a run: `outputs/<run>/clusters/<name>/`."""
@@ -107,6 +114,7 @@ class ClusterFolder:
     tree_file = Artefact("tree.npy")
     evaluation_file = Artefact("evaluation.json")
     evaluation_report = Artefact("evaluation.html")
+    outdated_file = Artefact("outdated.txt")  # of a run that was trained for longer since
 
     @property
     def path(self) -> Path:
@@ -126,7 +134,14 @@ class ClusterFolder:
         """
         if not self.finished:
             raise RunError(f"{self.run_path} has no clusters/{self.name}; run `{self._command}` first")
+        if self.outdated:
+            _warn_of_outdated(self.path, self.again)
         return self
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the run was trained for longer after it was clustered."""
+        return self.outdated_file.exists()
 
     @property
     def again(self) -> str:
@@ -167,7 +182,7 @@ class ClusterFolder:
 
     def reopen(self) -> None:
         """Marks the clustering as unfinished; called when a new one is ready to replace the earlier one."""
-        for file in (self.info_file, self.evaluation_file, self.evaluation_report):
+        for file in (self.info_file, self.evaluation_file, self.evaluation_report, self.outdated_file):
             file.unlink(missing_ok=True)
 
     def write(self, config: ClusterConfig, points: pa.Table, info: Content) -> None:

@@ -4,10 +4,8 @@ outputs/<run>/config.yaml            the resolved config: fitting it again repea
               run.json               written last by `fit`: it means done; holds the checksums of the files below
               items.parquet          row i: id, split, label, source, and the data's own columns
               bad_items.csv          items that could not be read, and why (only if there were any)
-              cache/                 the decoded data, memory-mapped
-              checkpoints/           best.ckpt, last.ckpt
-              metrics.csv            one row per epoch
-              samples/               outputs of the decoder after each epoch
+              cache/, checkpoints/   the decoded data, memory-mapped; best.ckpt, last.ckpt
+              metrics.csv, samples/  one row per epoch; outputs of the decoder after each epoch
               mu.npy, logvar.npy     float32 (n, d), row i is item i
               clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
                                      landmarks.npy if only some of the items were laid out,
@@ -221,6 +219,7 @@ class RunFolder:
             RunError: there is no run, or no word follows its name.
         """
         first = words[0]
+        _recover(Path(outputs))
         if not any((folder / "config.yaml").is_file() for folder in (Path(outputs) / first, Path(first))):
             return cls.open(None, outputs), words
         run = cls.open(first, outputs)
@@ -231,11 +230,11 @@ class RunFolder:
     @property
     def again(self) -> str:
         """The advice for a damaged file: the command that makes the run again."""
-        return f"`{self._fit(self.config_file)} --force` makes it again"
+        return f"`{self.fit_command(self.config_file)} --force` makes it again"
 
-    def _fit(self, source: object) -> str:
-        words = ["latentviz", "fit", str(source), "--run", self.name, "--outputs", str(self.path.parent)]
-        return shlex.join(words)
+    def fit_command(self, source: object) -> str:
+        """The command that fits `source` into this run."""
+        return shlex.join(["latentviz", "fit", str(source), "--run", self.name, "--outputs", str(self.path.parent)])
 
     @property
     def finished(self) -> bool:
@@ -250,11 +249,13 @@ class RunFolder:
         """
         if not self.finished:
             raise RunError(
-                f"{self.path}: training has not finished; continue with `{self._fit(self.config_file)} --resume`"
+                f"{self.path}: training has not finished; continue with `{self.fit_command(self.config_file)} --resume`"
             )
         if not file.exists():
             name = file.relative_to(self.path)
-            raise RunError(f"{self.path} has no {name}; `{self._fit(self.config_file)} --force` makes the run again")
+            raise RunError(
+                f"{self.path} has no {name}; `{self.fit_command(self.config_file)} --force` makes the run again"
+            )
         return file
 
     def info(self) -> RunInfo:
@@ -267,8 +268,13 @@ class RunFolder:
 
     def write_info(self, content: Content) -> None:
         """Writes run.json, the last act of `fit`, with the checksums of all files that later commands read."""
-        files = [self.config_file, self.items_file, self.mu_file, self.logvar_file]
-        files += sorted(self.checkpoints.glob("*.ckpt"))
+        files = [
+            self.config_file,
+            self.items_file,
+            self.mu_file,
+            self.logvar_file,
+            *sorted(self.checkpoints.glob("*.ckpt")),
+        ]
         files += sorted(file for file in self.cache.rglob("*") if file.is_file())
         sums = checksums(self.path, files)
         write_json(self.info_file, {"format_version": FORMAT_VERSION, **content, "checksums": sums}, sealed=True)
@@ -278,7 +284,7 @@ class RunFolder:
         if self.finished:
             config = shlex.quote(str(self.config_file))
             advice = (
-                f"put it back, or make the run again with `{self._fit('SOURCE')} --force`; "
+                f"put it back, or make the run again with `{self.fit_command('SOURCE')} --force`; "
                 f"to try other settings, make another run: `latentviz fit {config} --run NAME`"
             )
             verify(self.config_file, self.expected(self.config_file), advice)

@@ -90,7 +90,9 @@ def _fit(parser: Parser) -> None:
     _source(parser)
     parser.add_argument("--run", metavar="NAME", help="name of the new run (default: from SOURCE)")
     _outputs(parser)
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue an interrupted run, or a finished one to more epochs"
+    )
     _force(parser, "an existing run")
 
 

@@ -104,6 +104,8 @@ def run_overview(run: RunFolder) -> dict[str, Any]:
             folder = run.clustering(name)
             found = folder.info()
             clusters = {"name": name, "clusters": found["n_clusters"], "noise": found["noise_share"]}
+            if folder.outdated:
+                clusters["outdated"] = True
             row["clusterings"].append({**clusters, "date": _date(folder.info_file)})
     except (RunError, KeyError) as error:
         row["problem"] = str(error)
@@ -117,7 +119,10 @@ def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = []
     for row in rows:
         state = "damaged" if "problem" in row else "none" if row["finished"] else "training has not finished"
-        found = "; ".join(f"{c['name']}: {c['clusters']}, noise {c['noise']:.0%}" for c in row.get("clusterings", []))
+        found = "; ".join(
+            f"{c['name']}: {c['clusters']}, noise {c['noise']:.0%}{', outdated' if 'outdated' in c else ''}"
+            for c in row.get("clusterings", [])
+        )
         items = f"{row['items']:,}" if "items" in row else None
         cells.append({**row, "items": items, "date": row["date"].replace("T", " "), "clusters": found or state})
     return _columns(cells, ("run", "kind", "items", "date", "clusters"), {"items"})

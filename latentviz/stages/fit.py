@@ -13,7 +13,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 
 from latentviz import resources
 from latentviz.config import FitConfig, resolved
@@ -21,7 +21,18 @@ from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.modalities import modality
 from latentviz.modalities.base import AnyDataKind
 from latentviz.modalities.batches.lightning import LightningBatches
-from latentviz.model.callbacks import Bar, Clock, EpochMeans, EpochTable, Guard, Repeatable, Samples, read_metrics
+from latentviz.model.callbacks import (
+    Bar,
+    Checkpoints,
+    Clock,
+    EpochMeans,
+    EpochTable,
+    Guard,
+    Patience,
+    Repeatable,
+    Samples,
+    read_metrics,
+)
 from latentviz.model.checkpoint import kept_checkpoint, load_weights
 from latentviz.model.distributed import Team, team
 from latentviz.model.encoding import active_units, encode
@@ -175,10 +186,10 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trai
         EpochTable(run.metrics_file),
         *more,
         Bar(),
-        ModelCheckpoint(
+        Checkpoints(
             run.checkpoints, filename=run.best_checkpoint.stem, monitor="val_loss", enable_version_counter=False
         ),
-        ModelCheckpoint(
+        Checkpoints(
             run.checkpoints,
             filename=run.last_checkpoint.stem,
             monitor=None,
@@ -187,7 +198,7 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trai
         ),
     ]
     if config.model.patience:
-        callbacks.append(EarlyStopping("val_loss", patience=config.model.patience, verbose=False))
+        callbacks.append(Patience("val_loss", patience=config.model.patience, verbose=False))
     logger = (
         pl.loggers.TensorBoardLogger(run.path, name="", version="tensorboard")
         if importlib.util.find_spec("tensorboard")

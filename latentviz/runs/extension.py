@@ -1,0 +1,105 @@
+"""A finished run that is trained for longer: a hidden copy is trained, and takes the run's place when it has finished.
+
+Until then the run is what it was. A training that is killed leaves the copy, which the next one continues.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from latentviz.config import Section, dump
+from latentviz.errors import WriteError
+from latentviz.runs.files import atomic_write, remove, temporary_name
+from latentviz.runs.run import RunFolder
+
+ORIGIN = "origin.json"  # in the copy: the run.json of the run that was copied
+
+
+class LongerRun(RunFolder):
+    """The hidden copy `.<run>.longer` of a run; its messages name the run."""
+
+    @classmethod
+    def of(cls, run: RunFolder) -> "LongerRun":
+        """Returns the handle to the copy of `run`; there may be none on disk."""
+        return cls(run.path.with_name(f".{run.path.name}.longer"))
+
+    @property
+    def run(self) -> RunFolder:
+        """The run that was copied."""
+        return RunFolder(self.path.with_name(self.path.name.removeprefix(".").removesuffix(".longer")))
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.run.name
+
+    @property
+    def pending(self) -> bool:
+        """Whether an earlier training left a copy of the run as it is now."""
+        origin = self.path / ORIGIN
+        return origin.exists() and origin.read_bytes() == self.run.info_file.read_bytes()
+
+    def begin(self, config: Section) -> None:
+        """Copies what a training continues from, unless an earlier one has left that, and writes the config."""
+        try:
+            if not self.pending:
+                remove(self.path)
+                temporary = temporary_name(self.path)
+                temporary.mkdir()
+                for name in ("items.parquet", "bad_items.csv", "cache", "checkpoints"):
+                    _link(self.run.path / name, temporary / name)  # they are replaced, never changed in place
+                for name in ("metrics.csv", "samples"):
+                    _copy(self.run.path / name, temporary / name)
+                shutil.copy2(self.run.info_file, temporary / ORIGIN)
+                temporary.rename(self.path)
+            with atomic_write(self.config_file) as file:
+                file.write_text(f"# latentviz fit {self.run.config_file}\n{dump(config)}", encoding="utf-8")
+        except OSError as error:
+            raise WriteError(self.run.path, error.strerror or str(error)) from None
+
+    def finish(self) -> RunFolder:
+        """Takes the run's place, with everything that was made from the run; clusterings are marked as outdated."""
+        run = self.run
+        left = {"run.json", "mu.npy", "logvar.npy", "evaluation.json", "evaluation.html", "exported", ORIGIN}
+        try:
+            for source in run.path.iterdir():
+                target = self.path / source.name
+                if source.name in left or source.name.endswith((".tmp", ".lock")):
+                    continue
+                if source.name in {"clusters", "generated", "recommended", "encoded"}:
+                    remove(target)  # of a kill at this point
+                if not target.exists():
+                    _link(source, target)
+            epochs = run.info()["summary"].get("epochs", 0)
+            for name in run.clusterings:
+                folder = self.clustering(name)
+                folder.outdated_file.write_text(f"of a training of {epochs} epochs\n", encoding="utf-8")
+            run.path.rename(run.path.with_name(f".{run.name}.replaced"))  # `recover` restores it after a kill
+            self.path.rename(run.path)
+            (run.path / ORIGIN).unlink()
+        except OSError as error:
+            raise WriteError(run.path, error.strerror or str(error)) from None
+        run.settle()
+        return run
+
+
+def _link(source: Path, target: Path) -> None:
+    """Links a file or each file of a folder; copies where the disk has no links."""
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_file)
+    elif source.exists():
+        _link_file(source, target)
+
+
+def _link_file(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy2(source, target)
