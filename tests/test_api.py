@@ -135,7 +135,7 @@ def test_the_shell_has_the_same_words_and_defaults(verb: str) -> None:
     COMMANDS[verb].arguments(parser)
     shell = {action.dest: action.default for action in parser._actions} | {"run": None}
     python = inspect.signature(getattr(lv, verb)).parameters
-    words = set(shell) - {"help", "json", "overrides", "words", *(["name"] if verb == "recommend" else [])}
+    words = set(shell) - {"help", "json", "overrides", "words"}
     assert words == set(python) - OPTIONS.get(verb, set())
     for name in words - {"source", "data", "items", "run"}:
         assert (shell[name] or None) == (python[name].default or None), name

@@ -268,14 +268,8 @@ class RunFolder:
 
     def write_info(self, content: Content) -> None:
         """Writes run.json, the last act of `fit`, with the checksums of all files that later commands read."""
-        files = [
-            self.config_file,
-            self.items_file,
-            self.mu_file,
-            self.logvar_file,
-            *sorted(self.checkpoints.glob("*.ckpt")),
-        ]
-        files += sorted(file for file in self.cache.rglob("*") if file.is_file())
+        files = [self.config_file, self.items_file, self.mu_file, self.logvar_file]
+        files += [*sorted(self.checkpoints.glob("*.ckpt")), *sorted(f for f in self.cache.rglob("*") if f.is_file())]
         sums = checksums(self.path, files)
         write_json(self.info_file, {"format_version": FORMAT_VERSION, **content, "checksums": sums}, sealed=True)
 
