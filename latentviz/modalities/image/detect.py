@@ -12,12 +12,7 @@ _TEXT_SUFFIXES = frozenset(
 
 
 def detect(path: str) -> bool:
-    """Returns whether `path` looks like images: a folder, an image file, IDX, an array, a table with a column of them.
-
-    Raises:
-        DataError: the file is damaged, or the Hugging Face hub cannot be reached.
-        OSError: it cannot be read.
-    """
+    """Returns whether `path` looks like images: a folder, an image file, IDX, an array, a table with such a column."""
     if path.startswith("hf:"):
         from latentviz.modalities.io.columns import find_images  # needs pyarrow
         from latentviz.modalities.io.hub import hub_schema

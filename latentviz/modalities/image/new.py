@@ -26,9 +26,6 @@ def read_item(word: str, config: ResolvedImageConfig, trained: Path | None = Non
     """Reads the image in a file: as shown, as stored (the same array), and what was converted; None: no such file.
 
     The array is uint8 (c, h, w); the config holds size and channels, so the run's cache (`trained`) is not used.
-
-    Raises:
-        DataError: the file is not an image.
     """
     del trained
     if not is_file(word):
@@ -52,9 +49,6 @@ def read_items(
     """Reads the items at `path` and decodes their images, uint8 (n, c, h, w), into `cache`.
 
     A single image is enough; damaged ones, however many, are left out and listed.
-
-    Raises:
-        DataError: nothing can be read.
     """
     del trained
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})

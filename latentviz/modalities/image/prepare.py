@@ -44,15 +44,10 @@ def prepare(
         seed: of the training/validation split, which does not depend on labels.
         source: images already found; None: those at `data.path`.
         learn: the images are for training, so they must be enough and differ.
-
-    Raises:
-        DataError: the data cannot be read or trained on, or the cache cannot be written.
     """
     with strict(), ThreadPoolExecutor(max_workers=WORKERS) as pool:
         try:
             source = source or read(data)
-            if learn and not source.bad:
-                prepared.require_enough(len(source), "image", printable(data.path))
             shape = survey(source, data, pool)
             good, bad, digest = _write(source, data, shape, cache / IMAGES, pool, learn=learn)
         except BaseException:
@@ -89,7 +84,12 @@ def _write(
                 identical = identical and bool((pixels == first).all())
                 digest.update(pixels.data)
                 out.write(pixels.data)
-        _check(good, bad, data, identical=identical, learn=learn)
+        if learn:
+            prepared.require_trainable(len(good), bad, data, "image", alike=identical)
+        elif not good:
+            why = f" ({prepared.examples(bad)})" if bad else ""
+            none = f"none of its {len(bad):,} images can be read{why}"
+            raise DataError(f"{printable(data.path)}: {none}; repair or replace them")
         out.seek(0)
         prepared.write_header(out, np.uint8, (len(good), *shape.chw))
     digest.update(repr((len(good), shape.chw)).encode())
@@ -129,17 +129,3 @@ def _decode_block(source: ImageSource, data: ImageData, shape: Shape, rows: Sequ
         pixels[len(good)] = binarise(decoded) if data.binarise else decoded
         good.append(row)
     return good, pixels[: len(good)], bad
-
-
-def _check(good: Sequence[int], bad: Sequence[BadItem], data: ImageData, *, identical: bool, learn: bool) -> None:
-    """Raises a DataError if no image is readable; for training also if too few are, or if all are identical."""
-    name, found = printable(data.path), len(good) + len(bad)
-    if not learn:
-        if not good:
-            why = f" ({prepared.examples(bad)})" if bad else ""
-            raise DataError(f"{name}: none of its {found:,} images can be read{why}; repair or replace them")
-        return
-    prepared.require_readable(bad, found, "image", name, data.max_bad)
-    prepared.require_enough(len(good), "image", name, found)
-    if identical:
-        raise prepared.identical(name, len(good), "images")

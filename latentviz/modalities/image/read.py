@@ -26,11 +26,7 @@ _FEW = 16
 
 
 def read(data: ImageData) -> ImageSource:
-    """Finds the images that `data.path` names, without decoding them.
-
-    Raises:
-        DataError: the path does not exist, or holds no images.
-    """
+    """Finds the images that `data.path` names, without decoding them."""
     scheme, _, name = data.path.partition(":")
     if scheme == "sklearn":
         return read_bundled(name)
@@ -76,11 +72,7 @@ def _read_file(path: Path, data: ImageData) -> ImageSource:
 
 
 def read_bundled(name: str) -> ImageSource:
-    """Reads scikit-learn's `digits`: 1,797 grey digits of 8×8 pixels with values from 0 to 16, without a download.
-
-    Raises:
-        DataError: any other name.
-    """
+    """Reads scikit-learn's `digits`: 1,797 grey digits of 8×8 pixels with values from 0 to 16, without a download."""
     if name != "digits":
         raise DataError(
             f"sklearn:{printable(name)}: not an image data set of scikit-learn; only sklearn:digits is."

@@ -27,11 +27,7 @@ def image_tables(folder: Path) -> list[Path]:
 
 
 def read_images(path: str, data: ImageData) -> ImageSource:
-    """Returns the images in a table, in all those of a folder, or in a data set on the Hugging Face hub.
-
-    Raises:
-        DataError: it cannot be read, or has no column of images.
-    """
+    """Returns the images in a table, in all those of a folder, or in a data set on the Hugging Face hub."""
     files = image_tables(Path(path)) if not path.startswith("hf:") and Path(path).is_dir() else ()
     table = read_table(path, files=files, split=data.split)
     if not len(table):

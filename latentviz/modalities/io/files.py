@@ -176,11 +176,7 @@ def check_room(needed: int) -> None:
 
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """Yields the bytes of a file, unpacked if its content is gzip.
-
-    Raises:
-        DataError: it is damaged or cannot be read.
-    """
+    """Yields the bytes of a file, unpacked if its content is gzip."""
     try:
         with file.open("rb") as stream:
             packed = stream.read(2) == b"\x1f\x8b"

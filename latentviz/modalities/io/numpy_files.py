@@ -49,11 +49,7 @@ def _refusing_damage(path: Path) -> Iterator[None]:
 
 
 def read_headers(path: Path) -> dict[str, Header]:
-    """Returns the header of each array by key; a .npy file has one array, with the key "".
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """Returns the header of each array by key; a .npy file has one array, with the key ""."""
     with _refusing_damage(path):
         if path.suffix.lower() == ".npy":
             with path.open("rb") as stream:
@@ -84,11 +80,7 @@ def _header(stream: IO[bytes]) -> Header:
 
 
 def read_array(path: Path, key: str, header: Header) -> np.ndarray:
-    """Returns one array, memory-mapped, compressed or not.
-
-    Raises:
-        DataError: it holds pickled objects, or is cut off.
-    """
+    """Returns one array, memory-mapped, compressed or not."""
     if header.dtype.hasobject:
         where = f"{path}/{key}" if key else str(path)
         raise DataError(

@@ -13,7 +13,7 @@ import pyarrow as pa
 from latentviz.config import DataSection
 from latentviz.errors import ADVICE, DataError, WriteError
 from latentviz.modalities.io.columns import as_column
-from latentviz.modalities.io.names import BadItem
+from latentviz.modalities.io.names import BadItem, printable
 from latentviz.runs.files import atomic_write, unique_ids
 from latentviz.runs.items import Items
 
@@ -65,27 +65,32 @@ def fingerprint(digest: "hashlib._Hash", items: Items) -> str:
     return digest.hexdigest()[:32]
 
 
-def require_enough(n: int, what: str, name: str, found: int | None = None) -> None:
-    """Raises a DataError if n items (`what`: "image") of the `found` ones in a file are too few to train on."""
-    if n < FEWEST:
-        count = f"holds {n} {what}{'s' * (n != 1)}" if found in {None, n} else f"{n} of its {found} {what}s can be read"
-        raise DataError(f"{name}: {count}; training needs at least {FEWEST}; add more {what}s")
+def require_trainable(
+    n: int, bad: Sequence[BadItem], data: DataSection, what: str, *, alike: bool, name: str = ""
+) -> None:
+    """Raises a DataError if n readable items cannot be trained on: too few, all `alike`, or too many are bad.
 
-
-def require_readable(bad: Sequence[BadItem], found: int, what: str, name: str, most: float) -> None:
-    """Raises a DataError if the share of bad items among the `found` ones exceeds `most`, the setting data.max_bad."""
-    if len(bad) > most * found:
+    Args:
+        n: number of readable items.
+        bad: items that cannot be read.
+        data: settings with `path` and `max_bad`.
+        what: the kind of item, in the singular: "image".
+        alike: whether all items are identical.
+        name: of the data; "": their path.
+    """
+    name, found = name or printable(data.path), n + len(bad)
+    if len(bad) > data.max_bad * found:
         raise DataError(
-            f"{name}: {len(bad):,} of {found:,} {what}s cannot be read, more than data.max_bad={most:g} allows "
+            f"{name}: {len(bad):,} of {found:,} {what}s cannot be read, more than data.max_bad={data.max_bad:g} allows "
             f"({examples(bad)}); repair or remove them, or raise data.max_bad"
         )
-
-
-def identical(name: str, n: int, what: str) -> DataError:
-    """Returns the error about items that are all the same."""
-    return DataError(
-        f"{name}: all {n:,} {what} are identical; a VAE learns from differences; check that this is the right data"
-    )
+    if n < FEWEST:
+        count = f"{n} of its {found} {what}s can be read" if bad else f"holds {n} {what}{'s' * (n != 1)}"
+        raise DataError(f"{name}: {count}; training needs at least {FEWEST}; add more {what}s")
+    if alike:
+        raise DataError(
+            f"{name}: all {n:,} {what}s are identical; a VAE learns from differences; check that this is the right data"
+        )
 
 
 def examples(bad: Sequence[BadItem]) -> str:

@@ -79,9 +79,6 @@ class Table:
         """Returns one column for access in any order, copied from a compressed file to a memory-mapped one.
 
         The copy is a temporary file without a name, which disappears with the array.
-
-        Raises:
-            DataError: the disk is full.
         """
         if isinstance(self.data, pa.Table):
             return self.data.column(name)

@@ -25,11 +25,7 @@ _SHARED = 2  # texts that a label has on average, at least; "target" may also ho
 
 
 def read_texts(path: str, data: TextData, files: Sequence[Path] = ()) -> TextSource:
-    """Reads the texts of a table, of a folder of tables (those in `files`), or of a data set on the hub.
-
-    Raises:
-        DataError: a file cannot be read, or there is no column of text.
-    """
+    """Reads the texts of a table, of a folder of tables (those in `files`), or of a data set on the hub."""
     table = read_table(path, files=files, encoding=data.encoding, split=data.split)
     plain = [field.name for field in table.schema if is_plain(field.type)]
     columns = pa.table({name: table.column(name) for name in plain})
@@ -58,9 +54,6 @@ def table_source(
         data: which columns hold texts, labels and ids.
         notes: of the reader.
         bad: rows that could not be read.
-
-    Raises:
-        DataError: a column is missing, or none holds text.
     """
     names = list(table.column_names)
     label = choose_column(names, "label_column", data.label_column, LABEL_NAMES)
@@ -100,11 +93,7 @@ def table_source(
 
 
 def find_text(table: pa.Table, label: str | None, data: TextData) -> str:
-    """Returns the column of texts: by its name, or else the one with the longest, most varied values but the label.
-
-    Raises:
-        DataError: there is no column of text.
-    """
+    """Returns the column of texts: by its name, or else the one with the longest, most varied values but the label."""
     strings: list[str] = [name for name in table.column_names if is_text(table.schema.field(name).type)]
     if named := by_name(strings, TEXT_NAMES):
         return named

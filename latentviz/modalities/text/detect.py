@@ -8,11 +8,7 @@ LINE_SUFFIXES = frozenset({".txt", ".text"})
 
 
 def detect(path: str) -> bool:
-    """Returns whether `path` looks like texts: a text file, a table, a folder of these.
-
-    Raises:
-        DataError: the Hugging Face hub cannot be reached.
-    """
+    """Returns whether `path` looks like texts: a text file, a table, a folder of these."""
     if path.startswith("hf:"):
         from latentviz.modalities.io.columns import is_text  # needs pyarrow
         from latentviz.modalities.io.hub import hub_schema

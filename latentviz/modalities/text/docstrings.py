@@ -50,9 +50,6 @@ def read_docstrings() -> TextSource:
 
     Files are parsed, not imported. Private names, tests and vendored copies are left out; of a large package, evenly
     spread names are kept. The same packages give the same texts in the same order.
-
-    Raises:
-        DataError: no installed package has docstrings.
     """
     files = package_files()
     seen: Counter[str] = Counter()

@@ -21,9 +21,6 @@ def read_lines(files: Sequence[Path], encoding: str, root: Path) -> TextSource:
         files: in order.
         encoding: of files without a byte order mark.
         root: folder that the files lie in, left out of the ids.
-
-    Raises:
-        DataError: a file is not text, or all lines are blank.
     """
     chunks: list[pa.Array] = []
     ids: list[str] = []
@@ -62,11 +59,7 @@ def read_lines(files: Sequence[Path], encoding: str, root: Path) -> TextSource:
 
 
 def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: str) -> TextSource:
-    """Reads one item per file, labelled by its subfolder; a handful of files are corpora, read line by line.
-
-    Raises:
-        DataError: a corpus cannot be read.
-    """
+    """Reads one item per file, labelled by its subfolder; a handful of files are corpora, read line by line."""
     if len(files) < FEWEST:
         return read_lines(files, encoding, root)
     texts, kept, bad, blank = [], [], [], 0

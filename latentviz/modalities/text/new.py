@@ -18,11 +18,7 @@ from latentviz.runs.files import is_file
 
 
 def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[str] | None:
-    """Returns the text in a file, or else `word` itself, with its tokens, int32 (t,); None if it is blank.
-
-    Raises:
-        DataError: the file is not text, or all tokens are unknown to the model.
-    """
+    """Returns the text in a file, or else `word` itself, with its tokens, int32 (t,); None if it is blank."""
     text, note = word.strip(), "a new text"
     if is_file(word):
         file = Path(word)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from latentviz.errors import ADVICE, DataError
 from latentviz.modalities.io import prepared
-from latentviz.modalities.io.names import choose_column, printable
+from latentviz.modalities.io.names import choose_column
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.text.config import ResolvedTextData, TextData
@@ -48,14 +48,14 @@ def prepare(
         seed: of the training/validation split, which does not depend on labels.
         source: texts already found; None: those at `data.path`.
         tokenizer: of a trained model; None: one is learnt, so the texts must be enough and differ.
-
-    Raises:
-        DataError: the data cannot be read or trained on, or the cache cannot be written.
     """
     source = source or read(data)
     notes = list(source.notes)
     if tokenizer is None:
-        notes += _check(source, data)
+        n, distinct = len(source), len(pc.unique(source.texts))
+        prepared.require_trainable(n, source.bad, data, "text", alike=distinct == 1)
+        if n - distinct > _MANY * n:
+            notes.append(f"repeated: {n - distinct:,} of {n:,} texts occur earlier in the data")
     out = prepared.held_out(len(source), data, seed, _groups(source, data))
     own = {f"data_{name}" if name == "text" else name: values for name, values in source.columns.items()}
     items = prepared.item_table(source.ids, source.labels, source.origins, out, {"text": source.texts, **own})
@@ -72,18 +72,6 @@ def prepare(
     except OSError as error:
         raise DataError(f"{cache}: cannot be written ({error.strerror or error}); {ADVICE}") from None
     return Prepared(items, data, list(source.bad), prepared.fingerprint(digest, items), [*notes, *counts])
-
-
-def _check(source: TextSource, data: TextData) -> list[str]:
-    """Returns a note if many texts are repeated; raises a DataError if the texts cannot be trained on."""
-    name, n = printable(data.path), len(source)
-    prepared.require_readable(source.bad, n + len(source.bad), "text", name, data.max_bad)
-    prepared.require_enough(n, "text", name)
-    distinct = len(pc.unique(source.texts))
-    if distinct == 1:
-        raise prepared.identical(name, n, "texts")
-    again = n - distinct
-    return [f"repeated: {again:,} of {n:,} texts occur earlier in the data"] if again > _MANY * n else []
 
 
 def _groups(source: TextSource, data: TextData) -> np.ndarray | None:

@@ -18,11 +18,7 @@ _FORMATS = "give a .txt, .csv, .tsv, .jsonl, .json, .parquet or .arrow file, or 
 
 
 def read(data: TextData) -> TextSource:
-    """Reads the texts that `data.path` names.
-
-    Raises:
-        DataError: the path does not exist, or holds no texts.
-    """
+    """Reads the texts that `data.path` names."""
     scheme, _, name = data.path.partition(":")
     shown = printable(data.path)
     if scheme == "python":

@@ -43,11 +43,7 @@ def is_package(folder: Path) -> bool:
 
 
 def read_tang(folder: Path, data: TextData) -> TextSource:
-    """Reads couplets of five characters per line, each once, with author, title, form and era of their poem.
-
-    Raises:
-        DataError: OpenCC is missing, or a file is damaged.
-    """
+    """Reads couplets of five characters per line, each once, with author, title, form and era of their poem."""
     simplified = _converter(folder)
     era_of = {poet: era for era, poets in _ERAS.items() for poet in poets.split()}
     rows: dict[str, tuple[str | None, ...]] = {}  # by couplet, from its first occurrence

@@ -13,9 +13,6 @@ def detect(path: str) -> bool:
     """Returns whether `path` is vectors: an array, a table with a column of lists of numbers, a .csv file of numbers.
 
     Images are asked before; for an array that is neither, the reader of vectors says what is wrong.
-
-    Raises:
-        DataError: the file is damaged or cannot be read.
     """
     file = Path(path)
     suffix = suffix_of(file.name)

@@ -16,11 +16,7 @@ from latentviz.runs.files import is_file
 
 
 def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem[Shown] | None:
-    """Reads the only vector in a file; see `base.ReadNew`.
-
-    Raises:
-        DataError: the file holds no vector of the run's length, or more than one.
-    """
+    """Reads the only vector in a file; see `base.ReadNew`."""
     if not is_file(word):
         return None
     with tempfile.TemporaryDirectory(prefix="latentviz-") as folder:

@@ -65,13 +65,8 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
         seed: of the training/validation split, which does not depend on labels.
         learn: the vectors are for training, so they must be enough and differ.
         dimensions: the length of vector that a trained model takes; None: there is no model yet.
-
-    Raises:
-        DataError: the data cannot be read or trained on, or the cache cannot be written.
     """
     source = read(data)
-    if learn:
-        prepared.require_enough(len(source), "vector", source.origin)
     if dimensions not in {None, source.shape[1]}:
         raise DataError(
             f"{source.origin}: its vectors have {source.shape[1]:,} numbers, but the run was trained on vectors of "
@@ -83,7 +78,13 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
     measured = _write(source, cache / VECTORS, cosine=metric == "cosine")
     notes = [*source.about.notes, *about.notes]
     if learn:
-        measured.check(source.origin)
+        alike = bool((measured.low == measured.high).all())
+        prepared.require_trainable(len(source), (), data, "vector", alike=alike, name=source.origin)
+        if measured.deviation < SMALLEST:
+            raise DataError(
+                f"{source.origin}: values differ only by {measured.deviation:.3g}, too little for single precision; "
+                "multiply them by a constant"
+            )
         with atomic_write(cache / STANDARD) as temporary, temporary.open("wb") as file:
             np.savez(file, centre=measured.mean.astype(np.float32), deviation=measured.deviation)
         notes += measured.notes(data.metric, all_unit=all_unit)
@@ -142,16 +143,6 @@ class Measured:
     def deviation(self) -> float:
         """The root of the columns' mean variance."""
         return float(np.sqrt(self.squares.mean() / max(1, self.n)))
-
-    def check(self, origin: str) -> None:
-        """Raises a DataError if the vectors do not differ enough to train on."""
-        if (self.low == self.high).all():
-            raise prepared.identical(origin, self.n, "rows")
-        if self.deviation < SMALLEST:
-            raise DataError(
-                f"{origin}: values differ only by {self.deviation:.3g}, too little for single precision; "
-                "multiply them by a constant"
-            )
 
     def notes(self, metric: str, *, all_unit: bool) -> list[str]:
         """Lines for the user about the vectors' number and lengths, the metric (a setting) and constant columns."""

@@ -16,11 +16,7 @@ _FORMATS = "give a .npy or .npz file, or a table such as .csv, .jsonl, .parquet 
 
 
 def read(data: VectorData) -> Source:
-    """Finds the vectors that `data.path` names, with the labels of `data.labels`.
-
-    Raises:
-        DataError: the path does not exist, or holds no vectors.
-    """
+    """Finds the vectors that `data.path` names, with the labels of `data.labels`."""
     shown = printable(data.path)
     with refusing(data.path):
         path = Path(data.path) if data.path.startswith("hf:") else require_exists(data.path, _FORMATS)

@@ -23,11 +23,7 @@ _SHARED = 2  # items that a label of numbers with a fraction has on average, at 
 
 
 def read_vectors(path: str, data: VectorData) -> Source:
-    """Returns the vectors in a table, and its other columns.
-
-    Raises:
-        DataError: it cannot be read, has no such column, or its rows differ in length.
-    """
+    """Returns the vectors in a table, and its other columns."""
     table = read_table(path, numbers=True)
     if table.bad:
         bad = table.bad[0]
