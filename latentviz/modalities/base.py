@@ -9,10 +9,10 @@ Shapes: n items in a run, d latent dimensions, b items in a batch, (c, h, w) for
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from latentviz.config import FitConfig
 
@@ -66,17 +66,11 @@ class Show(Protocol[S]):
 
 
 class NewItem(NamedTuple, Generic[S_co]):
-    """One item that is not in the run.
+    """One item that is not in the run."""
 
-    Attributes:
-        shown: the item as its kind shows it.
-        stored: the item as the kind's cache would store it, such as uint8 (c, h, w) or int32 (t,).
-        notes: lines for the user: what was converted, cut or unknown.
-    """
-
-    shown: S_co
-    stored: np.ndarray
-    notes: list[str]
+    shown: S_co  # the item as its kind shows it
+    stored: np.ndarray  # the item as the kind's cache would store it, such as uint8 (c, h, w) or int32 (t,)
+    notes: list[str]  # lines for the user: what was converted, cut or unknown
 
 
 class ReadNew(Protocol[R_contra, S_co]):
@@ -109,29 +103,18 @@ class ReadNew(Protocol[R_contra, S_co]):
 
 
 class MapContents(NamedTuple):
-    """What a map shows of n items, in item order.
+    """What a map shows of n items, in item order."""
 
-    Attributes:
-        texts: n texts; None if the items have none.
-        images: uint8 (n, c, h, w), memory-mapped; None if the items have none.
-    """
-
-    texts: Sequence[str] | None = None
-    images: np.ndarray | None = None
+    texts: Sequence[str] | None = None  # n texts; None if the items have none
+    images: np.ndarray | None = None  # uint8 (n, c, h, w), memory-mapped; None if the items have none
 
 
 class Modality(ABC, Generic[C, R, S]):
-    """The light half of a data kind: settings, detection, reading and showing. Loads without torch.
+    """The light half of a data kind: settings, detection, reading and showing. Loads without torch."""
 
-    Attributes:
-        config: the settings as the user writes them, "auto" allowed.
-        resolved: the same settings without "auto", as `config.yaml` of a run has them.
-        writes_texts: whether `DataKind.decode` returns texts; otherwise it returns images.
-    """
-
-    config: type[C]
-    resolved: type[R]
-    writes_texts: ClassVar[bool] = False
+    config: type[C]  # the settings as the user writes them, "auto" allowed
+    resolved: type[R]  # the same settings without "auto", as `config.yaml` of a run has them
+    writes_texts: ClassVar[bool] = False  # whether `DataKind.decode` returns texts; otherwise it returns images
 
     @abstractmethod
     def detect(self, path: str) -> bool:
@@ -180,13 +163,9 @@ class Recorder(Protocol):
 
 
 class TrainingBatches(Protocol):
-    """Training and validation batches; `LightningBatches` gives them to a Trainer.
+    """Training and validation batches; `LightningBatches` gives them to a Trainer."""
 
-    Attributes:
-        trainer: knows rank, world size and stage; None outside a training.
-    """
-
-    trainer: Trainer | None
+    trainer: Trainer | None  # knows rank, world size and stage; None outside a training
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Return shuffled batches."""
@@ -222,17 +201,19 @@ class PageDecoder(NamedTuple):
 AT_A_TIME = 256  # z decoded in one batch
 
 
+def with_epochs(trainer: Mapping[str, Any], epochs: float, fewest: int, most: int) -> dict[str, Any]:
+    """Return the Trainer's arguments with `max_epochs` within the bounds, unless the user limits the training."""
+    if trainer.get("max_epochs") is not None or trainer.get("max_steps", -1) != -1:
+        return dict(trainer)
+    return {**trainer, "max_epochs": min(most, max(fewest, round(epochs)))}
+
+
 @dataclass(frozen=True)
 class DataKind(ABC, Generic[C, R]):
-    """A data set of one kind with the settings to train on it, and the model for it.
+    """A data set of one kind with the settings to train on it, and the model for it."""
 
-    Attributes:
-        config: resolved, no "auto".
-        items: the row order.
-    """
-
-    config: R
-    items: Items
+    config: R  # resolved, no "auto"
+    items: Items  # the row order
 
     @staticmethod
     @abstractmethod

@@ -83,17 +83,11 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A trained model with the run that it comes from.
+    """A trained model with the run that it comes from."""
 
-    Attributes:
-        opened: the run.
-        vae: in evaluation mode.
-        kind: the data.
-    """
-
-    opened: OpenRun
-    vae: VAE
-    kind: AnyDataKind
+    opened: OpenRun  # the run
+    vae: VAE  # in evaluation mode
+    kind: AnyDataKind  # the data
 
     @property
     def run(self) -> RunFolder:

@@ -41,15 +41,10 @@ class Rows(Dataset[Tensor]):
 
 @dataclass(kw_only=True)
 class Positives:
-    """Which items are positives of each other in the contrastive loss.
+    """Which items are positives of each other in the contrastive loss."""
 
-    Attributes:
-        neighbours: int32 (n, k), k other items for each item; k may be 0. `UpdatePositives` fills it.
-        itself: share of the positives that are the item itself.
-    """
-
-    neighbours: np.ndarray
-    itself: float = 0.3
+    neighbours: np.ndarray  # int32 (n, k), k other items for each item; k may be 0. `UpdatePositives` fills it
+    itself: float = 0.3  # share of the positives that are the item itself
 
 
 P = TypeVar("P", bound=Positives)

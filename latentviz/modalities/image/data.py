@@ -18,15 +18,10 @@ def to_float(images: Tensor) -> Tensor:
 
 @dataclass
 class Views(Positives):
-    """How a training batch gets a second view of each image: an augmented image, or an augmented positive.
+    """How a training batch gets a second view of each image: an augmented image, or an augmented positive."""
 
-    Attributes:
-        strength: of the augmentation, see `augment.views`.
-        flip: mirror half of the views.
-    """
-
-    strength: float
-    flip: bool
+    strength: float  # of the augmentation, see `augment.views`
+    flip: bool  # mirror half of the views
 
 
 class ImageDataModule(RowsDataModule[Views]):

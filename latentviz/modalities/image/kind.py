@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, PageDecoder, Training
+from latentviz.modalities.base import DataKind, PageDecoder, Training, with_epochs
 from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
@@ -35,13 +35,9 @@ FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 @dataclass(frozen=True)
 class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
-    """A set of images.
+    """A set of images."""
 
-    Attributes:
-        images: uint8 (n, c, h, w), memory-mapped.
-    """
-
-    images: np.ndarray
+    images: np.ndarray  # uint8 (n, c, h, w), memory-mapped
 
     @staticmethod
     def prepare(config: ImageFitConfig, cache: Path) -> Prepared:
@@ -51,15 +47,14 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
     @staticmethod
     def resolve(config: ImageFitConfig, prepared: Prepared, cache: Path) -> ResolvedImageConfig:
         """Replace every "auto" by the value that follows from the data."""
-        images, c, flip, trainer = load(cache), config.model.c, config.model.flip, dict(config.trainer)
+        images, c, flip = load(cache), config.model.c, config.model.flip
         if c == "auto":
             c = float(f"{scale_to_variance(images, config.seed_everything):.4g}")
         if flip == "auto":
             flip = bool(config.model.contrast) and flips_fit(images, config.seed_everything)
-        if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            n = len(prepared.items.train)
-            epochs = round(min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n)
-            trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
+        n = len(prepared.items.train)
+        epochs = min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n
+        trainer = with_epochs(config.trainer, epochs, FEWEST_EPOCHS, MOST_EPOCHS)
         return resolved(
             ResolvedImageConfig, config, data=dict(prepared.data), model={"c": c, "flip": flip}, trainer=trainer
         )

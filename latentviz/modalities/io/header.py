@@ -32,10 +32,7 @@ def first_rows(file: Path, encoding: str, errors: str = "strict") -> tuple[list[
 def read_header(file: Path, encoding: str, *, headless: bool) -> tuple[list[str], int, str, Quoting]:
     """Returns column names, the number of lines above the first row, the delimiter, and how the table quotes.
 
-    Args:
-        file: a table of text.
-        encoding: what `examine` returned.
-        headless: a first line of numbers, but for two cells, is a row; the columns are then called f0, f1, ….
+    `headless`: a first line of numbers, but for two cells, is a row; the columns are then called f0, f1, ….
     """
     (first, *_), above, delimiter, quoting = first_rows(file, encoding)
     if headless and first and sum(map(is_number, first)) >= max(1, len(first) - 2):

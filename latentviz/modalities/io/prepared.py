@@ -68,16 +68,7 @@ def fingerprint(digest: "hashlib._Hash", items: Items) -> str:
 def require_trainable(
     n: int, bad: Sequence[BadItem], data: DataSection, what: str, *, alike: bool, name: str = ""
 ) -> None:
-    """Raises a DataError if n readable items cannot be trained on: too few, all `alike`, or too many are bad.
-
-    Args:
-        n: number of readable items.
-        bad: items that cannot be read.
-        data: settings with `path` and `max_bad`.
-        what: the kind of item, in the singular: "image".
-        alike: whether all items are identical.
-        name: of the data; "": their path.
-    """
+    """Raises a DataError if n readable items (`what`: "image") are too few, all `alike`, or too many are bad."""
     name, found = name or printable(data.path), n + len(bad)
     if len(bad) > data.max_bad * found:
         raise DataError(
@@ -102,11 +93,7 @@ def examples(bad: Sequence[BadItem]) -> str:
 def held_out(n: int, data: DataSection, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
     """Chooses the items held out for validation, bool (n,), without regard to labels.
 
-    Args:
-        n: number of items, at least 2.
-        data: with `val_fraction`.
-        seed: of the choice.
-        groups: int64 (n,), the group of each item; groups are held out as a whole. None: each item is a group.
+    With groups, int64 (n,), items of one group are held out together. n is at least 2.
     """
     wanted = min(n - 1, max(1, round(n * data.val_fraction)))
     random = np.random.default_rng(seed)

@@ -129,10 +129,7 @@ def class_names(schema: pa.Schema) -> dict[str, list[str]]:
 def table_files(folder: Path, *, links: bool = False, without: Collection[str] = ()) -> list[Path]:
     """Returns the tables of a folder and its subfolders in natural order: those of the commonest format.
 
-    Args:
-        folder: where to look.
-        links: whether to include links to files outside the folder.
-        without: names of files that are not data.
+    `links`: links to files outside the folder are followed. Files with a name in `without` are not data.
     """
     files = [file for file in walk(folder, links=links).of(TABLE_SUFFIXES) if Path(file).name not in without]
     counts = Counter(map(suffix_of, files))

@@ -126,10 +126,7 @@ def _read_csv(file: Path, encoding: str, *, headless: bool) -> Rows:
 def _lines(above: int, columns: Sequence[pa.ChunkedArray], bad: Sequence[Any]) -> tuple[np.ndarray, list[int]]:
     """Returns the lines in which the rows and the bad rows begin, from 1; cells may hold line ends.
 
-    Args:
-        above: how many lines there are above the first row.
-        columns: the cells of the rows.
-        bad: `InvalidRow`s, numbered as if each row were one line.
+    There are `above` lines above the first row. `bad` are `InvalidRow`s, numbered as if each row were one line.
     """
     count = len(columns[0]) + len(bad)
     is_bad = np.zeros(count, bool)

@@ -45,15 +45,9 @@ def table_source(
     notes: Sequence[str] = (),
     bad: Sequence[BadItem] = (),
 ) -> TextSource:
-    """Returns the texts in a table; rows without a text are skipped, and counted in a note.
+    """Returns the texts in a table of plain columns; rows without a text are skipped, and counted in a note.
 
-    Args:
-        table: plain columns.
-        rows: default ids.
-        origins: file and line or row of each row.
-        data: which columns hold texts, labels and ids.
-        notes: of the reader.
-        bad: rows that could not be read.
+    `rows` are default ids, `origins` the file and line or row of each row; `notes` and `bad` are the reader's.
     """
     names = list(table.column_names)
     label = choose_column(names, "label_column", data.label_column, LABEL_NAMES)

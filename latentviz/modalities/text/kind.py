@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, ItemSeconds, Training
+from latentviz.modalities.base import DataKind, ItemSeconds, Training, with_epochs
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
@@ -38,15 +38,10 @@ FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 @dataclass(frozen=True)
 class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
-    """A set of texts.
+    """A set of texts."""
 
-    Attributes:
-        tokens: uint16 or int32 (n, t), memory-mapped.
-        tokenizer: tokens ↔ text.
-    """
-
-    tokens: np.ndarray
-    tokenizer: Tokenizer
+    tokens: np.ndarray  # uint16 or int32 (n, t), memory-mapped
+    tokenizer: Tokenizer  # tokens ↔ text
 
     @staticmethod
     def prepare(config: TextFitConfig, cache: Path) -> Prepared:
@@ -56,11 +51,10 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
     @staticmethod
     def resolve(config: TextFitConfig, prepared: Prepared, cache: Path) -> ResolvedTextConfig:
         """Replace every "auto" by the value that follows from the data."""
-        tokens, model, trainer = load(cache), config.model, dict(config.trainer)
-        if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            seen = SEEN_SHORT if tokens.shape[1] <= SHORT else SEEN_LONG
-            epochs = round(seen / (len(prepared.items.train) * tokens.shape[1]))
-            trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
+        tokens, model = load(cache), config.model
+        seen = SEEN_SHORT if tokens.shape[1] <= SHORT else SEEN_LONG
+        epochs = seen / (len(prepared.items.train) * tokens.shape[1])
+        trainer = with_epochs(config.trainer, epochs, FEWEST_EPOCHS, MOST_EPOCHS)
         trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
         found: dict[str, float | int] = {}
         if model.c == "auto":

@@ -15,13 +15,7 @@ _BLOCK = 65_536  # lines held as Python strings at a time
 
 
 def read_lines(files: Sequence[Path], encoding: str, root: Path) -> TextSource:
-    """Reads one item per line; blank lines are skipped.
-
-    Args:
-        files: in order.
-        encoding: of files without a byte order mark.
-        root: folder that the files lie in, left out of the ids.
-    """
+    """Reads one item per line, without blank ones; the folder `root` is left out of the ids."""
     chunks: list[pa.Array] = []
     ids: list[str] = []
     origins: list[str] = []

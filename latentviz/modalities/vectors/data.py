@@ -16,13 +16,9 @@ SAMPLE = 20_000  # vectors that the components are computed on
 
 
 class VectorDataModule(RowsDataModule[Positives]):
-    """Batches of vectors, float32 or float16 (n, m) in the cache; with positives, batches have two views of each one.
+    """Batches of vectors, float32 or float16 (n, m) in the cache; with positives, two views of each one."""
 
-    Attributes:
-        noise: standard deviation of the noise added to views, in the unit of the vectors.
-    """
-
-    noise = 0.0
+    noise = 0.0  # standard deviation of the noise added to views, in the unit of the vectors
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Converts vectors to floats, and pairs (2, b, m) to two noisy views; the first clean vector is the target."""

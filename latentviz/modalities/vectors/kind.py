@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, Training
+from latentviz.modalities.base import DataKind, Training, with_epochs
 from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
@@ -43,15 +43,10 @@ REFERENCE = 20_000  # items among which the nearest ones are searched for it
 
 @dataclass(frozen=True)
 class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
-    """A set of vectors.
+    """A set of vectors."""
 
-    Attributes:
-        vectors: float32 or float16 (n, m), memory-mapped.
-        cache: the folder of the vectors, their standardisation, and the texts and images they stand for.
-    """
-
-    vectors: np.ndarray
-    cache: Path
+    vectors: np.ndarray  # float32 or float16 (n, m), memory-mapped
+    cache: Path  # the folder of the vectors, their standardisation, and the texts and images they stand for
 
     @staticmethod
     def prepare(config: VectorFitConfig, cache: Path) -> Prepared:
@@ -61,16 +56,15 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
     @staticmethod
     def resolve(config: VectorFitConfig, prepared: Prepared, cache: Path) -> ResolvedVectorConfig:
         """Replace every "auto" by the value that follows from the data."""
-        c, contrast, trainer = config.model.c, config.model.contrast, dict(config.trainer)
+        c, contrast = config.model.c, config.model.contrast
         if c == "auto":  # the variances of the standardised columns sum to the number of columns
             c = float(f"{SHARE / load(cache).shape[1]:.4g}")
         if contrast == "auto":
             held = variance_held(load(cache), config.seed_everything, prepared.data.metric, config.model.latent_dim)
             contrast = 0.0 if held >= MOST_HELD else CONTRAST
-        if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
-            n = len(prepared.items.train)
-            epochs = round(min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n)
-            trainer["max_epochs"] = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
+        n = len(prepared.items.train)
+        epochs = min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n
+        trainer = with_epochs(config.trainer, epochs, FEWEST_EPOCHS, MOST_EPOCHS)
         return resolved(
             ResolvedVectorConfig,
             config,
