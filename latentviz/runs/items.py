@@ -1,10 +1,35 @@
 """The items of a run."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+# Names of the columns that latentviz makes in items.parquet, points.parquet, and the table of `encode`.
+ITEM_COLUMNS = ("id", "split", "label", "source")
+RESERVED = (
+    *ITEM_COLUMNS,
+    *("x", "y", "cluster", "nearest_cluster", "probability", "outlier_score"),
+    *("log_likelihood", "kl", "repeats", "distance", "unlike"),
+)
+
+
+def own_names(names: Iterable[str], taken: Collection[str] = RESERVED) -> dict[str, str]:
+    """Returns the name under which each of a user's columns is kept: its own, or `data_…` if that one is taken.
+
+    >>> own_names(["x", "height", "data_x"])
+    {'x': 'data_data_x', 'height': 'height', 'data_x': 'data_x'}
+    """
+    wanted = list(names)
+    free: dict[str, str] = {}
+    for name in wanted:
+        kept = name
+        while kept in taken or (kept != name and (kept in wanted or kept in free.values())):
+            kept = f"data_{kept}"
+        free[name] = kept
+    return free
 
 
 @dataclass(frozen=True)

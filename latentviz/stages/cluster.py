@@ -23,7 +23,7 @@ from latentviz.evaluation.metrics import sample
 from latentviz.modalities.loading import OpenRun
 from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
 from latentviz.progress import say, stage, warn
-from latentviz.runs.items import Items
+from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.map import SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
@@ -207,7 +207,7 @@ def _lay_out_and_cluster(
     with stage("reducing", seconds):
         coordinates = lay_out(laid, graph, config)
     with stage("clustering", seconds):
-        found = find_clusters(coordinates, graph, config, draws(opened, mu, logvar, rows, config), counts)
+        found = find_clusters(coordinates, graph, config, draws(opened, mu, rows, config, logvar), counts)
     with stage("drawing", seconds):
         points = map_points(laid, graph, found.coordinates, config)
     layout = Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest)
@@ -238,7 +238,7 @@ def chooses_cut(config: ClusterConfig) -> bool:
 
 
 def draws(
-    opened: OpenRun, mu: np.ndarray, logvar: np.ndarray, rows: np.ndarray | None, config: ClusterConfig
+    opened: OpenRun, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig, logvar: np.ndarray | None = None
 ) -> Draws | None:
     """Draws from the posteriors of a sample of the landmarks `rows` (None: of all items), and compares with them alone.
 
@@ -246,7 +246,7 @@ def draws(
     """
     if not chooses_cut(config) or len(mu) < FEWEST or (config.cluster.on == "mu" and opened.given_dim):
         return None
-    logvar = logvar[:, : mu.shape[1]]
+    logvar = (opened.logvar if logvar is None else logvar)[:, : mu.shape[1]]
     if rows is not None:
         mu, logvar = mu[rows], logvar[rows]
     return posterior_draws(
@@ -319,8 +319,8 @@ def likelihoods(opened: OpenRun) -> dict[str, np.ndarray]:
 
 def points_table(items: Items, layout: Layout, measured: Mapping[str, np.ndarray]) -> pa.Table:
     """Returns the table in points.parquet; row i is item i."""
-    columns = {name: items.table.column(name) for name in items.table.column_names}
-    del columns["split"]
-    ends = {name: columns.pop(name) for name in ("id", "label", "source")}
+    ends = {name: items.table.column(name) for name in ITEM_COLUMNS if name != "split"}
+    names = own_names(name for name in items.table.column_names if name not in ITEM_COLUMNS)  # runs of older versions
+    columns = {kept: items.table.column(name) for name, kept in names.items()}
     places = {"x": layout.points[:, 0].astype(np.float32), "y": layout.points[:, 1].astype(np.float32)}
     return pa.table({"id": ends.pop("id"), **places, **layout.columns(), **ends, **measured, **columns})

@@ -23,7 +23,7 @@ from latentviz.model.encoding import posteriors
 from latentviz.progress import say, stage, warn
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import unique_ids, write_json
-from latentviz.runs.items import Items
+from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ResultFolder, RunFolder
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 UNLIKE_SHARE = 0.001  # share of the validation items that count as unlike the training data
 REFERENCE = 2_000  # validation items that the thresholds are taken from, at most
-OWN = ("id", "split", "label", "source")
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,8 @@ def encode(
 
 def points_table(items: Items, found: Mapping[str, np.ndarray]) -> pa.Table:
     """Return the table that `cluster` writes, with log_likelihood, distance and unlike."""
-    own = {name: items.table.column(name) for name in items.table.column_names if name not in {*OWN, *found}}
+    names = [name for name in items.table.column_names if name not in ITEM_COLUMNS]
+    own = {kept: items.table.column(name) for name, kept in own_names(names).items()}
     return pa.table(
         {
             "id": items.table.column("id"),

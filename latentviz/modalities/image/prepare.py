@@ -53,14 +53,14 @@ def prepare(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    items = prepared.item_table(
+    items, changed = prepared.item_table(
         [source.ids[row] for row in good],
         [source.labels[row] for row in good],
         [source.origins[row] for row in good],
         prepared.held_out(len(good), data, seed),
         {name: [values[row] for row in good] for name, values in source.columns.items()},
     )
-    notes = [*source.notes, *shape.notes]
+    notes = [*source.notes, *shape.notes, *changed]
     size = shape.height if shape.height == shape.width else (shape.height, shape.width)
     resolved = data.model_copy(update={"size": size, "channels": shape.channels})
     return Prepared(items, resolved, bad, prepared.fingerprint(hashlib.sha256(digest), items), notes)

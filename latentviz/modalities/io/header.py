@@ -29,15 +29,16 @@ def first_rows(file: Path, encoding: str, errors: str = "strict") -> tuple[list[
     return [*rows, *(row for row in reader if row)], above, delimiter, quoting
 
 
-def read_header(file: Path, encoding: str, *, headless: bool) -> tuple[list[str], int, str, Quoting]:
-    """Returns column names, the number of lines above the first row, the delimiter, and how the table quotes.
+def read_header(file: Path, encoding: str, *, headless: bool) -> tuple[list[str], int, str, Quoting, list[str]]:
+    """Returns column names, the number of lines above the first row, the delimiter, how the table quotes, and notes.
 
     `headless`: a first line of numbers, but for two cells, is a row; the columns are then called f0, f1, ….
     """
     (first, *_), above, delimiter, quoting = first_rows(file, encoding)
     if headless and first and sum(map(is_number, first)) >= max(1, len(first) - 2):
-        return [f"f{i}" for i in range(len(first))], 0, delimiter, quoting
-    return _unique(first), above, delimiter, quoting
+        return [f"f{i}" for i in range(len(first))], 0, delimiter, quoting, []
+    names = unique_columns(first)
+    return names, above, delimiter, quoting, said_twice(first, names)
 
 
 def sniff(head: Sequence[str], suffix: str) -> tuple[str, Quoting]:
@@ -62,10 +63,20 @@ def sniff(head: Sequence[str], suffix: str) -> tuple[str, Quoting]:
     return found
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def said_twice(given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Returns the note on columns whose name occurs before, from the names given and those they are read under."""
+    kept = [
+        f"column {i}, {printable(old)}, is called {name!r}"
+        for i, (old, name) in enumerate(zip(map(str.strip, given), names, strict=True), 1)
+        if old and name not in {old, printable(old)}
+    ]
+    return [f"names that occur twice: {'; '.join(kept)}"] if kept else []
+
+
+def unique_columns(names: Sequence[str]) -> list[str]:
     """Returns column names, with a number for those that are empty or occurred before.
 
-    >>> _unique(["a", "", "a"])
+    >>> unique_columns(["a", "", "a"])
     ['a', 'column 2', 'a 3']
     """
     unique: dict[str, int] = {}

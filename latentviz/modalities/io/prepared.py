@@ -15,7 +15,7 @@ from latentviz.errors import ADVICE, DataError, WriteError
 from latentviz.modalities.io.columns import as_column
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.runs.files import atomic_write, unique_ids
-from latentviz.runs.items import Items
+from latentviz.runs.items import RESERVED, Items, own_names
 
 # Fewer items make neither a validation set nor a map with neighbourhoods.
 FEWEST = 16
@@ -116,8 +116,9 @@ def item_table(
     origins: Sequence[str],
     out: np.ndarray,
     columns: Mapping[str, Any],
-) -> Items:
-    """Makes the item table, with unique ids.
+    texts: "pa.Array | pa.ChunkedArray | None" = None,
+) -> tuple[Items, list[str]]:
+    """Makes the item table, with unique ids; returns it with notes on ids and names of columns that were changed.
 
     Args:
         ids: of the items.
@@ -125,16 +126,27 @@ def item_table(
         origins: the file, or file and line or row, of each item.
         out: bool (n,), True for items held out.
         columns: further columns, Arrow arrays or lists; a column with a reserved name becomes `data_…`.
+        texts: the column `text`, if the items have texts.
     """
+    unique = unique_ids(ids)
     table: dict[str, Any] = {
-        "id": pa.array(unique_ids(ids), pa.string()),
+        "id": pa.array(unique, pa.string()),
         "split": pa.array(np.where(out, "val", "train").tolist(), pa.string()),
         "label": pa.array(labels, pa.string()),
         "source": pa.array(origins, pa.string()),
     }
+    notes = []
+    if changed := [row for row, (given, made) in enumerate(zip(ids, unique, strict=True)) if given != made]:
+        notes.append(
+            f"ids: {len(changed):,} of {len(ids):,} occur earlier, such as {ids[changed[0]]}; each item is kept, with "
+            f"a number after its id: {unique[changed[0]]}"
+        )
+    taken = (*RESERVED, "text") if texts is not None else RESERVED
+    names = own_names(columns, taken)
+    if texts is not None:
+        table["text"] = texts
     for name, values in columns.items():
-        free = name
-        while free in table:
-            free = f"data_{free}"
-        table[free] = values if isinstance(values, pa.Array | pa.ChunkedArray) else as_column(list(values))
-    return Items(pa.table(table))
+        table[names[name]] = values if isinstance(values, pa.Array | pa.ChunkedArray) else as_column(list(values))
+    if moved := [f"{printable(name)} → {printable(kept)}" for name, kept in names.items() if name != kept]:
+        notes.append(f"columns renamed, because latentviz writes columns of these names: {', '.join(moved)}")
+    return Items(pa.table(table)), notes

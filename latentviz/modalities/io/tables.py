@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, check_rows, opened, stem_of, suffix_of, walk
+from latentviz.modalities.io.header import said_twice, unique_columns
 from latentviz.modalities.io.names import PARTS, BadItem, part_of, printable
 from latentviz.modalities.io.text_tables import Rows, one_line, read_text_table
 
@@ -193,7 +194,7 @@ def _joined(path: str, files: Sequence[Path], pieces: Sequence[Rows]) -> "pa.Tab
 
 def read_schema(file: Path) -> pa.Schema:
     """Returns the columns of a Parquet or Arrow file; raises a DataError if it is damaged."""
-    return _open(file).data.schema
+    return _open(file, packed=file.suffix.lower() == ".gz").data.schema
 
 
 def _open(file: Path, *, packed: bool = False) -> Rows:
@@ -208,13 +209,12 @@ def _open(file: Path, *, packed: bool = False) -> Rows:
         else:
             content = pa.memory_map(str(file))
         reader = pq.ParquetFile(content) if parquet else pa.ipc.open_file(content)
-        names = Counter((reader.schema_arrow if parquet else reader.schema).names)
-        if twice := [name for name, count in names.items() if count > 1]:
-            raise DataError(f"{shown}: the column {twice[0]!r} occurs twice; give every column a name of its own")
+        given = (reader.schema_arrow if parquet else reader.schema).names
+        names = unique_columns(given) if len(set(given)) < len(given) else given
         if parquet:
             check_rows(file, reader.metadata.num_rows)
-        if packed:
-            data = reader.read() if parquet else reader.read_all()
+        if packed or names != given:  # data sets know columns by their names
+            data = (reader.read() if parquet else reader.read_all()).rename_columns(names)
             rows = len(data)
         else:
             form = "parquet" if parquet else "ipc"
@@ -224,4 +224,4 @@ def _open(file: Path, *, packed: bool = False) -> Rows:
         kind = "Parquet" if parquet else "Arrow"
         raise DataError(f"{shown}: not a whole {kind} file ({one_line(error)}); fetch or make it again") from None
     check_rows(file, rows)
-    return Rows(data, range(rows))
+    return Rows(data, range(rows), notes=said_twice(given, names))

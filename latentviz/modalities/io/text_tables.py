@@ -58,7 +58,7 @@ def _parsing(delimiter: str, quoting: Quoting, **options: Any) -> pa.csv.ParseOp
 def _read_numbers(file: Path) -> Rows | None:
     """Reads a table of text with the types that Arrow finds, which is fastest; None unless all of it is in order."""
     try:
-        names, above, delimiter, quoting = read_header(file, "utf-8-sig", headless=True)
+        names, above, delimiter, quoting, notes = read_header(file, "utf-8-sig", headless=True)
         if not names:
             return None
         with opened(file) as stream:
@@ -66,14 +66,14 @@ def _read_numbers(file: Path) -> Rows | None:
             table = pa.csv.read_csv(stream, reading, _parsing(delimiter, quoting))
     except (pa.ArrowException, UnicodeError, csv.Error):
         return None
-    return Rows(table, range(above + 1, above + 1 + len(table)), ":")
+    return Rows(table, range(above + 1, above + 1 + len(table)), ":", notes=notes)
 
 
 def _read_csv(file: Path, encoding: str, *, headless: bool) -> Rows:
     """Reads a table of text; rows with another number of fields than the header are bad."""
     shown = printable(str(file))
     try:
-        names, above, delimiter, quoting = read_header(file, encoding, headless=headless)
+        names, above, delimiter, quoting, notes = read_header(file, encoding, headless=headless)
         if not names:
             raise DataError(f"{shown}: only blank lines; give a table whose first line names its columns")
         bad: list[Any] = []  # pa.csv.InvalidRow
@@ -120,6 +120,7 @@ def _read_csv(file: Path, encoding: str, *, headless: bool) -> Rows:
         lines[~empty].tolist(),
         ":",
         list(zip(bad_lines, reasons, strict=True)),
+        notes,
     )
 
 

@@ -57,8 +57,10 @@ def prepare(
         if n - distinct > _MANY * n:
             notes.append(f"repeated: {n - distinct:,} of {n:,} texts occur earlier in the data")
     out = prepared.held_out(len(source), data, seed, _groups(source, data))
-    own = {f"data_{name}" if name == "text" else name: values for name, values in source.columns.items()}
-    items = prepared.item_table(source.ids, source.labels, source.origins, out, {"text": source.texts, **own})
+    items, changed = prepared.item_table(
+        source.ids, source.labels, source.origins, out, source.columns, texts=source.texts
+    )
+    notes += changed
     if tokenizer is None:
         tokenizer, data, learnt = learn(source.texts.filter(pa.array(~out)), data)
         notes += learnt

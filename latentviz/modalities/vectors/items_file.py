@@ -12,6 +12,7 @@ from latentviz.modalities.io.tables import read_table
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.read import read_lines
 from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, About, about_items
+from latentviz.runs.items import ITEM_COLUMNS
 
 _FORMATS = "give a .txt file with one line per vector, a table, or a folder of images"
 
@@ -58,7 +59,7 @@ def _read_images(data: VectorData, n: int, cache: Path, seed: int) -> About:
             "belongs to vector i; repair it, or remove it together with its vector"
         )
     table, ids = prepared.items.table, prepared.items.column("id")
-    own = [name for name in table.column_names if name not in {"id", "split", "label", "source"}]
+    own = [name for name in table.column_names if name not in ITEM_COLUMNS]
     columns = {name: table.column(name).to_pylist() for name in own}
     note = f"items: the {n:,} images of {printable(data.items)} in order, from {ids[0]} to {ids[-1]}"
     return About(ids, prepared.items.labels, columns=columns, notes=[note])

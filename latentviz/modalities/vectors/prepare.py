@@ -89,13 +89,13 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
             np.savez(file, centre=measured.mean.astype(np.float32), deviation=measured.deviation)
         notes += measured.notes(data.metric, all_unit=all_unit)
     out = prepared.held_out(len(source), data, seed) if learn else np.zeros(len(source), bool)
-    items = _items(source, about, data, out)
+    items, changed = _items(source, about, data, out)
     if "text" in items.table.column_names:
         with atomic_write(cache / TEXTS) as temporary:
             pq.write_table(items.table.select(["text"]), temporary, compression="zstd")
     resolved = data.model_copy(update={"metric": metric})
     fingerprint = prepared.fingerprint(hashlib.sha256(measured.digest), items)
-    return Prepared(items, resolved, [], fingerprint, notes)
+    return Prepared(items, resolved, [], fingerprint, [*notes, *changed])
 
 
 def _all_unit(source: Source) -> bool:
@@ -206,20 +206,16 @@ def _invalid(values: np.ndarray) -> list[tuple[np.ndarray, str]]:
     ]
 
 
-def _items(source: Source, about: About, data: VectorData, out: np.ndarray) -> Items:
-    """Makes the item table; `data.items` has priority over the file of the vectors, except for labels."""
+def _items(source: Source, about: About, data: VectorData, out: np.ndarray) -> tuple[Items, list[str]]:
+    """Makes the item table, and notes; `data.items` has priority over the file of the vectors, except for labels."""
     n, stem, own = len(source), printable(Path(data.path).stem), source.about
     columns: dict[str, Any] = {**own.columns, **about.columns}
     texts = own.texts if about.texts is None else about.texts
-    if texts is not None:
-        columns = {
-            "text": pa.array([printable_lines(text) for text in texts], pa.string()),
-            **{f"data_{name}" if name == "text" else name: values for name, values in columns.items()},
-        }
+    shown = None if texts is None else pa.array([printable_lines(text) for text in texts], pa.string())
     ids = about.ids or own.ids or [f"{stem}/{row}" for row in range(n)]
     labels = about.labels if own.labels is None else own.labels
     origins = [f"{source.origin}#{row}" for row in range(n)]
-    return prepared.item_table(ids, [None] * n if labels is None else labels, origins, out, columns)
+    return prepared.item_table(ids, [None] * n if labels is None else labels, origins, out, columns, texts=shown)
 
 
 def printable_lines(text: str) -> str:
