@@ -365,8 +365,10 @@ def make_clustering(
 ) -> ClusterFolder:
     """Does what `cluster` says, with the settings as one nested mapping."""
     config = validate(ClusterConfig, overrides, "cluster settings")
+    from latentviz.clustering.acting import check_acting
     from latentviz.stages.cluster import make_clustering as stage
 
+    check_acting(config)
     with folder.clustering(name).held("cluster"):
         return stage(folder, config, name=name, force=force)
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from latentviz.config import FitConfig, merge, read_yaml, validate
+from latentviz.config import FitConfig, Section, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
 from latentviz.modalities import MODALITIES, SCHEMES, detect, modality
+from latentviz.modalities.acting import check_acting
 
 YAML_SUFFIXES = {".yaml", ".yml"}
 
@@ -48,6 +49,7 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
         DataError: the source is none of the above.
     """
     values, name, origin = _read(source)
+    fitted = values if Path(source).name == "config.yaml" and values.get("seed_everything") is not None else {}
     values = merge(values, overrides)
     data = values.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
@@ -57,7 +59,44 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
     kind = data.get("kind")
     if not isinstance(kind, str) or kind not in MODALITIES:
         raise ConfigError(f"{origin}: data.kind: missing or unknown (got {kind!r}); one of {', '.join(MODALITIES)}")
-    return validate(modality(kind).config, values, origin), name
+    _check_kind_of_keys(values, kind, origin)
+    config = validate(modality(kind).config, values, origin)
+    # The resolved config of a run holds every setting, also those that its user did not set.
+    given = _flat(overrides, fitted) if fitted else _flat(values, {})
+    check_acting(config, given, origin)
+    return config, name
+
+
+def _flat(values: Mapping[str, object], known: Mapping[str, object], prefix: str = "") -> list[str]:
+    """Returns the dotted keys in nested values, but for those that have the same value in `known`."""
+    found = []
+    for key, value in values.items():
+        inner = known.get(key)
+        if isinstance(value, Mapping):
+            found += _flat(value, inner if isinstance(inner, Mapping) else {}, f"{prefix}{key}.")
+        elif key not in known or inner != value:
+            found.append(prefix + key)
+    return found
+
+
+def _check_kind_of_keys(values: Mapping[str, object], kind: str, origin: str) -> None:
+    """Raises a ConfigError for settings that only other kinds have."""
+    for section in ("data", "model"):
+        given = values.get(section)
+        given = given if isinstance(given, Mapping) else {}
+        for key in given:
+            others = [each for each in MODALITIES if key in _names(modality(each).config, section)]
+            if key not in _names(modality(kind).config, section) and others:
+                raise ConfigError(
+                    f"{origin}: {section}.{key}: {kind} has no such setting (got {given[key]!r}); it acts for "
+                    f"{' and '.join(others)}; leave it out, or set data.kind={others[0]}."
+                    f"{did_you_mean(str(key), _names(modality(kind).config, section))}"
+                )
+
+
+def _names(config: type[FitConfig], section: str) -> Mapping[str, object]:
+    part = config.model_fields[section].annotation
+    return part.model_fields if isinstance(part, type) and issubclass(part, Section) else {}
 
 
 def _read(source: str) -> Source:

@@ -19,6 +19,7 @@ from latentviz import resources
 from latentviz.config import FitConfig, resolved
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.modalities import modality
+from latentviz.modalities.acting import check_resolved
 from latentviz.modalities.base import AnyDataKind
 from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.model.callbacks import (
@@ -137,7 +138,8 @@ def _read(
     try:
         with stage("reading", seconds):
             prepared = kind.prepare(config, run.cache)
-            config = kind.resolve(config, prepared, run.cache)
+            asked, config = config, kind.resolve(config, prepared, run.cache)
+            check_resolved(asked, config)
         for note in prepared.notes:
             say(f"  {note}")
         if prepared.bad:

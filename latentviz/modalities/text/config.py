@@ -31,10 +31,8 @@ class TextData(DataSection):
     min_count: AtLeast1 | Auto = Field(
         "auto", description="fewest occurrences of a token in the vocabulary; auto: 5, or less if much would be unknown"
     )
-    max_length: int | Auto = Field(
+    max_length: Annotated[int, Field(ge=2, le=4096)] | Auto = Field(
         "auto",
-        ge=2,
-        le=4096,
         description="maximum tokens per text, with the end token; auto: from the texts, at most 128",
     )
 
@@ -75,11 +73,11 @@ class TextModel(ModelSection):
         "autoregressive",
         description="position: each token from z alone; autoregressive: also from the tokens before it",
     )
-    memory: int | Auto = Field(
-        "auto", ge=1, le=4096, description="units of the autoregressive network; auto: 256, or 512 for longer texts"
+    memory: Annotated[int, Field(ge=1, le=4096)] | Auto = Field(
+        "auto", description="units of the autoregressive network; auto: 256, or 512 for longer texts"
     )
-    lag: int | Auto = Field(
-        "auto", ge=0, description="distance of a second token that it sees; 0: none; auto: the metre of verse"
+    lag: Annotated[int, Field(ge=0)] | Auto = Field(
+        "auto", description="distance of a second token that it sees; 0: none; auto: the metre of verse"
     )
     word_dropout: float = Field(0.1, ge=0, lt=1, description="share of its input tokens that are hidden in training")
     dropout: float = Field(0.25, ge=0, lt=1, description="dropout of the autoregressive network")

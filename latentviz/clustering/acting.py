@@ -1,0 +1,69 @@
+"""Settings of `cluster` that cannot act with the chosen methods are refused."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from latentviz.clustering.clusterers import CLUSTERERS
+from latentviz.clustering.reducers import REDUCERS
+from latentviz.config import ClusterConfig, Section
+from latentviz.errors import ConfigError
+
+
+def check_acting(config: ClusterConfig) -> None:
+    """Raises a ConfigError, a line per mistake, if a setting that is not the default has no effect."""
+    lines = [
+        *_unused(config.reduce, "reduce", REDUCERS, ("min_dist", "backend", "repeatable", "layouts")),
+        *_unused(config.cluster, "cluster", CLUSTERERS, ("min_cluster_size", "min_samples", "selection", "n_clusters")),
+    ]
+    if not lines:
+        lines = _of_the_cut(config)
+    if lines:
+        listed = f" {lines[0]}" if len(lines) == 1 else "\n  ".join([f" {len(lines)} mistakes", *lines])
+        raise ConfigError(f"cluster settings:{listed}")
+
+
+def _given(section: Section, name: str) -> Any:
+    """Returns the value of a setting; None if it is the default."""
+    value = getattr(section, name)
+    return None if value == type(section).model_fields[name].default else value
+
+
+def _unused(
+    section: Any, prefix: str, methods: Mapping[str, Callable[..., object]], names: tuple[str, ...]
+) -> list[str]:
+    """Lists the settings that the method is no function of; which methods are, their signatures say."""
+    takes = {method: set(inspect.signature(function).parameters) for method, function in methods.items()}
+    lines = []
+    for name in names if section.method in methods else ():
+        value, parameter = _given(section, name), "seed" if name == "layouts" else name  # layouts differ by their seed
+        if value is not None and parameter not in takes[section.method]:
+            others = " or ".join(f"{prefix}.method={method}" for method in methods if parameter in takes[method])
+            lines.append(
+                f"{prefix}.{name}: has no effect with {prefix}.method={section.method} (got {value}); it acts with "
+                f"{others}; leave it out"
+            )
+    return lines
+
+
+def _of_the_cut(config: ClusterConfig) -> list[str]:
+    """Lists the settings that only act where the cut of the tree is chosen, or only where it is not."""
+    chosen, lines = config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto", []
+    if not chosen and (layouts := _given(config.reduce, "layouts")) is not None:
+        lines.append(
+            f"reduce.layouts: has no effect where the cut is not chosen among layouts (got {layouts}); it acts with "
+            "cluster.method=hdbscan and cluster.min_cluster_size=auto; leave it out"
+        )
+    for name in ("min_samples", "selection"):
+        value = _given(config.cluster, name)
+        if chosen and value is not None:
+            lines.append(
+                f"cluster.{name}: has no effect while the cut is chosen (got {value}); it acts with a "
+                f"cluster.min_cluster_size, as in cluster.min_cluster_size=20; leave it out, or set that"
+            )
+    if config.cluster.selection == "layer" and not chosen and config.cluster.method == "hdbscan":
+        lines.append(
+            "cluster.selection: layer is what the choice of the cut reports (got layer); choose eom or leaf, or leave "
+            "out cluster.min_cluster_size"
+        )
+    return lines

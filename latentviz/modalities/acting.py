@@ -1,0 +1,153 @@
+"""Settings that cannot act: what the user set, and the source or another setting makes useless, is refused."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from latentviz.config import FitConfig, Section
+from latentviz.errors import ConfigError
+from latentviz.modalities.image.config import IDX_NAME
+from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, suffix_of
+
+FORMS = {
+    "hub": "a data set of the Hugging Face hub",
+    "bundled": "bundled data",
+    "folder": "a folder with tables",
+    "files": "a folder of files without a table",
+    "npy": "a .npy file",
+    "npz": "a .npz file",
+    "idx": "an IDX file",
+    "binary table": "a Parquet or Arrow file",
+    "table": "a table of text",
+    "lines": "a text file with one item per line",
+}
+NOT_HUB = frozenset(FORMS) - {"hub"}
+HARMLESS = ("auto", "none", "all", "keep")  # values that ask for nothing
+
+
+class Rule(NamedTuple):
+    """Where a setting of the data acts not, and where it acts, for the message."""
+
+    idle: frozenset[str]
+    acts: str
+
+
+class Needs(NamedTuple):
+    """A setting that another one makes useless: its name, the values with which it acts, and these in words."""
+
+    other: str
+    acts: Any
+    words: str
+
+
+_TABLES = "in tables"
+# Forms that a reader may come to read with a table are left out: only what cannot act whatever it holds is refused.
+DATA: Mapping[str, Mapping[str, Rule]] = {
+    "image": {
+        "image_column": Rule(frozenset({"npy", "idx", "bundled", "files"}), "in tables and .npz files"),
+        "label_column": Rule(frozenset({"npy", "idx", "bundled"}), "in tables, .npz files and folders with a table"),
+        "split": Rule(NOT_HUB, "on data sets of the Hugging Face hub (hf:NAME)"),
+    },
+    "text": {
+        "text_column": Rule(frozenset({"lines", "bundled", "files"}), _TABLES),
+        "label_column": Rule(frozenset({"lines", "files"}), _TABLES),
+        "id_column": Rule(frozenset({"lines", "bundled", "files"}), _TABLES),
+        "encoding": Rule(frozenset({"hub", "bundled", "binary table"}), "on text files, CSV, TSV and JSON"),
+        "split": Rule(NOT_HUB, "on data sets of the Hugging Face hub (hf:NAME)"),
+    },
+    "vectors": {
+        "array": Rule(frozenset(FORMS) - {"npz"}, "in .npz files"),
+        "vector_column": Rule(frozenset({"npy", "npz"}), "in tables; for .npz files there is data.array"),
+        "label_column": Rule(frozenset({"npy"}), "in tables and .npz files; data.labels names a separate file"),
+        "text_column": Rule(frozenset({"npy"}), "in tables and .npz files, and with data.items"),
+    },
+}
+
+
+def _positive(value: object) -> bool:
+    return value == "auto" or (isinstance(value, (int, float)) and value > 0)
+
+
+_CONTRAST = Needs("contrast", _positive, "with model.contrast above 0")
+_AUTOREGRESSIVE = Needs("decoder", lambda value: value == "autoregressive", "with model.decoder=autoregressive")
+MODEL: Mapping[str, Mapping[str, Needs]] = {
+    "image": {
+        "c": Needs("likelihood", lambda value: value == "normal", "with model.likelihood=normal"),
+        **dict.fromkeys(("content_dim", "temperature", "neighbors", "augment", "flip"), _CONTRAST),
+    },
+    "text": {
+        **dict.fromkeys(("memory", "lag", "word_dropout", "dropout", "position_weight"), _AUTOREGRESSIVE),
+        **dict.fromkeys(("content_dim", "temperature"), _CONTRAST),
+        "topic_dim": Needs("contrast", lambda value: not _positive(value), "with model.contrast=0"),
+        "all_tokens": Needs("negatives", _positive, "with model.negatives above 0"),
+        "top_p": Needs("sampling", _positive, "with model.sampling above 0"),
+    },
+    "vectors": dict.fromkeys(("content_dim", "temperature", "neighbors", "noise"), _CONTRAST),
+}
+
+
+def form(path: str) -> str | None:
+    """Returns the form of a source, a name in `FORMS`; None where only reading it would tell."""
+    scheme, colon, _ = path.partition(":")
+    if colon and scheme in {"hf", "sklearn", "python"}:
+        return "hub" if scheme == "hf" else "bundled"
+    place = Path(path)
+    suffix = suffix_of(place.name)
+    if place.is_dir():
+        from latentviz.modalities.io.tables import table_files  # imports pyarrow
+
+        return "folder" if table_files(place) else "files"
+    if IDX_NAME.search(place.name):
+        return "idx"
+    if suffix in {".npy", ".npz"}:
+        return suffix[1:]
+    if suffix in TABLE_SUFFIXES:
+        return "binary table" if suffix in {".parquet", *ARROW_SUFFIXES} else "table"
+    return "lines" if suffix in {".txt", ".text"} else None
+
+
+def check_acting(config: FitConfig, given: Iterable[str], origin: str) -> None:
+    """Raises a ConfigError, a line per mistake, if settings that the user gave cannot act.
+
+    Args:
+        config: what to fit.
+        given: dotted keys that the user set; a default value is no mistake.
+        origin: what the settings are from, for the message.
+    """
+    found = [line for key in given if (line := idle(config, key))]
+    if found:
+        listed = f" {found[0]}" if len(found) == 1 else "\n  ".join([f" {len(found)} mistakes", *found])
+        raise ConfigError(f"{origin}:{listed}")
+
+
+def check_resolved(asked: FitConfig, config: FitConfig) -> None:
+    """Raises a ConfigError if a setting cannot act with the value that "auto" became, such as a contrast of 0."""
+    fields = type(asked.model).model_fields
+    given = [name for name in asked.model.model_fields_set if getattr(asked.model, name) != fields[name].default]
+    check_acting(config, [f"model.{name}" for name in given if not idle(asked, f"model.{name}")], config.data.path)
+
+
+def idle(config: FitConfig, key: str) -> str:
+    """Says why a setting has no effect; an empty string if it has one, or has its default."""
+    section, _, name = key.partition(".")
+    part = getattr(config, section, None)
+    if not isinstance(part, Section) or name not in type(part).model_fields:
+        return ""
+    value = getattr(part, name)
+    if value == type(part).model_fields[name].default or value in HARMLESS:
+        return ""
+    if section == "model":
+        needs = MODEL.get(config.data.kind, {}).get(name)
+        if needs is None or needs.acts(other := getattr(part, needs.other)):
+            return ""
+        return (
+            f"{key}: has no effect with model.{needs.other}={other} (got {value}); it acts {needs.words}; leave it out"
+        )
+    rule, source = DATA.get(config.data.kind, {}).get(name), form(config.data.path)
+    if rule is None or source not in rule.idle or (name.startswith(("text", "label")) and _has_items(part)):
+        return ""
+    return f"{key}: has no effect on {FORMS[source]} (got {value}); it acts {rule.acts}; leave it out"
+
+
+def _has_items(data: Section) -> bool:
+    return getattr(data, "items", "none") != "none"
