@@ -61,9 +61,4 @@ def _of_the_cut(config: ClusterConfig) -> list[str]:
                 f"cluster.{name}: has no effect while the cut is chosen (got {value}); it acts with a "
                 f"cluster.min_cluster_size, as in cluster.min_cluster_size=20; leave it out, or set that"
             )
-    if config.cluster.selection == "layer" and not chosen and config.cluster.method == "hdbscan":
-        lines.append(
-            "cluster.selection: layer is what the choice of the cut reports (got layer); choose eom or leaf, or leave "
-            "out cluster.min_cluster_size"
-        )
     return lines

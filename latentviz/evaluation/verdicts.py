@@ -120,7 +120,7 @@ def judge_clusters(clusters: Clusters) -> Verdict:
     """Judges the clusters without labels."""
     if clusters.n_clusters < 2:
         headline = "No clusters were found: read the map as a continuous landscape."
-        advice = ["a smaller cluster.min_cluster_size, or cluster.selection=leaf for finer groups"]
+        advice = ["a smaller cluster.min_cluster_size, with it cluster.selection=leaf for finer groups"]
         return Verdict("clusters", "poor", headline, [], advice)
     criteria: list[tuple[float | None, float, float, str, str]] = [  # value, good, fair, evidence, advice
         (
@@ -156,7 +156,7 @@ def judge_clusters(clusters: Clusters) -> Verdict:
             0.8,
             0.5,
             "{:.0%} of the items are in a cluster.",
-            "much noise: colour by nearest_cluster, or lower cluster.min_samples",
+            "much noise: use nearest_cluster, or a cluster.min_cluster_size with a lower cluster.min_samples",
         ),
     ]
     known = [
@@ -193,8 +193,8 @@ def judge_labels(labels: Labels) -> Verdict:
         lines.append(f"Neighbours in mu predict the label correctly for {knn:.1%} of the items.")
         if knn > 0.5 and knn - score.acc > 0.1:
             advice.append(
-                "the latent separates the groups and the cut loses them: try cluster.selection=leaf, or another "
-                "cluster.min_cluster_size"
+                "the latent separates the groups and the cut loses them: try another cluster.min_cluster_size, also "
+                "with cluster.selection=leaf"
             )
     return Verdict("labels", level, headline, lines, advice)
 

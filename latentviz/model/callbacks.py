@@ -80,7 +80,8 @@ class Guard(Callback):
             kept = "; the last good checkpoint is kept" if trainer.current_epoch else ""
             raise TrainingError(
                 f"the loss is {float(loss)} at step {trainer.global_step} (epoch {trainer.current_epoch + 1}){kept}. "
-                "Try a smaller model.lr or model.c, or trainer.gradient_clip_val=10, with --force"
+                "Try a smaller model.lr or model.c, or trainer.gradient_clip_val=10, in another run with --run NAME, "
+                "or with --force in place of this one"
             )
 
 

@@ -111,8 +111,8 @@ class RunFolder:
         if not force:
             found = "a fit was killed here while it read its data" if self.begun else "this run exists already"
             raise RunError(
-                f"{self.path}: {found}; continue it with --resume, replace it with --force, "
-                "or name the new run with --run NAME"
+                f"{self.path}: {found}; continue it with --resume{' trainer.max_epochs=N' if self.finished else ''}, "
+                "replace it with --force, or name the new run with --run NAME"
             )
         if self.begun:
             shutil.rmtree(self.path)

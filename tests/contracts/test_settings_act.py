@@ -228,8 +228,6 @@ def test_settings_of_a_cut_that_is_chosen_are_refused_and_the_advice_works(shell
     assert shell("cluster", run_folder, *words).code == 0
     complaint = shell("cluster", run_folder, "cluster.min_cluster_size=20", "reduce.layouts=2").complaint
     assert "cluster.min_cluster_size=auto" in complaint
-    complaint = shell("cluster", run_folder, "cluster.min_cluster_size=20", "cluster.selection=layer").complaint
-    assert "eom or leaf" in complaint
 
 
 def test_the_rules_name_settings_that_exist() -> None:

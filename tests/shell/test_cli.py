@@ -423,7 +423,7 @@ class TestCluster:
             ("cluster.method=gmm", "cluster.n_clusters=99"),
             ("reduce.metric=cosine",),
             ("cluster.min_cluster_size=500",),
-            ("cluster.min_samples=500",),
+            ("cluster.min_samples=500", "cluster.min_cluster_size=5"),
         ],
     )
     def test_sixteen_images_are_clustered_without_a_crash(self, shell, tmp_path, words) -> None:
