@@ -1,12 +1,13 @@
 """The data kinds. One folder each; a new kind is a folder and a line in `MODALITIES`."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from latentviz.errors import DataError, choose
 from latentviz.modalities.base import AnyModality
 from latentviz.modalities.io.files import contents, refusing, walk
+from latentviz.modalities.io.table_kind import NearReadingsError, is_table
 
 # Kind → the package whose module `modality` holds MODALITY, a `Modality`. tests/words is a minimal kind.
 MODALITIES: Mapping[str, str] = {
@@ -24,12 +25,37 @@ def modality(kind: str) -> AnyModality:
     return found
 
 
-def detect(path: str) -> str:
+# Settings of the data that only one kind has, so that giving one says the kind of a table.
+_TELLING = {
+    **dict.fromkeys(("image_column",), "image"),
+    **dict.fromkeys(("vector_column", "columns", "exclude", "decimal", "scale", "array", "items"), "vectors"),
+    **dict.fromkeys(("id_column", "group_column", "tokens"), "text"),
+}
+
+
+def detect(path: str, settings: Collection[str] = ()) -> str:
     """Find the data kind of bare data at `path`.
 
+    Args:
+        path: the data.
+        settings: of the data that the user has chosen; for a table, `vector_column` says that it holds vectors.
+
     Raises:
-        DataError: it is of no kind.
+        DataError: it is of no kind, or of two.
     """
+    if is_table(path):
+        if told := [_TELLING[setting] for setting in settings if setting in _TELLING]:
+            return told[0]
+        try:
+            return _detect(path)
+        except NearReadingsError:
+            if "text_column" not in settings:
+                raise
+            return "text"
+    return _detect(path)
+
+
+def _detect(path: str) -> str:
     if not path.startswith(SCHEMES) and not Path(path).exists():
         raise DataError(f"{path}: no recipe, config, file or folder of this name; `latentviz recipes` lists recipes")
     with refusing(path):

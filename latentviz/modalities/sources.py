@@ -54,7 +54,7 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
     data = values.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
     if data.get("kind") is None and "path" in data:
-        data["kind"] = detect(str(data["path"]))
+        data["kind"] = detect(str(data["path"]), data)
         values = {**values, "data": data}
     kind = data.get("kind")
     if not isinstance(kind, str) or kind not in MODALITIES:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IDX_NAME, IMAGE_SUFFIXES, METADATA_NAMES
-from latentviz.modalities.io.files import ARROW_SUFFIXES, names_below, opened, suffix_of
+from latentviz.modalities.io.files import names_below, opened
+from latentviz.modalities.io.table_kind import is_table, table_kind
 
 _TEXT_SUFFIXES = frozenset(
     ".csv .htm .html .json .jsonl .md .pdf .tex .text .tsv .txt .xml".split()  # noqa: SIM905 - one line
@@ -48,8 +49,8 @@ def _file_has_images(file: Path) -> bool:
         from latentviz.modalities.io.numpy_files import read_headers
 
         return any(map(may_be_images, read_headers(file).values()))
-    if suffix_of(file.name) in {".parquet", *ARROW_SUFFIXES}:
-        return _table_has_images(file)
+    if is_table(str(file)):
+        return table_kind(str(file)) == "image"
     try:
         with opened(file) as stream:
             magic = stream.read(4)

@@ -24,6 +24,13 @@ def is_binary(kind: pa.DataType) -> bool:
     return bool(variable or types.is_fixed_size_binary(kind))
 
 
+def holds_bytes(kind: pa.DataType) -> bool:
+    """Returns whether a column holds bytes, also inside a struct or list; a row of it may be large."""
+    if pa.types.is_struct(kind):
+        return any(holds_bytes(field.type) for field in kind.fields)
+    return holds_bytes(kind.value_type) if pa.types.is_nested(kind) and hasattr(kind, "value_type") else is_binary(kind)
+
+
 def is_plain(kind: pa.DataType) -> bool:
     """Returns whether a column holds one number, text or date per row."""
     return not (pa.types.is_nested(kind) or is_binary(kind))

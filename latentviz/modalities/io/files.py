@@ -195,6 +195,13 @@ def text_of(file: Path, encoding: str, errors: str = "strict") -> Iterator[io.Te
         yield text
 
 
+def marked_encoding(file: Path) -> str:
+    """Returns the encoding that a file's byte order mark names; without one, UTF-8."""
+    with opened(file) as stream:
+        begin = stream.read(4)
+    return next((name for mark, name in _MARKS.items() if begin.startswith(mark)), "utf-8-sig")
+
+
 def examine(file: Path, encoding: str) -> str:
     """Returns the encoding of a text file, after decoding all of it once; a byte order mark overrides `encoding`.
 

@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.columns import holds_bytes, is_binary
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, check_rows, opened, stem_of, suffix_of, walk
 from latentviz.modalities.io.header import said_twice, unique_columns
 from latentviz.modalities.io.names import PARTS, BadItem, part_of, printable
+from latentviz.modalities.io.roles import SAMPLED
 from latentviz.modalities.io.text_tables import Rows, one_line, read_text_table
 
 _COPIED_ROWS = 512  # at a time, when a column is copied to disk
@@ -67,6 +70,10 @@ class Table:
         named = [classes[v] if v is not None and 0 <= v < len(classes) else None for v in values.to_pylist()]
         return pa.chunked_array([pa.array(named, pa.string())])
 
+    def sample(self) -> dict[str, list[Any]]:
+        """Returns the first values of each column, to judge it by; of images, a placeholder."""
+        return sampled(self.data)
+
     def batches(self, name: str, rows: int = _STREAMED_ROWS) -> Iterator[pa.Array]:
         """Yields one column in order, at most `rows` rows at a time."""
         if isinstance(self.data, pa.Table):
@@ -112,6 +119,23 @@ class Table:
         if not all(piece.part for piece in self.pieces):
             return None
         return [str(piece.part) for piece in self.pieces for _ in piece.numbers]
+
+
+def sampled(data: "pa.Table | pa.dataset.Dataset") -> dict[str, list[Any]]:
+    """Returns the first values of each column, to judge it by; of images, a placeholder."""
+    light = [field.name for field in data.schema if not holds_bytes(field.type)]
+    head = data.select(light).slice(0, SAMPLED) if isinstance(data, pa.Table) else data.head(SAMPLED, columns=light)
+    classes = class_names(data.schema)
+    found: dict[str, list[Any]] = {}
+    for field in data.schema:
+        if field.name in light:
+            values = head.column(field.name).to_pylist()
+            found[field.name] = [f"class {v}" for v in values] if field.name in classes else values
+        elif pa.types.is_struct(field.type):
+            found[field.name] = [dict.fromkeys((inner.name for inner in field.type.fields), b"")]
+        else:
+            found[field.name] = [b"x" if is_binary(field.type) else {}]
+    return found
 
 
 def class_names(schema: pa.Schema) -> dict[str, list[str]]:

@@ -8,19 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.columns import described, is_plain, is_text, left_out
+from latentviz.modalities.io.columns import is_plain, left_out
 from latentviz.modalities.io.names import LABEL_NAMES, PART, BadItem, as_label, by_name, choose_column, printable
+from latentviz.modalities.io.roles import judge
 from latentviz.modalities.io.source import TextSource
-from latentviz.modalities.io.tables import read_table
+from latentviz.modalities.io.table_kind import choose_text
+from latentviz.modalities.io.tables import read_table, sampled
 from latentviz.modalities.text.config import TextData
 
-# Names of columns that hold texts; the first that exists is used.
-TEXT_NAMES = (
-    *("text", "texts", "sentence", "sentences", "content", "contents", "body", "document", "review", "comment"),
-    *("message", "tweet", "post", "question", "abstract", "description", "caption", "headline", "summary", "title"),
-)
 _ID_NAMES = ("id", "uid", "uuid", "key")
-_LOOKED_AT = 1_000  # values by which a column is judged
 _SHARED = 2  # texts that a label has on average, at least; "target" may also hold the translation of a sentence
 
 
@@ -51,7 +47,9 @@ def table_source(
     """
     names = list(table.column_names)
     label = choose_column(names, "label_column", data.label_column, LABEL_NAMES)
-    name = choose_column(names, "text_column", data.text_column) or find_text(table, label, data)
+    name = choose_column(names, "text_column", data.text_column) or choose_text(
+        judge(sampled(table)), printable(data.path), label
+    )
     key = choose_column(names, "id_column", data.id_column)
     if data.label_column == "auto":
         label = by_name([other for other in names if other != name], LABEL_NAMES)
@@ -84,26 +82,6 @@ def table_source(
         notes=[*notes, note + (f"; {skipped:,} rows without a text skipped" if skipped else "")],
         bad=bad,
     )
-
-
-def find_text(table: pa.Table, label: str | None, data: TextData) -> str:
-    """Returns the column of texts: by its name, or else the one with the longest, most varied values but the label."""
-    strings: list[str] = [name for name in table.column_names if is_text(table.schema.field(name).type)]
-    if named := by_name(strings, TEXT_NAMES):
-        return named
-    scores = {name: _wordiness(table.column(name)) for name in strings if name != label or len(strings) == 1}
-    if not any(scores.values()):
-        raise DataError(
-            f"{printable(data.path)}: no column of text; it has {described(table.schema)}; name one with "
-            "data.text_column=…"
-        )
-    return max(scores, key=lambda name: scores[name])
-
-
-def _wordiness(column: pa.ChunkedArray) -> float:
-    """Returns the mean length of a column's values times the share of distinct ones."""
-    values = [value for value in column.slice(0, _LOOKED_AT).to_pylist() if value]
-    return sum(map(len, values)) * len(set(values)) / len(values) ** 2 if values else 0.0
 
 
 def _as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from latentviz.modalities.io.files import TABLE_SUFFIXES, names_below, suffix_of
+from latentviz.modalities.io.table_kind import is_table, table_kind
 
 LINE_SUFFIXES = frozenset({".txt", ".text"})
 
@@ -14,6 +15,8 @@ def detect(path: str) -> bool:
         from latentviz.modalities.io.hub import hub_schema
 
         return any(is_text(field.type) for field in hub_schema(path))
+    if is_table(path):
+        return table_kind(path) == "text"
     place = Path(path)
     names = names_below(place) if place.is_dir() else [place.name] if place.is_file() else []
     return path.startswith("python:") or any(suffix_of(name) in LINE_SUFFIXES | TABLE_SUFFIXES for name in names)

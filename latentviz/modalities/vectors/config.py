@@ -13,6 +13,21 @@ class VectorData(DataSection):
     kind: Literal["vectors"] = Field("vectors", description="data kind; detected if the source is data")
     array: str = Field("auto", description="array with the vectors, in .npz files")
     vector_column: str = Field("auto", description="column with the vectors, in tables")
+    columns: str | list[str] = Field(
+        "auto",
+        description="columns of numbers to learn from, in tables: names or patterns such as s*, with commas between; "
+        "auto: all but ids, row numbers, dates and labels",
+    )
+    exclude: str | list[str] = Field("none", description="columns of numbers to leave out; as data.columns")
+    decimal: Literal["auto", "point", "comma"] = Field(
+        "auto", description="decimal mark of numbers such as 1,234 in text tables; auto: from the values"
+    )
+    scale: Literal["auto", "none", "standard", "global"] = Field(
+        "auto",
+        description="standard: divide each number by the standard deviation of its column; global: divide all by the "
+        "same number; none: do not divide; auto: standard for columns of a table whose deviations differ by more than "
+        "10×, otherwise global",
+    )
     label_column: str = Field("auto", description="column or array with the labels; none: no labels")
     items: str = Field(
         "none",

@@ -37,6 +37,7 @@ class Source:
     shape: tuple[int, int]  # (n, d)
     blocks: Callable[[], Iterator[np.ndarray]]  # yields blocks (b, d) of bounded size, any dtype, in order; reusable
     about: About
+    names: tuple[str, ...] = ()  # of the d columns, if the vectors are columns of a table
 
     def __len__(self) -> int:
         """The number of vectors."""

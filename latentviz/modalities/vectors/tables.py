@@ -1,25 +1,28 @@
 """Vectors in tables → a `Source`: a column of lists of numbers, or else the columns of numbers."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_plain, is_text, is_vectors, left_out
 from latentviz.modalities.io.header import is_number
-from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, printable
+from latentviz.modalities.io.names import LABEL_NAMES, MissingColumnError, by_name, choose_column, printable
+from latentviz.modalities.io.roles import VECTOR_NAMES, Column, Role, judge, unformatted
+from latentviz.modalities.io.table_kind import NearReadingsError, cut_vectors, listed, vectors
 from latentviz.modalities.io.tables import Table, read_table
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, About, Source, about_items, check_shape
 
-# Names of columns of lists that are vectors, the likeliest first.
-_VECTOR_NAMES = ("vector", "vectors", "embedding", "embeddings", "emb", "features", "feature")
 _SLIPS = 0.1  # a column with at most this share of cells that are not numbers is one of numbers with mistakes
 _SHARED = 2  # items that a label of numbers with a fraction has on average, at least
+_BRACKETS = r"^[\s\[(]+|[\s\]),;]+$"  # around a list written as text
+_BETWEEN = r"[,;\s]+"  # its numbers
 
 
 def read_vectors(path: str, data: VectorData) -> Source:
@@ -30,18 +33,28 @@ def read_vectors(path: str, data: VectorData) -> Source:
         raise DataError(
             f"{table.shown}: cannot be read as a table ({bad.source}: {bad.reason}); repair or remove the row"
         )
-    if data.vector_column != "auto" or any(is_vectors(field.type) for field in table.schema):
-        return _lists_source(table, data)
-    return _numbers_source(table, data)
+    found = judge(table.sample())
+    if data.vector_column != "auto":
+        return _lists_source(table, data, found)
+    if data.columns == "auto":
+        if vectors(found, alone=len(_numeric(found)) < 2):
+            return _lists_source(table, data, found)
+        if cut := [column.name for column in found.values() if column.role is Role.CUT_VECTORS]:
+            raise cut_vectors(table.shown, cut[0])
+    return _numbers_source(table, data, found)
 
 
-def _lists_source(table: Table, data: VectorData) -> Source:
-    """Returns the vectors in a column of lists."""
-    name = _vector_column(table, data.vector_column)
+def _numeric(found: Mapping[str, Column]) -> list[str]:
+    return [column.name for column in found.values() if column.role in {Role.NUMBERS, Role.FORMATTED}]
+
+
+def _lists_source(table: Table, data: VectorData, found: Mapping[str, Column]) -> Source:
+    """Returns the vectors in a column of lists, or of lists written as text."""
+    name = _vector_column(table, data.vector_column, found)
     origin = printable(f"{table.shown}/{name}")
     if not len(table):
         raise DataError(f"{origin}: the table has no rows; check how it was made")
-    d = next((len(lists[0]) for batch in table.batches(name) if len(lists := batch.drop_null())), 0)
+    d = next((len(lists[0]) for batch in _batches(table, name, origin) if len(lists := batch.drop_null())), 0)
     others = [field for field in table.schema if field.name != name]
     columns = {field.name: table.column(field.name).to_pylist() for field in others if is_plain(field.type)}
     notes = left_out([field.name for field in others if not is_plain(field.type)])
@@ -50,27 +63,60 @@ def _lists_source(table: Table, data: VectorData) -> Source:
     return Source(origin, shape, lambda: _lists(table, name, d, origin), about)
 
 
-def _vector_column(table: Table, wanted: str) -> str:
-    fitting = [field.name for field in table.schema if is_vectors(field.type)]
+def _vector_column(table: Table, wanted: str, found: Mapping[str, Column]) -> str:
     name = choose_column(table.schema.names, "vector_column", wanted)
-    if name is not None and name not in fitting:
-        raise DataError(
-            f"data.vector_column: {name} of {table.shown} holds {table.schema.field(name).type}; vectors are "
-            "lists of numbers"
+    kinds = {Role.VECTORS, Role.VECTOR_TEXTS}
+    if name is not None:
+        if found[name].role is Role.CUT_VECTORS:
+            raise cut_vectors(table.shown, name)
+        if found[name].role not in kinds and not is_vectors(table.schema.field(name).type):
+            raise DataError(
+                f"data.vector_column: {printable(name)} of {table.shown} holds {found[name].role} "
+                f"({table.schema.field(name).type}); vectors are lists of numbers; columns of numbers are chosen with "
+                "data.columns=A,B,…"
+            )
+        return name
+    fitting = [column.name for column in found.values() if column.role in kinds]
+    only = fitting[0] if len(fitting) == 1 else by_name(fitting, VECTOR_NAMES)
+    if only is None:
+        raise NearReadingsError(
+            f"{table.shown}: several columns can be vectors ({listed(fitting)}); name one with data.vector_column=…"
         )
-    found = name or (fitting[0] if len(fitting) == 1 else by_name(fitting, _VECTOR_NAMES))
-    if found is None:
+    return only
+
+
+def _batches(table: Table, name: str, origin: str) -> Iterator[pa.Array]:
+    """Yields a column of lists of numbers; lists written as text are parsed."""
+    start = 0
+    for column in table.batches(name):
+        yield _parsed(column, origin, start) if is_text(column.type) else column
+        start += len(column)
+
+
+def _parsed(column: pa.Array, origin: str, start: int) -> pa.Array:
+    """Parses lists written as text: as JSON, as Python or NumPy print them, or numbers with blanks between."""
+    bare = pc.replace_substring_regex(column.cast(pa.string()), pattern=_BRACKETS, replacement="")
+    bare = pc.if_else(pc.equal(bare, ""), None, bare)
+    cells = pc.split_pattern_regex(bare, pattern=_BETWEEN)
+    flat = cells.flatten()
+    flat = pc.if_else(pc.is_in(flat, pa.array(["null", "None", "NULL"])), "nan", flat)
+    try:
+        numbers = flat.cast(pa.float64())
+    except pa.ArrowInvalid:
+        row = next(i for i, value in enumerate(cells.to_pylist()) if value and not all(map(is_number, value)))
+        shown = printable(str(column[row].as_py()))[:40]
         raise DataError(
-            f"{table.shown}: several columns can be vectors; it has {described(table.schema)}; name one with "
-            "data.vector_column=…"
-        )
-    return found
+            f"{origin}: row {start + row} is not a list of numbers (got {shown!r}); correct the row or remove it"
+        ) from None
+    lengths = pc.list_value_length(cells).fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+    return pa.LargeListArray.from_arrays(pa.array(offsets), numbers)
 
 
 def _lists(table: Table, name: str, d: int, origin: str) -> Iterator[np.ndarray]:
     """Yields a column's lists as numbers (b, d); raises a DataError if a row has another length than d."""
     start = 0
-    for column in table.batches(name):
+    for column in _batches(table, name, origin):
         lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
         wrong = np.flatnonzero(lengths != d)
         if len(wrong):
@@ -85,38 +131,143 @@ def _lists(table: Table, name: str, d: int, origin: str) -> Iterator[np.ndarray]
         start += len(column)
 
 
-def _numbers_source(table: Table, data: VectorData) -> Source:
-    """Returns the columns of numbers as vectors, without those that are ids or labels by name."""
+@dataclass(frozen=True)
+class Chosen:
+    """Which columns of a table of numbers are learnt from, and why the others are not."""
+
+    names: list[str]
+    left: list[Column]
+
+    def lines(self) -> list[str]:
+        """Two lines for the user."""
+        said = [f"vectors: {len(self.names)} columns of numbers: {listed(self.names, 20)}"]
+        if self.left:
+            shown = ", ".join(column.shown for column in self.left[:12])
+            more = f" and {len(self.left) - 12:,} more" if len(self.left) > 12 else ""
+            said.append(f"not learnt from: {shown}{more}; data.columns=A,B,… and data.exclude=A,B,… choose others")
+        return said
+
+
+def choose_numbers(found: Mapping[str, Column], data: VectorData, label: str | None) -> Chosen:
+    """Choose the columns of numbers to learn from.
+
+    Args:
+        found: the judged columns.
+        data: with `columns` and `exclude`, comma-separated names or patterns.
+        label: the column of labels.
+
+    Raises:
+        MissingColumnError: a setting names a column that is not there.
+        NearReadingsError: the decimal mark of a column can be read in two ways.
+    """
+    excluded = _matching(found, "exclude", data.exclude)
+    if data.columns != "auto":
+        wanted = [name for name in _matching(found, "columns", data.columns) if name not in excluded]
+    else:
+        own = {by_name(list(found), ID_NAMES), label, data.text_column, *excluded}
+        wanted = [name for name in _numeric(found) if name not in own]
+    for name in wanted:
+        if found[name].role is Role.FORMATTED and found[name].decimal == "?" and data.decimal == "auto":
+            raise NearReadingsError(
+                f"data.decimal: the cells of column {printable(name)} can be read in two ways, as in 1,234: with a "
+                "decimal comma or with a separator of thousands; say which with data.decimal=comma or "
+                "data.decimal=point"
+            )
+    return Chosen(wanted, [column for name, column in found.items() if name not in wanted])
+
+
+def _matching(found: Mapping[str, Column], setting: str, value: str | Sequence[str]) -> list[str]:
+    """Returns the columns that comma-separated names or patterns stand for, in the order of the table."""
+    if value in {"auto", "none", ""}:
+        return []
+    patterns = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
+    for pattern in patterns:
+        if not any(name == pattern or fnmatchcase(name, pattern) for name in found):
+            raise MissingColumnError(
+                f"data.{setting}: no column {pattern!r}; there are {', '.join(map(printable, found)) or 'none'}."
+                f"{did_you_mean(pattern, list(found))}"
+            )
+    return [name for name in found if any(name == p or fnmatchcase(name, p) for p in patterns)]
+
+
+def _numbers_source(table: Table, data: VectorData, found: Mapping[str, Column]) -> Source:
+    """Returns the columns of numbers as vectors, without those that are ids, dates or labels."""
     columns = {field.name: table.column(field.name) for field in table.schema if is_plain(field.type)}
-    own = {by_name(list(columns), ID_NAMES), data.label_column, data.text_column}
-    if data.label_column == "auto":
-        name = by_name(list(columns), LABEL_NAMES)
-        # Fractions that hardly ever repeat are coordinates, not labels.
-        if name and (
-            pa.types.is_integer(columns[name].type) or _SHARED * len(columns[name].unique()) <= len(columns[name])
-        ):
-            own.add(name)
-    for name, column in columns.items():
-        if name not in own and is_text(column.type):
-            numbers = as_numbers(column)
-            if numbers is None:
-                _check_cells(column, f"{table.shown}: column {printable(name)}", table)
-            else:
-                columns[name] = numbers
-    chosen = [name for name, column in columns.items() if is_numeric(column.type) and name not in own]
-    if not chosen or not len(table):
+    nested = left_out([name for name in table.schema.names if name not in columns])
+    label = label_of(columns, data)
+    chosen = choose_numbers({name: found[name] for name in columns}, data, label)
+    if not len(table):
         raise DataError(f"{table.shown}: has no columns of numbers; it has {described(table.schema)}")
-    vectors = np.column_stack([columns[name].cast(pa.float64()).fill_null(float("nan")).to_numpy() for name in chosen])
-    others = {name: column.to_pylist() for name, column in columns.items() if name not in chosen}
-    shape = check_shape(vectors.shape, table.shown)
-    about = _about(others, data, f"vectors: {len(chosen)} columns of numbers", table.notes)
-    return Source(table.shown, shape, lambda: iter([vectors]), about)
+    numbers = {name: _as_numbers(columns[name], found[name], data, table) for name in chosen.names}
+    for column in chosen.left:  # a column of numbers with a few other cells would be left out without a word
+        if column.role in {Role.NAMES, Role.CATEGORY, Role.TEXT, Role.ID} and is_text(columns[column.name].type):
+            _check_cells(columns[column.name], f"{table.shown}: column {printable(column.name)}", table)
+    if not numbers:
+        shown = ", ".join(column.shown for column in found.values()) or "no columns at all"
+        raise DataError(
+            f"{table.shown}: has no columns of numbers to learn from; it has {shown}; choose with data.columns=A,B,…"
+        )
+    empty = {name: column.null_count for name, column in numbers.items() if column.null_count}
+    if empty:
+        name = next(iter(empty))
+        raise DataError(
+            f"{table.shown}: {empty[name]:,} of {len(table):,} cells of column {printable(name)} are empty"
+            + (f", and cells of {len(empty) - 1} more columns" if len(empty) > 1 else "")
+            + "; every vector needs all its numbers; fill them, or leave the columns out with "
+            f"data.exclude={','.join(empty)}"
+        )
+    block = np.column_stack([column.to_numpy() for column in numbers.values()])
+    others = {name: column.to_pylist() for name, column in columns.items() if name not in numbers}
+    shape = check_shape(block.shape, table.shown)
+    first, *more = chosen.lines()
+    about = _about(others, data, first, [*more, *table.notes, *nested])
+    return Source(table.shown, shape, lambda: iter([block]), about, tuple(numbers))
 
 
-def _check_cells(column: pa.ChunkedArray, where: str, table: Table) -> None:
-    """Raises a DataError if only a few cells are not numbers: the column would be left out without a word."""
+def label_of(columns: Mapping[str, pa.ChunkedArray], data: VectorData) -> str | None:
+    """Returns the column of labels; fractions that hardly ever repeat are coordinates, not labels."""
+    if data.label_column != "auto":
+        return data.label_column
+    name = by_name(list(columns), LABEL_NAMES)
+    if name is None or not is_numeric(columns[name].type) or pa.types.is_integer(columns[name].type):
+        return name
+    return name if _SHARED * len(columns[name].unique()) <= len(columns[name]) else None
+
+
+def _as_numbers(column: pa.ChunkedArray, judged: Column, data: VectorData, table: Table) -> pa.ChunkedArray:
+    """Converts a column to float64; a DataError names the first cell that is no number."""
+    if is_text(column.type):
+        numbers = as_numbers(column)
+        if numbers is None and judged.role is Role.FORMATTED:
+            mark = {"auto": judged.decimal, "point": ".", "comma": ","}[data.decimal]
+            numbers = _unformatted(column, mark)
+        if numbers is None:
+            where = f"{table.shown}: column {printable(judged.name)}"
+            _check_cells(column, where, table, most=1.0)
+            raise DataError(f"{where}: holds {judged.role}, not numbers; choose others with data.columns=A,B,…")
+        column = numbers
+    if not (is_numeric(column.type) or pa.types.is_boolean(column.type) or pa.types.is_decimal(column.type)):
+        raise DataError(
+            f"data.columns: column {printable(judged.name)} of {table.shown} holds {judged.role} ({column.type}), not "
+            "numbers; choose others"
+        )
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return column.cast(pa.float64())
+
+
+def _unformatted(column: pa.ChunkedArray, mark: str) -> pa.ChunkedArray | None:
+    try:
+        values = [None if not cell or not cell.strip() else unformatted(cell, mark) for cell in column.to_pylist()]
+    except ValueError:
+        return None
+    return pa.chunked_array([pa.array(values, pa.float64())])
+
+
+def _check_cells(column: pa.ChunkedArray, where: str, table: Table, most: float = _SLIPS) -> None:
+    """Raises a DataError if some cells, at most this share, are not numbers."""
     wrong = [(row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None and not is_number(cell)]
-    if 0 < len(wrong) <= _SLIPS * len(column):
+    if 0 < len(wrong) <= most * len(column):
         row, cell = wrong[0]
         raise DataError(
             f"{where}: {len(wrong):,} of {len(column):,} cells are not numbers; the first is {printable(cell)[:40]!r} "

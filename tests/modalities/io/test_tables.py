@@ -109,7 +109,7 @@ class TestEveryFormat:
         assert columns == {name: [row[name] for row in ROWS] for name in ROWS[0] if name not in {"text", "label"}}
 
     def vectors(self, path: str) -> None:
-        source = read_vectors(VectorData(path=path, text_column="text"))
+        source = read_vectors(VectorData(path=path, text_column="text", exclude="year"))
         found = np.concatenate(list(source.blocks()))
         assert np.array_equal(found[:, -3:], VECTORS)
         assert source.about.labels == [row["label"] for row in ROWS]

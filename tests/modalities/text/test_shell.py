@@ -120,7 +120,7 @@ BAD = {
     "blank.txt": (b"\n \n\t\n", "only blank lines (3 of them)"),
     "same.txt": (b"the same\n" * 30, "all 30 texts are identical"),
     "few.txt": (b"one\ntwo\n", "holds 2 texts"),
-    "numbers.csv": (b"a,b\n1,2\n3,4\n", "no column of text; it has a (int64), b (int64)"),
+    "dates.csv": (b"a,b\n2024-01-02,x-1\n2024-01-03,x-2\n", "it has a (a date), b (an id)"),
     "latin.txt": ("one\ncafé\n".encode("latin-1"), "line 2 is not UTF-8 (byte 0xe9 at 7)"),
     "nul.txt": (b"one\ntwo\0\n", "line 2 holds a NUL byte"),
     "picture.txt": (b"\x89PNG\r\n\x1a\n", "a PNG image"),

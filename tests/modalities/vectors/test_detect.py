@@ -70,7 +70,7 @@ def test_tables_by_a_column_of_lists(tmp_path: Path) -> None:
     [
         ("1,2,3\n4,5,6\n", True),
         ("id,a,b,c,label\nx,1,2e-3,-3,cat\n", True),
-        ("a,b\n1,2\n", False),
+        ("a,b\n1,2\n", True),
         ("text,stars,year\nfine,5,1999\n", False),
         ("id,text,stars,useful,funny\n7,I liked it very much,5,0,1\n", False),
         ("a,b,c\n", False),
@@ -81,9 +81,26 @@ def test_csv_by_its_numbers(tmp_path: Path, text: str, vectors: bool) -> None:
     assert detect(str(tmp_path / "x.csv")) is vectors
 
 
-def test_folders_and_hub_names_are_not_vectors(tmp_path: Path) -> None:
+def test_folders_are_not_vectors(tmp_path: Path) -> None:
     assert not detect(str(tmp_path))
-    assert not detect("hf:user/vectors")
+
+
+@pytest.mark.parametrize(
+    ("columns", "vectors"),
+    [
+        ({"id": "string", "embedding": "list"}, True),
+        ({"text": "string", "box": "list"}, False),
+        ({"box": "list"}, True),
+        ({"text": "string"}, False),
+    ],
+)
+def test_hub(monkeypatch: pytest.MonkeyPatch, columns: dict[str, str], vectors: bool) -> None:
+    datasets = pytest.importorskip("datasets")
+    kinds = {"string": datasets.Value("string"), "list": datasets.List(datasets.Value("float32"))}
+    features = datasets.Features({name: kinds[kind] for name, kind in columns.items()})
+    builder = type("Builder", (), {"info": datasets.DatasetInfo(features=features)})
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda name, config: builder)
+    assert detect("hf:user/vectors") is vectors
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:
