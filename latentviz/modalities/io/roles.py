@@ -231,8 +231,8 @@ def _plain_numbers(name: str, values: Sequence[str]) -> Column:
 def _json_lists(name: str, values: Sequence[str]) -> Column:
     if any("..." in value for value in values) and all(re.match(r"\[[-+\d.eE,\s\[\]]*\]$", v) for v in values):
         return Column(name, Role.CUT_VECTORS)
-    parsed = [parse_list(value) for value in values]
-    if any(value is None for value in parsed):
+    parsed = [found for value in values if (found := parse_list(value)) is not None]
+    if len(parsed) < _MOSTLY * len(values):
         return _words(name, values)
     return _lists(name, parsed, Role.VECTOR_TEXTS)
 

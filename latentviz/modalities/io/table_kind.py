@@ -157,6 +157,8 @@ def choose_text(found: Mapping[str, Column], shown: str, without: str | None) ->
     urls = [c.name for c in found.values() if c.role is Role.IMAGE_URLS]
     if urls:
         raise urls_of_images(shown, urls[0])
+    if empty := by_name([c.name for c in found.values() if c.role is Role.EMPTY], TEXT_NAMES):
+        return empty  # the reader says that it holds no texts
     only = [c.name for c in found.values() if c.role in {Role.CATEGORY, Role.NAMES, Role.TEXT}]
     if len(only) == 1:
         return only[0]

@@ -73,9 +73,11 @@ class VectorFitConfig(FitConfig):
 
 
 class ResolvedVectorData(VectorData):
-    """`VectorData` of a run: the metric is known."""
+    """`VectorData` of a run: the metric and the scale are known."""
 
     metric: Literal["cosine", "euclidean"]
+    scale: Literal["none", "standard", "global"] = "global"  # runs from before there was this setting
+    decimal: Literal["point", "comma"] = "point"
 
 
 class ResolvedVectorModel(VectorModel):

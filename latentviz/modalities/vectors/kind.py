@@ -1,6 +1,7 @@
 """Vectors: what training, encoding and decoding need of them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,13 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         if c == "auto":  # the variances of the standardised columns sum to the number of columns
             c = float(f"{SHARE / load(cache).shape[1]:.4g}")
         if contrast == "auto":
-            held = variance_held(load(cache), config.seed_everything, prepared.data.metric, config.model.latent_dim)
+            held = variance_held(
+                load(cache),
+                config.seed_everything,
+                prepared.data.metric,
+                config.model.latent_dim,
+                load_standard(cache).units,
+            )
             contrast = 0.0 if held >= MOST_HELD else CONTRAST
         n = len(prepared.items.train)
         epochs = min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n
@@ -96,6 +103,11 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
             content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim,
         )
 
+    @cached_property
+    def units(self) -> np.ndarray | None:
+        """What each column is divided by before distances are computed; None: nothing."""
+        return load_standard(self.cache).units
+
     @property
     def threads(self) -> int | None:
         """One: the matrices of a batch are small."""
@@ -125,7 +137,7 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
                     UpdatePositives(
                         self.dataset(),
                         self.to_input,
-                        lambda: principal_components(self.vectors, seed, metric),
+                        lambda: principal_components(self.vectors, seed, metric, self.units),
                         train,
                         positives,
                         k=model.neighbors,
@@ -136,7 +148,11 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
                 )
         batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
         batches = VectorDataModule(self.vectors, train, val, batch_size, positives)
-        batches.noise = model.noise * load_standard(self.cache).deviation
+        deviation = load_standard(self.cache).deviation
+        if isinstance(deviation, np.ndarray):
+            batches.noise, batches.units = model.noise, torch.from_numpy(deviation)
+        else:
+            batches.noise = model.noise * deviation
         return Training(batches, callbacks)
 
     def dataset(self) -> Rows:
@@ -152,7 +168,7 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         """Return the means of p(x|z), described by the items nearest to them; the noise in z makes no difference."""
         del noise
         means = vae.decode(z).float().cpu().numpy()
-        near = nearest(means, self.vectors, min(NAMED, len(self.vectors)), self.config.data.metric)
+        near = nearest(means, self.vectors, min(NAMED, len(self.vectors)), self.config.data.metric, self.units)
         return self.described(means, near.rows, near.scores)
 
     def described(self, vectors: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> list[Shown]:
@@ -212,7 +228,7 @@ class EpochLines:
 
     def _found(self, vae: VAE, z: Tensor) -> list[Shown]:
         means = vae.decode(z).float().cpu().numpy()
-        near = nearest(means, self.vectors, 1, self.kind.config.data.metric)
+        near = nearest(means, self.vectors, 1, self.kind.config.data.metric, self.kind.units)
         return self.kind.described(means, self.reference[near.rows], near.scores)
 
     def finish(self) -> None:

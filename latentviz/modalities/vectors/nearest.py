@@ -14,7 +14,7 @@ class Near(NamedTuple):
     scores: np.ndarray  # float32 (m, k): the cosine, or minus the Euclidean distance; higher is nearer
 
 
-def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, metric: str) -> Near:
+def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, metric: str, units: np.ndarray | None = None) -> Near:
     """Finds the k rows of `vectors` (n, d) nearest to each of `queries` (m, d).
 
     Args:
@@ -22,11 +22,14 @@ def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, metric: str) -> Ne
         vectors: memory-mapped; some megabytes are held at a time, unlike in `clustering.neighbors.nearest`.
         k: at most n.
         metric: cosine or euclidean.
+        units: float32 (d,), what each dimension is divided by; None: 1.
     """
+    queries = queries if units is None else queries / units
     queries = unit(queries) if metric == "cosine" else queries
     rows = np.empty((len(queries), 0), np.int64)
     scores = np.empty((len(queries), 0), np.float32)
-    for start, block in blocks_of(vectors):
+    for start, raw in blocks_of(vectors):
+        block = raw if units is None else raw / units
         found = queries @ unit(block).T if metric == "cosine" else -_distances(queries, block)  # (m, b)
         kept = min(k, found.shape[1])
         best = np.argpartition(-found, kept - 1, axis=1)[:, :kept]

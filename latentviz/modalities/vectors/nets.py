@@ -20,17 +20,18 @@ class VectorEncoder(Encoder):
     Args:
         net: standardised vectors (b, m) → (b, 2d).
         centre: float32 (m,).
-        deviation: of the standardisation; stored with the weights, so that an exported encoder takes raw vectors.
+        deviation: of the standardisation, one number or (m,); stored with the weights, so that an exported encoder
+            takes raw vectors.
     """
 
     centre: Tensor
     deviation: Tensor
 
-    def __init__(self, net: nn.Module, centre: Tensor, deviation: float) -> None:
+    def __init__(self, net: nn.Module, centre: Tensor, deviation: "float | np.ndarray") -> None:
         super().__init__()
         self.net = net
         self.register_buffer("centre", centre)
-        self.register_buffer("deviation", torch.tensor(deviation))
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> "Independent[Normal]":
         """Computes the posterior."""
@@ -46,18 +47,18 @@ class VectorDecoder(Decoder):
     Args:
         net: (b, d) → standardised means (b, m).
         centre: float32 (m,).
-        deviation: s.
+        deviation: s, one number or (m,).
         c: C.
     """
 
     centre: Tensor
     deviation: Tensor
 
-    def __init__(self, net: nn.Module, centre: Tensor, deviation: float, c: float) -> None:
+    def __init__(self, net: nn.Module, centre: Tensor, deviation: "float | np.ndarray", c: float) -> None:
         super().__init__()
         self.net, self.c = net, c
         self.register_buffer("centre", centre)
-        self.register_buffer("deviation", torch.tensor(deviation))
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
 
     def forward(self, z: Tensor) -> "Independent[Normal]":
         """Computes the likelihood."""
@@ -67,7 +68,7 @@ class VectorDecoder(Decoder):
 
 
 def build(
-    centre: np.ndarray, deviation: float, *, latent_dim: int, width: int, c: float
+    centre: np.ndarray, deviation: "float | np.ndarray", *, latent_dim: int, width: int, c: float
 ) -> tuple[VectorEncoder, VectorDecoder]:
     """Builds encoder and decoder for vectors of len(centre) numbers."""
     m, half = len(centre), max(1, width // 2)

@@ -7,7 +7,7 @@ import numpy as np
 
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem
-from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.names import MissingColumnError, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig
 from latentviz.modalities.vectors.prepare import load, load_texts, prepare
@@ -35,7 +35,14 @@ def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Pa
 
     Looks for columns and arrays again, because the file may be named differently inside than the run's file.
     """
-    auto = dict.fromkeys(("array", "vector_column", "label_column", "text_column"), "auto")
+    auto = dict.fromkeys(("array", "vector_column", "label_column", "text_column", "decimal"), "auto")
     data = config.data.model_copy(update={"path": path, "items": "none", "labels": "none", **auto})
-    prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=load(trained).shape[1])
+    d = load(trained).shape[1]
+    try:
+        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d)
+    except MissingColumnError:
+        if config.data.columns == "auto" and config.data.exclude == "none":
+            raise
+        data = data.model_copy(update={"columns": "auto", "exclude": "none"})
+        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d)
     return prepared, load(cache)

@@ -1,7 +1,7 @@
 """Copies the vectors into a memory-mapped cache and measures them in the same pass; memory does not grow with n."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,13 +26,20 @@ VECTORS, STANDARD, TEXTS, IMAGES = "vectors.npy", "standard.npz", "texts.parquet
 UNIT = 0.01
 # Single precision holds the squares of numbers within these bounds, and sums over many of them.
 LARGEST, SMALLEST = 1e15, 1e-15
+UNLIKE = 10  # ratio of the deviations of two columns from which they are of different units
 
 
 class Standard(NamedTuple):
     """The standardisation (x − centre) / deviation."""
 
     centre: np.ndarray  # float32 (d,), the mean vector
-    deviation: float  # the root of the columns' mean variance; one number for all columns keeps their proportions
+    # The root of the columns' mean variance, which keeps their proportions; or float32 (d,), of each column.
+    deviation: "float | np.ndarray"
+
+    @property
+    def units(self) -> np.ndarray | None:
+        """The deviation of each column, float32 (d,); None if all columns have the same."""
+        return self.deviation if isinstance(self.deviation, np.ndarray) else None
 
 
 def load(cache: Path) -> np.ndarray:
@@ -44,7 +51,8 @@ def load_standard(cache: Path) -> Standard:
     """Loads the standardisation of a run; a DataError if it is damaged."""
     try:
         with np.load(cache / STANDARD, allow_pickle=False) as content:
-            return Standard(content["centre"], float(content["deviation"]))
+            found = content["deviation"]
+            return Standard(content["centre"], found if found.ndim else float(found))
     except Exception as error:  # noqa: BLE001 - zipfile and numpy raise many types for a damaged file
         raise DataError(f"{cache / STANDARD}: missing or damaged ({error}); {prepared.again(cache)}") from None
 
@@ -77,6 +85,7 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
     metric = "cosine" if all_unit or data.metric == "cosine" else "euclidean"
     measured = _write(source, cache / VECTORS, cosine=metric == "cosine")
     notes = [*source.about.notes, *about.notes]
+    scale = measured.choose_scale(data.scale, source.names)
     if learn:
         alike = bool((measured.low == measured.high).all())
         prepared.require_trainable(len(source), (), data, "vector", alike=alike, name=source.origin)
@@ -86,14 +95,18 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
                 "multiply them by a constant"
             )
         with atomic_write(cache / STANDARD) as temporary, temporary.open("wb") as file:
-            np.savez(file, centre=measured.mean.astype(np.float32), deviation=measured.deviation)
+            np.savez(file, centre=measured.mean.astype(np.float32), deviation=measured.scaled(scale))
         notes += measured.notes(data.metric, all_unit=all_unit)
+        notes += measured.scale_notes(data.scale, scale, source.names)
     out = prepared.held_out(len(source), data, seed) if learn else np.zeros(len(source), bool)
     items, changed = _items(source, about, data, out)
     if "text" in items.table.column_names:
         with atomic_write(cache / TEXTS) as temporary:
             pq.write_table(items.table.select(["text"]), temporary, compression="zstd")
-    resolved = data.model_copy(update={"metric": metric})
+    decided: dict[str, object] = {"metric": metric, "scale": scale, "decimal": source.decimal}
+    if source.names:  # new data is read from the columns of these names
+        decided["columns"] = list(source.names)
+    resolved = data.model_copy(update=decided)
     fingerprint = prepared.fingerprint(hashlib.sha256(measured.digest), items)
     return Prepared(items, resolved, [], fingerprint, [*notes, *changed])
 
@@ -143,6 +156,38 @@ class Measured:
     def deviation(self) -> float:
         """The root of the columns' mean variance."""
         return float(np.sqrt(self.squares.mean() / max(1, self.n)))
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """The standard deviation of each column, float64 (d,)."""
+        return np.asarray(np.sqrt(self.squares / max(1, self.n)))
+
+    def choose_scale(self, wanted: str, names: Sequence[str]) -> str:
+        """Resolve data.scale: "auto" is standard for named columns whose deviations differ by more than `UNLIKE`."""
+        if wanted != "auto":
+            return wanted
+        varying = self.deviations[self.deviations > 0]
+        unlike = len(varying) > 1 and varying.max() > UNLIKE * varying.min()
+        return "standard" if names and unlike else "global"
+
+    def scaled(self, scale: str) -> "float | np.ndarray":
+        """What vectors are divided by: one number, or float32 (d,); constant columns are divided by 1."""
+        if scale == "standard":
+            return np.where(self.deviations > 0, self.deviations, 1).astype(np.float32)
+        return 1.0 if scale == "none" else self.deviation
+
+    def scale_notes(self, wanted: str, scale: str, names: Sequence[str]) -> list[str]:
+        """A line for the user about columns of different scales."""
+        if not names or scale == "none":
+            return []
+        found = self.deviations
+        varying = np.flatnonzero(found > 0)
+        low, high = (printable(names[i]) for i in (varying[found[varying].argmin()], varying[found[varying].argmax()]))
+        spread = f"from {found[varying].min():.3g} ({low}) to {found[varying].max():.3g} ({high})"
+        if scale == "standard":
+            other = "; data.scale=global keeps their proportions" if wanted == "auto" else ""
+            return [f"scales: deviations {spread}: every column is divided by its own{other}"]
+        return [f"scales: deviations {spread}: all are divided by the same number; data.scale=standard levels them"]
 
     def notes(self, metric: str, *, all_unit: bool) -> list[str]:
         """Lines for the user about the vectors' number and lengths, the metric (a setting) and constant columns."""

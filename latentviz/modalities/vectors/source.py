@@ -38,6 +38,7 @@ class Source:
     blocks: Callable[[], Iterator[np.ndarray]]  # yields blocks (b, d) of bounded size, any dtype, in order; reusable
     about: About
     names: tuple[str, ...] = ()  # of the d columns, if the vectors are columns of a table
+    decimal: str = "point"  # of formatted numbers in these columns
 
     def __len__(self) -> int:
         """The number of vectors."""

@@ -178,7 +178,7 @@ def choose_numbers(found: Mapping[str, Column], data: VectorData, label: str | N
 
 def _matching(found: Mapping[str, Column], setting: str, value: str | Sequence[str]) -> list[str]:
     """Returns the columns that comma-separated names or patterns stand for, in the order of the table."""
-    if value in {"auto", "none", ""}:
+    if isinstance(value, str) and value in {"auto", "none", ""}:
         return []
     patterns = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
     for pattern in patterns:
@@ -221,7 +221,10 @@ def _numbers_source(table: Table, data: VectorData, found: Mapping[str, Column])
     shape = check_shape(block.shape, table.shown)
     first, *more = chosen.lines()
     about = _about(others, data, first, [*more, *table.notes, *nested])
-    return Source(table.shown, shape, lambda: iter([block]), about, tuple(numbers))
+    marks = [found[name].decimal for name in numbers if found[name].role is Role.FORMATTED]
+    certain = next((mark for mark in marks if mark != "?"), ".")
+    decimal = data.decimal if data.decimal != "auto" else {".": "point", ",": "comma"}[certain]
+    return Source(table.shown, shape, lambda: iter([block]), about, tuple(numbers), decimal)
 
 
 def label_of(columns: Mapping[str, pa.ChunkedArray], data: VectorData) -> str | None:
