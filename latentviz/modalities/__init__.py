@@ -6,6 +6,7 @@ from pathlib import Path
 
 from latentviz.errors import DataError, choose
 from latentviz.modalities.base import AnyModality
+from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import contents, refusing, walk
 from latentviz.modalities.io.table_kind import NearReadingsError, is_table
 
@@ -43,16 +44,17 @@ def detect(path: str, settings: Collection[str] = ()) -> str:
     Raises:
         DataError: it is of no kind, or of two.
     """
-    if is_table(path):
-        if told := [_TELLING[setting] for setting in settings if setting in _TELLING]:
-            return told[0]
-        try:
-            return _detect(path)
-        except NearReadingsError:
-            if "text_column" not in settings:
-                raise
-            return "text"
-    return _detect(path)
+    with located(path) as place:
+        if is_table(place.path):
+            if told := [_TELLING[setting] for setting in settings if setting in _TELLING]:
+                return told[0]
+            try:
+                return _detect(place.path)
+            except NearReadingsError:
+                if "text_column" not in settings:
+                    raise
+                return "text"
+        return _detect(place.path)
 
 
 def _detect(path: str) -> str:

@@ -1,5 +1,6 @@
 """Resolves the SOURCE of `latentviz fit` (a recipe, a YAML file, or data) to a config and the name of a run."""
 
+import glob
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,6 +118,9 @@ def run_name(source: str) -> str:
     >>> run_name("photos/cats/"), run_name("hf:ylecun/mnist"), run_name("a b.npy")
     ('cats', 'mnist', 'a-b')
     """
-    last = re.split(r"[/\\:]", source.rstrip("/\\"))[-1]
+    pieces = re.split(r"[/\\:]", source.rstrip("/\\"))
+    while len(pieces) > 1 and glob.has_magic(pieces[-1]):  # photos/*.jpg
+        pieces.pop()
+    last = pieces[-1]
     stem = last.split(".")[0] or last.strip(".") or Path.cwd().name
     return re.sub(r"[^\w-]+", "-", stem).strip("-") or "run"

@@ -1,7 +1,7 @@
 """The settings of images."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,11 @@ class ImageData(DataSection):
     fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how images of another shape are converted")
     binarise: bool = Field(
         False, description="sample each pixel once as black or white, with its brightness as probability; for bernoulli"
+    )
+    frames: Literal["auto", "all", "first"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="pages and frames of one file that are items: all, the first, or so many evenly spread; auto: the "
+        "pages of a TIFF, the first frame of an animation",
     )
     image_column: str = Field("auto", description="column with the images, in tables")
     label_column: str = Field("auto", description="column with the labels, in tables; none: no labels")
@@ -82,7 +87,8 @@ _PILLOW = """
     .iim .im .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .msp .pbm .pcd .pcx .pfm .pgm .png .pnm .ppm .psd
     .pxr .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .vda .vst .webp .xbm .xpm
 """
-IMAGE_SUFFIXES = frozenset(_PILLOW.split())
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})  # through pillow-heif
+IMAGE_SUFFIXES = frozenset(_PILLOW.split()) | HEIF_SUFFIXES
 # Files that `datasets` reads as the metadata of an image folder.
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 # Usual names of IDX files: train-images-idx3-ubyte.gz, train-images.idx3-ubyte, t10k.idx3.

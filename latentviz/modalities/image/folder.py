@@ -5,12 +5,15 @@ formats, and follows links out of the folder.
 """
 
 import posixpath
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
+from latentviz.modalities.image.frames import expand
 from latentviz.modalities.image.pixels import open_image
+from latentviz.modalities.io.beside import Description, FileIndex, describe
 from latentviz.modalities.io.columns import is_plain, is_text, left_out, plain_values
 from latentviz.modalities.io.files import Listing, contents
 from latentviz.modalities.io.names import (
@@ -39,23 +42,31 @@ def metadata_files(found: Listing) -> list[str]:
 def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
     """Finds the images of a folder.
 
-    With metadata files, each of their rows is an item, as in `datasets`' imagefolder; otherwise each image file is. The
-    label is the value in the column `label`, `class` or `category`, otherwise the name of the subfolder.
+    With metadata files, each of their rows is an item, as in `datasets`' imagefolder; otherwise each image file is, and
+    other tables in the folder add columns to those that they name. The label is the value in the column `label`,
+    `class` or `category`, otherwise in the only column of a table, otherwise the name of the subfolder.
     """
     paths, metadata = image_files(found), metadata_files(found)
-    used = {*paths, *metadata}
+    said = Description()
+    if not metadata:
+        said = describe(root, paths, found, IMAGE_SUFFIXES, what="image", wanted=data.image_column)
+    used = {*paths, *metadata, *said.used}
     ignored = [path for path in found.files if path not in used]
     notes = [f"ignored files: {contents(ignored)}"] if ignored else []
     if found.links:
         notes.append(f"symbolic links out of the folder, not followed: {found.links:,}")
     if found.closed:
         notes.append(f"subfolders without read permission: {', '.join(map(printable, found.closed[:5]))}")
-    columns: dict[str, list[Any]] = {}
+    notes += said.notes
+    columns = said.columns
     bad: list[BadItem] = []
     if metadata:
         paths, columns, bad = _join_metadata(root, paths, metadata, notes)
     labels, parts, label_notes = folder_labels(paths)
     column = choose_column(list(columns), "label_column", data.label_column, LABEL_NAMES)
+    if said.used and data.label_column == "auto":
+        column = column or _only_classes(columns)
+        notes.append(f"labels: column {printable(column)}" if column else "labels: no column found in the tables")
     if column is not None:
         labels = [as_label(value) for value in columns.pop(column)]
     elif data.label_column == "none":
@@ -64,7 +75,7 @@ def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
         notes += label_notes
     if parts is not None and PART not in columns:
         columns = {PART: parts, **columns}
-    return ImageSource(
+    source = ImageSource(
         ids=[printable(path) for path in paths],
         origins=[printable(str(root / path)) for path in paths],
         labels=labels,
@@ -73,13 +84,22 @@ def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
         notes=notes,
         bad=bad,
     )
+    return expand(source, [root / path for path in paths], data.frames)
+
+
+def _only_classes(columns: Mapping[str, Sequence[Any]]) -> str | None:
+    """Returns the only column, or the only one of text, if its values repeat: "breed" next to "id"."""
+    several = len(columns) > 1
+    texts = [name for name, values in columns.items() if not several or any(isinstance(v, str) for v in values)]
+    present = [value for value in columns[texts[0]] if value is not None] if len(texts) == 1 else []
+    return texts[0] if present and 2 <= len(set(present)) <= len(present) / 2 else None
 
 
 def _join_metadata(
     root: Path, images: list[str], metadata: list[str], notes: list[str]
 ) -> tuple[list[str], dict[str, list[Any]], list[BadItem]]:
     """Joins the metadata: path and columns of each row with an image, and the other rows as bad."""
-    existing = set(images)
+    existing, index = set(images), FileIndex(images, root.resolve().name)
     paths: list[str] = []
     rows: list[dict[str, Any]] = []
     bad: list[BadItem] = []
@@ -88,14 +108,16 @@ def _join_metadata(
         plain = [field.name for field in table.schema if is_plain(field.type)]
         notes += [*table.notes, *left_out([name for name in table.schema.names if name not in plain])]
         values = [plain_values(table.column(name), name, file, ("file_name", *LABEL_NAMES)) for name in plain]
-        for cells in zip(*values, strict=True):
+        meant = index.find_all(values[plain.index("file_name")], file)
+        for path, cells in zip(meant, zip(*values, strict=True), strict=True):
             row = dict(zip(plain, cells, strict=True))
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(file), row.pop("file_name") or "(no name)"))
-            if path in existing:
+            name = row.pop("file_name") or "(no name)"
+            if path is not None:
                 paths.append(path)
                 rows.append(row)
             else:
-                bad.append(BadItem(printable(str(root / path)), f"listed in {printable(file)}, but does not exist"))
+                place = posixpath.normpath(posixpath.join(posixpath.dirname(file), name))
+                bad.append(BadItem(printable(str(root / place)), f"listed in {printable(file)}, but does not exist"))
     if unlisted := len(existing - set(paths)):
         notes.append(f"ignored images that no metadata file lists: {unlisted:,}")
     names = list(dict.fromkeys(name for row in rows for name in row))

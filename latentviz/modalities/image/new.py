@@ -52,7 +52,7 @@ def read_items(
     """
     del trained
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
-    file = Path(path)
+    file = Path(path).expanduser()
     if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
         source = ImageSource(
             ids=[printable(file.name)], origins=[printable(path)], labels=[None], open=lambda _: open_image(file)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Literal
 
@@ -19,20 +20,40 @@ _UNWANTED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Modes with more than 8 bits per value: one image alone does not show which value is white.
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 GREY_MODES = frozenset({"1", "L", "LA", "La"}) | DEEP_MODES
+# Formats of Pillow whose further frames are images of their own; those of MPO, ICNS and PSD are not.
+ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "AVIF", "FLI", "DCX", "TIFF"})
 # Channels of a grey image may differ by this much: JPEG rounds chroma.
 _GREY_TOLERANCE = 8
 
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Names of the file formats that are read: all of Pillow's except the unwanted ones."""
+    """Names of the file formats that are read: all of Pillow's except the unwanted ones, and HEIF if it is there."""
     Image.init()
+    if find_spec("pillow_heif"):
+        import pillow_heif  # 20 ms, so only once an image is opened
+
+        pillow_heif.register_heif_opener()
     return tuple(name for name in Image.ID if name not in _UNWANTED)
 
 
 def open_image(file: Path | IO[bytes]) -> Image.Image:
     """Opens an image of an accepted format; reads the header only. Raises what Pillow raises."""
-    return Image.open(file, formats=formats())
+    try:
+        return Image.open(file, formats=formats())
+    except UnidentifiedImageError:
+        if _is_heif(file) and "HEIF" not in formats():
+            raise Unreadable("HEIC needs the package pillow-heif: `pip install 'latentviz[heic]'`") from None
+        raise
+
+
+def _is_heif(file: Path | IO[bytes]) -> bool:
+    """Whether a file begins like HEIC photos, whatever its suffix says."""
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            return _is_heif(stream)
+    file.seek(4)
+    return file.read(8) in {b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc", b"ftypmsf1"}
 
 
 class Unreadable(Exception):  # noqa: N818 - not a program error: it describes one item
@@ -46,6 +67,7 @@ class Header:
     height: int
     width: int
     mode: str
+    animated: bool = False  # further frames follow that are images of their own
 
 
 @contextmanager
@@ -81,7 +103,14 @@ def header(image: Image.Image) -> Header:
     # Without "exif" in info, getexif would decode a PNG; Pillow itself rotates the size of a TIFF.
     if "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
         width, height = height, width
-    return Header(height, width, image.mode)
+    return Header(height, width, image.mode, image.format in ANIMATED_FORMATS and _animated(image))
+
+
+def _animated(image: Image.Image) -> bool:
+    try:
+        return getattr(image, "n_frames", 1) > 1 if image.format == "TIFF" else getattr(image, "is_animated", False)
+    except Exception:  # noqa: BLE001 - a damaged later frame; the first can be read
+        return False
 
 
 def value_range(low: float, high: float, *, integer: bool) -> tuple[float, float]:

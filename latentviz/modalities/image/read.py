@@ -6,8 +6,11 @@ from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.arrays import Part, array_source, read_npy
 from latentviz.modalities.image.config import IDX_NAME, IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.folder import image_files, metadata_files, read_folder
+from latentviz.modalities.image.frames import count_frames, expand
 from latentviz.modalities.image.idx import read_idx
+from latentviz.modalities.image.pixels import open_image
 from latentviz.modalities.image.tables import image_tables, read_images
+from latentviz.modalities.io.containers import read_located
 from latentviz.modalities.io.files import (
     ARROW_SUFFIXES,
     TABLE_SUFFIXES,
@@ -18,6 +21,7 @@ from latentviz.modalities.io.files import (
     walk,
 )
 from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.prepared import FEWEST
 from latentviz.modalities.io.source import ImageSource
 
 _FORMATS = "give a folder of images, or an IDX, .npy or .npz file, or a table"
@@ -27,6 +31,10 @@ _FEW = 16
 
 def read(data: ImageData) -> ImageSource:
     """Finds the images that `data.path` names, without decoding them."""
+    return read_located(data.path, lambda path: _read(data.model_copy(update={"path": path})))
+
+
+def _read(data: ImageData) -> ImageSource:
     scheme, _, name = data.path.partition(":")
     if scheme == "sklearn":
         return read_bundled(name)
@@ -60,8 +68,7 @@ def _read_file(path: Path, data: ImageData) -> ImageSource:
     if path.name in METADATA_NAMES:
         return read_folder(path.parent, data, walk(path.parent))
     if suffix in IMAGE_SUFFIXES:
-        folder = printable(str(path.parent))
-        raise DataError(f"{printable(data.path)}: holds 1 image; training needs many; give the folder, as in {folder}")
+        return _read_frames(path, data)
     if suffix in {".npy", ".npz"}:
         return read_npy(path, data)
     if suffix_of(path.name) in TABLE_SUFFIXES:
@@ -69,6 +76,19 @@ def _read_file(path: Path, data: ImageData) -> ImageSource:
     if IDX_NAME.search(path.name) or suffix in {"", ".gz", ".bin"}:
         return read_idx(path, data.label_column)
     raise DataError(f"{printable(data.path)}: a {suffix} file holds no images that can be read; {_FORMATS}")
+
+
+def _read_frames(path: Path, data: ImageData) -> ImageSource:
+    """Reads the pages or frames of one file."""
+    shown = printable(data.path)
+    one = ImageSource(ids=[printable(path.name)], origins=[shown], labels=[None], open=lambda _: open_image(path))
+    source = expand(one, [path], data.frames)
+    if len(source) > 1:
+        return source
+    frames = len(count_frames(path))
+    more = f"; data.frames=all reads its {frames:,} frames" if frames >= FEWEST else ""
+    folder = printable(str(path.parent))
+    raise DataError(f"{shown}: holds 1 image; training needs many; give the folder, as in {folder}{more}")
 
 
 def read_bundled(name: str) -> ImageSource:

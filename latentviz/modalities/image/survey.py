@@ -13,6 +13,7 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image import pixels
 from latentviz.modalities.image.config import ImageData
+from latentviz.modalities.image.frames import animations
 from latentviz.modalities.image.pixels import DEEP_MODES, GREY_MODES, Header
 from latentviz.modalities.io.source import ImageSource
 
@@ -47,6 +48,8 @@ def survey(source: ImageSource, data: ImageData, pool: ThreadPoolExecutor) -> Sh
     """Chooses the shape: what `data` asks for, or for `auto` what suits the images."""
     headers = _sample(source, spread(len(source), _HEADERS), pixels.header, pool, decoded=False)
     height, width, notes = choose_size([head for _, head in headers], data)
+    if data.frames == "auto":
+        notes = [*notes, *animations([head.animated for _, head in headers], len(source))]
     deep = [row for row, head in headers if head.mode in DEEP_MODES]
     scale = _deep_scale(source, deep, pool) if deep else None
     if scale is not None and scale != (0, 65535):

@@ -85,6 +85,10 @@ class Listing:
         return [file for file in self.files if suffix_of(file) in suffixes]
 
 
+# Folders that this process made of links to the files that a glob matches.
+OWN_LINKS: set[str] = set()
+
+
 def walk(folder: Path, *, links: bool = False) -> Listing:
     """Lists a folder; linked subfolders are not entered; `links`: links to files outside are followed.
 
@@ -92,6 +96,7 @@ def walk(folder: Path, *, links: bool = False) -> Listing:
         OSError: the folder itself cannot be read.
     """
     real, found = os.path.realpath(folder), Listing()
+    links = links or str(folder) in OWN_LINKS
 
     def closed(error: OSError) -> None:
         if Path(error.filename) == folder:

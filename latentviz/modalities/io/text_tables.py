@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.coco import image_rows
 from latentviz.modalities.io.columns import as_column, left_out, typed
 from latentviz.modalities.io.files import examine, opened, suffix_of, text_of
 from latentviz.modalities.io.header import Quoting, read_header
@@ -154,6 +155,7 @@ def _read_json(file: Path, encoding: str) -> Rows:
         if suffix_of(file.name) == ".json":
             try:
                 content = json.load(stream)
+                content = image_rows(content) or content
                 lists = [v for v in content.values() if isinstance(v, list)] if isinstance(content, dict) else []
                 content = lists[0] if len(lists) == 1 else content
                 values = enumerate(content if isinstance(content, list) else [])

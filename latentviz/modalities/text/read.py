@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.containers import read_located
 from latentviz.modalities.io.files import TABLE_SUFFIXES, contents, refusing, require_exists, suffix_of, walk
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.source import TextSource
@@ -19,6 +20,10 @@ _FORMATS = "give a .txt, .csv, .tsv, .jsonl, .json, .parquet or .arrow file, or 
 
 def read(data: TextData) -> TextSource:
     """Reads the texts that `data.path` names."""
+    return read_located(data.path, lambda path: _read(data.model_copy(update={"path": path})))
+
+
+def _read(data: TextData) -> TextSource:
     scheme, _, name = data.path.partition(":")
     shown = printable(data.path)
     if scheme == "python":

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import TABLE_SUFFIXES, refusing, require_exists, suffix_of
 from latentviz.modalities.io.names import as_label, printable
 from latentviz.modalities.io.numpy_files import read_array, read_headers
@@ -17,6 +18,18 @@ _FORMATS = "give a .npy or .npz file, or a table such as .csv, .jsonl, .parquet 
 
 def read(data: VectorData) -> Source:
     """Finds the vectors that `data.path` names, with the labels of `data.labels`."""
+    with located(data.path) as place:
+        source = _read(data.model_copy(update={"path": place.path}))
+    about = source.about
+    if place.path != place.shown:
+        about = replace(about, notes=[*place.notes, *map(place.told, about.notes)])
+        source = replace(source, origin=place.told(source.origin))
+    if data.labels != "none":
+        about = replace(about, labels=_read_labels(data.labels, len(source)))
+    return replace(source, about=about)
+
+
+def _read(data: VectorData) -> Source:
     shown = printable(data.path)
     with refusing(data.path):
         path = Path(data.path) if data.path.startswith("hf:") else require_exists(data.path, _FORMATS)
@@ -29,9 +42,7 @@ def read(data: VectorData) -> Source:
         else:
             what = path.suffix.lower() or "nameless"
             raise DataError(f"{shown}: a {what} file holds no vectors that can be read; {_FORMATS}")
-    if data.labels == "none":
-        return source
-    return replace(source, about=replace(source.about, labels=_read_labels(data.labels, len(source))))
+    return source
 
 
 def _read_labels(name: str, n: int) -> list[str | None]:
