@@ -87,7 +87,7 @@ _PILLOW = """
     .iim .im .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .msp .pbm .pcd .pcx .pfm .pgm .png .pnm .ppm .psd
     .pxr .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .vda .vst .webp .xbm .xpm
 """
-HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})  # through pillow-heif
+HEIF_SUFFIXES = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})  # through pillow-heif
 IMAGE_SUFFIXES = frozenset(_PILLOW.split()) | HEIF_SUFFIXES
 # Files that `datasets` reads as the metadata of an image folder.
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")

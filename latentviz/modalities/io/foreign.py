@@ -165,7 +165,10 @@ def _openpyxl(file: Path, folder: Path) -> Made:
     columns = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
     target = _save_table(columns, folder / f"{file.stem}.parquet")
     others = f"; the other {len(sheets) - 1} have none" if len(sheets) > 1 else ""
-    return target, (f"{printable(file.name)}: sheet {printable(title)}, {len(rows):,} rows{others}", *said_twice(given, names))
+    return target, (
+        f"{printable(file.name)}: sheet {printable(title)}, {len(rows):,} rows{others}",
+        *said_twice(given, names),
+    )
 
 
 def _rows(rows: Any) -> list[Sequence[Any]]:
