@@ -28,7 +28,7 @@ def modality(kind: str) -> AnyModality:
 
 # Settings of the data that only one kind has, so that giving one says the kind of a table.
 _TELLING = {
-    **dict.fromkeys(("image_column",), "image"),
+    **dict.fromkeys(("image_column", "frames"), "image"),
     **dict.fromkeys(("vector_column", "columns", "exclude", "decimal", "scale", "array", "items"), "vectors"),
     **dict.fromkeys(("id_column", "group_column", "tokens"), "text"),
 }
