@@ -37,6 +37,9 @@ class DataSection(Section):
     max_bad: float = Field(
         0.1, ge=0, le=1, description="share of unreadable items above which reading stops with an error"
     )
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep", description="items equal to earlier ones; drop: they are left out and listed; keep: they are counted"
+    )
 
 
 class ModelSection(Section):

@@ -41,8 +41,8 @@ def find_repeats(vectors: np.ndarray) -> Repeats | None:
     width = SAME * float(np.sqrt(np.square(vectors, dtype=np.float64).mean() * d)) if vectors.size else 0.0
     scaled = vectors.astype(np.float64) / (width or 1.0)
     firsts = []
-    for shift in np.arange(GRIDS) / GRIDS:
-        _, first, cell = np.unique(hashed(np.floor(scaled + shift)), return_index=True, return_inverse=True)
+    for shift in np.arange(GRIDS) / GRIDS:  # + 0.0 makes −0 equal 0
+        _, first, cell = np.unique(hashed(np.floor(scaled + shift) + 0.0), return_index=True, return_inverse=True)
         firsts.append(first[cell.ravel()])
     rows = np.tile(np.arange(n), GRIDS)
     joined = np.concatenate(firsts)
@@ -53,11 +53,17 @@ def find_repeats(vectors: np.ndarray) -> Repeats | None:
 
 
 def hashed(rows: np.ndarray) -> np.ndarray:
-    """Returns a hash of each row (n, d) of 8-byte numbers, uint64 (n,)."""
-    factors = np.random.default_rng(0).integers(0, 2**64, rows.shape[1], np.uint64) | np.uint64(1)
-    words = np.ascontiguousarray(rows + 0.0).view(np.uint64)  # + 0.0 makes −0 equal 0
-    words = (words ^ (words >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    total: np.ndarray = ((words ^ (words >> np.uint64(32))) * factors).sum(axis=1, dtype=np.uint64)
+    """Returns a hash of the bytes of each row (n, …), uint64 (n,)."""
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
+    width = flat.dtype.itemsize * flat.shape[1]
+    words = flat.view(np.uint8).reshape(len(rows), width)
+    words = words.view(np.uint64 if width % 8 == 0 else np.uint32 if width % 4 == 0 else np.uint8)
+    factors = np.random.default_rng(0).integers(0, 2**64, words.shape[1], np.uint64) | np.uint64(1)
+    mixed = words.astype(np.uint64)  # each word is mixed, or else sums of products would collide for flipped signs
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(32)
+    total: np.ndarray = np.einsum("ij,j->i", mixed, factors)
     return total
 
 

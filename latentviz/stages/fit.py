@@ -145,7 +145,7 @@ def _read(
         if prepared.bad:
             with atomic_write(run.bad_items_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
                 csv.writer(f).writerows([("source", "reason"), *((b.source, b.reason) for b in prepared.bad)])
-            warn(f"{len(prepared.bad)} unreadable items were left out; see {run.bad_items_file}")
+            warn(f"{len(prepared.bad):,} items were left out; the reasons are in {run.bad_items_file}")
         with atomic_write(run.cache / "fingerprint.txt") as temporary:
             temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")
         run.write_items(prepared.items)

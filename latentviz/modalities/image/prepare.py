@@ -49,7 +49,8 @@ def prepare(
         try:
             source = source or read(data)
             shape = survey(source, data, pool)
-            good, bad, digest = _write(source, data, shape, cache / IMAGES, pool, learn=learn)
+            repeats = prepared.Repeated(data, "images", learn=learn)
+            good, bad, digest = _write(source, data, shape, cache / IMAGES, pool, repeats, learn=learn)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -60,14 +61,23 @@ def prepare(
         prepared.held_out(len(good), data, seed),
         {name: [values[row] for row in good] for name, values in source.columns.items()},
     )
-    notes = [*source.notes, *shape.notes, *changed]
+    notes = [*source.notes, *shape.notes, *repeats.notes, *changed]
     size = shape.height if shape.height == shape.width else (shape.height, shape.width)
     resolved = data.model_copy(update={"size": size, "channels": shape.channels})
-    return Prepared(items, resolved, bad, prepared.fingerprint(hashlib.sha256(digest), items), notes)
+    return Prepared(
+        items, resolved, [*bad, *repeats.dropped], prepared.fingerprint(hashlib.sha256(digest), items), notes
+    )
 
 
 def _write(
-    source: ImageSource, data: ImageData, shape: Shape, file: Path, pool: ThreadPoolExecutor, *, learn: bool
+    source: ImageSource,
+    data: ImageData,
+    shape: Shape,
+    file: Path,
+    pool: ThreadPoolExecutor,
+    repeats: prepared.Repeated,
+    *,
+    learn: bool,
 ) -> tuple[list[int], list[BadItem], bytes]:
     """Decodes every readable image into `file`, in order; returns their rows, the others, and the cache's SHA-256."""
     good: list[int] = []
@@ -77,13 +87,16 @@ def _write(
     with prepared.writing(file, len(source) * int(np.prod(shape.chw))) as out:
         prepared.write_header(out, np.uint8, (len(source), *shape.chw))
         for rows, pixels, failed in _decoded(source, data, shape, pool):
-            good += rows
             bad += failed
-            if rows:
-                first = pixels[0] if first is None else first
-                identical = identical and bool((pixels == first).all())
-                digest.update(pixels.data)
-                out.write(pixels.data)
+            if not rows:
+                continue
+            kept = repeats.new(pixels, [source.origins[row] for row in rows] if repeats.drop else ())
+            good += [row for row, new in zip(rows, kept, strict=True) if new]
+            written = pixels if kept.all() else pixels[kept]
+            first = pixels[0] if first is None else first
+            identical = identical and bool((pixels == first).all())
+            digest.update(written.data)
+            out.write(written.data)
         if learn:
             prepared.require_trainable(len(good), bad, data, "image", alike=identical)
         elif not good:

@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
+from latentviz.clustering.repeats import hashed
 from latentviz.config import DataSection
 from latentviz.errors import ADVICE, DataError, WriteError
 from latentviz.modalities.io.columns import as_column
@@ -77,11 +78,54 @@ def require_trainable(
         )
     if n < FEWEST:
         count = f"{n} of its {found} {what}s can be read" if bad else f"holds {n} {what}{'s' * (n != 1)}"
-        raise DataError(f"{name}: {count}; training needs at least {FEWEST}; add more {what}s")
+        cure = " without repeats, or set data.duplicates=keep" if data.duplicates == "drop" else ""
+        raise DataError(f"{name}: {count}; training needs at least {FEWEST}; add more {what}s{cure}")
     if alike:
         raise DataError(
             f"{name}: all {n:,} {what}s are identical; a VAE learns from differences; check that this is the right data"
         )
+
+
+def chosen(values: Any, rows: np.ndarray) -> Any:
+    """Returns the rows of a column, an Arrow array or a list."""
+    return values.take(pa.array(rows)) if isinstance(values, pa.Array | pa.ChunkedArray) else [values[i] for i in rows]
+
+
+class Repeated:
+    """Counts items that are equal to earlier ones, or lists them in `dropped` if `data.duplicates` is drop."""
+
+    def __init__(self, data: DataSection, what: str, *, learn: bool = True) -> None:
+        """`what` is the kind of item: "images"; nothing is dropped unless the items are to `learn` from."""
+        self.what, self.drop = what, learn and data.duplicates == "drop"
+        self.first: dict[int, str] = {}  # hash → origin
+        self.n, self.dropped, self._hashes = 0, list[BadItem](), list[np.ndarray]()
+
+    def new(self, rows: np.ndarray, origins: Sequence[str] = ()) -> np.ndarray:
+        """Adds a block of items (b, …); returns which are kept, bool (b,): all, unless repeats are dropped."""
+        hashes, kept = hashed(rows), np.ones(len(rows), bool)
+        self.n += len(rows)
+        if not self.drop:
+            self._hashes.append(hashes)
+            return kept
+        for i, (key, origin) in enumerate(zip(hashes.tolist(), origins, strict=True)):
+            if (first := self.first.setdefault(key, origin)) is not origin:
+                kept[i] = False
+                self.dropped.append(BadItem(origin, f"repeats {first}"))
+        return kept
+
+    @property
+    def notes(self) -> list[str]:
+        """The line for the user, if items are repeated."""
+        again = len(self.dropped)
+        if self._hashes:
+            again = self.n - len(np.unique(np.concatenate(self._hashes)))
+        return repeated(again, self.n, self.what, drop=self.drop)
+
+
+def repeated(again: int, n: int, what: str, *, drop: bool) -> list[str]:
+    """Returns the note on items (`what`: "images") that are equal to earlier ones, or none."""
+    then = "they were left out (data.duplicates=drop)" if drop else "data.duplicates=drop leaves them out"
+    return [f"repeated: {again:,} of {n:,} {what} occur earlier in the data; {then}"] if again else []
 
 
 def examples(bad: Sequence[BadItem]) -> str:

@@ -1,6 +1,7 @@
 """Tokenises every text once into a memory-mapped cache."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from latentviz.errors import ADVICE, DataError
 from latentviz.modalities.io import prepared
-from latentviz.modalities.io.names import choose_column
+from latentviz.modalities.io.names import BadItem, choose_column
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.text.config import ResolvedTextData, TextData
@@ -23,7 +24,6 @@ from latentviz.runs.files import atomic_write, read_npy, read_parquet
 
 TOKENS = "tokens.npy"
 TEXTS = "texts.parquet"
-_MANY = 0.01  # share of repeated texts from which on a note says so
 
 
 def load(cache: Path) -> np.ndarray:
@@ -54,8 +54,10 @@ def prepare(
     if tokenizer is None:
         n, distinct = len(source), len(pc.unique(source.texts))
         prepared.require_trainable(n, source.bad, data, "text", alike=distinct == 1)
-        if n - distinct > _MANY * n:
-            notes.append(f"repeated: {n - distinct:,} of {n:,} texts occur earlier in the data")
+        notes += prepared.repeated(n - distinct, n, "texts", drop=data.duplicates == "drop")
+        if data.duplicates == "drop" and distinct < n:
+            prepared.require_trainable(distinct, source.bad, data, "text", alike=False)
+            source = without_repeats(source)
     out = prepared.held_out(len(source), data, seed, _groups(source, data))
     items, changed = prepared.item_table(
         source.ids, source.labels, source.origins, out, source.columns, texts=source.texts
@@ -74,6 +76,24 @@ def prepare(
     except OSError as error:
         raise DataError(f"{cache}: cannot be written ({error.strerror or error}); {ADVICE}") from None
     return Prepared(items, data, list(source.bad), prepared.fingerprint(digest, items), [*notes, *counts])
+
+
+def without_repeats(source: TextSource) -> TextSource:
+    """Leaves out texts that are equal to earlier ones; they join the bad items."""
+    code = source.texts.combine_chunks().dictionary_encode().indices.to_numpy()
+    _, first, group = np.unique(code, return_index=True, return_inverse=True)
+    kept = np.sort(first)
+    origins = source.origins
+    again = np.setdiff1d(np.arange(len(code)), kept)
+    return replace(
+        source,
+        ids=[source.ids[row] for row in kept],
+        origins=[origins[row] for row in kept],
+        labels=[source.labels[row] for row in kept],
+        columns={name: prepared.chosen(values, kept) for name, values in source.columns.items()},
+        texts=source.texts.take(pa.array(kept)),
+        bad=[*source.bad, *(BadItem(origins[row], f"repeats {origins[first[group[row]]]}") for row in again)],
+    )
 
 
 def _groups(source: TextSource, data: TextData) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig
 from latentviz.modalities.vectors.prepare import load, load_texts, prepare
 from latentviz.modalities.vectors.show import Shown
+from latentviz.modalities.vectors.units import load_units
 from latentviz.runs.files import is_file
 
 
@@ -37,12 +38,12 @@ def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Pa
     """
     auto = dict.fromkeys(("array", "vector_column", "label_column", "text_column", "decimal"), "auto")
     data = config.data.model_copy(update={"path": path, "items": "none", "labels": "none", **auto})
-    d = load(trained).shape[1]
+    d, units = load(trained).shape[1], load_units(trained)
     try:
-        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d)
+        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
     except MissingColumnError:
         if config.data.columns == "auto" and config.data.exclude == "none":
             raise
         data = data.model_copy(update={"columns": "auto", "exclude": "none"})
-        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d)
+        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
     return prepared, load(cache)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +18,17 @@ from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.items_file import read_items_file
 from latentviz.modalities.vectors.read import read
 from latentviz.modalities.vectors.source import About, Source
+from latentviz.modalities.vectors.units import COARSE, SMALLEST, UNITS, Units, find_units, named, unit_notes
 from latentviz.runs.files import atomic_write, read_npy
 from latentviz.runs.items import Items
 
 VECTORS, STANDARD, TEXTS, IMAGES = "vectors.npy", "standard.npz", "texts.parquet", "images.npy"
 # Tolerance for a length of 1: float16 rounds a sum over a thousand numbers by about .001.
 UNIT = 0.01
-# Single precision holds the squares of numbers within these bounds, and sums over many of them.
-LARGEST, SMALLEST = 1e15, 1e-15
+# Single precision holds the squares of numbers up to this, and sums over many of them; `units.SMALLEST` is the least.
+LARGEST = 1e15
+# A row that holds more of the variance than this, or than that of TYPICAL rows, hides the differences of the others.
+DOMINANT, TYPICAL, MOST_DOMINANT = 0.2, 20, 0.8
 UNLIKE = 10  # ratio of the deviations of two columns from which they are of different units
 
 
@@ -64,7 +67,15 @@ def load_texts(cache: Path) -> list[str] | None:
     return texts
 
 
-def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dimensions: int | None = None) -> Prepared:
+def prepare(
+    data: VectorData,
+    cache: Path,
+    seed: int,
+    *,
+    learn: bool = True,
+    dimensions: int | None = None,
+    units: Units | None = None,
+) -> Prepared:
     """Copies the vectors of `data` into `cache/vectors.npy` and makes the item table.
 
     Args:
@@ -73,33 +84,49 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
         seed: of the training/validation split, which does not depend on labels.
         learn: the vectors are for training, so they must be enough and differ.
         dimensions: the length of vector that a trained model takes; None: there is no model yet.
+        units: in which a trained model takes them; None: as they are.
     """
     source = read(data)
+    if not learn and not len(source):
+        raise DataError(f"{source.origin}: holds 0 vectors, so there is nothing to encode; give at least one row")
     if dimensions not in {None, source.shape[1]}:
         raise DataError(
             f"{source.origin}: its vectors have {source.shape[1]:,} numbers, but the run was trained on vectors of "
             f"{dimensions:,}; make them with the model that made the run's vectors"
         )
     about = read_items_file(data, len(source), cache, seed) if data.items != "none" else About()
+    notes = [*source.about.notes, *about.notes]
+    repeats, rows = prepared.Repeated(data, "vectors", learn=learn), np.arange(len(source))
+    if repeats.drop:
+        rows = _distinct(source, repeats)
+        source, about = _chosen(source, about, rows)
     all_unit = data.metric == "auto" and _all_unit(source)
     metric = "cosine" if all_unit or data.metric == "cosine" else "euclidean"
-    measured = _write(source, cache / VECTORS, cosine=metric == "cosine")
-    notes = [*source.about.notes, *about.notes]
+    cosine = metric == "cosine"
+    measured = _write(source, cache / VECTORS, rows, repeats, cosine=cosine, units=units)
+    if learn and measured.lost.any() and (units := find_units(source, measured.lost & (not cosine))) is not None:
+        if not repeats.drop:
+            repeats = prepared.Repeated(data, "vectors")
+        measured = _write(source, cache / VECTORS, rows, repeats, cosine=cosine, units=units)
+        with atomic_write(cache / UNITS) as temporary, temporary.open("wb") as file:
+            np.savez(file, shift=units.shift, unit=units.unit)
+        notes += unit_notes(units, source.names)
     scale = measured.choose_scale(data.scale, source.names)
     if learn:
-        alike = bool((measured.low == measured.high).all())
+        alike = bool(measured.constant.all())
         prepared.require_trainable(len(source), (), data, "vector", alike=alike, name=source.origin)
         if measured.deviation < SMALLEST:
-            raise DataError(
-                f"{source.origin}: values differ only by {measured.deviation:.3g}, too little for single precision; "
-                "multiply them by a constant"
-            )
+            why = "have one direction; set data.metric=euclidean to compare their lengths"
+            if not cosine:
+                why = f"differ only by {measured.deviation:.3g}, too little for single precision; subtract their mean"
+            raise DataError(f"{source.origin}: all vectors {why}")
         with atomic_write(cache / STANDARD) as temporary, temporary.open("wb") as file:
             np.savez(file, centre=measured.mean.astype(np.float32), deviation=measured.scaled(scale))
-        notes += measured.notes(data.metric, all_unit=all_unit)
+        notes += measured.notes(data.metric, rows, source.names, all_unit=all_unit)
         notes += measured.scale_notes(data.scale, scale, source.names)
+        notes += repeats.notes
     out = prepared.held_out(len(source), data, seed) if learn else np.zeros(len(source), bool)
-    items, changed = _items(source, about, data, out)
+    items, changed = _items(source, about, data, out, rows)
     if "text" in items.table.column_names:
         with atomic_write(cache / TEXTS) as temporary:
             pq.write_table(items.table.select(["text"]), temporary, compression="zstd")
@@ -108,7 +135,41 @@ def prepare(data: VectorData, cache: Path, seed: int, *, learn: bool = True, dim
         decided["columns"] = list(source.names)
     resolved = data.model_copy(update=decided)
     fingerprint = prepared.fingerprint(hashlib.sha256(measured.digest), items)
-    return Prepared(items, resolved, [], fingerprint, [*notes, *changed])
+    return Prepared(items, resolved, repeats.dropped, fingerprint, [*notes, *changed])
+
+
+def _distinct(source: Source, repeats: prepared.Repeated) -> np.ndarray:
+    """Returns the rows, int64, of vectors that are equal to no earlier one."""
+    kept, start = [], 0
+    for block in source.blocks():
+        origins = [f"{source.origin}#{row}" for row in range(start, start + len(block))]
+        kept.append(repeats.new(block + block.dtype.type(0), origins))  # + 0 makes −0 equal 0
+        start += len(block)
+    return np.flatnonzero(np.concatenate(kept)) if kept else np.zeros(0, np.int64)
+
+
+def _chosen(source: Source, about: About, rows: np.ndarray) -> tuple[Source, About]:
+    """Returns these rows of the vectors, and of what is known of them."""
+    kept = np.zeros(len(source), bool)
+    kept[rows] = True
+
+    def blocks() -> Iterator[np.ndarray]:
+        start = 0
+        for block in source.blocks():
+            yield block[kept[start : start + len(block)]]
+            start += len(block)
+
+    def known(about: About) -> About:
+        return replace(
+            about,
+            ids=about.ids and [about.ids[i] for i in rows],
+            labels=about.labels and [about.labels[i] for i in rows],
+            texts=about.texts and [about.texts[i] for i in rows],
+            columns={name: prepared.chosen(values, rows) for name, values in about.columns.items()},
+        )
+
+    chosen = replace(source, shape=(len(rows), source.shape[1]), blocks=blocks, about=known(source.about))
+    return chosen, known(about)
 
 
 def _all_unit(source: Source) -> bool:
@@ -133,7 +194,9 @@ class Measured:
     n: int = 0  # vectors
     shortest: float = np.inf  # length of a vector
     longest: float = 0.0
+    farthest: int = 0  # row of the longest vector
     zeros: int = 0  # vectors of length 0
+    constant: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # (d,), columns of one value as given
     digest: bytes = field(default=b"", repr=False)  # SHA-256 of shape and stored bytes
 
     def add(self, block: np.ndarray) -> None:
@@ -145,9 +208,11 @@ class Measured:
         shift, n = mean - self.mean, self.n + b
         self.squares += np.square(block - mean).sum(axis=0) + np.square(shift) * (self.n * b / n)
         self.mean += shift * (b / n)
+        lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
+        if lengths.max() > self.longest:
+            self.farthest = self.n + int(lengths.argmax())
         self.n = n
         self.low, self.high = np.minimum(self.low, block.min(axis=0)), np.maximum(self.high, block.max(axis=0))
-        lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
         self.shortest = min(self.shortest, float(lengths.min()))
         self.longest = max(self.longest, float(lengths.max()))
         self.zeros += int((lengths == 0).sum())
@@ -189,7 +254,20 @@ class Measured:
             return [f"scales: deviations {spread}: every column is divided by its own{other}"]
         return [f"scales: deviations {spread}: all are divided by the same number; data.scale=standard levels them"]
 
-    def notes(self, metric: str, *, all_unit: bool) -> list[str]:
+    @property
+    def lost(self) -> np.ndarray:
+        """Columns, bool (d,), whose differences single precision cannot hold, or hardly."""
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        coarse = np.sqrt(self.squares / max(1, self.n)) <= COARSE * size
+        return np.asarray(~self.constant & (coarse | (self.deviation < SMALLEST)))
+
+    @property
+    def dominance(self) -> float:
+        """The share of the variance that the longest vector holds, at least."""
+        away = max(0.0, self.longest - float(np.linalg.norm(self.mean)))
+        return float(away**2 / max(float(self.squares.sum()), 1e-300))
+
+    def notes(self, metric: str, rows: np.ndarray, names: Sequence[str], *, all_unit: bool) -> list[str]:
         """Lines for the user about the vectors' number and lengths, the metric (a setting) and constant columns."""
         why = {
             "cosine": "scaled to unit length: compared by cosine",
@@ -197,20 +275,41 @@ class Measured:
             "auto": f"of lengths from {self.shortest:.3g} to {self.longest:.3g}: compared by Euclidean distance; "
             "data.metric=cosine compares directions",
         }[metric]
-        d, constant = len(self.mean), int((self.low == self.high).sum())
+        d, constant = len(self.mean), np.flatnonzero(self.constant)
         why = "all of unit length: compared by cosine" if all_unit else why
         notes = [f"{self.n:,} vectors of {d:,} numbers, {why}"]
-        if constant:
-            notes.append(f"{constant:,} of {d:,} columns are constant and carry no information")
+        if len(constant):
+            many = f"{len(constant):,} of {d:,} columns are constant and carry no information"
+            notes.append(f"{many}: {named(constant, names)}")
+        if len(lost := np.flatnonzero(self.lost)):
+            notes.append(
+                "warning: columns that differ too little for single precision next to the others: "
+                f"{named(lost, names)}; multiply them by a constant"
+            )
+        if self.dominance > min(MOST_DOMINANT, max(DOMINANT, TYPICAL / self.n)):
+            notes.append(
+                f"warning: row {rows[self.farthest]:,} (from 0) alone holds {self.dominance:.0%} of the variance, so "
+                f"the others look alike; its length is {self.longest:.3g}, the shortest {self.shortest:.3g}; correct "
+                "or remove it if it is a mistake, or set data.metric=cosine"
+            )
         if self.zeros:
             notes.append(f"{self.zeros:,} vectors are all 0")
         return notes
 
 
-def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
+def _write(
+    source: Source,
+    file: Path,
+    rows: np.ndarray,
+    repeats: prepared.Repeated,
+    *,
+    cosine: bool,
+    units: Units | None = None,
+) -> Measured:
     """Copies the vectors into `file` block by block and measures them."""
     n, d = source.shape
     measured = Measured(np.zeros(d), np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf))
+    measured.constant, start = np.ones(d, bool), np.zeros(0)
     invalid, first, problem, row = 0, 0, "", 0
     digest = hashlib.sha256(repr(source.shape).encode())
     dtype: type | None = None
@@ -225,16 +324,24 @@ def _write(source: Source, file: Path, *, cosine: bool) -> Measured:
                     first, problem = row + int(np.flatnonzero(mask)[0]), what
                 invalid += int(mask.sum())
             row += len(block)
+            if len(values):
+                start = start if len(start) else values[0]
+                constant = np.flatnonzero(measured.constant)
+                measured.constant[constant] = (values[:, constant] == start[constant]).all(axis=0)
+            if units is not None:
+                values = units.stored(values)
             if cosine:
                 values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
             if not invalid:
                 stored: np.ndarray = np.ascontiguousarray(values, dtype)
                 measured.add(stored.astype(np.float64))
+                if not repeats.drop:
+                    repeats.new(stored)
                 digest.update(stored.data)
                 out.write(stored.data)
         if invalid:
             raise DataError(
-                f"{source.origin}: {invalid:,} of {n:,} rows have {problem}; the first is row {first:,}; "
+                f"{source.origin}: {invalid:,} of {n:,} rows have {problem}; the first is row {rows[first]:,}; "
                 "correct them, or remove them together with their items"
             )
     measured.digest = digest.digest()
@@ -251,15 +358,17 @@ def _invalid(values: np.ndarray) -> list[tuple[np.ndarray, str]]:
     ]
 
 
-def _items(source: Source, about: About, data: VectorData, out: np.ndarray) -> tuple[Items, list[str]]:
+def _items(
+    source: Source, about: About, data: VectorData, out: np.ndarray, rows: np.ndarray
+) -> tuple[Items, list[str]]:
     """Makes the item table, and notes; `data.items` has priority over the file of the vectors, except for labels."""
     n, stem, own = len(source), printable(Path(data.path).stem), source.about
     columns: dict[str, Any] = {**own.columns, **about.columns}
     texts = own.texts if about.texts is None else about.texts
     shown = None if texts is None else pa.array([printable_lines(text) for text in texts], pa.string())
-    ids = about.ids or own.ids or [f"{stem}/{row}" for row in range(n)]
+    ids = about.ids or own.ids or [f"{stem}/{row}" for row in rows]
     labels = about.labels if own.labels is None else own.labels
-    origins = [f"{source.origin}#{row}" for row in range(n)]
+    origins = [f"{source.origin}#{row}" for row in rows]
     return prepared.item_table(ids, [None] * n if labels is None else labels, origins, out, columns, texts=shown)
 
 
