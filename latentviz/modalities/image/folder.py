@@ -5,7 +5,6 @@ formats, and follows links out of the folder.
 """
 
 import posixpath
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.frames import expand
 from latentviz.modalities.image.pixels import open_image
-from latentviz.modalities.io.beside import Description, FileIndex, describe
+from latentviz.modalities.io.beside import Description, describe
 from latentviz.modalities.io.columns import is_plain, is_text, left_out, plain_values
+from latentviz.modalities.io.file_index import FileIndex
 from latentviz.modalities.io.files import Listing, contents
 from latentviz.modalities.io.names import (
     LABEL_NAMES,
@@ -63,10 +63,11 @@ def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
     if metadata:
         paths, columns, bad = _join_metadata(root, paths, metadata, notes)
     labels, parts, label_notes = folder_labels(paths)
-    column = choose_column(list(columns), "label_column", data.label_column, LABEL_NAMES)
-    if said.used and data.label_column == "auto":
-        column = column or _only_classes(columns)
-        notes.append(f"labels: column {printable(column)}" if column else "labels: no column found in the tables")
+    if said.used:
+        column = said.label(data.label_column)
+        notes.append(f"labels: column {printable(column)}" if column else "labels: none found in the tables")
+    else:
+        column = choose_column(list(columns), "label_column", data.label_column, LABEL_NAMES)
     if column is not None:
         labels = [as_label(value) for value in columns.pop(column)]
     elif data.label_column == "none":
@@ -85,14 +86,6 @@ def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
         bad=bad,
     )
     return expand(source, [root / path for path in paths], data.frames)
-
-
-def _only_classes(columns: Mapping[str, Sequence[Any]]) -> str | None:
-    """Returns the only column, or the only one of text, if its values repeat: "breed" next to "id"."""
-    several = len(columns) > 1
-    texts = [name for name, values in columns.items() if not several or any(isinstance(v, str) for v in values)]
-    present = [value for value in columns[texts[0]] if value is not None] if len(texts) == 1 else []
-    return texts[0] if present and 2 <= len(set(present)) <= len(present) / 2 else None
 
 
 def _join_metadata(

@@ -10,6 +10,7 @@ from latentviz.modalities.io.files import examine, stem_of, text_of
 from latentviz.modalities.io.names import PART, BadItem, folder_labels, part_of, printable
 from latentviz.modalities.io.prepared import FEWEST
 from latentviz.modalities.io.source import TextSource
+from latentviz.modalities.text.detect import is_note
 
 _BLOCK = 65_536  # lines held as Python strings at a time
 
@@ -77,7 +78,7 @@ def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: s
     names = [printable(path) for path in kept]
     return TextSource(
         texts=pa.chunked_array([pa.array(texts, pa.string())]),
-        ids=[stem_of(name) for name in names],
+        ids=[name if is_note(name) else stem_of(name) for name in names],  # a.txt may lie next to a.md
         origins=names,
         labels=[None] * len(kept) if label_column == "none" else labels,
         columns={PART: parts} if parts is not None else {},

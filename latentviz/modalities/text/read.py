@@ -4,15 +4,14 @@ from pathlib import Path
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.containers import read_located
-from latentviz.modalities.io.files import TABLE_SUFFIXES, contents, refusing, require_exists, suffix_of, walk
+from latentviz.modalities.io.files import TABLE_SUFFIXES, refusing, require_exists, suffix_of
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.source import TextSource
-from latentviz.modalities.io.tables import table_files
 from latentviz.modalities.text.columns import read_texts
 from latentviz.modalities.text.config import TextData
-from latentviz.modalities.text.detect import LINE_SUFFIXES
 from latentviz.modalities.text.docstrings import read_docstrings
-from latentviz.modalities.text.lines import read_files, read_lines
+from latentviz.modalities.text.folder import read_folder
+from latentviz.modalities.text.lines import read_lines
 from latentviz.modalities.text.tang import PACKAGE, is_package, read_tang
 
 _FORMATS = "give a .txt, .csv, .tsv, .jsonl, .json, .parquet or .arrow file, or a folder of text files"
@@ -40,20 +39,7 @@ def _read(data: TextData) -> TextSource:
             )
         path = require_exists(data.path, _FORMATS)
         if path.is_dir():
-            return _read_folder(path, data)
+            return read_tang(path, data) if is_package(path) else read_folder(path, data, _FORMATS)
         if suffix_of(path.name) in TABLE_SUFFIXES:
             return read_texts(data.path, data)
         return read_lines([path], data.encoding, path.parent)
-
-
-def _read_folder(path: Path, data: TextData) -> TextSource:
-    if is_package(path):
-        return read_tang(path, data)
-    found, tables = walk(path), table_files(path)
-    files = [path / file for file in found.of(LINE_SUFFIXES)]
-    if tables and len(tables) >= len(files):
-        return read_texts(data.path, data, tables)
-    if files:
-        return read_files(files, data.encoding, path, data.label_column)
-    what = f"holds no texts (got {contents(found.files)})" if found.files else "the folder is empty"
-    raise DataError(f"{printable(data.path)}: {what}; {_FORMATS}")

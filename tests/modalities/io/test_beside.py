@@ -16,7 +16,7 @@ from latentviz.errors import DataError
 from latentviz.modalities import detect
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.read import read
-from latentviz.modalities.io.beside import FileIndex
+from latentviz.modalities.io.file_index import FileIndex
 
 
 def images(folder: Path, names) -> Path:
