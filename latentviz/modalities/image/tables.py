@@ -11,8 +11,9 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, open_image
-from latentviz.modalities.io.columns import find_images, is_plain, is_text
+from latentviz.modalities.io.columns import find_images, is_text
 from latentviz.modalities.io.names import LABEL_NAMES, PART, as_label, by_name, choose_column, printable
+from latentviz.modalities.io.plain import plain_columns
 from latentviz.modalities.io.source import ImageSource
 from latentviz.modalities.io.tables import Table, class_names, read_table, table_files
 
@@ -34,13 +35,14 @@ def read_images(path: str, data: ImageData) -> ImageSource:
         raise DataError(f"{table.shown}: holds no images (the tables have no rows); check how it was made")
     columns = table.schema.names
     name = choose_column(columns, "image_column", data.image_column) or _image_column(table)
-    plain = [field.name for field in table.schema if field.name != name and is_plain(field.type)]
+    columns_read, left = plain_columns(table, {name})
+    plain = list(columns_read)
     label = choose_column(columns, "label_column", data.label_column, ())
     if data.label_column == "auto":
         classes = list(class_names(table.schema))
         only = classes[0] if len(classes) == 1 else by_name(plain, LABEL_NAMES)
         label = by_name(classes, LABEL_NAMES) or only
-    values = {column: table.column(column).to_pylist() for column in plain}
+    values = {column: found.to_pylist() for column, found in columns_read.items()}
     labels = [as_label(value) for value in values.pop(label)] if label in values else [None] * len(table)
     parts = table.parts()
     said = f"column {printable(label)}" if label else "none found"
@@ -50,7 +52,7 @@ def read_images(path: str, data: ImageData) -> ImageSource:
         labels=labels,
         open=_opener(table, name),
         columns={**({PART: parts} if parts is not None else {}), **values},
-        notes=[*table.notes, f"images: column {printable(name)}; labels: {said}"],
+        notes=[*table.notes, *left, f"images: column {printable(name)}; labels: {said}"],
         bad=table.bad,
     )
 

@@ -1,5 +1,6 @@
 """What the columns of a table hold: images, vectors, texts, labels, ids; by their types, names and values."""
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from latentviz.modalities.io.names import by_name, printable
 _IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "jpg", "jpeg", "png", "pixel_values")
 # How tables spell a missing number; pandas and Arrow read these as missing too.
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None")
-_PADDED = r"^\s*-?0\d"  # "007" is a name
+PADDED = re.compile(r"^\s*-?0\d")  # "007" is a name
 
 
 def is_binary(kind: pa.DataType) -> bool:
@@ -83,7 +84,7 @@ def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     first = column.slice(0, 1_000).drop_null()
     if column.null_count == len(column) or (len(first) and not is_number(first[0].as_py())):
         return column
-    if pc.any(pc.match_substring_regex(column, _PADDED)).as_py():
+    if pc.any(pc.match_substring_regex(column, PADDED.pattern)).as_py():
         return column
     return _cast(column) or column
 

@@ -15,9 +15,9 @@ import pyarrow.csv
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.coco import image_rows
-from latentviz.modalities.io.columns import as_column, left_out, typed
+from latentviz.modalities.io.columns import PADDED, as_column, left_out, typed
 from latentviz.modalities.io.files import examine, opened, suffix_of, text_of
-from latentviz.modalities.io.header import Quoting, read_header
+from latentviz.modalities.io.header import Quoting, first_rows, read_header
 from latentviz.modalities.io.names import printable
 
 _CSV_BLOCKS = (2**24, 2**27, 2**31 - 1)  # bytes parsed at a time: a row must fit into one; Arrow counts in 32 bits
@@ -64,7 +64,10 @@ def _read_numbers(file: Path) -> Rows | None:
             return None
         with opened(file) as stream:
             reading = pa.csv.ReadOptions(column_names=names, skip_rows=above)
-            table = pa.csv.read_csv(stream, reading, _parsing(delimiter, quoting))
+            rows = first_rows(file, "utf-8-sig")[0]
+            padded = {name for row in rows[1:] for name, cell in zip(names, row, strict=False) if PADDED.match(cell)}
+            kept = pa.csv.ConvertOptions(column_types=dict.fromkeys(padded, pa.string()))  # "007" is a name
+            table = pa.csv.read_csv(stream, reading, _parsing(delimiter, quoting), kept)
     except (pa.ArrowException, UnicodeError, csv.Error):
         return None
     return Rows(table, range(above + 1, above + 1 + len(table)), ":", notes=notes)

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.columns import is_plain, left_out
 from latentviz.modalities.io.names import LABEL_NAMES, PART, BadItem, as_label, by_name, choose_column, printable
+from latentviz.modalities.io.plain import plain_columns
 from latentviz.modalities.io.roles import judge
 from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.io.table_kind import choose_text
@@ -23,12 +23,12 @@ _SHARED = 2  # texts that a label has on average, at least; "target" may also ho
 def read_texts(path: str, data: TextData, files: Sequence[Path] = ()) -> TextSource:
     """Reads the texts of a table, of a folder of tables (those in `files`), or of a data set on the hub."""
     table = read_table(path, files=files, encoding=data.encoding, split=data.split)
-    plain = [field.name for field in table.schema if is_plain(field.type)]
-    columns = pa.table({name: table.column(name) for name in plain})
+    plain, left = plain_columns(table)
+    columns = pa.table(plain)
     parts = table.parts() if len(table.pieces) > 1 else None
     if parts is not None and PART not in plain:
         columns = columns.append_column(PART, pa.array(parts, pa.string()))
-    notes = [*table.notes, *left_out([name for name in table.schema.names if name not in plain])]
+    notes = [*table.notes, *left]
     return table_source(columns, table.ids(), table.origins(), data, notes=notes, bad=table.bad)
 
 

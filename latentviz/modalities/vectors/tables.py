@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError, did_you_mean
-from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_plain, is_text, is_vectors, left_out
+from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_text, is_vectors
 from latentviz.modalities.io.header import is_number
 from latentviz.modalities.io.names import LABEL_NAMES, MissingColumnError, by_name, choose_column, printable
+from latentviz.modalities.io.plain import plain_columns
 from latentviz.modalities.io.roles import VECTOR_NAMES, Column, Role, judge, unformatted
 from latentviz.modalities.io.table_kind import NearReadingsError, cut_vectors, listed, vectors
-from latentviz.modalities.io.tables import Table, read_table
+from latentviz.modalities.io.tables import Table, read_table, sampled
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, About, Source, about_items, check_shape
 
@@ -41,7 +42,7 @@ def read_vectors(path: str, data: VectorData) -> Source:
             return _lists_source(table, data, found)
         if cut := [column.name for column in found.values() if column.role is Role.CUT_VECTORS]:
             raise cut_vectors(table.shown, cut[0])
-    return _numbers_source(table, data, found)
+    return _numbers_source(table, data)
 
 
 def _numeric(found: Mapping[str, Column]) -> list[str]:
@@ -55,9 +56,8 @@ def _lists_source(table: Table, data: VectorData, found: Mapping[str, Column]) -
     if not len(table):
         raise DataError(f"{origin}: the table has no rows; check how it was made")
     d = next((len(lists[0]) for batch in _batches(table, name, origin) if len(lists := batch.drop_null())), 0)
-    others = [field for field in table.schema if field.name != name]
-    columns = {field.name: table.column(field.name).to_pylist() for field in others if is_plain(field.type)}
-    notes = left_out([field.name for field in others if not is_plain(field.type)])
+    plain, notes = plain_columns(table, {name})
+    columns = {other: column.to_pylist() for other, column in plain.items()}
     shape = check_shape((len(table), d), origin)
     about = _about(columns, data, f"vectors: column {printable(name)}", [*table.notes, *notes])
     return Source(origin, shape, lambda: _lists(table, name, d, origin), about)
@@ -190,12 +190,12 @@ def _matching(found: Mapping[str, Column], setting: str, value: str | Sequence[s
     return [name for name in found if any(name == p or fnmatchcase(name, p) for p in patterns)]
 
 
-def _numbers_source(table: Table, data: VectorData, found: Mapping[str, Column]) -> Source:
+def _numbers_source(table: Table, data: VectorData) -> Source:
     """Returns the columns of numbers as vectors, without those that are ids, dates or labels."""
-    columns = {field.name: table.column(field.name) for field in table.schema if is_plain(field.type)}
-    nested = left_out([name for name in table.schema.names if name not in columns])
+    columns, nested = plain_columns(table)
+    found = judge(sampled(pa.table(columns)))
     label = label_of(columns, data)
-    chosen = choose_numbers({name: found[name] for name in columns}, data, label)
+    chosen = choose_numbers(found, data, label)
     if not len(table):
         raise DataError(f"{table.shown}: has no columns of numbers; it has {described(table.schema)}")
     numbers = {name: _as_numbers(columns[name], found[name], data, table) for name in chosen.names}
