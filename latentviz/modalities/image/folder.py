@@ -12,8 +12,8 @@ from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.frames import expand
 from latentviz.modalities.image.pixels import open_image
-from latentviz.modalities.io.beside import Description, describe
-from latentviz.modalities.io.columns import is_plain, is_text, left_out, plain_values
+from latentviz.modalities.io.beside import Description, describe, values_of
+from latentviz.modalities.io.columns import is_text
 from latentviz.modalities.io.file_index import FileIndex
 from latentviz.modalities.io.files import Listing, contents
 from latentviz.modalities.io.names import (
@@ -98,12 +98,12 @@ def _join_metadata(
     bad: list[BadItem] = []
     for file in metadata:
         table = _read_metadata(root / file)
-        plain = [field.name for field in table.schema if is_plain(field.type)]
-        notes += [*table.notes, *left_out([name for name in table.schema.names if name not in plain])]
-        values = [plain_values(table.column(name), name, file, ("file_name", *LABEL_NAMES)) for name in plain]
-        meant = index.find_all(values[plain.index("file_name")], file)
-        for path, cells in zip(meant, zip(*values, strict=True), strict=True):
-            row = dict(zip(plain, cells, strict=True))
+        values, left = values_of(table, file, ("file_name", *LABEL_NAMES))
+        values["file_name"] = table.column("file_name").to_pylist()
+        notes += [*table.notes, *left]
+        meant = index.find_all(values["file_name"], file)
+        for path, cells in zip(meant, zip(*values.values(), strict=True), strict=True):
+            row = dict(zip(values, cells, strict=True))
             name = row.pop("file_name") or "(no name)"
             if path is not None:
                 paths.append(path)

@@ -1,7 +1,7 @@
 """Tables with a column of images, encoded or named by their paths → a `Source`."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, open_image
+from latentviz.modalities.io.beside import only_classes
 from latentviz.modalities.io.columns import find_images, is_text
+from latentviz.modalities.io.file_index import find_files, index_near
 from latentviz.modalities.io.names import LABEL_NAMES, PART, as_label, by_name, choose_column, printable
 from latentviz.modalities.io.plain import plain_columns
 from latentviz.modalities.io.source import ImageSource
@@ -35,6 +37,7 @@ def read_images(path: str, data: ImageData) -> ImageSource:
         raise DataError(f"{table.shown}: holds no images (the tables have no rows); check how it was made")
     columns = table.schema.names
     name = choose_column(columns, "image_column", data.image_column) or _image_column(table)
+    opener, lost = _opener(table, name)
     columns_read, left = plain_columns(table, {name})
     plain = list(columns_read)
     label = choose_column(columns, "label_column", data.label_column, ())
@@ -43,6 +46,8 @@ def read_images(path: str, data: ImageData) -> ImageSource:
         only = classes[0] if len(classes) == 1 else by_name(plain, LABEL_NAMES)
         label = by_name(classes, LABEL_NAMES) or only
     values = {column: found.to_pylist() for column, found in columns_read.items()}
+    if label is None and data.label_column == "auto" and not find_images(table.schema):
+        label = only_classes(values)
     labels = [as_label(value) for value in values.pop(label)] if label in values else [None] * len(table)
     parts = table.parts()
     said = f"column {printable(label)}" if label else "none found"
@@ -50,9 +55,9 @@ def read_images(path: str, data: ImageData) -> ImageSource:
         ids=table.ids(),
         origins=table.origins(full=True),
         labels=labels,
-        open=_opener(table, name),
+        open=opener,
         columns={**({PART: parts} if parts is not None else {}), **values},
-        notes=[*table.notes, *left, f"images: column {printable(name)}; labels: {said}"],
+        notes=[*table.notes, *left, f"images: column {printable(name)}; labels: {said}", *lost],
         bad=table.bad,
     )
 
@@ -63,6 +68,11 @@ def _image_column(table: Table) -> str:
     if found is None:
         paths = [field.name for field in table.schema if is_text(field.type) and _names_images(table, field.name)]
         found = by_name(paths, _PATH_NAMES) or (paths[0] if len(paths) == 1 else None)
+    if found is None and table.root is not None:
+        keys = [f.name for f in table.schema if is_text(f.type) or pa.types.is_integer(f.type)]
+        values = {name: table.column(name).to_pylist() for name in keys}
+        match = find_files(values, index_near(table.root, IMAGE_SUFFIXES)[1], "", IMAGE_SUFFIXES, "image_column")
+        found = match.column if match else None
     if found is None:
         raise DataError(
             f"{table.shown}: no column of images found; it has {', '.join(map(printable, table.schema.names))}; name "
@@ -77,20 +87,39 @@ def _names_images(table: Table, name: str) -> bool:
     return bool(values) and all(Path(value).suffix.lower() in IMAGE_SUFFIXES for value in values)
 
 
-def _opener(table: Table, name: str) -> Callable[[int], Image.Image]:
+def _find(column: pa.ChunkedArray, table: Table) -> Mapping[str, Path]:
+    """Returns the file of each path that is not below the table's folder as it is spelt, but can be found there."""
+    if table.root is None or not (is_text(column.type) or pa.types.is_integer(column.type)):
+        return {}
+    root = table.root
+    names = [str(name) for name in column.unique().drop_null().to_pylist()]
+    if all((root / name).is_file() for name in names[:_LOOKED_AT]):
+        return {}
+    folder, index = index_near(root, IMAGE_SUFFIXES)
+    found = index.find_all(names, table.pieces[0].name if folder == root else "")
+    return {name: folder / file for name, file in zip(names, found, strict=True) if file}
+
+
+def _opener(table: Table, name: str) -> tuple[Callable[[int], Image.Image], list[str]]:
+    """Returns what opens the image of a row, and a note on paths that were found otherwise than spelt."""
     column, root = table.mapped(name), table.root
+    elsewhere = _find(column, table)
+    spelt = sum(root is not None and (root / name).is_file() for name in list(elsewhere)[:_LOOKED_AT])
+    note = f"{printable(name)}: paths are found by name below {printable(str(root))}, not as they are spelt"
 
     def open_row(i: int) -> Image.Image:
         value: Any = column[i].as_py()
         content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
-        if isinstance(content, str):
-            content, path = None, content
+        if isinstance(content, str | int):
+            content, path = None, str(content)
         if content:
             return open_image(io.BytesIO(content))
         if path and root is not None:
             file = (root / path).resolve()
             if file.is_relative_to(root.resolve()) and file.is_file():
                 return open_image(file)
+            if path in elsewhere:
+                return open_image(elsewhere[path])
         raise Unreadable(f"the table names a file that is not there: {printable(path)}" if path else "no image here")
 
-    return open_row
+    return open_row, [note] if elsewhere and spelt < min(len(elsewhere), _LOOKED_AT) else []

@@ -1,17 +1,20 @@
 """Tables that lie next to files and describe them, such as labels.csv next to images, joined to the files."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from latentviz.errors import DataError
-from latentviz.modalities.io.columns import is_plain, plain_values
+from latentviz.modalities.io.columns import is_text, plain_values
 from latentviz.modalities.io.file_index import FileIndex, Match, find_files
 from latentviz.modalities.io.files import TABLE_SUFFIXES, Listing
 from latentviz.modalities.io.names import LABEL_NAMES, choose_column, printable
-from latentviz.modalities.io.tables import read_table
+from latentviz.modalities.io.plain import plain_columns
+from latentviz.modalities.io.tables import Table, read_table
 
 _MOST_TABLES = 16  # a folder with more tables holds one per file, or data of another kind
 
@@ -27,12 +30,15 @@ class Description:
     def label(self, wanted: str) -> str | None:
         """Returns the column of labels: by name, or the only one (of text) whose values repeat: "breed"."""
         found = choose_column(list(self.columns), "label_column", wanted, LABEL_NAMES)
-        if found or wanted != "auto":
-            return found
-        texts = [name for name, values in self.columns.items() if any(isinstance(value, str) for value in values)]
-        only = texts if len(self.columns) > 1 else list(self.columns)
-        present = [value for value in self.columns[only[0]] if value is not None] if len(only) == 1 else []
-        return only[0] if 2 <= len(set(present)) <= len(present) / 2 else None
+        return only_classes(self.columns) if found is None and wanted == "auto" else found
+
+
+def only_classes(columns: Mapping[str, Sequence[Any]]) -> str | None:
+    """Returns the only column, or the only one of text, if its values repeat: "breed" next to "id"."""
+    texts = [name for name, values in columns.items() if any(isinstance(value, str) for value in values)]
+    only = texts if len(columns) > 1 else list(columns)
+    present = [value for value in columns[only[0]] if value is not None] if len(only) == 1 else []
+    return only[0] if 2 <= len(set(present)) <= len(present) / 2 else None
 
 
 def describe(
@@ -62,21 +68,34 @@ def describe(
     source: dict[str, str] = {}
     for table in tables:
         try:
-            columns = _read(root / table, table)
+            columns, notes = values_of(read_table(str(root / table)), table, LABEL_NAMES)
         except DataError as error:
             said.notes.append(f"passed over: {error}")
             continue
         own = columns if wanted == "auto" else {name: values for name, values in columns.items() if name == wanted}
         if match := find_files(own, index, table, suffixes, f"{what}_column"):
             said.used.append(table)
+            said.notes += notes
             said.notes.append(_join(said.columns, source, files, columns, match, table, what))
     return said
 
 
-def _read(file: Path, name: str) -> dict[str, list[Any]]:
-    table = read_table(str(file))
-    plain = [column.name for column in table.schema if is_plain(column.type)]
-    return {column: plain_values(table.column(column), column, name, LABEL_NAMES) for column in plain}
+def values_of(table: Table, file: str, names: Collection[str]) -> tuple[dict[str, list[Any]], list[str]]:
+    """Returns the values of each column of a table, and notes; tags and fields of objects as `plain_columns` has them.
+
+    Args:
+        table: of `file`.
+        file: its name.
+        names: columns that stay strings, since "007" is a name.
+    """
+    plain, notes = plain_columns(table)
+    strings = {field.name for field in table.schema if is_text(field.type)}
+    return {
+        name: plain_values(table.column(name), name, file, names)
+        if name in strings and is_text(column.type) and not pc.any(pc.match_substring_regex(column, r"^[\[{]")).as_py()
+        else column.to_pylist()
+        for name, column in plain.items()
+    }, notes
 
 
 def _join(

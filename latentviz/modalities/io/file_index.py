@@ -1,21 +1,26 @@
 """Which files the values of a table's column name, however they are spelt; imports nothing heavy."""
 
+import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.names import PARTS, by_name, part_of, printable
+from latentviz.modalities.io.names import PARTS, by_name, natural, part_of, printable
 
 # Names of columns that name files, the likeliest first; they decide where several columns could.
 FILE_NAMES = (
     *("file_name", "filename", "image_path", "img_path", "file_path", "filepath", "path", "image_file", "file"),
     *("image_name", "img_name", "image", "images", "img", "image_id", "img_id", "document", "doc", "id", "name"),
 )
+# Folders with tables about files that lie next to the folder.
+_TABLE_FOLDERS = frozenset({"annotations", "annotation", "labels", "metadata", "meta", "csv", "tables", "splits"})
+_MOST_FILES = 500_000  # that are looked at near a table; more are a disk, not a data set
 _SAMPLED = 1_000  # rows that tell whether a column names files
 _MOST = 0.5  # share of them that must name one
 _UNIQUE = 0.9  # share of different values that a column of names without a suffix has: a count or a class repeats
@@ -124,6 +129,32 @@ def _as_path(name: object) -> str:
         return ""
     word = str(name).strip().replace("\\", "/")
     return word.lstrip("/").removeprefix("./")
+
+
+def index_near(folder: Path, suffixes: Collection[str]) -> tuple[Path, FileIndex]:
+    """Returns the files with these suffixes below a table's folder, or next to it if the folder is one of tables."""
+    found = _below(folder, suffixes)
+    if not found and folder.resolve().name.lower() in _TABLE_FOLDERS:
+        folder = folder.resolve().parent
+        found = _below(folder, suffixes)
+    return folder, FileIndex(found, folder.resolve().name)
+
+
+def _below(folder: Path, suffixes: Collection[str]) -> list[str]:
+    found: list[str] = []
+    seen = 0
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        base = os.path.relpath(parent, folder)
+        found += [
+            name if base == "." else f"{base}/{name}"
+            for name in names
+            if not name.startswith(".") and posixpath.splitext(name)[1].lower() in suffixes
+        ]
+        seen += len(names)
+        if seen > _MOST_FILES:
+            break
+    return sorted(found, key=natural)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _REPEATED = 0.5  # share of different values up to which a column of short texts
 _FEWEST_STEPS = 16  # rows from which equal steps are no accident
 _FEWEST_LISTED = 8  # numbers in a cell without brackets from which it is a vector
 _MOSTLY = 0.9
-_IMAGE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     ".apng .avif .bmp .gif .heic .jfif .jpe .jpeg .jpg .png .ppm .tif .tiff .webp".split()  # noqa: SIM905 - one line
 )
 _INDEX_NAME = re.compile(
@@ -313,7 +313,7 @@ def _urls(name: str, values: Sequence[str]) -> Column:
 
 
 def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in _IMAGE_SUFFIXES
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _words(name: str, values: Sequence[str]) -> Column:

@@ -3,19 +3,31 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.file_index import FILE_NAMES, FileIndex, find_files, index_near
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, marked_encoding, suffix_of, text_of
 from latentviz.modalities.io.header import first_rows, is_number
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, printable
-from latentviz.modalities.io.roles import SAMPLED, TEXT_NAMES, VECTOR_NAMES, Column, Role, judge
+from latentviz.modalities.io.roles import (
+    IMAGE_SUFFIXES,
+    SAMPLED,
+    TEXT_NAMES,
+    VECTOR_NAMES,
+    Column,
+    Role,
+    is_id_name,
+    judge,
+)
 
 _JSON_PREFIX = 2**22  # characters of a .json file that are looked at
 LONG = 16  # a list of so many numbers is a vector whatever its name; a box or a position has fewer
 _MANY_NUMBERS = 6  # columns of numbers from which a table with texts may be meant as vectors
+_SEVERAL_NUMBERS = 3  # columns of numbers from which a table that names images may be meant as vectors
 _LOOKED_FOR = 20  # image files of which one must exist
 
 
@@ -38,14 +50,20 @@ def table_kind(path: str) -> str:
     columns = sample(Path(path))
     root = Path(path).parent
 
+    @cache
+    def near() -> FileIndex:
+        return index_near(root, IMAGE_SUFFIXES)[1]
+
     def exists(name: str) -> bool:
         paths = [str(value) for value in columns[name] if value][:_LOOKED_FOR]
-        return any((root / value).is_file() for value in paths)
+        if any((root / value).is_file() for value in paths):
+            return True
+        return find_files({name: columns[name]}, near(), Path(path).name, IMAGE_SUFFIXES) is not None
 
     return kind_of(judge(columns), printable(path), exists)
 
 
-def kind_of(found: Mapping[str, Column], shown: str, exists: Callable[[str], bool]) -> str:
+def kind_of(found: Mapping[str, Column], shown: str, exists: Callable[[str], bool]) -> str:  # noqa: PLR0911 - one per reading
     """Find the data kind of judged columns.
 
     Args:
@@ -57,11 +75,20 @@ def kind_of(found: Mapping[str, Column], shown: str, exists: Callable[[str], boo
     texts = [name for name in of(Role.TEXT) if found[name].strong]
     if of(Role.IMAGES) or len(of(Role.BYTES)) == 1 or any(map(exists, of(Role.IMAGE_PATHS))):
         return "image"
+    keys = [name for name in of(Role.ID, Role.NAMES, Role.PATHS) if by_name([name], FILE_NAMES) or is_id_name(name)]
+    numbers = [name for name in of(Role.NUMBERS, Role.FORMATTED) if name.lower() not in LABEL_NAMES]
+    if not vectors(found, alone=False) and (named := [name for name in keys if exists(name)]):
+        other = f"texts in {printable(texts[0])}" if texts else f"vectors of {len(numbers)} columns of numbers"
+        if texts or len(numbers) >= _SEVERAL_NUMBERS:
+            raise NearReadingsError(
+                f"{shown}: images that column {printable(named[0])} names, or {other}; say which with data.kind=image "
+                f"or data.kind={'text' if texts else 'vectors'}"
+            )
+        return "image"
     if vectors(found, alone=not texts):
         return "vectors"
     if cut := of(Role.CUT_VECTORS):
         raise cut_vectors(shown, cut[0])
-    numbers = [name for name in of(Role.NUMBERS, Role.FORMATTED) if name.lower() not in LABEL_NAMES]
     if texts and len(numbers) >= _MANY_NUMBERS:
         raise NearReadingsError(
             f"{shown}: texts in {printable(texts[0])}, or vectors of {len(numbers)} columns of numbers "
@@ -211,7 +238,8 @@ def _json_rows(file: Path, encoding: str, suffix: str) -> list[Any]:
         if suffix != ".json":
             return _parsed(islice((line for line in stream if line.strip()), SAMPLED))
         prefix = stream.read(_JSON_PREFIX)
-    begin = re.search(r"\[\s*(?=[{\"])", prefix)
+    coco = re.search(r"\"images\"\s*:\s*\[\s*(?=\{)", prefix) if '"annotations"' in prefix else None
+    begin = coco or re.search(r"\[\s*(?=[{\"])", prefix)
     if begin is None:
         return _parsed(prefix.splitlines()[:SAMPLED])
     decoder, place = json.JSONDecoder(), begin.end()

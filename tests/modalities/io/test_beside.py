@@ -254,3 +254,78 @@ class TestCoco:
         images(tmp_path, NAMES)
         write(tmp_path / "x.json", json.dumps(content))
         assert read_path(tmp_path).labels == [None] * 20
+
+
+class TestTableAlone:
+    """A table given in place of the folder: its rows are the items."""
+
+    def kaggle(self, tmp_path: Path) -> Path:
+        images(tmp_path, [f"train/{i:02x}ff.png" for i in range(20)])
+        return write(
+            tmp_path / "labels.csv", "id,breed", *(f"{i:02x}ff,{'pug' if i % 2 else 'boxer'}" for i in range(20))
+        )
+
+    def test_ids_of_images(self, tmp_path):
+        table = self.kaggle(tmp_path)
+        assert detect(str(table)) == "image"
+        source = read_path(table)
+        assert source.labels[:2] == ["boxer", "pug"]
+        with source.open(3) as image:
+            assert np.asarray(image)[0, 0] == 3
+        assert any("found by name" in note for note in source.notes)
+
+    @pytest.mark.parametrize(
+        "spelling", ["{}.png", "images/{}.png", "/home/me/images/{}.png", "images\\{}.png", "{}.PNG"]
+    )
+    def test_paths_as_others_spell_them(self, tmp_path, spelling):
+        images(tmp_path, [f"images/{i}.png" for i in range(20)])
+        table = write(tmp_path / "t.csv", "path,label", *(f"{spelling.format(i)},{'ab'[i % 2]}" for i in range(20)))
+        assert detect(str(table)) == "image"
+        source = read_path(table)
+        for row in (0, 13, 19):
+            with source.open(row) as image:
+                assert np.asarray(image)[0, 0] == row
+
+    def test_coco(self, tmp_path):
+        images(tmp_path, [f"val/{i}.png" for i in range(20)])
+        content = {"licenses": [{"id": 1, "name": "x"}]} | TestCoco().content()
+        table = write(tmp_path / "annotations" / "instances.json", json.dumps(content))
+        assert detect(str(table)) == "image"
+        assert read_path(table).labels[:3] == [None, "dog", "cat"]
+
+    def test_texts_with_ids_of_images_are_two_near_readings(self, tmp_path):
+        images(tmp_path, [f"images/{i:03}.png" for i in range(20)])
+        table = write(
+            tmp_path / "t.csv", "image_id,caption", *(f"{i:03},a dog that runs in field {i}" for i in range(20))
+        )
+        with pytest.raises(DataError, match=r"data\.kind=image or data\.kind=text"):
+            detect(str(table))
+        assert len(read_path(table)) == 20  # what data.kind=image reads
+        assert detect(str(tmp_path)) == "image"
+
+    def test_ids_without_images_are_ids(self, tmp_path):
+        table = write(tmp_path / "t.csv", "id,text", *(f"{i},a dog that runs in field {i}" for i in range(20)))
+        assert detect(str(table)) == "text"
+
+    def test_paths_do_not_leave_the_folder(self, tmp_path):
+        images(tmp_path, ["secret.png"])
+        images(tmp_path / "data", [f"{i}.png" for i in range(20)])
+        table = write(tmp_path / "data" / "t.csv", "path", *(f"{i}.png" for i in range(20)), "../secret.png")
+        source = read_path(table)
+        with pytest.raises(Exception, match="not there"):
+            source.open(20)
+
+
+def test_tags_and_objects_are_columns(tmp_path):
+    images(tmp_path, NAMES)
+    rows = [{"file": f"{i}.png", "tags": ["red", "big"], "meta": {"author": "me", "year": 2000 + i}} for i in range(20)]
+    write(tmp_path / "about.jsonl", *map(json.dumps, rows))
+    source = read_path(tmp_path)
+    assert source.columns["tags"][0] == "red, big"
+    assert source.columns["meta.year"][3] == 2003
+    (tmp_path / "about.jsonl").unlink()
+    rows = [{"file_name": f"train/{i}.png", "tags": ["red", "big"], "meta": {"author": "me"}} for i in range(20)]
+    write(tmp_path / "metadata.jsonl", *map(json.dumps, rows))
+    source = read_path(tmp_path)
+    assert source.columns["tags"][0] == "red, big"
+    assert source.columns["meta.author"][3] == "me"
