@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latentviz.api import Result, Run, cluster, fit, map, open  # noqa: A004
     from latentviz.model.training import LightningVAE as VAE  # noqa: N814
-    from latentviz.verbs import Evaluation, encode, evaluate, export, generate, recommend
+    from latentviz.verbs import Evaluation, encode, evaluate, export, generate, inspect, recommend
 
     __version__: str
 
@@ -34,6 +34,7 @@ __all__ = [
     "export",
     "fit",
     "generate",
+    "inspect",
     "map",
     "open",
     "recommend",
@@ -50,7 +51,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("latentviz")
-    module, name_there = ("model.training", "LightningVAE") if name == "VAE" else ("api", name)
+    elsewhere = {"VAE": ("model.training", "LightningVAE"), "inspect": ("verbs", "inspect")}
+    module, name_there = elsewhere.get(name, ("api", name))
     globals()[name] = value = getattr(importlib.import_module(f"latentviz.{module}"), name_there)
     return value
 

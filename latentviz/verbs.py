@@ -5,20 +5,33 @@ Each raises a LatentvizError for a user's mistake; its message names the next st
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latentviz.runs.run import RunFolder
 
 if TYPE_CHECKING:
     from latentviz.evaluation.results import Evaluation as Metrics
+    from latentviz.modalities.inspecting import Inspection
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
 
 AnyPath = str | os.PathLike[str]
+
+
+def inspect(source: AnyPath, *, data: Mapping[str, Any] | None = None) -> "Inspection":
+    """Finds what `lv.fit(source)` would learn from; reads the first rows and writes nothing.
+
+    Args:
+        source: as for `lv.fit`.
+        data: settings of the data, such as `{"text_column": "body"}`.
+    """
+    from latentviz.modalities.inspecting import inspect_source
+
+    return inspect_source(os.fspath(source), {"data": data} if data else {})
 
 
 @dataclass(frozen=True)

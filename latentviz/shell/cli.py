@@ -94,6 +94,7 @@ def _fit(parser: Parser) -> None:
         "--resume", action="store_true", help="continue an interrupted run, or a finished one to more epochs"
     )
     _force(parser, "an existing run")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be learnt from, and stop")
 
 
 def _cluster(parser: Parser) -> None:

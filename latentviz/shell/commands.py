@@ -20,8 +20,15 @@ def _print_json(content: Any) -> None:
     print(jsonlib.dumps(content, indent=2, ensure_ascii=False))
 
 
-def fit(source: str, overrides: Overrides = (), *, outputs: str = "outputs", **options: Any) -> None:
-    """Trains a VAE, exports mu and logvar, and prints a summary."""
+def fit(
+    source: str, overrides: Overrides = (), *, outputs: str = "outputs", dry_run: bool = False, **options: Any
+) -> None:
+    """Trains a VAE, exports mu and logvar, and prints a summary; or prints what would be learnt from."""
+    if dry_run:
+        from latentviz.modalities.inspecting import inspect_source
+
+        print(inspect_source(source, _nested(overrides)))
+        return
     from latentviz.api import train
     from latentviz.shell.tables import fit_table
 

@@ -48,7 +48,17 @@ def table_kind(path: str) -> str:
         DataError: nothing in it can be learnt from, or it is damaged.
     """
     columns = sample(Path(path))
-    root = Path(path).parent
+    return kind_of(judge(columns), printable(path), image_finder(columns, Path(path)))
+
+
+def image_finder(columns: Mapping[str, Sequence[Any]], table: Path) -> Callable[[str], bool]:
+    """Return a function that says whether the files exist that the column of a name lists.
+
+    Args:
+        columns: the first values of each column.
+        table: the file of the table; images are looked for below its folder.
+    """
+    root = table.parent
 
     @cache
     def near() -> FileIndex:
@@ -58,12 +68,12 @@ def table_kind(path: str) -> str:
         paths = [str(value) for value in columns[name] if value][:_LOOKED_FOR]
         if any((root / value).is_file() for value in paths):
             return True
-        return find_files({name: columns[name]}, near(), Path(path).name, IMAGE_SUFFIXES) is not None
+        return find_files({name: columns[name]}, near(), table.name, IMAGE_SUFFIXES) is not None
 
-    return kind_of(judge(columns), printable(path), exists)
+    return exists
 
 
-def kind_of(found: Mapping[str, Column], shown: str, exists: Callable[[str], bool]) -> str:  # noqa: PLR0911 - one per reading
+def kind_of(found: Mapping[str, Column], shown: str, exists: Callable[[str], bool]) -> str:  # noqa: PLR0911 - per kind
     """Find the data kind of judged columns.
 
     Args:

@@ -17,7 +17,7 @@ from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.items_file import read_items_file
 from latentviz.modalities.vectors.read import read
-from latentviz.modalities.vectors.source import About, Source
+from latentviz.modalities.vectors.source import About, Source, choose_scale
 from latentviz.modalities.vectors.units import COARSE, SMALLEST, UNITS, Units, find_units, named, unit_notes
 from latentviz.runs.files import atomic_write, read_npy
 from latentviz.runs.items import Items
@@ -29,7 +29,6 @@ UNIT = 0.01
 LARGEST = 1e15
 # A row that holds more of the variance than this, or than that of TYPICAL rows, hides the differences of the others.
 DOMINANT, TYPICAL, MOST_DOMINANT = 0.2, 20, 0.8
-UNLIKE = 10  # ratio of the deviations of two columns from which they are of different units
 
 
 class Standard(NamedTuple):
@@ -111,7 +110,7 @@ def prepare(
         with atomic_write(cache / UNITS) as temporary, temporary.open("wb") as file:
             np.savez(file, shift=units.shift, unit=units.unit)
         notes += unit_notes(units, source.names)
-    scale = measured.choose_scale(data.scale, source.names)
+    scale = choose_scale(data.scale, measured.deviations, named=bool(source.names))
     if learn:
         alike = bool(measured.constant.all())
         prepared.require_trainable(len(source), (), data, "vector", alike=alike, name=source.origin)
@@ -226,14 +225,6 @@ class Measured:
     def deviations(self) -> np.ndarray:
         """The standard deviation of each column, float64 (d,)."""
         return np.asarray(np.sqrt(self.squares / max(1, self.n)))
-
-    def choose_scale(self, wanted: str, names: Sequence[str]) -> str:
-        """Resolve data.scale: "auto" is standard for named columns whose deviations differ by more than `UNLIKE`."""
-        if wanted != "auto":
-            return wanted
-        varying = self.deviations[self.deviations > 0]
-        unlike = len(varying) > 1 and varying.max() > UNLIKE * varying.min()
-        return "standard" if names and unlike else "global"
 
     def scaled(self, scale: str) -> "float | np.ndarray":
         """What vectors are divided by: one number, or float32 (d,); constant columns are divided by 1."""

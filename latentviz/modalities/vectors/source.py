@@ -57,6 +57,24 @@ def about_items(columns: Mapping[str, list[Any]], label: str | None, text: str |
     return About(ids, labels, texts, others, [f"{note}; {said}"])
 
 
+UNLIKE = 10  # ratio of the deviations of two columns from which they are of different units
+
+
+def choose_scale(wanted: str, deviations: np.ndarray, *, named: bool) -> str:
+    """Resolve data.scale.
+
+    Args:
+        wanted: the setting; "auto": standard for named columns whose deviations differ by more than `UNLIKE`.
+        deviations: float64 (d,), the standard deviation of each column.
+        named: whether the vectors are columns of a table.
+    """
+    if wanted != "auto":
+        return wanted
+    varying = deviations[deviations > 0]
+    unlike = len(varying) > 1 and varying.max() > UNLIKE * varying.min()
+    return "standard" if named and unlike else "global"
+
+
 def check_shape(shape: Sequence[int], origin: str) -> tuple[int, int]:
     """Checks for the shape (n, d), d > 0; raises a DataError otherwise."""
     if len(shape) == 2 and shape[1]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.errors import DataError, did_you_mean
-from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_text, is_vectors
+from latentviz.modalities.io.columns import as_numbers, described, is_numeric, is_text
 from latentviz.modalities.io.header import is_number
 from latentviz.modalities.io.names import LABEL_NAMES, MissingColumnError, by_name, choose_column, printable
 from latentviz.modalities.io.plain import plain_columns
@@ -18,7 +18,15 @@ from latentviz.modalities.io.roles import VECTOR_NAMES, Column, Role, judge, unf
 from latentviz.modalities.io.table_kind import NearReadingsError, cut_vectors, listed, vectors
 from latentviz.modalities.io.tables import Table, read_table, sampled
 from latentviz.modalities.vectors.config import VectorData
-from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, About, Source, about_items, check_shape
+from latentviz.modalities.vectors.source import (
+    ID_NAMES,
+    TEXT_NAMES,
+    About,
+    Source,
+    about_items,
+    check_shape,
+    choose_scale,
+)
 
 _SLIPS = 0.1  # a column with at most this share of cells that are not numbers is one of numbers with mistakes
 _SHARED = 2  # items that a label of numbers with a fraction has on average, at least
@@ -35,14 +43,17 @@ def read_vectors(path: str, data: VectorData) -> Source:
             f"{table.shown}: cannot be read as a table ({bad.source}: {bad.reason}); repair or remove the row"
         )
     found = judge(table.sample())
-    if data.vector_column != "auto":
+    if is_of_lists(data, found):
         return _lists_source(table, data, found)
-    if data.columns == "auto":
-        if vectors(found, alone=len(_numeric(found)) < 2):
-            return _lists_source(table, data, found)
-        if cut := [column.name for column in found.values() if column.role is Role.CUT_VECTORS]:
-            raise cut_vectors(table.shown, cut[0])
+    if data.columns == "auto" and (cut := [c.name for c in found.values() if c.role is Role.CUT_VECTORS]):
+        raise cut_vectors(table.shown, cut[0])
     return _numbers_source(table, data)
+
+
+def is_of_lists(data: VectorData, found: Mapping[str, Column]) -> bool:
+    """Whether the vectors are in one column of lists, not in columns of numbers."""
+    alone = len(_numeric(found)) < 2
+    return data.vector_column != "auto" or (data.columns == "auto" and bool(vectors(found, alone=alone)))
 
 
 def _numeric(found: Mapping[str, Column]) -> list[str]:
@@ -51,7 +62,7 @@ def _numeric(found: Mapping[str, Column]) -> list[str]:
 
 def _lists_source(table: Table, data: VectorData, found: Mapping[str, Column]) -> Source:
     """Returns the vectors in a column of lists, or of lists written as text."""
-    name = _vector_column(table, data.vector_column, found)
+    name = choose_list(data.vector_column, found, table.shown)
     origin = printable(f"{table.shown}/{name}")
     if not len(table):
         raise DataError(f"{origin}: the table has no rows; check how it was made")
@@ -63,24 +74,30 @@ def _lists_source(table: Table, data: VectorData, found: Mapping[str, Column]) -
     return Source(origin, shape, lambda: _lists(table, name, d, origin), about)
 
 
-def _vector_column(table: Table, wanted: str, found: Mapping[str, Column]) -> str:
-    name = choose_column(table.schema.names, "vector_column", wanted)
+def choose_list(wanted: str, found: Mapping[str, Column], shown: str) -> str:
+    """Choose the column of lists: the one that `wanted` names, the only one, or one with a usual name.
+
+    Raises:
+        MissingColumnError: there is no column `wanted`.
+        NearReadingsError: several columns can be vectors.
+        DataError: the column `wanted` does not hold lists of numbers.
+    """
+    name = choose_column(list(found), "vector_column", wanted)
     kinds = {Role.VECTORS, Role.VECTOR_TEXTS}
     if name is not None:
         if found[name].role is Role.CUT_VECTORS:
-            raise cut_vectors(table.shown, name)
-        if found[name].role not in kinds and not is_vectors(table.schema.field(name).type):
+            raise cut_vectors(shown, name)
+        if found[name].role not in {*kinds, Role.EMPTY}:
             raise DataError(
-                f"data.vector_column: {printable(name)} of {table.shown} holds {found[name].role} "
-                f"({table.schema.field(name).type}); vectors are lists of numbers; columns of numbers are chosen with "
-                "data.columns=A,B,…"
+                f"data.vector_column: {printable(name)} of {shown} holds {found[name].role}; vectors are lists of "
+                "numbers; columns of numbers are chosen with data.columns=A,B,…"
             )
         return name
     fitting = [column.name for column in found.values() if column.role in kinds]
     only = fitting[0] if len(fitting) == 1 else by_name(fitting, VECTOR_NAMES)
     if only is None:
         raise NearReadingsError(
-            f"{table.shown}: several columns can be vectors ({listed(fitting)}); name one with data.vector_column=…"
+            f"{shown}: several columns can be vectors ({listed(fitting)}); name one with data.vector_column=…"
         )
     return only
 
@@ -137,6 +154,28 @@ class Chosen:
 
     names: list[str]
     left: list[Column]
+
+    def scaling(self, columns: Mapping[str, Sequence[Any]], found: Mapping[str, Column], data: VectorData) -> str:
+        """Say how the columns would be scaled, by the values of their first rows."""
+        marks = {"point": ".", "comma": ","}
+        values = [
+            [
+                unformatted(str(v), marks.get(data.decimal, found[name].decimal))
+                for v in columns[name]
+                if v not in {None, ""}
+            ]
+            for name in self.names
+        ]
+        deviations = np.array([np.std(column) for column in values if column])
+        scale = choose_scale(data.scale, deviations, named=True)
+        ways = {
+            "standard": "each column is divided by its own deviation",
+            "global": "all columns are divided by the same number",
+            "none": "values stay as they are",
+        }
+        varying = deviations[deviations > 0]
+        spread = f"deviations {varying.min():.3g} to {varying.max():.3g} in the first rows; " if len(varying) else ""
+        return spread + ways[scale]
 
     def lines(self) -> list[str]:
         """Two lines for the user."""
