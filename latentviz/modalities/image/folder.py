@@ -85,7 +85,7 @@ def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
         notes=notes,
         bad=bad,
     )
-    return expand(source, [root / path for path in paths], data.frames)
+    return expand(source, root, paths, data.frames)
 
 
 def _join_metadata(

@@ -18,6 +18,7 @@ Frames = Literal["auto", "all", "first"] | int
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 ANIMATED_SUFFIXES = frozenset({".gif", ".webp", ".apng", ".png", ".avif", ".avifs", ".fli", ".flc", ".dcx"})
+_TIFF, _ANIMATED = tuple(TIFF_SUFFIXES), tuple(ANIMATED_SUFFIXES)
 _MOST_PAGES = 100_000  # of a file; a damaged one may point back to itself
 _SMALL, _MASK = 1, 4  # bits of the tag NewSubfileType: a smaller copy of another page, a mask of one
 
@@ -77,16 +78,22 @@ def some(frames: Sequence[int], wanted: Frames) -> list[int]:
     return list(frames)
 
 
-def expand(source: ImageSource, files: Sequence[Path], wanted: Frames) -> ImageSource:
+def expand(source: ImageSource, root: Path, names: Sequence[str], wanted: Frames) -> ImageSource:
     """Makes each page or frame an item, with the label and the columns of its file.
 
     "auto" takes the pages of TIFF files and the first frame of animations.
 
     Args:
         source: one item per file.
-        files: of the items.
+        root: the folder of the files.
+        names: of the files of the items, below the folder.
         wanted: the setting `data.frames`.
     """
+    pages = wanted != "first" and any(name.lower().endswith(_TIFF) for name in names)
+    frames_too = wanted not in {"first", "auto"} and any(name.lower().endswith(_ANIMATED) for name in names)
+    if not (pages or frames_too):
+        return source
+    files = [root / name for name in names]
     chosen: list[tuple[int, int]] = []  # item and frame
     several = made = 0
     for row, file in enumerate(files):

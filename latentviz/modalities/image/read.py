@@ -82,7 +82,7 @@ def _read_frames(path: Path, data: ImageData) -> ImageSource:
     """Reads the pages or frames of one file."""
     shown = printable(data.path)
     one = ImageSource(ids=[printable(path.name)], origins=[shown], labels=[None], open=lambda _: open_image(path))
-    source = expand(one, [path], data.frames)
+    source = expand(one, path.parent, [path.name], data.frames)
     if len(source) > 1:
         return source
     frames = len(count_frames(path))

@@ -16,6 +16,7 @@ from latentviz.modalities.io.names import LABEL_NAMES, choose_column, printable
 from latentviz.modalities.io.plain import plain_columns
 from latentviz.modalities.io.tables import Table, read_table
 
+_TABLES = tuple(TABLE_SUFFIXES)
 _MOST_TABLES = 16  # a folder with more tables holds one per file, or data of another kind
 
 
@@ -59,9 +60,11 @@ def describe(
     Raises:
         DataError: two tables contradict each other, or two columns of a table name different files.
     """
-    stems = {posixpath.splitext(file)[0] for file in files}
-    tables = [file for file in found.of(TABLE_SUFFIXES) if posixpath.splitext(file)[0] not in stems]
     said = Description()
+    tables = [file for file in found.files if file.lower().removesuffix(".gz").endswith(_TABLES)]
+    if tables:
+        stems = {posixpath.splitext(file)[0] for file in files}
+        tables = [file for file in tables if posixpath.splitext(file)[0] not in stems]
     if not tables or len(tables) > _MOST_TABLES:  # so many are data of their own
         return said
     index = FileIndex(files, root.resolve().name)

@@ -6,6 +6,7 @@ from typing import Any
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.columns import is_plain, plain_values
+from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import TABLE_SUFFIXES, suffix_of
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, natural, printable
 from latentviz.modalities.io.tables import read_table
@@ -19,6 +20,11 @@ _FORMATS = "give a .txt file with one line per vector, a table, or a folder of i
 
 def read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> About:
     """Reads what `data.items` says about n vectors; decodes images into `cache/images.npy`."""
+    with located(data.items) as place:
+        return _read_items_file(data.model_copy(update={"items": place.path}), n, cache, seed)
+
+
+def _read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> About:
     path, shown = Path(data.items), printable(data.items)
     if not data.items.startswith("hf:") and not path.exists():
         raise DataError(f"data.items: {shown}: no such file or folder; {_FORMATS}")

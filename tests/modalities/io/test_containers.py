@@ -213,6 +213,17 @@ class TestPlaces:
         photos(tmp_path / "pets [2024]")
         assert len(read_images(ImageData(path=str(tmp_path / "pets [2024]")))) == 20
 
+    def test_items_of_vectors(self, tmp_path, monkeypatch):
+        from latentviz.modalities.vectors.prepare import prepare
+
+        monkeypatch.setenv("HOME", str(tmp_path))
+        np.save(tmp_path / "x.npy", X[:20])
+        photos(tmp_path / "in")
+        shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "in")
+        data = VectorData(path="~/x.npy", items="~/a.zip")
+        prepared = prepare(data, tmp_path / "cache", 0)
+        assert prepared.items.column("id")[0] == "cat/1.png"
+
     def test_no_match(self, tmp_path):
         with pytest.raises(DataError, match="no file or folder matches"):
             detect(str(tmp_path / "*.jpg"))
