@@ -40,14 +40,15 @@ def find_repeats(vectors: np.ndarray) -> Repeats | None:
     n, d = vectors.shape
     width = SAME * float(np.sqrt(np.square(vectors, dtype=np.float64).mean() * d)) if vectors.size else 0.0
     scaled = vectors.astype(np.float64) / (width or 1.0)
-    firsts = []
+    rows, firsts = np.arange(n), []
     for shift in np.arange(GRIDS) / GRIDS:  # + 0.0 makes −0 equal 0
-        _, first, cell = np.unique(hashed(np.floor(scaled + shift) + 0.0), return_index=True, return_inverse=True)
-        firsts.append(first[cell.ravel()])
-    rows = np.tile(np.arange(n), GRIDS)
-    joined = np.concatenate(firsts)
-    if (joined == rows).all():
+        keys = hashed(np.floor(scaled + shift) + 0.0)
+        if equal_ones(keys):
+            _, first, cell = np.unique(keys, return_index=True, return_inverse=True)
+            firsts.append(first[cell.ravel()])
+    if not firsts:
         return None
+    rows, joined = np.tile(rows, len(firsts)), np.concatenate(firsts)
     graph = coo_matrix((np.ones(len(rows), bool), (rows, joined)), shape=(n, n))
     return numbered(connected_components(graph, directed=False)[1])
 
@@ -65,6 +66,12 @@ def hashed(rows: np.ndarray) -> np.ndarray:
     mixed ^= mixed >> np.uint64(32)
     total: np.ndarray = np.einsum("ij,j->i", mixed, factors)
     return total
+
+
+def equal_ones(keys: np.ndarray) -> int:
+    """Returns how many of some keys (n,) are equal to another one before them."""
+    ordered = np.sort(keys)
+    return int(np.count_nonzero(ordered[1:] == ordered[:-1]))
 
 
 def numbered(group: np.ndarray) -> Repeats:

@@ -58,7 +58,7 @@ VALUES: dict[str, Any] = {
     "labels": "LABELS",
     "metric": "cosine",
 }
-TRAINING = {"kind", "path", "batch_size", "val_fraction", "max_bad"}  # these act on every source
+TRAINING = {"kind", "path", "batch_size", "val_fraction", "max_bad", "duplicates"}  # these act on every source
 
 
 def sources(folder: Path) -> dict[tuple[str, str], Path]:

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from latentviz.clustering.repeats import hashed
+from latentviz.clustering.repeats import equal_ones, hashed
 from latentviz.config import DataSection
 from latentviz.errors import ADVICE, DataError, WriteError
 from latentviz.modalities.io.columns import as_column
@@ -118,7 +118,7 @@ class Repeated:
         """The line for the user, if items are repeated."""
         again = len(self.dropped)
         if self._hashes:
-            again = self.n - len(np.unique(np.concatenate(self._hashes)))
+            again = equal_ones(np.concatenate(self._hashes))
         return repeated(again, self.n, self.what, drop=self.drop)
 
 
@@ -180,7 +180,8 @@ def item_table(
         "source": pa.array(origins, pa.string()),
     }
     notes = []
-    if changed := [row for row, (given, made) in enumerate(zip(ids, unique, strict=True)) if given != made]:
+    if unique != list(ids):
+        changed = [row for row, (given, made) in enumerate(zip(ids, unique, strict=True)) if given != made]
         notes.append(
             f"ids: {len(changed):,} of {len(ids):,} occur earlier, such as {ids[changed[0]]}; each item is kept, with "
             f"a number after its id: {unique[changed[0]]}"

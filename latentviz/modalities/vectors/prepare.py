@@ -357,9 +357,9 @@ def _items(
     columns: dict[str, Any] = {**own.columns, **about.columns}
     texts = own.texts if about.texts is None else about.texts
     shown = None if texts is None else pa.array([printable_lines(text) for text in texts], pa.string())
-    ids = about.ids or own.ids or [f"{stem}/{row}" for row in rows]
+    ids = about.ids or own.ids or [f"{stem}/{row}" for row in rows.tolist()]
     labels = about.labels if own.labels is None else own.labels
-    origins = [f"{source.origin}#{row}" for row in rows]
+    origins = [f"{source.origin}#{row}" for row in rows.tolist()]
     return prepared.item_table(ids, [None] * n if labels is None else labels, origins, out, columns, texts=shown)
 
 
