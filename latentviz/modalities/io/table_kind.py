@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -217,11 +217,19 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 
 def sample(file: Path) -> dict[str, list[Any]]:
+    """Read the first rows of a table, once for all kinds; see `_sample`."""
+    status = file.stat()
+    return _sample(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1)
+def _sample(file: Path, changed: int, size: int) -> dict[str, list[Any]]:
     """Read the first rows of a table, and nothing else; numbers in CSV files are strings.
 
     Raises:
         DataError: the file is damaged.
     """
+    del changed, size  # only tell whether it is the same content
     suffix = suffix_of(file.name)
     if suffix in {".parquet", *ARROW_SUFFIXES}:
         from latentviz.modalities.io.tables import read_table  # needs pyarrow

@@ -121,10 +121,23 @@ class Table:
         return [str(piece.part) for piece in self.pieces for _ in piece.numbers]
 
 
+def _head(data: "pa.Table | pa.dataset.Dataset", names: list[str]) -> pa.Table:
+    """Returns the first rows; of Parquet files without decoding a whole row group, as `Dataset.head` does."""
+    if isinstance(data, pa.Table):
+        return data.select(names).slice(0, SAMPLED)
+    if isinstance(data, pa.dataset.FileSystemDataset) and data.format.default_extname == "parquet":
+        with pq.ParquetFile(data.files[0], memory_map=True) as file:
+            if file.num_row_groups and set(names) <= set(file.schema_arrow.names):
+                schema = pa.schema([file.schema_arrow.field(name) for name in names])
+                first = next(file.iter_batches(SAMPLED, row_groups=[0], columns=names), None) if names else None
+                return pa.Table.from_batches([] if first is None else [first], None if first is not None else schema)
+    return data.head(SAMPLED, columns=names)
+
+
 def sampled(data: "pa.Table | pa.dataset.Dataset") -> dict[str, list[Any]]:
     """Returns the first values of each column, to judge it by; of images, a placeholder."""
     light = [field.name for field in data.schema if not holds_bytes(field.type)]
-    head = data.select(light).slice(0, SAMPLED) if isinstance(data, pa.Table) else data.head(SAMPLED, columns=light)
+    head = _head(data, light)
     classes = class_names(data.schema)
     found: dict[str, list[Any]] = {}
     for field in data.schema:
