@@ -212,11 +212,12 @@ def _report(command: str, n: int, needs: Sequence[Need]) -> None:
     if n < LARGE:
         return
     speed = core_speed()
-    stages = [f"{need.stage} {_duration(need.seconds / speed)}, {need.memory / 1e9:.1f} GB" for need in needs]
+    stages = [f"{need.stage} {duration(need.seconds / speed)}, {need.memory / 1e9:.1f} GB" for need in needs]
     say(f"{command} of {n:,} items, about: {'; '.join(stages)}")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Formats seconds."""
     return f"{max(1, seconds):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 

@@ -9,7 +9,7 @@ Shapes: n items in a run, d latent dimensions, b items in a batch, (c, h, w) for
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
@@ -143,6 +143,11 @@ class Modality(ABC, Generic[C, R, S]):
     def on_map(self, cache: Path) -> MapContents:
         """Return what a map shows of the items in a cache."""
 
+    def length(self, config: C) -> Length | None:
+        """Return how long a training would be; None if that takes too long to find out."""
+        del config
+        return None
+
     def terms(self, items: Items) -> Terms | None:
         """Return how often each term occurs in each item, to name clusters by; None if the items have no words."""
         del items
@@ -206,6 +211,62 @@ def with_epochs(trainer: Mapping[str, Any], epochs: float, fewest: int, most: in
     if trainer.get("max_epochs") is not None or trainer.get("max_steps", -1) != -1:
         return dict(trainer)
     return {**trainer, "max_epochs": min(most, max(fewest, round(epochs)))}
+
+
+FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
+
+
+def batch_size(config: FitConfig, n: int) -> int:
+    """Return the items of a training batch, for n training items."""
+    return min(config.data.batch_size, max(2, n // FEWEST_STEPS))
+
+
+class Length(NamedTuple):
+    """How long a training is."""
+
+    items: int
+    train: int  # items to learn from; the others are held out
+    batch_size: int
+    epochs: int | None  # None: `trainer.max_steps` decides
+    seconds: float  # of the machine that the constants of `resources` were measured on
+    trainer: dict[str, Any]  # the Trainer's arguments; with max_epochs unless that is an estimate
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch; the last, smaller one is left out."""
+        return max(1, self.train // self.batch_size)
+
+    @classmethod
+    def of(
+        cls,
+        config: FitConfig,
+        n: int,
+        epochs: Callable[[int], float],
+        fewest: int,
+        most: int,
+        *,
+        item: int = 0,
+        seconds: ItemSeconds | None = None,
+    ) -> Length:
+        """Compute it for n items.
+
+        Args:
+            config: what to fit.
+            n: items, at least 2.
+            epochs: training items → epochs, before the bounds `fewest` and `most`.
+            fewest: epochs at least.
+            most: epochs at most.
+            item: bytes of an item in the cache, from which the seconds follow unless they are given.
+            seconds: of an item.
+        """
+        from latentviz.resources import fit_needs
+
+        train = n - min(n - 1, max(1, round(n * config.data.val_fraction)))
+        trainer = with_epochs(config.trainer, epochs(train), fewest, most)
+        found, size = trainer.get("max_epochs"), batch_size(config, train)
+        draws = float(found * n if found else trainer.get("max_steps", 0) * size)
+        needs = fit_needs(n, item, size, 0, draws, seconds)
+        return cls(n, train, size, found, sum(need.seconds for need in needs), trainer)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """One function per command: it calls `latentviz.api` and prints. The shell's words and Python's are the same."""
 
 import json as jsonlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from latentviz.config import parse_overrides
-from latentviz.errors import RunError
-from latentviz.progress import say
+from latentviz.errors import LatentvizError, RunError
+from latentviz.progress import one_line, say
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -168,12 +169,34 @@ def recipes() -> None:
 
 
 def config(source: str, overrides: Overrides = ()) -> None:
-    """Prints the config of a source with a comment per key; it can be saved and fitted."""
+    """Prints the config of a source with a comment per key, and how long `fit` would train; it can be fitted."""
     from latentviz.config import dump_commented
+    from latentviz.modalities import modality
     from latentviz.modalities.sources import load_config
+    from latentviz.resources import core_speed, duration
 
-    resolved, _ = load_config(source, _nested(overrides))
-    print(f"# latentviz fit {source}\n{dump_commented(resolved)}", end="")
+    found, _ = load_config(source, _nested(overrides))
+    asked = found.trainer
+    lines, length = [f"# latentviz fit {source}"], None
+    if found.data.path.startswith("hf:"):
+        lines.append("# `fit` takes epochs from the number of items, once it has downloaded them")
+    else:
+        try:
+            length = modality(found.data.kind).length(found)
+        except LatentvizError as error:
+            lines.append(f"# `fit` would stop: {one_line(str(error), 500)}")
+    if length is not None:
+        about = "" if "max_epochs" in length.trainer else "about "
+        epochs = f"{about}{length.epochs} epochs of {length.steps} steps" if length.epochs else "trainer.max_steps"
+        lines.append(
+            f"# {length.items:,} items, {length.train:,} to learn from, batches of {length.batch_size}: {epochs}, "
+            f"about {duration(length.seconds / core_speed())} on this machine"
+        )
+        found = found.model_copy(update={"trainer": length.trainer})
+    text = dump_commented(found)
+    if found.trainer != asked:
+        text = re.sub(r"\n  max_epochs: \d+", r"\g<0>  # chosen from the number of items", text)
+    print("\n".join([*lines, text]), end="")
 
 
 def schema() -> None:

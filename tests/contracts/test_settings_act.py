@@ -112,7 +112,7 @@ def read(kind: str, path: Path, cache: Path, values: dict[str, Any]) -> dict[str
 
 @pytest.mark.parametrize("kind", MODALITIES)
 def test_every_key_of_the_data_acts_on_every_source_or_is_refused(kind: str, tmp_path: Path) -> None:
-    """FiftyOne's importers pass unknown arguments on in silence; datasets had the same with `sep` of CSV files."""
+    """Reported of other loaders: LiberTEM/LiberTEM #936, NVIDIA-NeMo/RL #3270 (arguments that are swallowed)."""
     found, silent, number = sources(tmp_path), [], itertools.count()
     known = {"items": str(tmp_path / "ITEMS.txt"), "labels": str(tmp_path / "LABELS.txt")}
     data = modality(kind).config.model_fields["data"].annotation
@@ -221,6 +221,7 @@ def test_settings_of_other_methods_of_cluster_are_refused_and_the_advice_works(
 
 
 def test_settings_of_a_cut_that_is_chosen_are_refused_and_the_advice_works(shell: Callable, run_folder: Path) -> None:
+    """Reported of BERTopic, whose `min_topic_size` gives way to a model's own: MaartenGr/BERTopic #1144, #726."""
     for word in ("cluster.min_samples=4", "cluster.selection=leaf"):
         complaint = shell("cluster", run_folder, "reduce.method=pca", word).complaint
         assert "cluster.min_cluster_size=20" in complaint

@@ -34,7 +34,7 @@ def hidden(run: Path) -> list[str]:
 
 
 def test_a_finished_run_trains_on_from_its_last_epoch(shell: Callable, run_folder: Path) -> None:
-    """As users asked of scVI (scverse/scvi-tools issues on `train` being called twice)."""
+    """Asked of other tools: alexjc/neural-enhance #110, carpedm20/DCGAN-tensorflow #201."""
     step = torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert shell("cluster", run_folder, *CLUSTER).code == 0
     (run_folder / "notes.txt").write_text("mine")
@@ -64,6 +64,7 @@ def test_a_finished_run_trains_on_from_its_last_epoch(shell: Callable, run_folde
 
 
 def test_the_message_to_a_finished_run_names_the_command_that_trains_on(shell: Callable, run_folder: Path) -> None:
+    """Reported of a trainer that then went one epoch further: ultralytics/ultralytics #24386."""
     for words in ((), ("trainer.max_epochs=2",), ("trainer.precision=32-true",)):
         complaint = shell(*on(run_folder, *words)).complaint
         assert "--force" not in complaint
@@ -74,6 +75,7 @@ def test_the_message_to_a_finished_run_names_the_command_that_trains_on(shell: C
 
 
 def test_python_trains_on_too_and_the_best_epoch_so_far_is_kept(run_folder: Path) -> None:
+    """Lightning forgets it in another folder, or deletes the other folder's: Lightning-AI/pytorch-lightning #4911, #11379."""
     best = torch.load(run_folder / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
     before = (run_folder / "mu.npy").read_bytes()
     run = lv.fit(

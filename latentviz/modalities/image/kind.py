@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, PageDecoder, Training, with_epochs
+from latentviz.modalities.base import DataKind, PageDecoder, Training, batch_size, with_epochs
 from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
+from latentviz.modalities.image.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
 from latentviz.modalities.image.nets import ImageDecoder, build
 from latentviz.modalities.image.prepare import load
 from latentviz.modalities.image.prepare import prepare as prepare_images
@@ -26,11 +27,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
 
 SHOWN = 10  # items and samples in each epoch's picture
-# A training draws each image SEEN_EACH times, within these bounds. See docs/experiments.md.
-SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 500_000, 1_500_000
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
 SMALL_PIXELS = 256  # of all channels
-FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,7 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
         if flip == "auto":
             flip = bool(config.model.contrast) and flips_fit(images, config.seed_everything)
         n = len(prepared.items.train)
-        epochs = min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n
-        trainer = with_epochs(config.trainer, epochs, FEWEST_EPOCHS, MOST_EPOCHS)
+        trainer = with_epochs(config.trainer, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS)
         return resolved(
             ResolvedImageConfig, config, data=dict(prepared.data), model={"c": c, "flip": flip}, trainer=trainer
         )
@@ -113,8 +109,8 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
                         cache=cache,
                     )
                 )
-        batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
-        return Training(ImageDataModule(self.images, train, val, batch_size, views), callbacks)
+        size = batch_size(self.config, len(train))
+        return Training(ImageDataModule(self.images, train, val, size, views), callbacks)
 
     def dataset(self) -> Rows:
         """Return all items in item order."""

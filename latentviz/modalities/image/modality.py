@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
+from latentviz.modalities.base import Length, MapContents, Modality, ReadNew, Show
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.detect import detect
 
@@ -45,6 +45,12 @@ class ImageModality(Modality[ImageFitConfig, ResolvedImageConfig, "np.ndarray"])
         from latentviz.modalities.image import new
 
         return new
+
+    def length(self, config: ImageFitConfig) -> Length | None:
+        """Return how long a training would be."""
+        from latentviz.modalities.image.length import length
+
+        return length(config)
 
     def on_map(self, cache: Path) -> MapContents:
         """Return the images."""

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, ItemSeconds, Training, with_epochs
+from latentviz.modalities.base import DataKind, ItemSeconds, Training, batch_size, with_epochs
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
 from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
+from latentviz.modalities.text.length import ENCODING, FEWEST_EPOCHS, LEARNING, MOST_EPOCHS, SHORT, epochs
 from latentviz.modalities.text.nets import TextEncoder
 from latentviz.modalities.text.prepare import load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
@@ -24,16 +25,11 @@ from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
-SEEN_SHORT, SEEN_LONG = 14_400_000, 11_400_000  # tokens per training, with padding: about 12 minutes of a core
-LEARNING, ENCODING = 5.6e-5, 5e-6  # seconds of one core per token
-FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
 TOPIC_DIM = 128  # for BPE tokens; for characters the learnt mu holds as much about the topic
 C = 0.67  # of C·distortion + KL
-SHORT = 24  # tokens up to which SMALL_MEMORY is enough
 SMALL_MEMORY, LARGE_MEMORY = 256, 512
 SURE = 0.95  # probability above which a token that texts rarely repeat is repeated at a mu
 GRADIENT_CLIP = 5.0  # for a loss in nats per text
-FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 
 
 @dataclass(frozen=True)
@@ -52,9 +48,8 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
     def resolve(config: TextFitConfig, prepared: Prepared, cache: Path) -> ResolvedTextConfig:
         """Replace every "auto" by the value that follows from the data."""
         tokens, model = load(cache), config.model
-        seen = SEEN_SHORT if tokens.shape[1] <= SHORT else SEEN_LONG
-        epochs = seen / (len(prepared.items.train) * tokens.shape[1])
-        trainer = with_epochs(config.trainer, epochs, FEWEST_EPOCHS, MOST_EPOCHS)
+        wanted = epochs(len(prepared.items.train), tokens.shape[1])
+        trainer = with_epochs(config.trainer, wanted, FEWEST_EPOCHS, MOST_EPOCHS)
         trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
         found: dict[str, float | int] = {}
         if model.c == "auto":
@@ -132,14 +127,14 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
 
         del cache
         model, train, val = self.config.model, self.items.train, self.items.val
-        batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
+        size = batch_size(self.config, len(train))
         callbacks = [
             InitialWeights(self.tokens, train, vectors=model.vectors == "ppmi", seed=self.config.seed_everything),
             FadeAuxiliary(self.costs),
             FullVocabulary(model.all_tokens),
             CollapseMonitor(self.tokens, val),
         ]
-        return Training(TextDataModule(self.tokens, train, val, batch_size, views=model.contrast > 0), callbacks)
+        return Training(TextDataModule(self.tokens, train, val, size, views=model.contrast > 0), callbacks)
 
     def dataset(self) -> Tokens:
         """Return all items in item order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
+from latentviz.modalities.base import Length, MapContents, Modality, ReadNew, Show
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.detect import detect
 
@@ -46,6 +46,12 @@ class TextModality(Modality[TextFitConfig, ResolvedTextConfig, "str"]):
         from latentviz.modalities.text import new
 
         return new
+
+    def length(self, config: TextFitConfig) -> Length | None:
+        """Return how long a training would be."""
+        from latentviz.modalities.text.length import length
+
+        return length(config)
 
     def on_map(self, cache: Path) -> MapContents:
         """Return the texts."""

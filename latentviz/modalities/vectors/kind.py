@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, Training, with_epochs
+from latentviz.modalities.base import DataKind, Training, batch_size, with_epochs
 from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
 from latentviz.modalities.vectors.data import VectorDataModule, principal_components, variance_held
+from latentviz.modalities.vectors.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
 from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.nets import build
 from latentviz.modalities.vectors.prepare import load, load_standard
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 SHARE = 10_000.0
 # If the latents can hold most of the variance, reconstruction alone keeps neighbours; see docs/experiments.md.
 CONTRAST, MOST_HELD = 10_000.0, 0.5
-# A training draws each vector SEEN_EACH times, within these bounds. See docs/experiments.md.
-SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 400_000, 2_000_000
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
-FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
 NAMED = 3  # items that a decoded vector is described by
 SHORT = 60  # characters of an item's text in a description
 SHOWN = 10  # items and samples in each epoch's report
@@ -70,8 +67,7 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
             )
             contrast = 0.0 if held >= MOST_HELD else CONTRAST
         n = len(prepared.items.train)
-        epochs = min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n
-        trainer = with_epochs(config.trainer, epochs, FEWEST_EPOCHS, MOST_EPOCHS)
+        trainer = with_epochs(config.trainer, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS)
         return resolved(
             ResolvedVectorConfig,
             config,
@@ -146,8 +142,8 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
                         renew=False,
                     )
                 )
-        batch_size = min(self.config.data.batch_size, max(2, len(train) // FEWEST_STEPS))
-        batches = VectorDataModule(self.vectors, train, val, batch_size, positives)
+        size = batch_size(self.config, len(train))
+        batches = VectorDataModule(self.vectors, train, val, size, positives)
         deviation = load_standard(self.cache).deviation
         if isinstance(deviation, np.ndarray):
             batches.noise, batches.units = model.noise, torch.from_numpy(deviation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
+from latentviz.modalities.base import Length, MapContents, Modality, ReadNew, Show
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
 from latentviz.modalities.vectors.detect import detect
 
@@ -47,6 +47,12 @@ class VectorModality(Modality[VectorFitConfig, ResolvedVectorConfig, "Shown"]):
         from latentviz.modalities.vectors import new
 
         return new
+
+    def length(self, config: VectorFitConfig) -> Length | None:
+        """Return how long a training would be."""
+        from latentviz.modalities.vectors.length import length
+
+        return length(config)
 
     def on_map(self, cache: Path) -> MapContents:
         """Return the texts or images that the vectors stand for."""

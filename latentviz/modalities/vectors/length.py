@@ -1,0 +1,20 @@
+"""How long a training on vectors is. Loads without torch."""
+
+from latentviz.modalities.base import Length
+from latentviz.modalities.vectors.config import VectorFitConfig
+from latentviz.modalities.vectors.read import read
+
+# A training draws each vector SEEN_EACH times, within these bounds. See docs/experiments.md.
+SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 400_000, 2_000_000
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
+
+
+def epochs(n: int) -> float:
+    """Returns the epochs for n training items, before the bounds."""
+    return min(SEEN_MOST, max(SEEN_LEAST, SEEN_EACH * n)) / n
+
+
+def length(config: VectorFitConfig) -> Length:
+    """Returns how long a training is."""
+    n, d = read(config.data).shape
+    return Length.of(config, n, epochs, FEWEST_EPOCHS, MOST_EPOCHS, item=4 * d)
