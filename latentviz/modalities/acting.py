@@ -47,6 +47,7 @@ DATA: Mapping[str, Mapping[str, Rule]] = {
         "image_column": Rule(frozenset({"npy", "idx", "bundled", "files"}), "in tables and .npz files"),
         "label_column": Rule(frozenset({"npy", "idx", "bundled"}), "in tables, .npz files and folders with a table"),
         "split": Rule(NOT_HUB, "on data sets of the Hugging Face hub (hf:NAME)"),
+        "frames": Rule(frozenset({"npy", "npz", "idx", "bundled", "hub"}), "on files such as TIFF, GIF and WebP"),
     },
     "text": {
         "text_column": Rule(frozenset({"lines", "bundled", "files"}), _TABLES),
@@ -60,6 +61,8 @@ DATA: Mapping[str, Mapping[str, Rule]] = {
         "vector_column": Rule(frozenset({"npy", "npz"}), "in tables; for .npz files there is data.array"),
         "label_column": Rule(frozenset({"npy"}), "in tables and .npz files; data.labels names a separate file"),
         "text_column": Rule(frozenset({"npy"}), "in tables and .npz files, and with data.items"),
+        **dict.fromkeys(("columns", "exclude"), Rule(frozenset({"npy", "npz"}), "in tables with columns of numbers")),
+        "decimal": Rule(frozenset({"npy", "npz", "binary table", "hub"}), "in text tables such as CSV"),
     },
 }
 

@@ -1,14 +1,13 @@
 """One function per command: it calls `latentviz.api` and prints. The shell's words and Python's are the same."""
 
 import json as jsonlib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from latentviz.config import parse_overrides
-from latentviz.errors import LatentvizError, RunError
-from latentviz.progress import one_line, say
+from latentviz.errors import RunError
+from latentviz.progress import say
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -95,16 +94,7 @@ def generate(
     print(f"{count}, sheet {made.folder.path / made.sheet[0]}")
 
 
-def recommend(
-    items: Sequence[str],
-    *,
-    save: bool = False,
-    name: str | None = None,
-    force: bool = False,
-    outputs: str = "outputs",
-    json: bool = False,
-    **options: Any,
-) -> None:
+def recommend(items: Sequence[str], *, outputs: str = "outputs", json: bool = False, **options: Any) -> None:
     """Prints the items most similar to the given ones as a table or JSON; with `save` or a name, writes a sheet too."""
     from latentviz.queries.lookup import check_first
     from latentviz.runs.run import RunFolder
@@ -114,13 +104,14 @@ def recommend(
     run, words = RunFolder.open_first(items, outputs)
     if len(words) == len(items):
         check_first(run, words)
+    save, name, force = (options.pop(option, None) for option in ("save", "name", "force"))
     found = stage(run, words, **options)
-    saved = found.save(name, force=force) if save or name is not None else None
+    saved = found.save(name, force=bool(force)) if save or name is not None else None
     if json:
         _print_json(found.rows)
     else:
         print(recommendation_table(found.rows))
-    if saved is not None:
+    if saved:
         folder, files = saved
         for file in files:
             say(f"sheet {folder.path / file}")
@@ -170,33 +161,11 @@ def recipes() -> None:
 
 def config(source: str, overrides: Overrides = ()) -> None:
     """Prints the config of a source with a comment per key, and how long `fit` would train; it can be fitted."""
-    from latentviz.config import dump_commented
-    from latentviz.modalities import modality
     from latentviz.modalities.sources import load_config
-    from latentviz.resources import core_speed, duration
+    from latentviz.shell.plan import config_text
 
     found, _ = load_config(source, _nested(overrides))
-    asked = found.trainer
-    lines, length = [f"# latentviz fit {source}"], None
-    if found.data.path.startswith("hf:"):
-        lines.append("# `fit` takes epochs from the number of items, once it has downloaded them")
-    else:
-        try:
-            length = modality(found.data.kind).length(found)
-        except LatentvizError as error:
-            lines.append(f"# `fit` would stop: {one_line(str(error), 500)}")
-    if length is not None:
-        about = "" if "max_epochs" in length.trainer else "about "
-        epochs = f"{about}{length.epochs} epochs of {length.steps} steps" if length.epochs else "trainer.max_steps"
-        lines.append(
-            f"# {length.items:,} items, {length.train:,} to learn from, batches of {length.batch_size}: {epochs}, "
-            f"about {duration(length.seconds / core_speed())} on this machine"
-        )
-        found = found.model_copy(update={"trainer": length.trainer})
-    text = dump_commented(found)
-    if found.trainer != asked:
-        text = re.sub(r"\n  max_epochs: \d+", r"\g<0>  # chosen from the number of items", text)
-    print("\n".join([*lines, text]), end="")
+    print(config_text(source, found), end="")
 
 
 def schema() -> None:

@@ -57,6 +57,12 @@ VALUES: dict[str, Any] = {
     "items": "ITEMS",
     "labels": "LABELS",
     "metric": "cosine",
+    "duplicates": "drop",
+    "frames": "first",
+    "columns": "x1,x2",
+    "exclude": "x1",
+    "decimal": "comma",
+    "scale": "standard",
 }
 TRAINING = {"kind", "path", "batch_size", "val_fraction", "max_bad", "duplicates"}  # these act on every source
 

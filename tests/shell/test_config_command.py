@@ -65,7 +65,7 @@ def test_a_source_that_cannot_be_fitted_still_has_a_config_and_says_why(shell: C
 
 def test_nothing_is_downloaded(shell: Callable, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("data: {kind: image, path: 'hf:ylecun/mnist'}")
-    assert "once it has downloaded" in shell("config", tmp_path / "mine.yaml").out
+    assert "takes the epochs from the number of items in hf:ylecun/mnist" in shell("config", tmp_path / "mine.yaml").out
 
 
 def test_its_output_for_texts_can_be_fitted(shell: Callable, tmp_path: Path) -> None:

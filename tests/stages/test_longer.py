@@ -75,7 +75,7 @@ def test_the_message_to_a_finished_run_names_the_command_that_trains_on(shell: C
 
 
 def test_python_trains_on_too_and_the_best_epoch_so_far_is_kept(run_folder: Path) -> None:
-    """Lightning forgets it in another folder, or deletes the other folder's: Lightning-AI/pytorch-lightning #4911, #11379."""
+    """Reported of Lightning, which forgot it: Lightning-AI/pytorch-lightning #4911, #11379."""
     best = torch.load(run_folder / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
     before = (run_folder / "mu.npy").read_bytes()
     run = lv.fit(
