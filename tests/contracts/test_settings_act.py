@@ -33,7 +33,10 @@ ROWS = [
     for row in range(N)
 ]
 VECTORS = np.random.default_rng(0).normal(size=(N, 5))
+VECTORS[-1] = VECTORS[0]
 PIXELS = np.random.default_rng(1).integers(0, 255, (N, 8, 10), np.uint8)
+PIXELS[-1] = PIXELS[0]
+ROWS[-1]["text"] = ROWS[0]["text"]  # one item of each kind occurs twice
 
 # What a user would write for each key; a key that is not here fails the test.
 VALUES: dict[str, Any] = {
@@ -98,7 +101,8 @@ def sources(folder: Path) -> dict[tuple[str, str], Path]:
         place = folder / "photos" / row["label"]
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{row['id']}.png")
-    (folder / "ITEMS").mkdir()
+    pages = [Image.fromarray(page) for page in PIXELS[:3]]
+    pages[0].save(folder / "photos" / "pages.tiff", save_all=True, append_images=pages[1:])
     (folder / "LABELS.txt").write_text("\n".join(row["author"] for row in ROWS))
     (folder / "ITEMS.txt").write_text("\n".join(f"about {row['title']}" for row in ROWS))
     texts = {("text", name): folder / name for name in ("t.csv", "t.jsonl", "t.parquet", "t.txt", "texts")}
@@ -136,7 +140,7 @@ def test_every_key_of_the_data_acts_on_every_source_or_is_refused(kind: str, tmp
                 other: object = read(kind, path, tmp_path / f"cache-{next(number)}", values)
             except LatentvizError as error:
                 other = None if str(value) in str(error) or key in str(error) else plain
-            if other == plain:
+            if other == plain and not (key == "decimal" and name in {"v.csv", "v.jsonl"}):  # for cells such as 1,234
                 silent.append(f"{key} on {name}")
     assert not silent
 

@@ -64,6 +64,12 @@ def _lists_source(table: Table, data: VectorData, found: Mapping[str, Column]) -
     """Returns the vectors in a column of lists, or of lists written as text."""
     name = choose_list(data.vector_column, found, table.shown)
     origin = printable(f"{table.shown}/{name}")
+    for key, asked, idle in (("exclude", data.exclude, "none"), ("columns", data.columns, "auto")):
+        if asked != idle:
+            raise DataError(
+                f"data.{key}: has no effect on {origin}, a column of vectors (got {asked}); it acts in tables with "
+                "columns of numbers; leave it out, or leave data.vector_column out and choose such columns with data.columns"
+            )
     if not len(table):
         raise DataError(f"{origin}: the table has no rows; check how it was made")
     d = next((len(lists[0]) for batch in _batches(table, name, origin) if len(lists := batch.drop_null())), 0)
