@@ -68,7 +68,7 @@ def _lists_source(table: Table, data: VectorData, found: Mapping[str, Column]) -
         if asked != idle:
             raise DataError(
                 f"data.{key}: has no effect on {origin}, a column of vectors (got {asked}); it acts in tables with "
-                "columns of numbers; leave it out, or leave data.vector_column out and choose such columns with data.columns"
+                "columns of numbers; leave it out, or choose some with data.columns and without data.vector_column"
             )
     if not len(table):
         raise DataError(f"{origin}: the table has no rows; check how it was made")
