@@ -117,6 +117,7 @@ class TestWords:
             "run": "x",
             "outputs": "o",
             "resume": False,
+            "dry_run": False,
             "force": False,
         }
 
