@@ -78,6 +78,11 @@ class FitConfig(Section):
         mistakes += [
             f"{key}: latentviz sets this itself; leave it out" for key in value if key in OWN_TRAINER_ARGUMENTS
         ]
+        mistakes += [
+            f"{key}: must be a whole number from 1 on, or -1 for no limit (got {value[key]!r})"
+            for key in ("max_epochs", "max_steps")
+            if not (value.get(key) is None or (type(value[key]) is int and (value[key] >= 1 or value[key] == -1)))
+        ]
         if mistakes:
             raise ValueError("\n".join(mistakes))  # one line per argument; `_lines` prefixes each with the section
         return value

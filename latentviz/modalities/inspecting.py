@@ -77,12 +77,18 @@ def inspect_source(source: str, overrides: Mapping[str, object]) -> Inspection:
         return _hub(source, config)
     if path.startswith(("sklearn:", "python:")):
         return _read_whole(source, config)
+    from latentviz.modalities.text.tang import is_package
+
     with located(path) as place:
         if is_table(place.path):
-            return _table(source, config, Path(place.path))
-        if config.data.kind == "text":
-            return _texts(source, config, place)
-        return _read_whole(source, config)
+            found = _table(source, config, Path(place.path))
+        elif config.data.kind == "text" and is_package(Path(place.path)):
+            return Inspection(source, "text", notes=["learnt from: the poems of the package"])
+        else:
+            found = _texts(source, config, place) if config.data.kind == "text" else _read_whole(source, config)
+    if not found.items:
+        raise DataError(f"{printable(source)}: holds no items to learn from; check how it was made")
+    return found
 
 
 def _table(source: str, config: FitConfig, file: Path) -> Inspection:
@@ -159,7 +165,6 @@ def _texts(source: str, config: FitConfig, place: Place) -> Inspection:
     """Inspect text files: the first lines of a file, or of the first files of a folder."""
     from latentviz.modalities.io.prepared import FEWEST
     from latentviz.modalities.text.detect import LINE_SUFFIXES
-    from latentviz.modalities.text.tang import is_package
 
     path = Path(place.path)
     if path.is_file():
@@ -167,8 +172,6 @@ def _texts(source: str, config: FitConfig, place: Place) -> Inspection:
     found = walk(path)
     tables = [file for file in found.files if is_table(str(path / file))]
     files = found.of(LINE_SUFFIXES)
-    if is_package(path):
-        return Inspection(source, "text", notes=["learnt from: the poems of the package"])
     if tables and len(tables) >= len(files):
         first = _table(source, config, path / tables[0])
         return Inspection(source, "text", None, first.taken, first.shown, first.left, items=first.items)
@@ -213,7 +216,7 @@ def _read_whole(source: str, config: FitConfig) -> Inspection:
 
     assert isinstance(config.data, VectorData)
     found = read_vectors(config.data)
-    block = next(found.blocks())[:SHOWN]
+    block = next(found.blocks(), ())[:SHOWN]
     items = [one_line(", ".join(f"{x:.4g}" for x in row[:8]) + (", …" if len(row) > 8 else "")) for row in block]
     note = f"learnt from: vectors of {found.shape[1]:,} numbers"
     return Inspection(source, "vectors", len(found), notes=[note, *found.about.notes], items=items)

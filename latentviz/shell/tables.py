@@ -53,10 +53,14 @@ def cluster_table(run: RunFolder, folder: ClusterFolder) -> str:
     ]
     points = folder.points()
     names = label_names(points.column("cluster").to_numpy(), points.column("label").to_pylist())
-    listed = [
-        (f"cluster {entry['cluster']}", f"{entry['size']:,}  {name}")
+    called = {
+        entry["cluster"]: ", ".join(entry.get("keywords", [])[:6]) or names.get(entry["cluster"], "")
         for entry in info["clusters"][:LISTED]
-        if (name := ", ".join(entry.get("keywords", [])[:6]) or names.get(entry["cluster"]))
+    }
+    listed = [
+        (f"cluster {entry['cluster']}", f"{entry['size']:,}  {called[entry['cluster']]}".rstrip())
+        for entry in info["clusters"][:LISTED]
+        if any(called.values())
     ]
     more = len(info["clusters"]) - len(listed)
     if listed and more > 0:

@@ -128,6 +128,15 @@ def test_mistakes(table: Path, tmp_path: Path) -> None:
         lv.inspect(tmp_path / "nowhere")
 
 
+def test_a_source_without_items_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "vectors.npy", np.zeros((0, 8), np.float32))
+    (tmp_path / "lines.txt").write_text("\n\n")
+    (tmp_path / "table.csv").write_text("text,label\n")
+    for file in ("vectors.npy", "lines.txt", "table.csv"):
+        with pytest.raises(DataError, match=f"{file}: holds no items"):
+            lv.inspect(tmp_path / file)
+
+
 def test_dry_run_prints_and_writes_nothing(shell: Callable, table: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     said = shell("fit", table, "--dry-run", "--outputs", tmp_path / "outputs")
