@@ -95,7 +95,7 @@ def test_a_fit_on_a_disk_that_is_really_full(work, digits) -> None:
         ("map", "small"),
         ("evaluate", "small"),
         ("generate", "small"),
-        ("recommend", "small", "3"),
+        ("recommend", "small", "3", "--save"),
         ("encode", "small", "DATA"),
         ("export", "small", "--safetensors"),
     ],
