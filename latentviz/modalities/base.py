@@ -114,6 +114,7 @@ class Modality(ABC, Generic[C, R, S]):
 
     config: type[C]  # the settings as the user writes them, "auto" allowed
     resolved: type[R]  # the same settings without "auto", as `config.yaml` of a run has them
+    takes_words: ClassVar[bool] = False  # whether a word of the command line can be a new item itself, as a text can
     writes_texts: ClassVar[bool] = False  # whether `DataKind.decode` returns texts; otherwise it returns images
 
     @abstractmethod

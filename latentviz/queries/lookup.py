@@ -167,7 +167,8 @@ class Lookup:
         numbered = pattern != word and pattern in {_NUMBER.sub("0", name) for name in compared}
         if not (numbered or _FILE_NAME.search(word) or difflib.get_close_matches(word, compared, n=1, cutoff=SIMILAR)):
             return ""
-        return f"{self.nearest(word)}. To use the word itself as a text, put it into a file"
+        hint = ". To use the word itself as a text, put it into a file" if self.opened.modality.takes_words else ""
+        return f"{self.nearest(word)}{hint}"
 
     def nearest(self, word: str) -> str:
         """Suggest the ids that are spelt most like `word`, in a sentence."""

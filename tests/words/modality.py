@@ -19,6 +19,7 @@ class WordModality(Modality[WordConfig, ResolvedWordConfig, str]):
 
     config = WordConfig
     resolved = ResolvedWordConfig
+    takes_words = True
     writes_texts = True
 
     def detect(self, path: str) -> bool:

@@ -20,6 +20,7 @@ class TextModality(Modality[TextFitConfig, ResolvedTextConfig, "str"]):
 
     config = TextFitConfig
     resolved = ResolvedTextConfig
+    takes_words = True
     writes_texts = True
 
     def detect(self, path: str) -> bool:
