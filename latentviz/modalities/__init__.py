@@ -27,7 +27,7 @@ def modality(kind: str) -> AnyModality:
 
 
 # Settings of the data that only one kind has, so that giving one says the kind of a table.
-_TELLING = {
+_KIND_OF_SETTING = {
     **dict.fromkeys(("image_column", "frames"), "image"),
     **dict.fromkeys(("vector_column", "columns", "exclude", "decimal", "scale", "array", "items"), "vectors"),
     **dict.fromkeys(("id_column", "group_column", "tokens"), "text"),
@@ -46,8 +46,8 @@ def detect(path: str, settings: Collection[str] = ()) -> str:
     """
     with located(path) as place:
         if is_table(place.path):
-            if told := [_TELLING[setting] for setting in settings if setting in _TELLING]:
-                return told[0]
+            if kinds := [_KIND_OF_SETTING[setting] for setting in settings if setting in _KIND_OF_SETTING]:
+                return kinds[0]
             try:
                 return _detect(place.path)
             except NearReadingsError:

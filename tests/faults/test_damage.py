@@ -48,7 +48,7 @@ ARTEFACTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def told(complaint: str, name: str) -> None:
+def assert_names(complaint: str, name: str) -> None:
     """Asserts that a complaint names the file, says that it is damaged, and names a command."""
     assert re.search(rf"{name}: (the decoded images are missing or )?damaged", complaint), complaint
     command = "cluster" if name.startswith("clusters/") else "fit"
@@ -61,7 +61,7 @@ def test_a_damaged_artefact_is_told_in_one_line(shell, copied, digits, name, dam
     file = copied / name
     file.write_bytes(damage(file.read_bytes()))
     words = [digits if word == "DATA" else word for word in ARTEFACTS[name]]
-    told(shell(*words, "--outputs", copied.parent).complaint, name)
+    assert_names(shell(*words, "--outputs", copied.parent).complaint, name)
 
 
 def test_undamaged_they_are_all_read(shell, copied, digits) -> None:
@@ -85,7 +85,7 @@ def test_evaluate_looks_at_every_byte_however_large_a_file_is(shell, copied, mon
     file.write_bytes(flipped(file.read_bytes()))
     said = shell("generate", "small", "--n", "2", "--outputs", copied.parent)
     assert said.code == 0, "too large to be looked at each time"
-    told(shell("evaluate", "small", "--outputs", copied.parent).complaint, "cache/images.npy")
+    assert_names(shell("evaluate", "small", "--outputs", copied.parent).complaint, "cache/images.npy")
 
 
 @pytest.mark.parametrize("damage", [cut_off, flipped], ids=["cut off", "flipped bit"])

@@ -12,8 +12,8 @@ from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.frames import expand
 from latentviz.modalities.image.pixels import open_image
-from latentviz.modalities.io.beside import Description, describe, values_of
 from latentviz.modalities.io.columns import is_text
+from latentviz.modalities.io.descriptions import Description, describe, values_of
 from latentviz.modalities.io.file_index import FileIndex
 from latentviz.modalities.io.files import Listing, contents
 from latentviz.modalities.io.names import (

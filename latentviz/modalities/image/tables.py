@@ -11,8 +11,8 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, open_image
-from latentviz.modalities.io.beside import only_classes
 from latentviz.modalities.io.columns import find_images, is_text
+from latentviz.modalities.io.descriptions import only_classes
 from latentviz.modalities.io.file_index import find_files, index_near
 from latentviz.modalities.io.names import LABEL_NAMES, PART, as_label, by_name, choose_column, printable
 from latentviz.modalities.io.plain import plain_columns

@@ -37,7 +37,7 @@ class Place:
     shown: str
     notes: tuple[str, ...] = ()
 
-    def told(self, text: str) -> str:
+    def as_named(self, text: str) -> str:
         """Replace the temporary path by what the user named."""
         if self.path == self.shown:
             return text
@@ -81,9 +81,9 @@ def located(named: str) -> Iterator[Place]:
     try:
         yield place
     except LatentvizError as error:
-        if place.told(str(error)) == str(error):
+        if place.as_named(str(error)) == str(error):
             raise
-        raise type(error)(place.told(str(error))) from None
+        raise type(error)(place.as_named(str(error))) from None
 
 
 def renamed(source: S, place: Place) -> S:
@@ -92,9 +92,9 @@ def renamed(source: S, place: Place) -> S:
         return source
     return replace(
         source,
-        origins=[place.told(origin) for origin in source.origins],
-        notes=[*place.notes, *map(place.told, source.notes)],
-        bad=[BadItem(place.told(item.source), place.told(item.reason)) for item in source.bad],
+        origins=[place.as_named(origin) for origin in source.origins],
+        notes=[*place.notes, *map(place.as_named, source.notes)],
+        bad=[BadItem(place.as_named(item.source), place.as_named(item.reason)) for item in source.bad],
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from latentviz.errors import DataError
-from latentviz.modalities.io.beside import describe
+from latentviz.modalities.io.descriptions import describe
 from latentviz.modalities.io.files import contents, walk
 from latentviz.modalities.io.names import as_label, printable
 from latentviz.modalities.io.prepared import FEWEST

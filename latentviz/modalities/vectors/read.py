@@ -22,8 +22,8 @@ def read(data: VectorData) -> Source:
         source = _read(data.model_copy(update={"path": place.path}))
     about = source.about
     if place.path != place.shown:
-        about = replace(about, notes=[*place.notes, *map(place.told, about.notes)])
-        source = replace(source, origin=place.told(source.origin))
+        about = replace(about, notes=[*place.notes, *map(place.as_named, about.notes)])
+        source = replace(source, origin=place.as_named(source.origin))
     if data.labels != "none":
         about = replace(about, labels=_read_labels(data.labels, len(source)))
     return replace(source, about=about)
