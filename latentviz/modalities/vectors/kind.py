@@ -114,7 +114,7 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         """The file of the vectors, and their dimensions before and after encoding."""
         data, model = self.config.data, self.config.model
         kept = min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim
-        return [f"vectors brought along: {printable(Path(data.path).name)}, {self.vectors.shape[1]:,} → {kept}"]
+        return [f"vectors of {printable(Path(data.path).name)}, dimensions {self.vectors.shape[1]:,} → {kept}"]
 
     def training(self, cache: Path) -> Training:
         """Return the batches, and with contrast the callback that finds each vector's neighbours."""

@@ -52,7 +52,7 @@ def test_the_groups_are_found_and_the_map_names_the_file(fitted: Path) -> None:
     run = RunFolder.open(fitted)
     points = run.clustering().points().to_pandas()
     assert points.groupby("cluster")["text"].agg(lambda texts: len({text[0] for text in texts})).tolist() == [1, 1, 1]
-    assert "vectors brought along: vectors.npy, 24 → 4" in run.clustering().info()["lines"]
+    assert "vectors of vectors.npy, dimensions 24 → 4" in run.clustering().info()["lines"]
 
 
 def test_the_same_seed_gives_the_same_mu_and_the_written_config_repeats_the_run(fitted: Path, tmp_path: Path) -> None:
