@@ -22,12 +22,6 @@ class Repeats:
         """The number of rows that occur earlier."""
         return len(self.which) - len(self.first)
 
-    def rows_of(self, distinct: np.ndarray) -> np.ndarray:
-        """Returns the rows, int64, ascending, of these distinct items."""
-        wanted = np.zeros(len(self.first), bool)
-        wanted[distinct] = True
-        return np.flatnonzero(wanted[self.which])
-
 
 def find_repeats(vectors: np.ndarray) -> Repeats | None:
     """Finds rows of `vectors` (n, d) that are equal up to rounding; None if all differ.

@@ -13,7 +13,7 @@ DISTRIBUTIONS = packages_distributions()
 # Distributions that are needed and not imported by name, each with the reason.
 UNIMPORTED = dict.fromkeys(("onnx", "onnxscript"), "what torch.onnx.export writes with")
 # Imported without being declared: they come with what is, and are its own interface.
-BESIDE = {
+TRANSITIVE = {
     "lightning_fabric": "pytorch-lightning",
     "scipy": "scikit-learn",
     "numba": "umap-learn",
@@ -58,7 +58,7 @@ def test_what_is_imported_is_declared() -> None:
     missing = {
         package
         for package in imported() - optional
-        if not (distributions(package) & known or BESIDE.get(package) in known)
+        if not (distributions(package) & known or TRANSITIVE.get(package) in known)
     }
     assert missing == set()
 
