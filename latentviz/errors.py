@@ -1,7 +1,9 @@
 """The exceptions: a user's mistake is a `LatentvizError`, reported in one line with exit code 2."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from typing import TypeVar
 
@@ -9,12 +11,77 @@ T = TypeVar("T")
 ADVICE = "free space or fix the permissions, or pass --outputs DIR"
 
 
+# Options that have no value in the shell.
+FLAGS = {"continue", "dry-run", "force", "json", "onnx", "resume", "safetensors", "save", "traverse"}
+_in_shell: list[bool] = []
+_OPTION = re.compile(
+    r"(?<![\w-])--?(?P<name>k\b|(?<=--)[a-z][a-z-]*)"
+    r"(?:[ =](?P<value>'[^']*'|\"[^\"]*\"|[A-Z]+\b|-?[\d.]+(?:,-?[\d.]+)?(?![\w.])|(?<==)\w+|[^\s:`]+(?=: )))?"
+    r"(?P<settings>(?: \w+\.\w+=\w+)*)"
+)
+
+
+@contextmanager
+def shell_words() -> Iterator[None]:
+    """While it is open, messages name options as the shell does; otherwise as Python does."""
+    _in_shell.append(True)
+    try:
+        yield
+    finally:
+        _in_shell.pop()
+
+
+def worded(message: str) -> str:
+    """Renames the options in a message for its reader, in the shell or in Python; commands in backticks stay.
+
+    Messages are written in the shell's words.
+
+    >>> worded("--n: must be 1 or more (got 0)")
+    'n: must be 1 or more (got 0)'
+    >>> worded("replace it with --force, or name the new one with --name NAME; `latentviz runs --json`")
+    'replace it with force=True, or name the new one with name="NAME"; `latentviz runs --json`'
+    >>> worded("continue it with --resume trainer.max_epochs=N; write --at 1.5,-2, or leave out --not")
+    'continue it with resume=True, trainer={"max_epochs": N}; write at=(1.5, -2), or leave out disliked='
+    """
+    if _in_shell or "-" not in message:
+        return message
+    parts = message.split("`")
+    parts[::2] = [_OPTION.sub(_python_words, part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _python_words(option: re.Match[str]) -> str:
+    name, value = option["name"], option["value"]
+    key = {"not": "disliked"}.get(name, name.replace("-", "_"))
+    settings = re.sub(r" (\w+)\.(\w+)=(\w+)", r', \1={"\2": \3}', option["settings"])
+    if name in FLAGS:
+        text = f"{key}=True"
+        settings += f" {value}" if value else ""
+    elif value is None:
+        text = key if option.string[option.end() :].startswith(":") else f"{key}="
+    elif re.match(r"-?[\d.]", value):
+        text = f"{key}=({value.replace(',', ', ')})" if "," in value else f"{key}={value}"
+    else:
+        text = f"{key}={value}" if value[0] in "'\"" else f'{key}="{value}"'
+    return text + settings
+
+
 class LatentvizError(Exception):
-    """A user's mistake; the message says what to do. Any other exception is a bug."""
+    """A user's mistake; the message says what to do. Any other exception is a bug.
+
+    Messages are written in the shell's words, such as `--name NAME`; as text they have those of the caller.
+    """
+
+    def __str__(self) -> str:
+        return worded(super().__str__())
 
 
 class ConfigError(LatentvizError):
     """Config keys, values or overrides that are wrong; one line per mistake."""
+
+
+class ArgumentError(ConfigError, ValueError, TypeError):
+    """An argument of a wrong type, or a value that is not allowed: an array, an option, or a keyword."""
 
 
 class DataError(LatentvizError):

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from latentviz.errors import worded
+
 # Process ranks as launchers set them; Lightning reads the same variables.
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
@@ -28,9 +30,10 @@ def one_line(text: str, widest: int = 200) -> str:
 
 
 def say(line: str) -> None:
-    """Prints one line on standard error."""
+    """Prints one line on standard error, with options named as the caller names them."""
     if _silent:
         return
+    line = worded(line)
     if _writers:
         _writers[-1](line)
     else:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from latentviz.errors import ADVICE, LatentvizError, did_you_mean
+from latentviz.errors import ADVICE, LatentvizError, did_you_mean, shell_words
 
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
 NUMBERS = re.compile(r"-[\d.][\d.eE+-]*(,[\d.eE+-]+)?$")  # values such as -1.5,2 that begin like an option
@@ -35,7 +35,10 @@ class Parser(argparse.ArgumentParser):
         """Prints the mistake, and the option or command that was probably meant, and ends with exit code 2."""
         hint = ""
         if unknown := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
-            message, hint = f"unknown option {unknown[1]}", did_you_mean(unknown[1], self._option_string_actions)
+            message, hint = (
+                f"unknown option {unknown[1]}",
+                did_you_mean(unknown[1], self._option_string_actions.keys() - {"--force"}),
+            )
         elif unknown := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose", message):
             message, hint = f"unknown command {unknown[1]!r}", did_you_mean(unknown[1], COMMANDS)
         self.exit(2, f"{self.prog.replace(' ', ': ', 1)}: {message}; see `{self.prog} --help`.{hint}\n")
@@ -280,6 +283,7 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
     return root, each
 
 
+@shell_words()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0 done, 1 a collapsed model, 2 a user's mistake, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -71,7 +71,7 @@ def test_rows_that_fulfil_it(condition: str, rows: list[int]) -> None:
     ],
 )
 def test_what_is_refused(condition: str, said: str) -> None:
-    with pytest.raises(ConfigError, match="--where") as caught:
+    with pytest.raises(ConfigError, match=r"^where") as caught:
         select(condition, TABLE)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -80,7 +80,7 @@ class TestCreate:
 
     def test_an_existing_run_is_left_alone_without_force(self, run_folder: Path) -> None:
         before = contents(run_folder)
-        with pytest.raises(RunError, match=r"exists already.*--resume.*--force.*--run NAME"):
+        with pytest.raises(RunError, match=r'exists already.*resume=True.*force=True.*run="NAME"'):
             RunFolder.create(run_folder, force=False)
         assert contents(run_folder) == before
 
@@ -96,7 +96,7 @@ class TestCreate:
     def test_force_does_not_replace_what_is_no_run(self, tmp_path: Path) -> None:
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-        with pytest.raises(RunError, match=r"thesis: not a run.*--force"):
+        with pytest.raises(RunError, match=r"thesis: not a run.*force=True"):
             RunFolder.create(tmp_path / "thesis", force=True)
         assert contents(tmp_path) == {"thesis/chapter.txt": b"years of work"}
 
@@ -110,7 +110,7 @@ class TestCreate:
     def test_a_file_in_the_way_is_one_line(self, tmp_path: Path, blocked: str) -> None:
         (tmp_path / blocked).parent.mkdir(exist_ok=True)
         (tmp_path / blocked).write_text("a file")
-        with pytest.raises(RunError, match=r"cannot be written \(.+\); .*--outputs DIR"):
+        with pytest.raises(RunError, match=r'cannot be written \(.+\); .*outputs="DIR"'):
             RunFolder.create(tmp_path / "outputs" / "small", force=False)
         assert (tmp_path / blocked).read_text() == "a file"
 
@@ -222,7 +222,7 @@ class TestClusterFolder:
         folder = RunFolder(run_folder).clustering()
         folder.begin(force=False)
         folder.write(ClusterConfig(), self.TABLE, {})
-        with pytest.raises(RunError, match=r"exists already.*--force.*--name NAME"):
+        with pytest.raises(RunError, match=r'exists already.*force=True.*name="NAME"'):
             folder.begin(force=False)
         folder.begin(force=True)
         assert folder.finished, "the earlier one stays until there is something to put in its place"

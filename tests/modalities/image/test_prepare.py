@@ -248,7 +248,7 @@ class TestBad:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         try:
             with pytest.raises(
-                DataError, match=r"images.npy: cannot be written .*needs 0.4 MB; .*--outputs DIR"
+                DataError, match=r'images.npy: cannot be written .*needs 0.4 MB; .*outputs="DIR"'
             ) as error:
                 run(path, cache)
         finally:
