@@ -18,7 +18,7 @@ Settings = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class Clustering:
-    """The clusters of n items, numbered 0, 1, … from the largest."""
+    """The clusters of n items, numbered 0, 1, … from the largest, unless an earlier clustering gave the numbers."""
 
     labels: np.ndarray  # int32 (n,), −1 for noise
     probabilities: np.ndarray  # float32 (n,) in [0, 1], strength of membership; 0 for noise
@@ -34,9 +34,15 @@ class Clustering:
     raw_tree: np.ndarray | None = None
 
     @property
+    def numbers(self) -> list[int]:
+        """The numbers of the clusters, ascending."""
+        found: list[int] = np.unique(self.labels[self.labels >= 0]).tolist()
+        return found
+
+    @property
     def k(self) -> int:
         """The number of clusters."""
-        return int(self.labels.max(initial=-1)) + 1
+        return len(self.numbers)
 
     @property
     def noise_share(self) -> float:

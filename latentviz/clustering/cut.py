@@ -9,6 +9,8 @@ For each layout (n, 2) of the same neighbour graph the tree is built once per `m
    z ~ q(z|x); without a posterior it is left out.
 3. Of the winners of all layouts, the one that agrees most with the others is chosen.
 
+Where some of the items were clustered earlier, only the cuts that agree most with those clusters take part.
+
 docs/experiments.md has the alternatives that this was measured against.
 """
 
@@ -31,6 +33,7 @@ MANY = 20  # clusters from which on noise can count as singletons without making
 RELIABLE = 0.55  # normalised modularity: uniform noise has .34, one Gaussian .25, every real image set above .6
 STABLE = 0.5  # adjusted Rand index with posterior draws: below it, most pairs do not stay together
 SEPARATED = 0.7  # separation: one cloud of 2 to 16 dimensions has 0 to .66, overlapping groups .67, image sets 1
+AS_EARLIER = 0.02  # adjusted Rand index with the earlier clusters that a cut may lack to the best: items at borders
 VOTERS = 15  # neighbours that decide which cluster a noise item is nearest to
 
 
@@ -164,6 +167,7 @@ def choose_cut(
     radii: np.ndarray,
     drawn: Draws | None = None,
     counts: np.ndarray | None = None,
+    earlier: np.ndarray | None = None,
 ) -> Choice:
     """Chooses a cut from the data, see the module's docstring.
 
@@ -174,17 +178,28 @@ def choose_cut(
         radii: float32 (n,), the distance to the last of them.
         drawn: posterior draws, if there is a posterior.
         counts: int64 (n,), how many items each row stands for; None: one.
+        earlier: int (n,), the clusters of an earlier clustering that should stay, −1 for items in none; None: there
+            was none.
     """
     quality, separation = Modularity(graph, counts), Separation(neighbours, radii, counts)
     sweep: list[CutScores] = []
     winners: list[Cut] = []
     for number, points in enumerate(layouts):
         cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, separation, drawn)
-        winners.append(max(cuts, key=lambda cut: _value(cut.scores, k0)))
+        winners.append(cuts[max(_like(cuts, earlier), key=lambda i: _value(cuts[i].scores, k0))])
         sweep += [cut.scores for cut in cuts]
     agreement = _agreement(winners)
-    best = int(agreement.argmax())
+    best = max(_like(winners, earlier), key=lambda i: float(agreement[i]))
     return Choice(winners[best], sweep, float(agreement[best]) if len(winners) > 1 else None)
+
+
+def _like(cuts: Sequence[Cut], earlier: np.ndarray | None) -> list[int]:
+    """Returns the indices of the cuts that agree most with the earlier clusters; of all if there are none."""
+    if earlier is None or not (earlier >= 0).any():
+        return list(range(len(cuts)))
+    known = earlier >= 0
+    scores = [partition_agreement(earlier[known], cut.filled[known]) for cut in cuts]
+    return [i for i, score in enumerate(scores) if score >= max(scores) - AS_EARLIER]
 
 
 def _value(scores: CutScores, k0: int) -> float:

@@ -55,7 +55,7 @@ def describe(
             persistence=found.persistence.get(number),
             exemplars=[ids[row] for row in found.exemplars.get(number, ())],
         )
-        for number in range(found.k)
+        for number in found.numbers
     ]
     info = ClustersInfo(
         lines=[*lines, *notes],
@@ -120,7 +120,7 @@ def group_keywords(layout: Layout, terms: Terms) -> GroupKeywords:
     """Finds the keywords of a clustering's groups."""
     found, points = layout.clusters, layout.points
     keywords = Keywords(terms, points)
-    clusters = keywords.of([np.flatnonzero(found.labels == number) for number in range(found.k)])
+    clusters = keywords.of([np.flatnonzero(found.labels == number) for number in found.numbers])
     nodes = {} if found.raw_tree is None else tree_keywords(keywords, found.raw_tree, found.labels, points)
     return GroupKeywords(clusters, nodes, regions(points, keywords))
 

@@ -89,6 +89,19 @@ class FrozenLayout:
         return place, {"points": points, "coordinates": coordinates, **found}
 
 
+def renumbered(layout: Layout, numbers: Mapping[int, int]) -> Layout:
+    """Gives the clusters other numbers; `numbers` has one for each."""
+    found, new = layout.clusters, np.full(max(numbers, default=-1) + 2, -1, np.int32)  # the last entry is for −1
+    new[list(numbers)] = list(numbers.values())
+    clusters = replace(
+        found,
+        labels=new[found.labels],
+        persistence={numbers[number]: value for number, value in found.persistence.items()},
+        exemplars={numbers[number]: rows for number, rows in found.exemplars.items()},
+    )
+    return replace(layout, clusters=clusters, nearest=new[layout.nearest])
+
+
 def choose(n: int, landmarks: int, seed: int) -> np.ndarray | None:
     """Samples `landmarks` of n rows, int64, ascending; None if all are laid out (`landmarks` is 0 or at least n)."""
     if not landmarks or landmarks >= n:

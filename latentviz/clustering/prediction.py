@@ -56,7 +56,7 @@ class Membership:
         births = np.zeros(self.k)
         for cluster in range(self.k):
             members, others = np.flatnonzero(self.labels == cluster), np.flatnonzero(self.labels != cluster)
-            if not len(others):
+            if not len(members) or not len(others):  # numbers of clusters may have gaps
                 continue
             distances, near = cKDTree(self.coordinates[others]).query(
                 self.coordinates[members], min(self.samples, len(others))

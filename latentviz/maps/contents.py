@@ -98,7 +98,7 @@ def describe_clusters(data: MapData) -> list[MapCluster]:
     order, place, points = data.order, data.place, np.asarray(data.points)
     cluster = np.asarray(data.cluster)[order]
     names, starts, sizes = np.unique(cluster, return_index=True, return_counts=True)
-    colours = cluster_colours(points[order], cluster, [int(c) for c in names if c >= 0])
+    colours = cluster_colours(points[order], cluster, [int(c) for c in names if c >= 0], data.cluster_colours)
     found = []
     for name, start, size in zip(names.tolist(), starts.tolist(), sizes.tolist(), strict=True):
         rows = order[start : start + size]

@@ -68,6 +68,7 @@ class MapData:
     # uint8 (n, c, h, w) with c 1 or 3, possibly memory-mapped; the source of the thumbnails
     images: np.ndarray | None = None
     cluster_names: Mapping[int, str] = field(default_factory=dict)  # cluster → its name; others are called "Cluster 3"
+    cluster_colours: Mapping[int, str] = field(default_factory=dict)  # cluster → "#rrggbb"; others get a free colour
     cluster_info: Mapping[int, ClusterInfo] = field(default_factory=dict)  # cluster → what is known of it
     tree: Sequence[TreeNode] = ()  # the condensed tree
     regions: Sequence[Region] = ()  # named parts of the map

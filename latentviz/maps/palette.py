@@ -1,11 +1,13 @@
 """Cluster colours: neighbours on the map differ for normal, deutan and protan vision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 from colorspacious import cspace_convert
 from scipy.spatial import Delaunay, QhullError
+
+from latentviz.maps.decoder import finite_rows
 
 NOISE = "#b9bcc4"
 # Reads well on white and on near-black; small maps use these, in this order.
@@ -92,15 +94,25 @@ def pool(size: int) -> tuple[str, ...]:
     return (*BASE, *found)
 
 
-def cluster_colours(points: np.ndarray, cluster: np.ndarray, clusters: Sequence[int]) -> dict[int, str]:
+def cluster_colours(
+    points: np.ndarray, cluster: np.ndarray, clusters: Sequence[int], given: Mapping[int, str] | None = None
+) -> dict[int, str]:
     """Chooses a colour for each cluster so that clusters next to each other on the map differ most.
 
     Starts from the pool's order and swaps the colours of two clusters, or takes an unused one, while that lowers the
     shortfall from `TARGET` summed over neighbours. Deterministic.
+
+    Args:
+        points: float (n, 2), the map.
+        cluster: int (n,), the cluster of each item, −1 for noise.
+        clusters: those to colour.
+        given: colours that some clusters have already.
     """
     if not clusters:
         return {}
+    given = {c: colour for c, colour in (given or {}).items() if c in clusters}
     k, colours = len(clusters), list(pool(max(len(BASE), len(clusters) + 16)))
+    colours += sorted(set(given.values()) - set(colours))
     rgb = to_rgb(colours)
     shortfall = np.maximum(TARGET - np.min(list(distances(rgb, rgb).values()), axis=0), 0) ** 3
     index = {c: i for i, c in enumerate(clusters)}
@@ -108,14 +120,27 @@ def cluster_colours(points: np.ndarray, cluster: np.ndarray, clusters: Sequence[
     for (a, b), times in neighbouring(points, cluster).items():
         if a in index and b in index:
             weight[index[a], index[b]] = weight[index[b], index[a]] = 1 + np.log1p(times) / 10
-    chosen = _swap(weight, shortfall)
+    fixed = {index[c]: colours.index(colour) for c, colour in given.items()}
+    chosen = _swap(weight, shortfall, fixed)
     return {c: colours[chosen[i]] for c, i in index.items()}
 
 
-def _swap(weight: np.ndarray, shortfall: np.ndarray) -> np.ndarray:
-    """Assigns colours (k,) to clusters by greedy swaps, given weights (k, k) and colour costs (m, m)."""
+def map_colours(points: np.ndarray, cluster: np.ndarray, given: Mapping[int, str]) -> dict[int, str]:
+    """Returns the colours of all clusters (n,) on a map of points (n, 2), which may be given to some."""
+    rows = finite_rows(points)
+    rows = rows[np.argsort(cluster[rows], kind="stable")]  # as the map draws them
+    return cluster_colours(points[rows], cluster[rows], np.unique(cluster[cluster >= 0]).tolist(), given)
+
+
+def _swap(weight: np.ndarray, shortfall: np.ndarray, fixed: Mapping[int, int]) -> np.ndarray:
+    """Assigns colours (k,) to clusters by greedy swaps, given weights (k, k) and colour costs (m, m).
+
+    The clusters in `fixed` keep their colour.
+    """
     k, available = len(weight), len(shortfall)
-    chosen = np.arange(k)
+    free_colours = iter(colour for colour in range(available) if colour not in fixed.values())
+    chosen = np.array([fixed[i] if i in fixed else next(free_colours) for i in range(k)])
+    movable = [i for i in range(k) if i not in fixed]
     # Later colours of the pool look odder; a small price keeps them for where they are needed.
     price = np.arange(available) * 0.3
 
@@ -125,12 +150,12 @@ def _swap(weight: np.ndarray, shortfall: np.ndarray) -> np.ndarray:
 
     for _ in range(ROUNDS):
         before = chosen.copy()
-        for i in sorted(range(k), key=lambda i: -cost(i, int(chosen[i]))):
+        for i in sorted(movable, key=lambda i: -cost(i, int(chosen[i]))):
             now, own = cost(i, int(chosen[i])), int(chosen[i])
             gains = [
                 (now + cost(j, b) - cost(i, b, j) - cost(j, own, i) - 2 * weight[i, j] * shortfall[own, b], j, -1)
                 for j, b in enumerate(chosen.tolist())
-                if j != i
+                if j != i and j not in fixed
             ]
             gains += [(now - cost(i, free), -1, free) for free in sorted(set(range(available)) - set(chosen.tolist()))]
             gain, j, free = max(gains, default=(0.0, -1, -1))

@@ -186,8 +186,8 @@ class Lookup:
         """Return the rows of a cluster, int64; −1 gives the noise."""
         rows = np.flatnonzero(self.labels == number)
         if not len(rows):
-            k = int(self.labels.max(initial=-1)) + 1
-            exist = f"its clusters are 0 to {k - 1}" if k else "it has none"
+            numbers = np.unique(self.labels[self.labels >= 0]).tolist()
+            exist = f"its clusters are {spans(numbers)}" if numbers else "it has none"
             raise RunError(f"cluster {number}: {self.folder.path} has no such cluster; {exist}")
         return rows
 
@@ -203,6 +203,17 @@ class Lookup:
         mean = mu.mean(axis=0)
         central = rows[np.linalg.norm(mu - mean, axis=1).argmin()]
         return Found(str(word), None, mean, logvar.mean(axis=0), self.given([central])[0])
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Shortens ascending numbers to the first and last of each gapless stretch.
+
+    >>> spans([0, 1, 2, 5, 7, 8])
+    '0 to 2, 5, 7 to 8'
+    """
+    starts = [number for number in numbers if number - 1 not in numbers]
+    ends = [number for number in numbers if number + 1 not in numbers]
+    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
 
 
 def check_first(run: RunFolder, words: Sequence[str]) -> None:

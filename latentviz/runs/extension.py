@@ -5,14 +5,45 @@ Until then the run is what it was. A training that is killed leaves the copy, wh
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from latentviz.config import Section, dump
 from latentviz.errors import WriteError
-from latentviz.runs.files import atomic_write, remove, temporary_name
+from latentviz.runs.files import atomic_write, read_json, remove, temporary_name
+from latentviz.runs.folders import ClusterFolder
 from latentviz.runs.run import RunFolder
 
 ORIGIN = "origin.json"  # in the copy: the run.json of the run that was copied
+
+
+EARLIER = "earlier"  # in the cache of a run that continues another one: its name, weights and clusterings
+
+
+@dataclass(frozen=True)
+class EarlierClustering(ClusterFolder):
+    """A clustering of the run that a run continues, kept in its cache."""
+
+    @property
+    def run(self) -> RunFolder:
+        """The run that continues."""
+        return RunFolder(self.run_path.parents[1])
+
+    @property
+    def again(self) -> str:
+        """The advice for a damaged file: the command that makes the run again."""
+        return self.run.again
+
+    @property
+    def run_name(self) -> str:
+        """The name of the run that made the clustering."""
+        return str(read_json(self.run_path / ORIGIN, self.again)["run"])
+
+
+def earlier_clustering(run: RunFolder, name: str) -> EarlierClustering | None:
+    """Returns the clustering of this name of the run that `run` continues; None if there is none."""
+    folder = EarlierClustering(run.cache / EARLIER, name)
+    return folder if folder.finished else None
 
 
 class LongerRun(RunFolder):

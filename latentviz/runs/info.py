@@ -45,7 +45,7 @@ class RunInfo(TypedDict, total=False):
 
 
 class ClusterEntry(TypedDict, total=False):
-    """One cluster of clusters.json."""
+    """One cluster of clusters.json; of a run that continues another one also its colour, and its earlier name."""
 
     cluster: int
     size: int
@@ -53,6 +53,8 @@ class ClusterEntry(TypedDict, total=False):
     persistence: float | None
     exemplars: list[str]
     keywords: list[str]
+    colour: str
+    name: str
 
 
 class TreeEntry(TypedDict, total=False):
@@ -73,6 +75,40 @@ class RegionEntry(TypedDict):
     keywords: list[str]
 
 
+class ClusterChange(TypedDict):
+    """What became of clusters of an earlier clustering.
+
+    Attributes:
+        change: kept, split, merged, born or gone.
+        before: numbers of the earlier clusters.
+        after: numbers of the new ones.
+        items: that are in both; of a cluster that is born or gone, all its items.
+    """
+
+    change: str
+    before: list[int]
+    after: list[int]
+    items: int
+
+
+class Continued(TypedDict):
+    """What a clustering took over from that of the run that this one continues.
+
+    Attributes:
+        run: its name.
+        items: how many items the two have in common; they come first.
+        kept: share of the items in an earlier cluster that are in the cluster of the same number.
+        unused: the least cluster number that was never used.
+        changes: what became of the clusters.
+    """
+
+    run: str
+    items: int
+    kept: float
+    unused: int
+    changes: list[ClusterChange]
+
+
 class ClustersInfo(TypedDict, total=False):
     """The content of clusters.json; modularity to sweep are None or empty if no cut was chosen."""
 
@@ -91,6 +127,7 @@ class ClustersInfo(TypedDict, total=False):
     clusters: list[ClusterEntry]
     tree: list[TreeEntry]
     regions: list[RegionEntry]
+    continued: Continued
     config: Content
     seconds: dict[str, float]
     checksums: dict[str, str]

@@ -13,6 +13,7 @@ from latentviz.clustering.cut import Choice, choose_cut, fill
 from latentviz.clustering.description import GroupKeywords, describe, group_keywords
 from latentviz.clustering.landmarks import Layout, spread, with_repeats
 from latentviz.clustering.landmarks import choose as choose_landmarks
+from latentviz.clustering.matching import Earlier
 from latentviz.clustering.neighbors import Neighbours, neighbours
 from latentviz.clustering.reducers import REDUCERS, choose_backend, directions, fuzzy_graph, layouts, reduce
 from latentviz.clustering.repeats import Repeats, find_repeats
@@ -25,6 +26,7 @@ from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
 from latentviz.progress import say, stage, warn
 from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ClusterFolder, RunFolder
+from latentviz.stages.earlier import Previous
 from latentviz.stages.map import SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
 
@@ -44,11 +46,6 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     seconds: dict[str, float] = {}
     opened = OpenRun(run)
     made, items, mu = opened.info, opened.items, clustered_mu(opened, config)
-    if len(items) != len(mu):
-        raise RunError(
-            f"{run.mu_file}: damaged ({len(mu)} rows, and {run.items_file} has {len(items)}); "
-            "`latentviz fit` makes the run again with --force"
-        )
     choose(REDUCERS, config.reduce.method, "reduce.method")
     choose(CLUSTERERS, config.cluster.method, "cluster.method")
     check_map(config.map, items.table.column_names)
@@ -67,15 +64,16 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     landmarks = resources.cluster(config, mu.shape, resources.pixels(run.cache))
     config = updated(config, "reduce", landmarks=landmarks)
     rows = choose_landmarks(distinct, landmarks, config.seed_everything)
-    layout, choice = lay_out_and_cluster(opened, mu, rows, config, seconds, repeats)
+    previous, ids = Previous.of(run, name), items.column("id")
+    earlier = None if previous is None else previous.aligned(ids)
+    layout, choice = lay_out_and_cluster(opened, mu, rows, config, seconds, repeats, earlier)
+    layout, matched = (layout, None) if previous is None else previous.match(layout)
     if repeats is not None:
         rows = None if rows is None else repeats.first[rows]
 
-    model = opened.model
     with stage("measuring the items", seconds):
         measured = likelihoods(opened)
     keywords: GroupKeywords | None = None
-    ids = items.column("id")
     if (terms := opened.modality.terms(items)) is not None:
         with stage("keywords", seconds):
             keywords = group_keywords(layout, terms)
@@ -84,6 +82,8 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     table = points_table(items, layout, measured)
     notes = [*made["summary"].get("about", []), *notes]
     info = describe(layout, choice, ids, len(rows) if rows is not None else None, notes, keywords)
+    if previous and matched:
+        previous.add_to(info, matched, layout)
 
     run.unchanged_since(made)
     folder.reopen()
@@ -92,7 +92,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     folder.write_landmarks(rows)
     folder.write_tree(layout.clusters.raw_tree)
     with stage("writing the map", seconds):
-        draw(folder, config.map, table, info, model)
+        draw(folder, config.map, table, info, opened.model)
     keys = type(config.cluster).model_fields
     effective = {key: value for key, value in layout.clusters.settings.items() if key in keys}
     folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
@@ -100,8 +100,13 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
 
 
 def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
-    """Returns the dimensions of μ that are clustered, float32 (n, d)."""
+    """Returns the dimensions of μ that are clustered, float32 (n, d); a RunError if n is not the number of items."""
     mu = np.asarray(opened.mu)
+    if len(opened.items) != len(mu):
+        raise RunError(
+            f"{opened.run.mu_file}: damaged ({len(mu)} rows, and {opened.run.items_file} has {len(opened.items)}); "
+            "`latentviz fit` makes the run again with --force"
+        )
     return np.ascontiguousarray(mu[:, : opened.content_dim]) if config.cluster.on == "mu" else mu
 
 
@@ -156,19 +161,24 @@ def lay_out_and_cluster(
     config: ClusterConfig,
     seconds: dict[str, float],
     repeats: Repeats | None = None,
+    earlier: Earlier | None = None,
 ) -> tuple[Layout, Choice | None]:
     """Returns the layout of all items, and the chosen cut if one is chosen.
 
     Lays out the landmarks `rows`, int64 (None: all items), by the dimensions `mu` (n, d) that are clustered. With
-    `repeats` the distinct items alone are laid out, and `rows` are numbers of distinct items.
+    `repeats` the distinct items alone are laid out, and `rows` are numbers of distinct items. An `earlier` clustering
+    is where the layout starts, and its clusters should stay.
     """
     if repeats is not None:
         if len(repeats.first) == 1:
             return with_repeats(one_spot(config), repeats), None
         logvar = np.asarray(opened.logvar)[repeats.first]
-        layout, choice = _lay_out_and_cluster(opened, mu[repeats.first], logvar, rows, config, seconds, repeats.counts)
+        earlier = earlier and earlier.of(repeats.first)
+        layout, choice = _lay_out_and_cluster(
+            opened, mu[repeats.first], logvar, rows, config, seconds, repeats.counts, earlier
+        )
         return with_repeats(layout, repeats), choice
-    return _lay_out_and_cluster(opened, mu, opened.logvar, rows, config, seconds, None)
+    return _lay_out_and_cluster(opened, mu, opened.logvar, rows, config, seconds, None, earlier)
 
 
 def one_spot(config: ClusterConfig) -> Layout:
@@ -191,13 +201,14 @@ def _lay_out_and_cluster(
     config: ClusterConfig,
     seconds: dict[str, float],
     counts: np.ndarray | None,
+    earlier: Earlier | None,
 ) -> tuple[Layout, Choice | None]:
     """Lays out rows that differ, of which `counts` says how many items each stands for."""
     vectors = laid = directions(mu, config.reduce.metric)
     if len(mu) < FEWEST:  # UMAP and the choice of the cut need neighbourhoods
         config = updated(config, "reduce", method="pca")
     if rows is not None:
-        counts = None if counts is None else counts[rows]
+        counts, earlier = None if counts is None else counts[rows], earlier and earlier.of(rows)
         say(f"{len(rows):,} of {len(mu):,} items are laid out, the others placed next to their neighbours")
         laid, size = vectors[rows], config.cluster.min_cluster_size
         if size != "auto":  # it counts items, and the landmarks are fewer
@@ -205,9 +216,9 @@ def _lay_out_and_cluster(
     with stage("neighbours", seconds):
         graph = neighbours(laid, config.reduce.n_neighbors, seed=config.seed_everything)
     with stage("reducing", seconds):
-        coordinates = lay_out(laid, graph, config)
+        coordinates = lay_out(laid, graph, config, earlier)
     with stage("clustering", seconds):
-        found = find_clusters(coordinates, graph, config, draws(opened, mu, rows, config, logvar), counts)
+        found = find_clusters(coordinates, graph, config, draws(opened, mu, rows, config, logvar), counts, earlier)
     with stage("drawing", seconds):
         points = map_points(laid, graph, found.coordinates, config)
     layout = Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest)
@@ -217,9 +228,14 @@ def _lay_out_and_cluster(
     return layout, found.choice
 
 
-def lay_out(vectors: np.ndarray, graph: Neighbours, config: ClusterConfig) -> list[np.ndarray]:
+def lay_out(
+    vectors: np.ndarray, graph: Neighbours, config: ClusterConfig, earlier: Earlier | None = None
+) -> list[np.ndarray]:
     """Returns the coordinates to cluster, float32 (n, k), of each layout."""
     reduction, seed = config.reduce, config.seed_everything
+    start = earlier.start(graph) if earlier and reduction.method == "umap" else None
+    if start is not None and start.shape[1] != reduction.n_components:
+        start = None
     count = reduction.layouts if reduction.method == "umap" and chooses_cut(config) else 1
     return layouts(
         reduction.method,
@@ -228,6 +244,7 @@ def lay_out(vectors: np.ndarray, graph: Neighbours, config: ClusterConfig) -> li
         reduction.n_components,
         range(seed, seed + count),
         repeatable=reduction.repeatable,
+        start=start,
         backend=choose_backend(reduction.backend),
     )
 
@@ -276,11 +293,13 @@ def find_clusters(
     config: ClusterConfig,
     drawn: Draws | None = None,
     counts: np.ndarray | None = None,
+    earlier: Earlier | None = None,
 ) -> FoundClusters:
     """Clusters one of the layouts, float32 (n, k) each; `counts` is how many items each row stands for."""
     others, choice, chosen = graph.indices[:, 1:], None, coordinates[0]
     if chooses_cut(config) and len(chosen) >= FEWEST:
-        choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, -1], drawn, counts)
+        known = None if earlier is None else earlier.nearest
+        choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, -1], drawn, counts, known)
         chosen = coordinates[choice.cut.scores.layout]
         found = from_cut(chosen, choice.cut, counts)
     else:

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentviz.clustering.description import label_names
-from latentviz.clustering.keywords import named
 from latentviz.clustering.landmarks import BATCH, FrozenLayout
 from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.reducers import directions
@@ -25,6 +24,7 @@ from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import unique_ids, write_json
 from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ResultFolder, RunFolder
+from latentviz.stages.earlier import colours, names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -250,7 +250,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         return np.concatenate([frozen.column(name), table.column(name).to_numpy()])
 
     shown, fresh = (lookup.opened.modality.on_map(cache) for cache in (lookup.run.cache, folder.cache))
-    labels = old.column("label").to_pylist() + items.column("label")
+    labels, entries = old.column("label").to_pylist() + items.column("label"), lookup.folder.info()["clusters"]
     images = shown.images
     if images is not None:  # new items without an image get a black one
         new = np.zeros((m, *images.shape[1:]), images.dtype) if fresh.images is None else fresh.images
@@ -269,8 +269,8 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
             "unlike": [None] * n + ["yes" if flag else "no" for flag in table.column("unlike").to_pylist()],
             "log_likelihood": [None] * n + table.column("log_likelihood").to_pylist(),
         },
-        cluster_names=label_names(old.column("cluster").to_numpy(), old.column("label").to_pylist())
-        | named({entry["cluster"]: entry.get("keywords", []) for entry in lookup.folder.info()["clusters"]}),
+        cluster_names=label_names(old.column("cluster").to_numpy(), old.column("label").to_pylist()) | names(entries),
+        cluster_colours=colours(entries),
         title=f"{lookup.run.name}: {folder.final.path.name}",
         summary=[
             f"{m:,} new items over {n:,} fitted ones",

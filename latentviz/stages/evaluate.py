@@ -146,14 +146,15 @@ def evaluate_clusters(space: Space, k: int, seed: int) -> Clusters:
     """Measures the clusters without labels."""
     labels, n, info = space.labels, len(space.labels), space.folder.info()
     pairs = metrics.sample(n, PAIRS, seed)
-    several = int(labels.max(initial=-1)) + 1 >= 2
+    count = len(np.unique(labels[labels >= 0]))
+    several = count >= 2
     stable, agreement = None, info.get("agreement") if several else None
     if several and not space.given:
         stable = posterior_stability(space, k, seed)
     if several and agreement is None and n <= RESEED_BELOW:
         agreement = agreement_with_reseeded(space)
     return Clusters(
-        n_clusters=int(labels.max(initial=-1)) + 1,
+        n_clusters=count,
         noise_share=float((labels < 0).mean()),
         items=len(pairs),
         dbcv=metrics.dbcv(space.coordinates, labels, pairs),

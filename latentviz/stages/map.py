@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz.clustering.description import label_names
-from latentviz.clustering.keywords import named
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
 from latentviz.errors import choose
@@ -18,6 +17,7 @@ from latentviz.modalities.loading import Loaded, load_model
 from latentviz.model.encoding import decode_batches
 from latentviz.runs.info import ClusterEntry, ClustersInfo
 from latentviz.runs.run import ClusterFolder, RunFolder
+from latentviz.stages.earlier import colours, names
 
 SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
@@ -86,8 +86,8 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
             for name, values in column.items()
             if name not in OWN_COLUMNS and not (name == "text" and shown.texts is not None)
         },
-        cluster_names=label_names(cluster, labels)
-        | named({number: entry.get("keywords", []) for number, entry in entries.items()}),
+        cluster_names=label_names(cluster, labels) | names(info["clusters"]),
+        cluster_colours=colours(info["clusters"]),
         cluster_info={
             number: _cluster_info(entry, rows, image)
             for (number, entry), image in zip(entries.items(), images, strict=True)
