@@ -4,7 +4,6 @@ What a run or a result has is a property (`run.mu`, `result.points`); what it do
 A user's mistake raises a LatentvizError; its message names the next step.
 """
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
+from latentviz.display import LISTED, Rows, Shown, html_map, show_page
 from latentviz.errors import RunError
 from latentviz.modalities.sources import load_config
 from latentviz.progress import may_follow
@@ -22,7 +22,7 @@ from latentviz.runs.extension import LongerRun
 from latentviz.runs.files import check_name
 from latentviz.runs.info import RunSummary
 from latentviz.runs.run import ClusterFolder, RunFolder
-from latentviz.verbs import AnyPath, encode, evaluate, export, generate, iframe, recommend
+from latentviz.verbs import AnyPath, encode, evaluate, export, generate, recommend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,7 @@ def open(run: AnyPath | None = None, *, outputs: AnyPath = "outputs") -> "Run":
     return Run(RunFolder.open(run, outputs))
 
 
-class Run:
+class Run(Shown):
     """A trained run: its latents, items and clusterings, and the commands on it. It can be used as a path."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -200,16 +200,26 @@ class Run:
     def __hash__(self) -> int:
         return hash(self.path)
 
-    def __repr__(self) -> str:
+    def _shown(self) -> tuple[str, Rows]:
+        title, path = f"Run {self.name!r}", ("path", self.path)
         if not self._folder.finished:
-            return f"<Run {self.name!r}: not finished, {self.path}>"
-        summary = self.summary
-        clusterings = f", clusterings: {', '.join(self.clusterings)}" if self.clusterings else ""
-        return f"<Run {self.name!r}: {summary['items']:,} items, latent_dim {summary['latent_dim']}{clusterings}>"
+            return title, [("state", "training has not finished"), path]
+        info = self._folder.info()
+        summary = info["summary"]
+        return title, [
+            ("kind", info["kind"]),
+            ("items", f"{summary['items']:,}"),
+            ("epochs", summary["epochs"]),
+            ("latent_dim", f"{summary['latent_dim']}, {summary['active_units']} active"),
+            ("log-likelihood (nats)", f"{summary['log_likelihood']:.1f}"),
+            ("KL (nats)", f"{summary['kl']:.1f}"),
+            ("clusterings", ", ".join(self.clusterings) or "none; run.cluster() makes one"),
+            path,
+        ]
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(Shown):
     """A clustering of a run, with its map."""
 
     _folder: ClusterFolder
@@ -259,17 +269,32 @@ class Result:
         path: Path = self._folder.map_file
         return path
 
-    def __repr__(self) -> str:
+    def show(self) -> None:
+        """Shows the whole map: in a notebook below the cell, else in the browser."""
+        show_page(self.map, "latentviz map")
+
+    def _shown(self) -> tuple[str, Rows]:
+        from latentviz.clustering.description import cluster_names
+
         info = self._folder.info()
-        return (
-            f"<Result {self.name!r} of {self.run.name!r}: {info['n_items']:,} items, "
-            f"{info['n_clusters']} clusters, {info['noise_share']:.1%} noise, map {self.map}>"
-        )
+        names = cluster_names(self._folder.points(), info)
+        rows = [
+            (f"cluster {c['cluster']}", f"{c['size']:,}  {names.get(c['cluster'], '')}".rstrip())
+            for c in info["clusters"][:LISTED]
+        ]
+        if (more := len(info["clusters"]) - len(rows)) > 0:
+            rows.append((f"{more:,} more", "result.clusters"))
+        return f"Result {self.name!r} of run {self.run.name!r}", [
+            ("items", f"{info['n_items']:,}"),
+            ("clusters", info["n_clusters"]),
+            ("noise", f"{info['noise_share']:.1%}"),
+            *rows,
+            ("map", self.map),
+        ]
 
     def _repr_html_(self) -> str:
-        """Returns the map in an iframe, for notebooks."""
-        content = base64.b64encode(self.map.read_bytes()).decode()
-        return iframe("map", f'src="data:text/html;base64,{content}"')
+        """Returns the map, or a picture of a large one, and the table."""
+        return html_map(self.map, self._folder.picture_file) + Shown._repr_html_(self)
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from latentviz.errors import worded
 
@@ -30,14 +31,23 @@ def one_line(text: str, widest: int = 200) -> str:
 
 
 def say(line: str) -> None:
-    """Prints one line on standard error, with options named as the caller names them."""
+    """Prints one line on standard error, with options named as the caller names them.
+
+    A notebook, which shows that as an error, gets it on standard output.
+    """
     if _silent:
         return
     line = worded(line)
     if _writers:
         _writers[-1](line)
     else:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        print(line, file=sys.stderr if notebook() is None else sys.stdout, flush=True)
+
+
+def notebook() -> Any:
+    """Returns the shell of the notebook's kernel that runs this code; None outside notebooks."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell if hasattr(shell, "kernel") else None
 
 
 def silence() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentviz.display import INLINE, frame, link
 from latentviz.runs.run import RunFolder
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def inspect(source: AnyPath, *, data: Mapping[str, Any] | None = None) -> "Inspe
     return inspect_source(os.fspath(source), {"data": data} if data else {})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The evaluation of a run.
 
@@ -58,14 +59,13 @@ class Evaluation:
 
         return evaluation_table(self.metrics)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
-        """Returns the report in an iframe, for notebooks."""
-        return iframe("evaluation", f'srcdoc="{html.escape(self.report.read_text(encoding="utf-8"))}"')
-
-
-def iframe(title: str, source: str) -> str:
-    """Embeds a page in a notebook."""
-    return f'<iframe title="latentviz {title}" style="width:100%;height:640px;border:0" {source}></iframe>'
+        """Returns the report, or the table if the report is too large for a notebook, and a link to it."""
+        page = self.report.read_text(encoding="utf-8")
+        shown = frame(page, "evaluation") if len(page) <= INLINE else f"<pre>{html.escape(str(self))}</pre>"
+        return f"{shown}<div>{link(self.report, f'Open {self.report.name}')}</div>"
 
 
 def evaluate(

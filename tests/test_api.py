@@ -1,6 +1,7 @@
 """`import latentviz as lv`: the shell's verbs, words and defaults."""
 
 import inspect
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -75,7 +76,9 @@ def test_a_run_shows_what_users_need(run: lv.Run) -> None:
     assert run.items["id"].tolist() == run.clustering().points["id"].tolist()
     assert run.clusterings == ["default"]
     assert run.config["model"]["latent_dim"] == run.summary["latent_dim"] == 4
-    assert repr(run) == "<Run 'small': 200 items, latent_dim 4, clusterings: default>"
+    rows = dict(line.split(None, 1) for line in repr(run).splitlines()[1:])
+    assert (rows["items"], rows["clusterings"], rows["path"]) == ("200", "default", str(run.path))
+    assert str(run.path) in run._repr_html_()
     assert Path(run) == run.path
     assert run == lv.open("small", outputs=run.path.parent)
 
@@ -83,12 +86,41 @@ def test_a_run_shows_what_users_need(run: lv.Run) -> None:
 def test_a_result_shows_what_users_need(run: lv.Run) -> None:
     result = run.clustering("default")
     shown = {name for name in dir(result) if not name.startswith("_")}
-    assert shown == {"run", "name", "path", "mu", "points", "clusters", "labels", "map"}
+    assert shown == {"run", "name", "path", "mu", "points", "clusters", "labels", "map", "show"}
     assert result.run == run
-    assert all(part in repr(result) for part in ("'default'", "'small'", "200 items", "3 clusters", str(result.map)))
+    title, *lines = repr(result).splitlines()
+    rows = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in lines)
+    assert ("'default'" in title, "'small'" in title) == (True, True)
+    assert (rows["items"], rows["clusters"], rows["map"]) == ("200", "3", str(result.map))
+    assert sum(int(rows[f"cluster {number}"].split()[0]) for number in range(3)) == 200
     html = result._repr_html_()
-    assert html.startswith("<iframe")
-    assert html.endswith("</iframe>")
+    assert "srcdoc=" in html
+    assert len(html) < 1_100_000 < result.map.stat().st_size
+
+
+def test_a_result_outside_notebooks_opens_its_map_in_the_browser(run: lv.Run, monkeypatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    run.clustering().show()
+    assert opened == [run.clustering().map.as_uri()]
+
+
+def test_results_show_themselves_in_a_few_lines(run: lv.Run, few: Path) -> None:
+    results = [
+        run.generate(n=2, name="shown"),
+        run.recommend(3, k=12),
+        run.encode(few, name="shown"),
+        run.evaluate(),
+        lv.inspect(few),
+    ]
+    for result in results:
+        assert 3 <= len(repr(result).splitlines()) <= 40, result
+        assert len(repr(result)) < 3000, result
+
+
+def test_an_unfinished_run_says_so(run_folder: Path) -> None:
+    (run_folder / "run.json").unlink()
+    assert "not finished" in repr(lv.open(run_folder))
 
 
 def test_a_clustering_that_does_not_exist_names_the_command(run: lv.Run) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from latentviz.clustering.clusterers import Clustering
 from latentviz.clustering.cut import SEPARATED, STABLE, Choice
-from latentviz.clustering.keywords import Keywords, Region, Terms, regions, tree_keywords
+from latentviz.clustering.keywords import Keywords, Region, Terms, named, regions, tree_keywords
 from latentviz.clustering.landmarks import Layout
 from latentviz.runs.info import ClusterEntry, ClustersInfo, RegionEntry, TreeEntry
 
@@ -146,3 +147,21 @@ def label_names(cluster: np.ndarray, labels: Sequence[str | None]) -> dict[int, 
             names[number] = f"mostly {shown}, {times / found.total():.0%}"
     shared = {name for name, times in Counter(names.values()).items() if times > 1}
     return {number: f"{name} ({number})" if name in shared else name for number, name in names.items()}
+
+
+def names(entries: list[ClusterEntry]) -> dict[int, str]:
+    """Returns the names of clusters that have words: those that they were given first, or their keywords."""
+    return named({entry["cluster"]: entry.get("keywords", []) for entry in entries}) | {
+        entry["cluster"]: entry["name"] for entry in entries if "name" in entry
+    }
+
+
+def cluster_names(points: pa.Table, info: ClustersInfo) -> dict[int, str]:
+    """Names the clusters that have words by these, and others by the label of most of their items, if there is one.
+
+    Args:
+        points: of the clustering.
+        info: its clusters.json.
+    """
+    labels = label_names(points.column("cluster").to_numpy(), points.column("label").to_pylist())
+    return labels | names(info["clusters"])

@@ -1,7 +1,6 @@
 """An evaluation as the text that the shell and notebooks print."""
 
-from collections.abc import Sequence
-
+from latentviz.display import table
 from latentviz.evaluation.results import Evaluation
 
 _SCORED = {
@@ -9,12 +8,6 @@ _SCORED = {
     "cluster_with_noise_as_one": "all items, by cluster, noise as one",
     "clustered_only": "clustered items only",
 }
-
-
-def table(rows: Sequence[tuple[str, object]]) -> str:
-    """Formats names and values as two aligned columns."""
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
 def evaluation_table(evaluation: Evaluation) -> str:

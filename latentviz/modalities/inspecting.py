@@ -20,7 +20,7 @@ SHOWN = 3  # items
 _WIDEST = 100  # characters of an item
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What `fit` would learn from.
 
@@ -58,6 +58,8 @@ class Inspection:
         lines += [f"scale: {self.scaling}"] if self.scaling else []
         lines += list(self.notes)[: max(0, 5 - len(lines))]
         return "\n".join([*lines, "first items:", *(f"  {item}" for item in self.items)])
+
+    __repr__ = __str__
 
 
 def inspect_source(source: str, overrides: Mapping[str, object]) -> Inspection:

@@ -1,10 +1,12 @@
 """Lightning callbacks: seeds, epoch means, a guard against NaN, metrics.csv, samples, and a progress bar."""
 
 import csv
+import html
 import math
 import sys
 import time
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 
@@ -19,7 +21,7 @@ from tqdm import tqdm
 from latentviz.errors import TrainingError, WriteError
 from latentviz.model.training import LightningVAE
 from latentviz.model.vae import VAE
-from latentviz.progress import print_through, say
+from latentviz.progress import notebook, print_through, say
 from latentviz.runs.files import atomic_write
 
 MOST_SAMPLES = 60  # epochs whose samples are kept: more are not looked at
@@ -292,8 +294,29 @@ def _parts(metrics: Mapping[str, float]) -> str:
     return f"{metrics['loss']:.1f} ({' + '.join(parts)})"
 
 
+class NotebookBar(tqdm):  # type: ignore[misc]  # tqdm has no types
+    """A progress bar as one output of a notebook's cell that is updated; it needs no ipywidgets."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.output = {"display_id": f"latentviz-bar-{id(self)}-{time.monotonic_ns()}"}
+        self.shown = False
+        super().__init__(*args, **options, file=StringIO())
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Updates the output."""
+        del msg, pos
+        numbers = {**self.format_dict, "ncols": None, "bar_format": "{l_bar}{r_bar}"}
+        text = self.format_meter(**numbers)
+        total = f'max="{self.total}" ' if self.total else ""
+        page = f'<progress {total}value="{self.n}"></progress> <code>{html.escape(text)}</code>'
+        content = {"text/plain": text, "text/html": page}
+        notebook().display_pub.publish(content, transient=self.output, update=self.shown)
+        self.shown = True
+        return True
+
+
 class Bar(Callback):
-    """A progress bar over the whole training with ETA, the loss and its parts; without a terminal, some lines.
+    """A progress bar over the whole training with ETA, the loss and its parts; without a terminal or notebook, lines.
 
     Lightning's bars cover one epoch each, and so does their ETA.
     """
@@ -308,16 +331,18 @@ class Bar(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Opens the bar at the current step."""
         del pl_module
-        if trainer.is_global_zero and sys.stderr.isatty():
+        inside = notebook() is not None
+        if trainer.is_global_zero and (inside or sys.stderr.isatty()):
             total = trainer.estimated_stepping_batches
-            self.bar = tqdm(
+            self.bar = (NotebookBar if inside else tqdm)(
                 total=int(total) if math.isfinite(total) else None,
                 initial=trainer.global_step,
                 unit="step",
                 dynamic_ncols=True,
                 mininterval=self.REFRESH,
             )
-            print_through(lambda line: tqdm.write(line, file=sys.stderr))
+            if not inside:
+                print_through(lambda line: tqdm.write(line, file=sys.stderr))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Advances by one step."""

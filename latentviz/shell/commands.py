@@ -98,7 +98,6 @@ def recommend(items: Sequence[str], *, outputs: str = "outputs", json: bool = Fa
     """Prints the items most similar to the given ones as a table or JSON; with `save` or a name, writes a sheet too."""
     from latentviz.queries.lookup import check_first
     from latentviz.runs.run import RunFolder
-    from latentviz.shell.tables import recommendation_table
     from latentviz.stages.recommend import recommend as stage
 
     run, words = RunFolder.open_first(items, outputs)
@@ -110,7 +109,7 @@ def recommend(items: Sequence[str], *, outputs: str = "outputs", json: bool = Fa
     if json:
         _print_json(found.rows)
     else:
-        print(recommendation_table(found.rows))
+        print(found)
     if saved:
         folder, files = saved
         for file in files:

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from latentviz.clustering.description import label_names
+from latentviz.display import columns, table
 from latentviz.errors import RunError
-from latentviz.evaluation.table import table
-from latentviz.progress import one_line
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 LISTED = 12  # clusters whose keywords are printed: more scroll the metrics off a small terminal
-WIDEST = 60  # characters of a cell, so that a row with an id, a source and a text fits a wide terminal
 
 
 def _seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
@@ -82,14 +80,6 @@ def encode_table(info: Mapping[str, Any]) -> str:
     return "\n".join([table(rows), info["thresholds"]["meaning"]])
 
 
-def recommendation_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Formats recommended items, best first; empty columns are left out."""
-    if not rows:
-        return "no item"
-    cells = [{**row, "score": f"{row['score']:.3f}"} for row in rows]
-    return _columns(cells, ("rank", "id", "score", "cluster", "label", "source", "text"), {"rank", "score", "cluster"})
-
-
 def run_overview(run: RunFolder) -> dict[str, Any]:
     """Describes a run and its clusterings; `problem` is set instead where a file is damaged."""
     row: dict[str, Any] = {"run": run.name, "path": str(run.path), "date": _date(run.config_file), "finished": False}
@@ -129,24 +119,8 @@ def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         items = f"{row['items']:,}" if "items" in row else None
         cells.append({**row, "items": items, "date": row["date"].replace("T", " "), "clusters": found or state})
-    return _columns(cells, ("run", "kind", "items", "date", "clusters"), {"items"})
+    return columns(cells, ("run", "kind", "items", "date", "clusters"), {"items"})
 
 
 def _date(file: Path) -> str:
     return datetime.fromtimestamp(file.stat().st_mtime).isoformat(timespec="minutes")
-
-
-def _columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str], right: set[str]) -> str:
-    """Formats rows in aligned columns with a heading; columns without any value are left out."""
-    names = [name for name in names if any(row.get(name) is not None for row in rows)]
-    lines = [
-        [one_line(str(row.get(name)), WIDEST) if row.get(name) is not None else "" for name in names] for row in rows
-    ]
-    widths = [max(len(cell) for cell in column) for column in zip(names, *lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(names, line, widths, strict=True)
-        ).rstrip()
-        for line in (names, *lines)
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from latentviz.clustering.keywords import named
+from latentviz.clustering.description import names
 from latentviz.clustering.landmarks import Layout, renumbered
 from latentviz.clustering.matching import Earlier, Matched, match
 from latentviz.config import merge
@@ -114,13 +114,6 @@ class Previous:
             changes=found.changes,
         )
         info["lines"] = [*info["lines"], summary(info["continued"])]
-
-
-def names(entries: list[ClusterEntry]) -> dict[int, str]:
-    """Returns the names of clusters that have words: those that they were given first, or their keywords."""
-    return named({entry["cluster"]: entry.get("keywords", []) for entry in entries}) | {
-        entry["cluster"]: entry["name"] for entry in entries if "name" in entry
-    }
 
 
 def colours(entries: list[ClusterEntry]) -> dict[int, str]:

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from latentviz.clustering.description import label_names
+from latentviz.clustering.description import cluster_names
 from latentviz.clustering.landmarks import BATCH, FrozenLayout
 from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.reducers import directions
 from latentviz.clustering.repeats import find_repeats
+from latentviz.display import LISTED, Rows, Shown, html_map, show_page
 from latentviz.errors import RunError
 from latentviz.modalities.sources import run_name
 from latentviz.model.encoding import posteriors
@@ -24,7 +25,7 @@ from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import unique_ids, write_json
 from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ResultFolder, RunFolder
-from latentviz.stages.earlier import colours, names
+from latentviz.stages.earlier import colours
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +54,8 @@ class Thresholds:
         }
 
 
-@dataclass(frozen=True)
-class Encoded:
+@dataclass(frozen=True, repr=False)
+class Encoded(Shown):
     """New items, encoded and placed on the map.
 
     Attributes:
@@ -107,6 +108,31 @@ class Encoded:
     def map(self) -> Path:
         """The HTML map of the new points over the old."""
         return Path(self.folder.map_file)
+
+    def show(self) -> None:
+        """Shows the whole map: in a notebook below the cell, else in the browser."""
+        show_page(self.map, "latentviz map")
+
+    def _shown(self) -> tuple[str, Rows]:
+        info = self.info
+        clusters = info["clusters"]
+        assert isinstance(clusters, dict)
+        shown = [(f"cluster {number}", f"{size:,}") for number, size in list(clusters.items())[:LISTED]]
+        if (more := len(clusters) - len(shown)) > 0:
+            shown.append((f"{more:,} more", "encoded.points"))
+        left = [("left out, unreadable", f"{self.bad_items:,}")] if self.bad_items else []
+        names = {"items": "items", "noise": "noise", "unlike": "unlike the training data"}
+        return f"Encoded: {self.folder.path.name}", [
+            ("clustering", self.clustering),
+            *((name, f"{info[key]:,}") for key, name in names.items()),
+            *left,
+            *shown,
+            ("map", self.map),
+        ]
+
+    def _repr_html_(self) -> str:
+        """Return the map, if it is small, and the table."""
+        return html_map(self.map) + Shown._repr_html_(self)
 
 
 class Frozen:
@@ -269,7 +295,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
             "unlike": [None] * n + ["yes" if flag else "no" for flag in table.column("unlike").to_pylist()],
             "log_likelihood": [None] * n + table.column("log_likelihood").to_pylist(),
         },
-        cluster_names=label_names(old.column("cluster").to_numpy(), old.column("label").to_pylist()) | names(entries),
+        cluster_names=cluster_names(old, lookup.folder.info()),
         cluster_colours=colours(entries),
         title=f"{lookup.run.name}: {folder.final.path.name}",
         summary=[

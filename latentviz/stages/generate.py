@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentviz.display import LISTED, Rows, Shown, link, picture
 from latentviz.errors import ConfigError, choose
 from latentviz.modalities.base import Outputs
 from latentviz.model.samplers import SAMPLERS
@@ -17,8 +18,8 @@ from latentviz.runs.run import ResultFolder, RunFolder
 MOST = 100_000  # outputs of one call: each becomes a file
 
 
-@dataclass(frozen=True)
-class Generated:
+@dataclass(frozen=True, repr=False)
+class Generated(Shown):
     """Decoded outputs.
 
     Attributes:
@@ -62,10 +63,24 @@ class Generated:
             ],
         }
 
-    def _repr_png_(self) -> bytes | None:
-        """Return the sheet, for notebooks."""
+    def _shown(self) -> tuple[str, Rows]:
+        lines = list(zip(self.files, self.lines, strict=False))[:LISTED]
+        if lines and (more := len(self.files) - len(lines)) > 0:
+            lines.append((f"{more:,} more", str(self.folder.path)))
+        drawn = [] if self.asked["asked"] is True else [(str(self.asked["way"]), self.asked["asked"])]
+        return f"Generated: {self.folder.path.name}", [
+            *drawn,
+            ("z", f"{self.z.dtype} {self.z.shape}"),
+            ("outputs", f"{len(self.files):,}"),
+            *lines,
+            ("sheet", self.folder.path / self.sheet[0]),
+        ]
+
+    def _repr_html_(self) -> str:
+        """Return the sheet of images, or the texts."""
         sheet = self.folder.path / self.sheet[0]
-        return sheet.read_bytes() if sheet.suffix == ".png" else None
+        drawn = picture(sheet, "generated items") if sheet.suffix == ".png" else ""
+        return f"{drawn}{Shown._repr_html_(self)}<div>{link(sheet, f'Open {sheet.name}')}</div>"
 
 
 def generate(

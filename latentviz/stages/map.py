@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from latentviz.clustering.description import label_names
+from latentviz.clustering.description import cluster_names
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
 from latentviz.errors import choose
@@ -17,7 +17,7 @@ from latentviz.modalities.loading import Loaded, load_model
 from latentviz.model.encoding import decode_batches
 from latentviz.runs.info import ClusterEntry, ClustersInfo
 from latentviz.runs.run import ClusterFolder, RunFolder
-from latentviz.stages.earlier import colours, names
+from latentviz.stages.earlier import colours
 
 SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
@@ -86,7 +86,7 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
             for name, values in column.items()
             if name not in OWN_COLUMNS and not (name == "text" and shown.texts is not None)
         },
-        cluster_names=label_names(cluster, labels) | names(info["clusters"]),
+        cluster_names=cluster_names(points, info),
         cluster_colours=colours(info["clusters"]),
         cluster_info={
             number: _cluster_info(entry, rows, image)

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from latentviz.display import WIDEST, columns, picture
 from latentviz.errors import ConfigError, RunError, choose
 from latentviz.modalities.loading import OpenRun
-from latentviz.progress import warn
+from latentviz.progress import one_line, warn
 from latentviz.queries.filter import select
 from latentviz.queries.lookup import Found, Lookup
 from latentviz.runs.files import write_json
@@ -135,7 +138,7 @@ def diversify(vectors: np.ndarray, scores: np.ndarray, k: int, weight: float, me
     return np.asarray(chosen, np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recommendation:
     """Similar items, best first.
 
@@ -162,11 +165,16 @@ class Recommendation:
     def save(self, name: str | None = None, *, force: bool = False) -> tuple[ResultFolder, list[str]]:
         """Write the sheet and the table to `recommended/<name>/`; return the folder and the names of the sheet."""
         with self.lookup.run.adding("recommended", name, self.asked[0].short, force=force) as folder:
-            found = self.lookup.given(self.nearest.rows) if self.rows else []
-            groups = [("like", [item.given for item in self.asked]), ("found", list(found))]
-            files = self.lookup.show.draw_sheet(folder.path, groups)
+            files = self._draw(folder.path)
             write_json(folder.recommended_file, {"settings": self.settings, "files": files, "recommended": self.rows})
         return folder.final, files
+
+    def _draw(self, folder: Path) -> list[str]:
+        """Write the sheet to a folder; return the names of its files."""
+        found = self.lookup.given(self.nearest.rows) if self.rows else []
+        return self.lookup.show.draw_sheet(
+            folder, [("like", [item.given for item in self.asked]), ("found", list(found))]
+        )
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return the items as a data frame."""
@@ -174,9 +182,22 @@ class Recommendation:
 
         return pd.DataFrame(self.rows)
 
+    def __str__(self) -> str:
+        """The table that the shell prints: best first; empty columns are left out."""
+        cells = [{**row, "score": f"{row['score']:.3f}"} for row in self.rows]
+        shown = ("rank", "id", "score", "cluster", "label", "source", "text")
+        return columns(cells, shown, {"rank", "score", "cluster"}) if cells else "no item"
+
+    def __repr__(self) -> str:
+        asked = ", ".join(one_line(item.name, WIDEST) for item in self.asked)
+        return f"Recommendation: {len(self.rows):,} items like {asked}\n{self}"
+
     def _repr_html_(self) -> str:
-        """Return the table, for notebooks."""
-        return str(self.to_pandas().to_html(index=False))
+        """Return the sheet, if it is a picture, and the table, for notebooks."""
+        with TemporaryDirectory() as folder:
+            pictures = [Path(folder) / name for name in self._draw(Path(folder)) if name.endswith(".png")]
+            drawn = "".join(picture(file, "the items asked for, and those found") for file in pictures)
+        return f"{drawn}{self.to_pandas().to_html(index=False)}"
 
 
 def _listed(items: Sequence[str | int] | str | int) -> Sequence[str | int]:

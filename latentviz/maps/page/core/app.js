@@ -221,6 +221,12 @@ function makeRoom({ view, grid, store }) {
 /** Loads Plotly and makes the figure, which draws small maps and has the axes of all maps. */
 async function plot(map) {
   const { store, view } = map;
+  if (!(await globalThis.latentviz.find("plotly"))) {
+    // A notebook's copy of a small map is without Plotly.
+    if (!map.renderer) throw new Error("this browser has no WebGL; open map.html, or call result.show().");
+    document.documentElement.dataset.ready = map.mode = "webgl";
+    return;
+  }
   await globalThis.latentviz.run("plotly");
   const mode = map.renderer === null ? "svg" : store.n <= PLOTLY_LIMIT ? "scattergl" : "axes";
   map.mode = mode;

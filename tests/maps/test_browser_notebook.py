@@ -1,0 +1,131 @@
+"""What a notebook shows, in a real browser over http: maps and reports in frames, also under VS Code's policy."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+import latentviz as lv
+from latentviz import display
+
+pytestmark = pytest.mark.browser
+
+# What the notebooks of VS Code allow, with the origin of the page in the place of its own addresses.
+VS_CODE = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' https: http: data:; font-src 'self' https:; connect-src https:; child-src https: data: 'self'"
+)
+
+
+@pytest.fixture
+def host(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens HTML as the body of a page over http: `host(html, policy="…")`; checks that no script failed."""
+    pages: dict[str, tuple[str, str]] = {}
+    errors: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body, policy = pages.get(self.path, ("", ""))
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            if policy:
+                self.send_header("Content-Security-Policy", policy)
+            self.end_headers()
+            self.wfile.write(f"<!DOCTYPE html><link rel='icon' href='data:,'><body>{body}</body>".encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    context = chromium.new_context(viewport={"width": 1300, "height": 900})
+
+    def open_page(body: str, policy: str = "") -> Any:
+        address = f"/{len(pages)}"
+        pages[address] = body, policy
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"http://127.0.0.1:{server.server_port}{address}")
+        return page
+
+    yield open_page
+    context.close()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    assert errors == []
+
+
+def frame_of(page: Any) -> Any:
+    """The map in the page's frame, once it is drawn."""
+    frame = page.frames[1]
+    frame.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+    return frame
+
+
+@pytest.mark.parametrize("policy", ["", VS_CODE], ids=["jupyter", "vscode"])
+def test_a_small_map_works_in_the_cell(host, mapped, policy) -> None:
+    html = lv.open(mapped).clustering()._repr_html_()
+    assert len(html) < display.INLINE + 100_000
+    frame = frame_of(host(html, policy))
+    assert frame.evaluate("latentviz.map.store.n") == 200
+    assert frame.evaluate("document.documentElement.dataset.ready") == "webgl"
+    frame.locator('[data-cluster="1"] .main').click()
+    assert frame.evaluate("[...latentviz.map.state.values.isolated]") == [1]
+    frame.wait_for_function("latentviz.map.decoder", timeout=20_000)
+
+
+def test_a_frame_cannot_reach_the_notebook(host, mapped) -> None:
+    frame = frame_of(host(lv.open(mapped).clustering()._repr_html_()))
+    assert frame.evaluate("(() => { try { return parent.document.title } catch (e) { return e.name } })()") == (
+        "SecurityError"
+    )
+
+
+@pytest.mark.parametrize("policy", ["", VS_CODE], ids=["jupyter", "vscode"])
+def test_a_whole_map_is_shown_on_request(host, mapped, monkeypatch, policy) -> None:
+    shown = published(monkeypatch)
+    lv.open(mapped).clustering().show()
+    assert len(shown[0]["text/html"]) > 2_000_000
+    frame = frame_of(host(shown[0]["text/html"], policy))
+    assert frame.evaluate("document.documentElement.dataset.ready") == "scattergl"
+
+
+def test_a_large_map_is_a_picture_and_a_link(host, mapped, monkeypatch) -> None:
+    monkeypatch.setattr(display, "INLINE", 1000)
+    result = lv.open(mapped).clustering()
+    html = result._repr_html_()
+    page = host(html)
+    assert len(html) < 150_000
+    assert page.frames[1:] == []
+    assert page.evaluate("document.images[0].naturalWidth") == display.PREVIEW
+    assert page.get_attribute("a", "href") == result.map.as_uri()
+
+
+def test_reports_recommendations_and_outputs_are_shown(host, mapped) -> None:
+    run = lv.open(mapped)
+    page = host(run.evaluate()._repr_html_())
+    assert page.frames[1].locator("h1").inner_text() == "small"
+    for shown in (run.recommend(3, k=4), run.generate(n=4, name="shown", force=True)):
+        page = host(shown._repr_html_())
+        assert page.evaluate("document.images[0].naturalWidth") > 50
+        assert page.locator("tr").count() >= 3
+
+
+def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """What is shown from now on, as if this were a notebook's kernel."""
+    found: list[dict[str, str]] = []
+
+    class Shell:
+        kernel = display_pub = None
+
+        def publish(self, content: dict[str, str]) -> None:
+            found.append(content)
+
+    shell = Shell()
+    shell.display_pub = shell
+    monkeypatch.setattr(display, "notebook", lambda: shell)
+    return found
