@@ -141,6 +141,7 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
     from latentviz import api
     from latentviz.runs.run import RunFolder
     from latentviz.shell import commands
+    from latentviz.stages.start import make_clustering
 
     os.environ["LATENTVIZ_COMPILE_AHEAD"] = "0"
     images, new, run = work / f"images-{n}.npy", work / "new.npy", RunFolder(work / f"run-{n}")
@@ -157,9 +158,7 @@ def measure(n: int, work: Path, settings: list[str]) -> dict[str, Any]:
         np.save(run.mu_file, mu)
         run.write_info({key: value for key, value in run.info().items() if key not in {"format_version", "checksums"}})
     prefix, start = "cluster: ", _busy()
-    folder = api.make_clustering(
-        run, commands._nested(["reduce.metric=euclidean", *settings]), name="default", force=True
-    )
+    folder = make_clustering(run, commands._nested(["reduce.metric=euclidean", *settings]), name="default", force=True)
     whole = _busy() - start
     prefix = ""
     with stage("recommend", {}):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentviz.display import INLINE, frame, link
+from latentviz.runs.files import AnyPath
 from latentviz.runs.run import RunFolder
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
-
-AnyPath = str | os.PathLike[str]
 
 
 def inspect(source: AnyPath, *, data: Mapping[str, Any] | None = None) -> "Inspection":

@@ -21,6 +21,8 @@ from latentviz.errors import RunError, WriteError
 from latentviz.runs.checksums import seal, sync, verify
 from latentviz.runs.info import Content
 
+AnyPath = str | os.PathLike[str]
+
 AGAIN = "the command that made it makes it again with --force"
 LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names are longer
 HOST = (

@@ -29,8 +29,8 @@ def fit(
 
         print(inspect_source(source, _nested(overrides)))
         return
-    from latentviz.api import train
     from latentviz.shell.tables import fit_table
+    from latentviz.stages.start import train
 
     folder = train(source, _nested(overrides), outputs=outputs, **options)
     print(fit_table(folder))
@@ -40,9 +40,9 @@ def fit(
 
 def cluster(run: str | None = None, overrides: Overrides = (), *, outputs: str = "outputs", **options: Any) -> None:
     """Reduces, clusters, draws the map, and prints a summary and the path of the map."""
-    from latentviz.api import make_clustering
     from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import cluster_table
+    from latentviz.stages.start import make_clustering
 
     opened = RunFolder.open(run, outputs)
     folder = make_clustering(opened, _nested(overrides), **options)
@@ -69,8 +69,8 @@ def map(
     run: str | None = None, overrides: Overrides = (), *, clustering: str = "default", outputs: str = "outputs"
 ) -> None:
     """Draws the map of a clustering again and prints its path."""
-    from latentviz.api import draw_map
     from latentviz.runs.run import RunFolder
+    from latentviz.stages.start import draw_map
 
     folder = draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering)
     print(f"map {folder.map_file}")

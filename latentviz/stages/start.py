@@ -1,0 +1,124 @@
+"""Fit, cluster and map from nested settings: validation, folders, locks, resuming. Loads torch only to begin work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
+from latentviz.errors import RunError
+from latentviz.modalities.sources import load_config
+from latentviz.progress import may_follow
+from latentviz.runs.extension import LongerRun
+from latentviz.runs.files import AnyPath, check_name
+from latentviz.runs.run import ClusterFolder, RunFolder
+
+Settings = Mapping[str, Any]
+
+
+def train(
+    source: str,
+    overrides: Settings,
+    *,
+    run: str | None = None,
+    outputs: AnyPath = "outputs",
+    resume: bool = False,
+    force: bool = False,
+) -> RunFolder:
+    """Does what `fit` says, with the settings as one nested mapping."""
+    config, name = load_config(source, overrides)
+    check_name("--run", name if run is None else run)
+    folder = RunFolder(Path(outputs) / (run or name))
+    if may_follow():
+        from latentviz.stages.fit import follow
+
+        follow(config, LongerRun.of(folder) if resume and folder.finished else folder)
+    if resume and not folder.begun:
+        folder = RunFolder.open(folder.name, outputs)
+    with folder.held("fit"):
+        folder.recover()
+        if resume and folder.config_file.exists():
+            return _resume(folder, overrides)
+        # A fit that was killed while it read its data left nothing to continue from, and nothing to lose.
+        folder = RunFolder.create(folder.path, force=force or (resume and folder.begun))
+        from latentviz.clustering import compile_ahead
+        from latentviz.stages.fit import fit as stage
+
+        compile_ahead.start()
+        return stage(config, folder)
+
+
+def _resume(folder: RunFolder, overrides: Settings) -> RunFolder:
+    """Continues an interrupted run, or trains a finished one for longer."""
+    longer = LongerRun.of(folder) if folder.finished else None
+    if longer is not None and longer.pending and longer.finished:  # a kill kept it from taking the run's place
+        longer.finish()
+        if _limits(overrides).get("max_epochs") in {None, folder.info()["summary"]["epochs"]}:
+            return folder
+    pending = longer is not None and longer.pending
+    source = longer.config_file if longer is not None and pending else folder.config_file
+    limits = {"trainer": {"max_epochs": None, "max_steps": -1}} if _limits(overrides) else {}
+    config, _ = load_config(str(source), merge(merge(read_yaml(source), limits), overrides))
+    began, _ = load_config(str(folder.config_file), {})
+    if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key != "check_memory"]:
+        raise RunError(
+            f"{folder.path}: --resume cannot change {', '.join(changed)}; leave that out, or make another run with "
+            "--run NAME and without --resume"
+        )
+    from latentviz.stages.fit import fit as stage
+
+    if longer is None:
+        folder.sweep()
+        return stage(config, folder, resume=True)
+    check_longer(folder, config, given=pending or bool(_limits(overrides)))
+    folder.verify(all_of_it=True)
+    longer.begin(config)
+    longer.sweep()
+    stage(config, longer, resume=True)
+    return longer.finish()
+
+
+def _limits(overrides: Settings) -> dict[str, int | None]:
+    """Returns the settings among `overrides` that say how long to train."""
+    trainer = overrides.get("trainer")
+    return {k: trainer[k] for k in ("max_epochs", "max_steps") if isinstance(trainer, Mapping) and k in trainer}
+
+
+def check_longer(run: RunFolder, config: FitConfig, *, given: bool) -> None:
+    """Raises a RunError if a finished run is not to be trained for longer."""
+    epochs, again = run.info()["summary"]["epochs"], f"`{run.fit_command(run.config_file)} --resume"
+    most, steps = config.trainer.get("max_epochs"), config.trainer.get("max_steps", -1)
+    if not given:
+        raise RunError(
+            f"{run.path}: this run has finished its {epochs} epochs; "
+            f"to train on, {again} trainer.max_epochs={2 * epochs}`"
+        )
+    if steps in {None, -1} and most not in {None, -1} and most <= epochs:
+        raise RunError(
+            f"trainer.max_epochs: {run.path} has {epochs} epochs already (got {most}); "
+            f"give more, as in {again} trainer.max_epochs={2 * epochs}`"
+        )
+
+
+def make_clustering(
+    folder: RunFolder, overrides: Settings, *, name: str = "default", force: bool = False
+) -> ClusterFolder:
+    """Does what `cluster` says, with the settings as one nested mapping."""
+    config = validate(ClusterConfig, overrides, "cluster settings")
+    from latentviz.clustering.acting import check_acting
+    from latentviz.stages.cluster import make_clustering as stage
+
+    check_acting(config)
+    with folder.clustering(name).held("cluster"):
+        return stage(folder, config, name=name, force=force)
+
+
+def draw_map(run: RunFolder, overrides: Settings, *, clustering: str) -> ClusterFolder:
+    """Does what `map` says, with the settings as one mapping, either bare or under `map`."""
+    folder = run.clustering(clustering).require()
+    given = {**overrides.get("map", {}), **{key: value for key, value in overrides.items() if key != "map"}}
+    config = validate(MapSection, merge(folder.config().map.model_dump(), given), "map settings")
+    from latentviz.stages.map import redraw
+
+    with folder.held("map"):
+        redraw(folder, config)
+    return folder
