@@ -1,6 +1,7 @@
 """The exceptions: a user's mistake is a `LatentvizError`, reported in one line with exit code 2."""
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,6 +9,11 @@ from os import PathLike
 from typing import TypeVar
 
 T = TypeVar("T")
+READ_ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check the permissions of the file and of the folders above it"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open: raise the limit, as with `ulimit -n 4096`"),
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+}
 ADVICE = "free space or fix the permissions, or pass --outputs DIR"
 
 
@@ -102,6 +108,14 @@ class WriteError(RunError):
     def __init__(self, path: "str | PathLike[str]", reason: str) -> None:
         super().__init__(f"{path}: cannot be written ({reason}); {ADVICE}")
         self.path, self.reason = path, reason
+
+
+class ReadError(LatentvizError):
+    """A file that cannot be read although it may be whole: missing permissions, too many open files, a stale handle."""
+
+    def __init__(self, path: "str | PathLike[str]", error: OSError) -> None:
+        advice = READ_ADVICE.get(error.errno or 0, "check the disk or the network, then run the command again")
+        super().__init__(f"{path}: cannot be read ({error.strerror or error}); {advice}")
 
 
 class TrainingError(LatentvizError):

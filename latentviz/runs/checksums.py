@@ -10,6 +10,7 @@ from pathlib import Path
 
 from latentviz.errors import RunError
 from latentviz.runs.info import ClustersInfo, Content, RunInfo
+from latentviz.runs.regular import check_regular, damage, open_regular
 
 FORMAT_VERSION = 1
 CHEAP = 2**30  # bytes whose checksum takes about 0.2 s; only `evaluate` checks larger files
@@ -43,14 +44,15 @@ def sync(path: Path) -> None:
 
 def checksum(path: Path) -> str:
     """Returns the CRC-32 of a file, 8 hex digits; cached in the process. About 6 GB/s."""
-    state = path.stat()
+    check_regular(path)
+    state = path.lstat()
     return _checksum(path, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
 def _checksum(path: Path, *_state: int) -> str:
     total = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(_BLOCK):
             total = zlib.crc32(block, total)
     return f"{total:08x}"
@@ -58,11 +60,9 @@ def _checksum(path: Path, *_state: int) -> str:
 
 def verify(path: Path, expected: str | None, again: str) -> None:
     """Raises a RunError if a file's CRC-32 is not the expected one; None if that is unknown."""
-    try:
-        damaged = expected is not None and checksum(path) != expected
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror or error}); {again}") from None
-    if damaged:
+    with damage(path, again):
+        wrong = expected is not None and checksum(path) != expected
+    if wrong:
         raise RunError(f"{path}: damaged (its checksum does not match); {again}")
 
 
@@ -87,11 +87,11 @@ def opened(content: Content, path: Path, again: str) -> dict[str, object]:
         RunError: the file is damaged, or a newer latentviz wrote it.
     """
     version = content.get("format_version")
-    known = isinstance(version, int) and 1 <= version <= FORMAT_VERSION
+    known = type(version) is int and 1 <= version <= FORMAT_VERSION
     bare = unsealed(content, path, again) if known or not isinstance(version, int) else {}
     if not known:
         raise RunError(
-            f"{path}: format version {version!r}, and this latentviz reads up to {FORMAT_VERSION}; upgrade "
+            f"{path}: format version {str(version)[:40]!r}, and this latentviz reads up to {FORMAT_VERSION}; upgrade "
             "with `pip install -U latentviz`"
         )
     return bare

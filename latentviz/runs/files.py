@@ -1,6 +1,7 @@
 """Atomic writes, and reads that report a damaged file in one line."""
 
 import json
+import math
 import os
 import platform
 import re
@@ -8,10 +9,10 @@ import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +21,17 @@ import pyarrow.parquet as pq
 from latentviz.errors import RunError, WriteError
 from latentviz.runs.checksums import seal, sync, verify
 from latentviz.runs.info import Content
+from latentviz.runs.regular import check_regular, damage, open_regular
 
 AnyPath = str | os.PathLike[str]
-
+T = TypeVar("T")
 AGAIN = "the command that made it makes it again with --force"
 LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names are longer
 HOST = (
     f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: process numbers are valid on one machine only
 )
+LARGEST_JSON = 2**26  # bytes; clusters.json of 50,000 clusters has 10 MB
+ROWS_A_BYTE, FEW_ROWS = 16, 100_000  # more rows per byte than this do not exist; so few fit into memory in any case
 TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})[0-9a-f]{6}\.tmp")
 
 
@@ -110,17 +114,27 @@ def write_json(path: Path, content: Content, *, sealed: bool = False) -> None:
 
     Args:
         path: the file.
-        content: without NaN.
+        content: numbers that are not finite become null.
         sealed: add a checksum of the content as the last key, which `unsealed` checks.
     """
+    content = without_nan(content)
     if sealed:
         content = {**content, "crc32": seal(content)}
-    text = json.dumps(content, indent=2, ensure_ascii=False)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     with atomic_write(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
         if sealed:
             sync(temporary)
+
+
+def without_nan(value: T) -> T:
+    """Returns a JSON value with null for each number that is not finite: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return cast("T", {key: without_nan(each) for key, each in value.items()})
+    if isinstance(value, list | tuple):
+        return cast("T", [without_nan(each) for each in value])
+    return cast("T", None) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def check_name(option: str, name: str) -> None:
@@ -142,22 +156,26 @@ def make_newest(file: Path, others: Iterable[Path]) -> None:
             os.utime(file, (newest + 1, newest + 1))
 
 
-def read_json(path: Path, again: str = AGAIN) -> dict[str, object]:
+def read_json(path: Path, again: str = AGAIN, *, limit: int = LARGEST_JSON) -> dict[str, object]:
     """Returns the mapping in a JSON file; if it is damaged, a RunError says what makes it `again`."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
-    if not isinstance(content, dict):
-        raise RunError(f"{path}: damaged (it holds no mapping); {again}")
+    with damage(path, again):
+        with open_regular(path, limit) as file:
+            content = json.loads(file.read())
+        if not isinstance(content, dict):
+            raise ValueError("it holds no mapping")
     return cast("dict[str, object]", content)
 
 
 def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) -> pa.Table:
     """Returns the table in a Parquet file; errors as in `read_npy`."""
-    verify(path, expected, again)
     with damage(path, again):
-        return pq.ParquetFile(path).read()  # `pq.read_table` imports pandas, and reads columns from folder names
+        check_regular(path)
+        verify(path, expected, again)
+        file = pq.ParquetFile(path)  # `pq.read_table` imports pandas, and reads columns from folder names
+        rows, size = file.metadata.num_rows, path.stat().st_size
+        if rows > max(FEW_ROWS, ROWS_A_BYTE * size):
+            raise ValueError(f"it claims {rows:,} rows in {size:,} bytes")
+        return file.read()
 
 
 def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.ndarray:
@@ -171,26 +189,13 @@ def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.
     Raises:
         RunError: the file is damaged.
     """
-    verify(path, expected, again)
     with damage(path, again):
+        check_regular(path)
+        verify(path, expected, again)
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):  # a zip archive under another name
             raise ValueError("it holds no array")
     return array
-
-
-@contextmanager
-def damage(path: Path, again: str) -> Iterator[None]:
-    """Turns a library's errors on a damaged file into a RunError; `again` says what makes the file again."""
-    try:
-        yield
-    except (OSError, ValueError, EOFError, MemoryError, RecursionError, pa.ArrowException) as error:
-        raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
-
-
-def _line(error: BaseException) -> str:
-    """Returns the first line of an error's message."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def unique_ids(candidates: Sequence[str]) -> list[str]:

@@ -1,16 +1,16 @@
 """What commands add to a run: a clustering in `clusters/<name>/`, results in `generated/<name>/` and similar."""
 
+import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from latentviz.config import ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError
@@ -22,12 +22,20 @@ from latentviz.runs.files import (
     make_newest,
     read_json,
     read_npy,
-    read_parquet,
     sweep,
     write_json,
 )
-from latentviz.runs.info import ClustersInfo, Content
+from latentviz.runs.info import ClustersInfo, Content, RunInfo, checked
 from latentviz.runs.lock import held
+from latentviz.runs.tables import (
+    POINT_TYPES,
+    are_rows,
+    clusters_problem,
+    is_tree,
+    points_problem,
+    read_table,
+    write_table,
+)
 
 
 class _Folder(Protocol):
@@ -43,24 +51,6 @@ class Artefact:
 
     def __get__(self, folder: _Folder, _: type | None = None) -> Path:
         return folder.path / self.name
-
-
-def write_table(file: Path, table: pa.Table) -> None:
-    """Writes a Parquet file."""
-    with atomic_write(file) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-
-
-def read_table(file: Path, columns: set[str], again: str, crc32: str | None) -> pa.Table:
-    """Reads a Parquet file that has at least these columns.
-
-    Raises:
-        RunError: the file is damaged; the message says how to make it `again`.
-    """
-    table = read_parquet(file, again, crc32)
-    if missing := columns - set(table.column_names):
-        raise RunError(f"{file}: damaged (it has no column {', '.join(sorted(missing))}); {again}")
-    return table
 
 
 @dataclass(frozen=True)
@@ -222,19 +212,25 @@ class ClusterFolder:
 
     def coordinates(self) -> np.ndarray | None:
         """Returns the clustered coordinates, float32 (n, k), memory-mapped; None in folders without them."""
-        return self._read(self.coordinates_file)
+        return self._read(
+            self.coordinates_file, lambda array, n: array.dtype.kind == "f" and array.ndim == 2 and len(array) == n
+        )
 
     def neighbours(self) -> np.ndarray | None:
         """Returns what `write_neighbours` wrote, memory-mapped; None in folders without them."""
-        return self._read(self.neighbours_file)
+        return self._read(
+            self.neighbours_file, lambda array, n: array.ndim == 2 and len(array) == n and are_rows(array, n)
+        )
 
     def landmarks(self) -> np.ndarray | None:
         """Returns the rows of the items that were laid out, int64, ascending; None: all were."""
-        return self._read(self.landmarks_file)
+        return self._read(
+            self.landmarks_file, lambda array, n: array.ndim == 1 and are_rows(array, n) and (np.diff(array) > 0).all()
+        )
 
     def tree(self) -> np.ndarray | None:
         """Returns HDBSCAN's condensed tree with a row per item; None for methods without one."""
-        return self._read(self.tree_file)
+        return self._read(self.tree_file, is_tree)
 
     @staticmethod
     def _write(file: Path, array: np.ndarray | None) -> None:
@@ -244,8 +240,17 @@ class ClusterFolder:
         with atomic_write(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, array)
 
-    def _read(self, file: Path) -> np.ndarray | None:
-        return read_npy(file, self.again, self._expected(file)) if file.exists() else None
+    def _read(self, file: Path, fits: Callable[[np.ndarray, int], object]) -> np.ndarray | None:
+        """Returns an array; None if there is none. `fits` says whether it can be one of n items."""
+        if not os.path.lexists(file):
+            return None
+        array = read_npy(file, self.again, self._expected(file))
+        if self.finished and not fits(array, n := self.info()["n_items"]):  # else it was written just now
+            raise RunError(
+                f"{file}: damaged (an array of {array.dtype} of shape {array.shape} that does not fit the {n:,} items);"
+                f" {self.again}"
+            )
+        return array
 
     def _expected(self, file: Path) -> str | None:
         return expected(self.info(), self.path, file) if self.finished else None
@@ -267,8 +272,11 @@ class ClusterFolder:
 
     def points(self) -> pa.Table:
         """Reads points.parquet: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source."""
-        file = self.require().points_file
-        return read_table(file, {"id", "x", "y", "cluster"}, self.again, self._expected(file))
+        file, info = self.require().points_file, self.info()
+        table = read_table(file, POINT_TYPES, self.again, self._expected(file))
+        if problem := points_problem(table, info):
+            raise RunError(f"{file}: damaged ({problem}); {self.again}")
+        return table
 
     def info(self) -> ClustersInfo:
         """Reads clusters.json.
@@ -276,5 +284,25 @@ class ClusterFolder:
         Raises:
             RunError: the file is damaged, or a newer latentviz wrote it.
         """
-        content = opened(read_json(self.require().info_file, self.again), self.info_file, self.again)
-        return cast("ClustersInfo", content)
+        file = self.require().info_file
+        info = checked(ClustersInfo, opened(read_json(file, self.again), file, self.again), file, self.again)
+        if problem := clusters_problem(info):
+            raise RunError(f"{file}: damaged ({problem}); {self.again}")
+        run = self.run_path / "run.json"  # the clustering that a run continues has none next to it
+        if run.exists() and (n := read_info(run, self.again)["summary"]["items"]) != info["n_items"]:
+            raise RunError(f"{file}: damaged ({info['n_items']:,} items, and the run has {n:,}); {self.again}")
+        return info
+
+
+def read_info(file: Path, again: str) -> RunInfo:
+    """Reads a run.json.
+
+    Raises:
+        RunError: the file is damaged, or a newer latentviz wrote it.
+    """
+    info = checked(RunInfo, opened(read_json(file, again), file, again), file, again)
+    summary = info["summary"]
+    d = summary["latent_dim"]
+    if not (summary.get("content_dim", d) <= d and summary.get("given_dim", 0) <= d):
+        raise RunError(f"{file}: damaged (summary: content_dim or given_dim is above latent_dim, {d}); {again}")
+    return info

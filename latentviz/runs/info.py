@@ -1,9 +1,39 @@
-"""The content of run.json and of clusters.json, as types."""
+"""The content of run.json and of clusters.json, as types; `checked` compares what was read with them."""
 
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+import re
+from collections.abc import Hashable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    Required,  # pydantic takes these alone before Python 3.12
+    TypeVar,
+    cast,
+)
 
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from latentviz.errors import RunError
+from latentviz.progress import one_line
+
+T = TypeVar("T")
 Content = Mapping[str, object]  # a JSON object that is written, or has been read and not checked yet
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+ClusterNumber = Annotated[int, Field(ge=0, lt=10**6)]  # of runs that continue others some numbers are unused
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _inside(name: str) -> str:
+    """Returns a file's name in a folder; a ValueError if it leads out of the folder."""
+    if not name or "\0" in name or "\\" in name or name.startswith("/") or {"", ".", ".."} & set(name.split("/")):
+        raise ValueError("not the name of a file in this folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_inside)]
+Checksums = dict[FileName, Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")]]
 
 
 class RunSummary(TypedDict, total=False):
@@ -18,59 +48,59 @@ class RunSummary(TypedDict, total=False):
     """
 
     about: list[str]
-    items: int
-    bad_items: int
-    epochs: int
-    latent_dim: int
-    content_dim: int
-    given_dim: int
-    contrast: float
-    active_units: int
-    log_likelihood: float
-    kl: float
-    parameters: int
+    items: Required[Annotated[int, Field(ge=1, lt=2**63)]]
+    bad_items: Required[Count]
+    epochs: Required[Count]
+    latent_dim: Required[Annotated[int, Field(ge=1, lt=2**31)]]
+    content_dim: Annotated[int, Field(ge=1)]
+    given_dim: Count
+    contrast: Finite
+    active_units: Required[Count]
+    log_likelihood: Required[Finite]
+    kl: Required[Finite]
+    parameters: Count
 
 
 class RunInfo(TypedDict, total=False):
     """The content of run.json; `checksums` are CRC-32 by file."""
 
     format_version: int
-    kind: str
+    kind: Required[str]
     fingerprint: str
-    seed: int
-    versions: dict[str, str]
-    seconds: dict[str, float]
-    summary: RunSummary
-    checksums: dict[str, str]
+    seed: Count
+    versions: Required[dict[str, str]]
+    seconds: Required[dict[str, Finite]]
+    summary: Required[RunSummary]
+    checksums: Checksums
 
 
 class ClusterEntry(TypedDict, total=False):
     """One cluster of clusters.json; of a run that continues another one also its colour, and its earlier name."""
 
-    cluster: int
-    size: int
-    size_with_nearest: int
-    persistence: float | None
-    exemplars: list[str]
+    cluster: Required[ClusterNumber]
+    size: Required[Count]
+    size_with_nearest: Count
+    persistence: Required[Finite | None]
+    exemplars: Required[list[str]]
     keywords: list[str]
-    colour: str
+    colour: Annotated[str, StringConstraints(pattern="^#[0-9a-fA-F]{6}$")]
     name: str
 
 
 class TreeEntry(TypedDict, total=False):
     """One row of the condensed tree in clusters.json."""
 
-    parent: float
-    child: float
+    parent: Required[Finite]
+    child: Required[Finite]
     keywords: list[str]
 
 
 class RegionEntry(TypedDict):
     """One named region of the map."""
 
-    level: int
+    level: Count
     item: str
-    size: int
+    size: Count
     cluster: int
     keywords: list[str]
 
@@ -88,7 +118,7 @@ class ClusterChange(TypedDict):
     change: str
     before: list[int]
     after: list[int]
-    items: int
+    items: Count
 
 
 class Continued(TypedDict):
@@ -103,9 +133,9 @@ class Continued(TypedDict):
     """
 
     run: str
-    items: int
-    kept: float
-    unused: int
+    items: Count
+    kept: Finite
+    unused: Annotated[int, Field(ge=0, le=10**6)]
     changes: list[ClusterChange]
 
 
@@ -113,21 +143,40 @@ class ClustersInfo(TypedDict, total=False):
     """The content of clusters.json; modularity to sweep are None or empty if no cut was chosen."""
 
     format_version: int
-    lines: list[str]
-    n_items: int
-    n_landmarks: int | None
-    n_clusters: int
-    noise_share: float
-    settings: dict[str, str | int]
-    modularity: float | None
-    agreement: float | None
-    separation: float | None
-    stability: float | None
-    sweep: Sequence[Content]
-    clusters: list[ClusterEntry]
+    lines: Required[list[str]]
+    n_items: Required[Count]
+    n_landmarks: Count | None
+    n_clusters: Required[Count]
+    noise_share: Required[Annotated[float, Field(ge=0, le=1)]]
+    settings: Required[dict[str, str | int]]
+    modularity: Finite | None
+    agreement: Finite | None
+    separation: Finite | None
+    stability: Finite | None
+    sweep: list[dict[str, str | int | Finite | bool | None]]
+    clusters: Required[list[ClusterEntry]]
     tree: list[TreeEntry]
     regions: list[RegionEntry]
     continued: Continued
-    config: Content
-    seconds: dict[str, float]
-    checksums: dict[str, str]
+    config: dict[str, object]
+    seconds: dict[str, Finite]
+    checksums: Checksums
+
+
+_adapter = cache(TypeAdapter[Any])  # building one takes milliseconds
+
+
+def checked(kind: type[T], content: Content, path: Path, again: str) -> T:
+    """Returns the content of a JSON file as a type, without keys that it does not have.
+
+    Raises:
+        RunError: a key is missing, has another type, or holds a number that is not finite; the message names it, and
+            `again`, what makes the file again.
+    """
+    try:
+        value: T = _adapter(cast("Hashable", kind)).validate_python(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = one_line(".".join(str(part) for part in first["loc"]), 80)
+        raise RunError(f"{path}: damaged ({key}: {re.sub('^Value error, ', '', first['msg'])}); {again}") from None
+    return value

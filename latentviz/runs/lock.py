@@ -1,8 +1,10 @@
 """One writer at a time: a lock file that records its holder and is released when the holder ends, however it ends."""
 
+import errno
 import json
 import os
 import platform
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +18,8 @@ try:
 except ImportError:  # Windows: nothing is locked
     fcntl = None  # type: ignore[assignment]
 
+FOREIGN = "not a lock file that latentviz wrote; move it elsewhere"
+
 
 @contextmanager
 def held(lock: Path, work: str, what: Path) -> Iterator[None]:
@@ -27,7 +31,8 @@ def held(lock: Path, work: str, what: Path) -> Iterator[None]:
         what: the folder that is locked.
 
     Raises:
-        RunError: another process holds the lock; the message has its number, machine and start.
+        RunError: another process holds the lock; the message has its number, machine and start. Or something else
+            has the name of the lock file.
         WriteError: the file cannot be written.
     """
     try:
@@ -51,15 +56,28 @@ def held(lock: Path, work: str, what: Path) -> Iterator[None]:
 
 
 def _open_locked(lock: Path, what: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT
+    for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # neither follows a link nor waits for a pipe
+        flags |= getattr(os, name, 0)
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
+            handle = os.open(lock, flags, 0o644)
+        except OSError as error:
+            if error.errno in {errno.ELOOP, errno.EISDIR}:
+                raise RunError(f"{lock}: {FOREIGN}") from None
+            raise
+        try:
+            state = os.fstat(handle)
+            if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+                raise RunError(f"{lock}: {FOREIGN}")
             if not try_lock(handle):
                 raise RunError(
                     f"{what}: in use by {_holder(handle) or 'another process'}; wait until it has finished, "
                     "or choose another name"
                 )
             if _is_at(handle, lock):
+                if os.fstat(handle).st_size and not _holder(handle):
+                    raise RunError(f"{lock}: {FOREIGN}")
                 return handle
         except BaseException:
             os.close(handle)

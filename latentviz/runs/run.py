@@ -20,49 +20,45 @@ outputs/<run>/config.yaml            the resolved config: fitting it again repea
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 
 from latentviz.config import Section, dump
 from latentviz.errors import LatentvizError, RunError, WriteError, did_you_mean
-from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, opened, verify
+from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, verify
 from latentviz.runs.files import (
     atomic_write,
     check_name,
     make_newest,
-    read_json,
     read_npy,
     remove,
     sweep,
     temporary_name,
     write_json,
 )
-from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, read_table, write_table
+from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, read_info
 from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
-from latentviz.runs.lock import held
+from latentviz.runs.ours import check_links, foreign_to_result, holds, is_run
+from latentviz.runs.place import RunPlace
+from latentviz.runs.tables import ITEM_TYPES, read_table, write_table
 
+LARGEST_LATENT = 1e15  # of mu and logvar: sums of squares of larger values are not finite in single precision
 __all__ = ["FORMAT_VERSION", "ClusterFolder", "ResultFolder", "RunFolder"]
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(RunPlace):
     """A handle to a run folder; it holds no data."""
 
-    path: Path
-
-    config_file = Artefact("config.yaml")
-    info_file = Artefact("run.json")
     items_file = Artefact("items.parquet")
     bad_items_file = Artefact("bad_items.csv")
     cache = Artefact("cache")
-    checkpoints = Artefact("checkpoints")
     best_checkpoint = Artefact("checkpoints/best.ckpt")
     last_checkpoint = Artefact("checkpoints/last.ckpt")
     metrics_file = Artefact("metrics.csv")
@@ -76,90 +72,12 @@ class RunFolder:
     evaluation_file = Artefact("evaluation.json")
     evaluation_report = Artefact("evaluation.html")
 
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
-
     @classmethod
     def all(cls, outputs: Path) -> list[Self]:
         """Returns the runs in a folder, oldest first."""
         configs = [file for file in outputs.glob("*/config.yaml") if not file.parent.name.startswith(".")]
-        return [cls(file.parent) for file in sorted(configs, key=lambda file: file.stat().st_mtime)]
-
-    @classmethod
-    def create(cls, path: Path, *, force: bool) -> Self:
-        """Makes a new, empty run at `path`; with `force` an earlier run there is set aside until `settle`.
-
-        Raises:
-            RunError: something exists there and `force` is off, it is no run, or the folder cannot be written.
-        """
-        run = cls(path)
-        try:
-            run.recover()
-            if path.exists() and any(path.iterdir()):
-                run._make_way(force=force)
-            path.mkdir(parents=True, exist_ok=True)
-            (path / ".writable").touch()
-            (path / ".writable").unlink()
-        except OSError as error:
-            raise WriteError(path, error.strerror or str(error)) from None
-        return run
-
-    def _make_way(self, *, force: bool) -> None:
-        """Deletes what a killed fit left here, or sets the earlier run aside."""
-        if not force:
-            found = "a fit was killed here while it read its data" if self.begun else "this run exists already"
-            raise RunError(
-                f"{self.path}: {found}; continue it with --resume{' trainer.max_epochs=N' if self.finished else ''}, "
-                "replace it with --force, or name the new run with --run NAME"
-            )
-        if self.begun:
-            shutil.rmtree(self.path)
-        elif self.config_file.exists() or self.info_file.exists():
-            self.path.rename(self._aside)
-        else:
-            raise RunError(f"{self.path}: not a run, and --force replaces runs only; choose another --run NAME")
-
-    @property
-    def begun(self) -> bool:
-        """Whether this is what a fit leaves behind that was killed while it read its data."""
-        early = {self.cache.name, self.bad_items_file.name, self.items_file.name, ".writable"}
-        return self.path.is_dir() and {p.name for p in self.path.iterdir() if p.suffix != ".tmp"} <= early
-
-    @property
-    def _aside(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.replaced")
-
-    def held(self, work: str) -> AbstractContextManager[None]:
-        """Locks the run: a second process that wants to train into it is refused.
-
-        Raises:
-            RunError: another process trains into it; the message names it.
-        """
-        return held(self.path.with_name(f".{self.path.name}.lock"), work, self.path)
-
-    def recover(self) -> None:
-        """Repairs what a killed fit with --force left. Only call this while holding the lock.
-
-        The earlier run comes back if the new one had not read its data yet; otherwise it is deleted.
-        """
-        if not self._aside.exists():
-            return
-        if self.config_file.exists():
-            self.settle()
-        elif self.begun or not self.path.exists():
-            self.abandon()
-
-    def settle(self) -> None:
-        """Deletes the run that `create(force=True)` set aside; called once the new run has read its data."""
-        shutil.rmtree(self._aside, ignore_errors=True)
-
-    def abandon(self) -> None:
-        """Removes the new, empty run after an error and restores the earlier one."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._aside.exists():
-            self._aside.rename(self.path)
+        runs = [file for file in configs if is_run(file.parent.resolve())]
+        return [cls(file.parent) for file in sorted(runs, key=lambda file: file.stat().st_mtime)]
 
     def sweep(self) -> None:
         """Deletes half-written files of killed processes. Only call this while holding the lock."""
@@ -189,14 +107,19 @@ class RunFolder:
             raise RunError(
                 f"{folder}: no runs here; make one with `latentviz fit SOURCE`, as in `latentviz fit digits`"
             )
+        check_links(handle.path)
         if handle.finished:
             handle.info()
         return handle
 
     @classmethod
     def _named(cls, run: "str | os.PathLike[str]", outputs: Path, names: list[str]) -> Self:
-        for path in (outputs / run, Path(run)):
-            if cls(path).config_file.exists():
+        for given in (outputs / run, Path(run)):
+            path = given
+            if given.is_symlink():  # locks and results belong next to the folder itself
+                path = given.resolve()
+                _recover(path.parent)
+            if cls(path).config_file.exists() and is_run(path):
                 return cls(path)
         runs = f"; runs there: {', '.join(names)}." if names else "."
         raise RunError(
@@ -236,11 +159,6 @@ class RunFolder:
         """The command that fits `source` into this run."""
         return shlex.join(["latentviz", "fit", str(source), "--run", self.name, "--outputs", str(self.path.parent)])
 
-    @property
-    def finished(self) -> bool:
-        """Whether `fit` has finished."""
-        return self.info_file.exists()
-
     def require(self, file: Path) -> Path:
         """Returns `file` of this run.
 
@@ -264,7 +182,7 @@ class RunFolder:
         Raises:
             RunError: the file is damaged, or a newer latentviz wrote it.
         """
-        return cast("RunInfo", opened(read_json(self.require(self.info_file), self.again), self.info_file, self.again))
+        return read_info(self.require(self.info_file), self.again)
 
     def write_info(self, content: Content) -> None:
         """Writes run.json, the last act of `fit`, with the checksums of all files that later commands read."""
@@ -323,8 +241,10 @@ class RunFolder:
         Raises:
             RunError: it is damaged.
         """
-        columns = {"id", "split", "label", "source"}
-        return Items(read_table(self.items_file, columns, self.again, self.expected(self.items_file)))
+        table = read_table(self.items_file, ITEM_TYPES, self.again, self.expected(self.items_file))
+        if self.finished and table.num_rows != (n := self.info()["summary"]["items"]):
+            raise RunError(f"{self.items_file}: damaged ({table.num_rows:,} rows of {n:,} items); {self.again}")
+        return Items(table)
 
     def mu(self) -> np.ndarray:
         """Returns the posterior means, float32 (n, d), memory-mapped."""
@@ -336,8 +256,16 @@ class RunFolder:
 
     def _latents(self, file: Path) -> np.ndarray:
         array = read_npy(self.require(file), self.again, self.expected(file))
-        if array.ndim != 2 or array.dtype != np.float32:
-            raise RunError(f"{file}: damaged (an array of {array.dtype} of shape {array.shape}); {self.again}")
+        summary = self.info()["summary"]
+        shape = (summary["items"], summary["latent_dim"])
+        if array.shape != shape or array.dtype != np.float32:
+            raise RunError(
+                f"{file}: damaged (an array of {array.dtype} of shape {array.shape}, and that of the run is {shape}); "
+                f"{self.again}"
+            )
+        blocks = (array[start : start + 2**16] for start in range(0, len(array), 2**16))
+        if not all(np.abs(block).max(initial=0) <= LARGEST_LATENT for block in blocks):  # False for NaN
+            raise RunError(f"{file}: damaged (values that are not finite); {self.again}")
         return array
 
     @property
@@ -367,19 +295,25 @@ class RunFolder:
         if name is None:
             default = re.sub(r"[^\w-]+", "-", default).strip("-")[:60] or group
             name, number = default, 1
-            while (parent / name).exists():
+            while os.path.lexists(parent / name):
                 number += 1
                 name = f"{default}-{number}"
         check_name("--name", name)
         target = parent / name
-        if target.exists() and not force:
-            raise RunError(f"{target}: this name is taken; replace it with --force, or choose another --name")
+        if os.path.lexists(target):
+            if not force:
+                raise RunError(f"{target}: this name is taken; replace it with --force, or choose another --name")
+            if others := foreign_to_result(target):
+                raise RunError(
+                    f"{target}: {holds(others)}, and --force would remove it; move it elsewhere, or choose "
+                    "another --name"
+                )
         temporary, earlier = temporary_name(target), temporary_name(target)
         try:
             sweep(parent)
             temporary.mkdir(parents=True)
             yield ResultFolder(temporary, target)
-            if target.exists():
+            if os.path.lexists(target):
                 if not force:  # another process was faster
                     raise RunError(f"{target}: this name was taken meanwhile; choose another --name")
                 target.rename(earlier)

@@ -94,9 +94,10 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
         seconds=seconds,
     )
     place = run if folder is None else folder
-    info = {} if folder is None else folder.info()
+    info = None if folder is None else folder.info()
     map_file = None if folder is None else folder.map_file.name
-    page = render(found, sweep=info.get("sweep", ()), chosen=info.get("settings"), map_file=map_file)
+    sweep, chosen = (info.get("sweep", ()), info["settings"]) if info else ((), None)
+    page = render(found, sweep=sweep, chosen=chosen, map_file=map_file)
     with atomic_write(place.evaluation_report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **found.to_json()})

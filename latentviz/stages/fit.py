@@ -90,8 +90,6 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     elif processes.first:
         config = resolved(light.resolved, config)
     config, resume = processes.share((config, resume))
-    if processes.first:
-        run.settle()
     kind = light.data_kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     vae = LightningVAE.of(kind.build())
@@ -125,6 +123,7 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     if not processes.first:
         return run
     run.write_info(_info(config, run, vae, seconds, kind.about))
+    run.settle()
     return run
 
 

@@ -21,6 +21,7 @@ TRANSITIVE = {
     "joblib": "scikit-learn",
     "pynndescent": "umap-learn",
     "huggingface_hub": "datasets",
+    "typing_extensions": "pydantic",
 }
 
 

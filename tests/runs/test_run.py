@@ -13,6 +13,7 @@ from latentviz.config import ClusterConfig, ResolvedClusterConfig, resolved
 from latentviz.errors import RunError
 from latentviz.runs.files import atomic_write, unique_ids, write_json
 from latentviz.runs.items import Items
+from latentviz.runs.ours import MARKER, mark
 from latentviz.runs.run import FORMAT_VERSION, RunFolder
 
 
@@ -75,7 +76,7 @@ class TestCreate:
     def test_a_new_run_is_an_empty_folder(self, tmp_path: Path) -> None:
         run = RunFolder.create(tmp_path / "outputs" / "a", force=False)
         assert run.path.is_dir()
-        assert contents(run.path) == {}
+        assert set(contents(run.path)) == {MARKER}
         assert not run.finished
 
     def test_an_existing_run_is_left_alone_without_force(self, run_folder: Path) -> None:
@@ -87,7 +88,7 @@ class TestCreate:
     def test_force_sets_the_earlier_run_aside_until_the_new_one_settles(self, run_folder: Path) -> None:
         before = contents(run_folder)
         run = RunFolder.create(run_folder, force=True)
-        assert contents(run.path) == {}
+        assert set(contents(run.path)) == {MARKER}
         run.abandon()
         assert contents(run_folder) == before
         RunFolder.create(run_folder, force=True).settle()
@@ -103,8 +104,10 @@ class TestCreate:
     def test_force_clears_up_after_a_fit_that_was_killed_while_it_read(self, tmp_path: Path) -> None:
         half = tmp_path / "half"
         (half / "cache").mkdir(parents=True)
-        (half / "cache" / ".images.npy.123-abc.tmp").write_bytes(b"half")
-        assert contents(RunFolder.create(half, force=True).path) == {}
+        (half / "cache" / ".images.npy.123-abcdef01234567.tmp").write_bytes(b"half")
+        (half / "cache" / "images.npy").write_bytes(b"whole")
+        mark(half)
+        assert set(contents(RunFolder.create(half, force=True).path)) == {MARKER}
 
     @pytest.mark.parametrize("blocked", ["outputs", "outputs/small"])
     def test_a_file_in_the_way_is_one_line(self, tmp_path: Path, blocked: str) -> None:
@@ -202,26 +205,39 @@ class TestArtefacts:
         assert "\n" not in str(caught.value)
 
 
-class TestClusterFolder:
-    TABLE = pa.table({"id": ["a"], "x": [0.0], "y": [0.0], "cluster": pa.array([-1], pa.int32())})
+NO_CLUSTERS = {"lines": [], "n_items": 200, "n_clusters": 0, "noise_share": 1.0, "settings": {}, "clusters": []}
 
-    def test_what_is_written_reads_back(self, run_folder: Path) -> None:
+
+class TestClusterFolder:
+    @pytest.fixture
+    def table(self, trained: Path) -> pa.Table:
+        """Points of the run's items, all of which are noise."""
+        ids = RunFolder(trained).items().table.column("id")
+        zeros, noise = np.zeros(len(ids), np.float32), np.full(len(ids), -1, np.int32)
+        numbers = {"x": zeros, "y": zeros, "cluster": noise, "nearest_cluster": noise}
+        empty = pa.nulls(len(ids), pa.string())
+        return pa.table(
+            {"id": ids, **numbers, "probability": zeros, "outlier_score": zeros}
+            | dict.fromkeys(("label", "source"), empty)
+        )
+
+    def test_what_is_written_reads_back(self, run_folder: Path, table: pa.Table) -> None:
         folder = RunFolder(run_folder).clustering("fine")
         folder.begin(force=False)
         assert not folder.finished
         config = resolved(ResolvedClusterConfig, ClusterConfig(), reduce={"metric": "cosine", "landmarks": 0})
-        folder.write(config, self.TABLE, {"n_clusters": 0})
+        folder.write(config, table, NO_CLUSTERS)
         assert folder.finished
-        assert folder.points() == self.TABLE
+        assert folder.points() == table
         info = folder.info()
         assert (info["format_version"], info["n_clusters"]) == (FORMAT_VERSION, 0)
         assert set(info["checksums"]) == {"points.parquet"}
         assert folder.config() == config
 
-    def test_a_finished_clustering_is_replaced_with_force_only(self, run_folder: Path) -> None:
+    def test_a_finished_clustering_is_replaced_with_force_only(self, run_folder: Path, table: pa.Table) -> None:
         folder = RunFolder(run_folder).clustering()
         folder.begin(force=False)
-        folder.write(ClusterConfig(), self.TABLE, {})
+        folder.write(ClusterConfig(), table, NO_CLUSTERS)
         with pytest.raises(RunError, match=r'exists already.*force=True.*name="NAME"'):
             folder.begin(force=False)
         folder.begin(force=True)

@@ -1,0 +1,109 @@
+"""Tables and arrays of a run: what columns they have, and whether they fit each other."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from latentviz.errors import RunError
+from latentviz.runs.files import atomic_write, read_parquet
+from latentviz.runs.info import ClustersInfo
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
+
+
+def _is_label(type_: pa.DataType) -> bool:
+    return _is_text(type_) or bool(pa.types.is_null(type_))
+
+
+def write_table(file: Path, table: pa.Table) -> None:
+    """Writes a Parquet file."""
+    with atomic_write(file) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+# Column → the types that it may have.
+ITEM_TYPES: dict[str, Callable[[pa.DataType], bool]] = {
+    "id": _is_text,
+    "split": _is_text,
+    "label": _is_label,
+    "source": _is_label,
+}
+POINT_TYPES: dict[str, Callable[[pa.DataType], bool]] = {
+    "id": _is_text,
+    **dict.fromkeys(("x", "y", "probability", "outlier_score"), pa.types.is_floating),
+    **dict.fromkeys(("cluster", "nearest_cluster"), pa.types.is_integer),
+    **dict.fromkeys(("label", "source"), _is_label),
+}
+
+
+def read_table(
+    file: Path, columns: Mapping[str, Callable[[pa.DataType], bool]], again: str, crc32: str | None
+) -> pa.Table:
+    """Reads a Parquet file that has at least these columns, of types that these functions accept.
+
+    Raises:
+        RunError: the file is damaged; the message says how to make it `again`.
+    """
+    table = read_parquet(file, again, crc32)
+    if missing := sorted(columns.keys() - set(table.column_names)):
+        raise RunError(f"{file}: damaged (it has no column {', '.join(missing)}); {again}")
+    for name, accepts in columns.items():
+        if table.column_names.count(name) > 1 or not accepts(table.schema.field(name).type):
+            raise RunError(f"{file}: damaged (its column {name} has another type, or is there twice); {again}")
+        if accepts is not _is_label and table.column(name).null_count:
+            raise RunError(f"{file}: damaged (its column {name} has gaps); {again}")
+    return table
+
+
+def clusters_problem(info: ClustersInfo) -> str | None:
+    """Says what in a clusters.json does not fit the rest of it; None if all does."""
+    numbers = [entry["cluster"] for entry in info["clusters"]]
+    if info["n_clusters"] != len(numbers) or len(set(numbers)) != len(numbers):
+        return f"n_clusters is {info['n_clusters']}, and {len(set(numbers))} clusters are listed"
+    if not {region["cluster"] for region in info.get("regions", [])} <= {-1, *numbers}:
+        return "a region of a cluster that is not listed"
+    return None
+
+
+def points_problem(table: pa.Table, info: ClustersInfo) -> str | None:
+    """Says what in points.parquet does not fit its clusters.json; None if all does."""
+    if table.num_rows != info["n_items"]:
+        return f"{table.num_rows:,} rows of {info['n_items']:,} items"
+    if len(table.column("id").unique()) != table.num_rows:
+        return "ids that repeat"
+    labels, nearest = (table.column(name).to_numpy() for name in ("cluster", "nearest_cluster"))
+    sizes = {entry["cluster"]: entry["size"] for entry in info["clusters"]}
+    numbers, counts = np.unique(labels, return_counts=True)
+    found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    if any(sizes.get(number) != count for number, count in found.items() if number != -1):
+        return "clusters that clusters.json has not, or of other sizes"
+    if any(size and number not in found for number, size in sizes.items()) or not set(nearest.tolist()) <= {-1, *sizes}:
+        return "clusters that clusters.json has not, or of other sizes"
+    return None
+
+
+def are_rows(array: np.ndarray, n: int) -> bool:
+    """Whether an array holds rows of n items."""
+    return array.dtype.kind in "iu" and bool(array.min(initial=0) >= 0 and array.max(initial=-1) < n)
+
+
+def is_tree(array: np.ndarray, n: int) -> bool:
+    """Whether an array is a condensed tree of n items, whose nodes are numbered from n on, parents before children."""
+    if array.ndim != 1 or not len(array) or not {"parent", "child", "lambda_val"} <= set(array.dtype.names or ()):
+        return False
+    parent, child = array["parent"], array["child"]
+    if parent.dtype.kind not in "iu" or child.dtype.kind not in "iu" or array["lambda_val"].dtype.kind != "f":
+        return False
+    nodes = np.sort(child[child >= n])
+    root = int(parent.min())
+    return (
+        root >= n
+        and bool((child >= 0).all() and (parent < child)[child >= n].all())
+        and np.array_equal(nodes, np.arange(root + 1, root + 1 + len(nodes)))
+        and int(parent.max()) <= root + len(nodes)
+    )
