@@ -1,6 +1,7 @@
 """A run: the folder that `fit` makes and every other command adds to. Only this room knows the names of artefacts.
 
 outputs/<run>/config.yaml            the resolved config: fitting it again repeats the run
+              .latentviz.json        the marker of a run, written first and removed last
               run.json               written last by `fit`: it means done; holds the checksums of the files below
               items.parquet          row i: id, split, label, source, and the data's own columns
               bad_items.csv          items that could not be read, and why (only if there were any)
