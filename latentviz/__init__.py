@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentviz.api import Result, Run, cluster, fit, map, open  # noqa: A004
+    from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
     from latentviz.model.training import LightningVAE as VAE  # noqa: N814
     from latentviz.verbs import Evaluation, encode, evaluate, export, generate, inspect, recommend
 
@@ -38,6 +38,7 @@ __all__ = [
     "map",
     "open",
     "recommend",
+    "widget",
 ]
 
 

@@ -24,6 +24,8 @@ from latentviz.verbs import encode, evaluate, export, generate, recommend
 if TYPE_CHECKING:
     import pandas as pd
 
+    from latentviz.maps.widget import MapWidget
+
 
 def fit(
     source: AnyPath,
@@ -121,6 +123,40 @@ def open(run: AnyPath | None = None, *, outputs: AnyPath = "outputs") -> "Run":
         outputs: folder of the runs.
     """
     return Run(RunFolder.open(run, outputs))
+
+
+def widget(
+    result: "Result | AnyPath | None" = None,
+    *,
+    clustering: str = "default",
+    outputs: AnyPath = "outputs",
+    height: int = 640,
+) -> "MapWidget":
+    """Shows the map as a Jupyter widget, whose `selection`, `names` and `tags` can be read and set.
+
+    Args:
+        result: an `lv.Result`; or an `lv.Run`, a name or a path; the newest run by default.
+        clustering: which clustering of a run.
+        outputs: folder of the runs.
+        height: in pixels.
+    """
+    from latentviz.clustering.description import cluster_names
+    from latentviz.errors import LatentvizError
+
+    try:
+        from latentviz.maps.widget import MapWidget
+    except ModuleNotFoundError as error:
+        if error.name != "anywidget":
+            raise
+        raise LatentvizError(
+            "lv.widget: needs the package anywidget; run `pip install 'latentviz[notebook]'`"
+        ) from None
+    if not isinstance(result, Result):
+        result = Run(RunFolder.open(result, outputs)).clustering(clustering)
+    folder = result._folder
+    info = folder.info()
+    numbered = {entry["cluster"]: f"Cluster {entry['cluster']}" for entry in info["clusters"]}
+    return MapWidget(result.map, result.points, numbered | cluster_names(folder.points(), info), height)
 
 
 class Run(Shown):

@@ -95,13 +95,17 @@ def frame(page: str, title: str, height: int = 640) -> str:
 def html_map(file: Path, preview: Path | None = None) -> str:
     """Embeds a map without Plotly, or, if it is too large for that, its picture; and links to the file."""
     shown = ""
-    if file.stat().st_size <= 4 * INLINE:
-        page, found = _PLOTLY.subn("", file.read_text(encoding="utf-8"))
-        shown = frame(page, "latentviz map") if found and len(page) <= INLINE else ""
+    if file.stat().st_size <= 4 * INLINE and len(page := without_plotly(file)) <= INLINE:
+        shown = frame(page, "latentviz map")
     if not shown:
         shown = picture(preview, "the map") if preview is not None and preview.exists() else ""
         shown += "<div><code>.show()</code> shows the interactive map here.</div>"
     return f"{shown}<div>{link(file, f'Open {file.name}')}</div>"
+
+
+def without_plotly(file: Path) -> str:
+    """Reads a map without Plotly, which it can do without where there is WebGL; earlier versions' maps keep it."""
+    return _PLOTLY.sub("", file.read_text(encoding="utf-8"))
 
 
 def picture(file: Path, description: str) -> str:

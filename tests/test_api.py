@@ -17,7 +17,19 @@ SETTINGS = {"model": {"latent_dim": 4, "width": 8}, "data": {"batch_size": 64}, 
 
 
 def test_the_package_names_its_commands() -> None:
-    verbs = {"fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "open", "inspect"}
+    verbs = {
+        "fit",
+        "cluster",
+        "map",
+        "evaluate",
+        "generate",
+        "recommend",
+        "encode",
+        "export",
+        "open",
+        "inspect",
+        "widget",
+    }
     assert set(dir(lv)) == set(lv.__all__) == verbs | {"Run", "Result", "Evaluation", "VAE", "__version__"}
     assert all(inspect.isfunction(getattr(lv, verb)) for verb in verbs)
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):

@@ -22,6 +22,7 @@ TRANSITIVE = {
     "pynndescent": "umap-learn",
     "huggingface_hub": "datasets",
     "typing_extensions": "pydantic",
+    "traitlets": "anywidget",
 }
 
 

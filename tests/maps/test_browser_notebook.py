@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from json import dumps
 from typing import Any
 
 import pytest
@@ -113,6 +114,80 @@ def test_reports_recommendations_and_outputs_are_shown(host, mapped) -> None:
         page = host(shown._repr_html_())
         assert page.evaluate("document.images[0].naturalWidth") > 50
         assert page.locator("tr").count() >= 3
+
+
+# The notebook's part of a widget: the traits that Python and the browser share, and who listens to them.
+MODEL = """
+const traits = TRAITS;
+const listeners = [];
+globalThis.model = {
+  get: (key) => traits[key],
+  set(key, value) {
+    traits[key] = value;
+    for (const [event, run] of listeners) if (event === `change:${key}`) run();
+  },
+  on: (event, run) => listeners.push([event, run]),
+  off() {},
+  save_changes() { globalThis.saved = (globalThis.saved ?? 0) + 1; },
+};
+globalThis.remove = render({ model, el: document.body });
+"""
+
+
+@pytest.fixture
+def widget_page(host, mapped) -> tuple[Any, Any]:
+    """The page and the frame of `lv.widget`, with the widget's JavaScript and a stand-in for the kernel."""
+    widget = lv.widget(mapped)
+    traits = {key: value for key, value in widget.get_state().items() if key in {"page", "height", "rows"}}
+    traits |= {"names": {str(number): name for number, name in widget.names.items()}, "tags": {}}
+    script = widget._esm.replace("export default { render };", MODEL.replace("TRAITS", dumps(traits)))
+    page = host(f"<script type='module'>{script.replace('</', '<' + chr(92) + '/')}</script>")
+    page.wait_for_selector("iframe")
+    frame = frame_of(page)
+    page.wait_for_timeout(500)
+    return page, frame
+
+
+def test_the_widget_passes_changes_both_ways(widget_page) -> None:
+    page, frame = widget_page
+    rows = frame.evaluate("[...latentviz.map.store.row].slice(0, 3).sort((a, b) => a - b)")
+    frame.evaluate("latentviz.map.select([0, 1, 2])")
+    page.wait_for_function("model.get('rows').length === 3")
+    assert page.evaluate("model.get('rows')") == rows
+    frame.get_by_label("Tag the selected items").fill("mine")
+    frame.get_by_label("Tag the selected items").press("Enter")
+    page.wait_for_function("Object.keys(model.get('tags')).length === 3")
+    assert page.evaluate("model.get('tags')") == {f"few/{row}": ["mine"] for row in rows}
+    frame.get_by_role("button", name="mine 3").click()
+    page.wait_for_function("Object.keys(model.get('tags')).length === 0")
+    frame.evaluate("latentviz.map.openCluster(1)")
+    frame.locator(".rename").fill("ones")
+    frame.locator(".rename").press("Enter")
+    page.wait_for_function("model.get('names')[1] === 'ones'")
+
+    saved = page.evaluate("saved")
+    page.evaluate("(model.set('rows', [7, 9]), model.set('names', {0: 'noughts', 1: 'Cluster 1', 2: 'twos'}))")
+    page.evaluate("model.set('tags', {'few/7': ['seven']})")
+    frame.wait_for_function("latentviz.map.selected.length === 2")
+    assert frame.evaluate("latentviz.map.selected.map((i) => latentviz.map.idOf(i))") == ["few/7", "few/9"]
+    assert frame.evaluate("[0, 2].map((id) => latentviz.map.nameOf(id))") == ["noughts", "twos"]
+    frame.get_by_role("button", name="seven 1").wait_for()
+    page.wait_for_timeout(300)
+    assert page.evaluate("saved") == saved, "what came from Python is not sent back"
+
+
+def test_the_widget_hears_nobody_else(widget_page) -> None:
+    page, frame = widget_page
+    page.evaluate("postMessage({ latentviz: { rows: [1] } }, '*')")
+    page.evaluate("""() => {
+      const other = document.createElement("iframe");
+      const send = (to, row) => `${to}.postMessage({ latentviz: { rows: [${row}] } }, "*");`;
+      other.srcdoc = `<script>${send("parent", 2)} ${send("parent.frames[0]", 3)}<${""}/script>`;
+      document.body.append(other);
+    }""")
+    page.wait_for_timeout(500)
+    assert page.evaluate("model.get('rows')") == []
+    assert frame.evaluate("latentviz.map.selected.length") == 0
 
 
 def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
