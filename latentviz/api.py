@@ -4,17 +4,18 @@ What a run or a result has is a property (`run.mu`, `result.points`); what it do
 A user's mistake raises a LatentvizError; its message names the next step.
 """
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from latentviz.config import read_yaml
 from latentviz.display import LISTED, Rows, Shown, html_map, show_page
+from latentviz.modalities.memory import Given, source_of
 from latentviz.runs.files import AnyPath
 from latentviz.runs.info import RunSummary
 from latentviz.runs.run import ClusterFolder, RunFolder
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
 
 def fit(
-    source: AnyPath,
+    source: Given,
     *,
+    ids: Sequence[object] | None = None,
+    labels: Sequence[object] | None = None,
+    captions: Sequence[object] | None = None,
+    columns: Mapping[str, Sequence[object]] | None = None,
     run: str | None = None,
     outputs: AnyPath = "outputs",
     resume: bool = False,
@@ -43,7 +48,14 @@ def fit(
     """Trains a VAE on `source` and exports mu and logvar of every item.
 
     Args:
-        source: a recipe's name, a YAML file, or data: a folder, a file, `hf:NAME`.
+        source: a recipe's name, a YAML file, or data: a folder, a file, `hf:NAME`; or an object in memory: an array or
+            tensor (n, h, w), (n, h, w, c), (n, c, h, w) or (n, d), a sparse matrix, a DataFrame or Series, an Arrow
+            table, a list of strings, images or paths, a dict of arrays, an AnnData, or a Dataset of torch or Hugging
+            Face. Its rows are read as those of a file.
+        ids: of the n items of an object; by default its index or its column of ids, else "row/0", "row/1", ….
+        labels: of its items; they colour the map and are used for scores, and the model never sees them.
+        captions: texts to show with its images or vectors.
+        columns: further columns of its items, by name.
         run: name of the new run; by default taken from `source`.
         outputs: folder of the runs.
         resume: continue an interrupted run, or train a finished one on to more epochs, as with
@@ -57,7 +69,9 @@ def fit(
     """
     sections = {"data": data, "model": model, "trainer": trainer}
     overrides = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
-    return Run(train(os.fspath(source), overrides, run=run, outputs=outputs, resume=resume, force=force))
+    kind = data.get("kind") if data else None
+    with source_of(source, kind=kind, ids=ids, labels=labels, captions=captions, columns=columns) as path:
+        return Run(train(path, overrides, run=run, outputs=outputs, resume=resume, force=force))
 
 
 def cluster(
@@ -197,9 +211,8 @@ class Run(Shown):
 
     @cached_property
     def items(self) -> "pd.DataFrame":
-        """The items: id, split, label, source, and the data's own columns."""
-        frame: pd.DataFrame = self._folder.items().table.to_pandas()
-        return frame
+        """The items: id, split, label, source, and the data's own columns; indexed as the DataFrame of the data."""
+        return _indexed(self._folder.items().table, self._folder.index())
 
     @property
     def clusterings(self) -> list[str]:
@@ -278,8 +291,7 @@ class Result(Shown):
     @cached_property
     def points(self) -> "pd.DataFrame":
         """The items: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source, and more."""
-        frame: pd.DataFrame = self._folder.points().to_pandas()
-        return frame
+        return _indexed(self._folder.points(), self.run._folder.index())
 
     @cached_property
     def clusters(self) -> "pd.DataFrame":
@@ -326,6 +338,12 @@ class Result(Shown):
     def _repr_html_(self) -> str:
         """Returns the map, or a picture of a large one, and the table."""
         return html_map(self.map, self._folder.picture_file) + Shown._repr_html_(self)
+
+
+def _indexed(table: pa.Table, index: pa.Table | None) -> "pd.DataFrame":
+    """Returns a table as a DataFrame, with the index of the pandas object that the items come from."""
+    frame: pd.DataFrame = table.to_pandas()
+    return frame if index is None or len(index) != len(frame) else frame.set_index(index.to_pandas().index)
 
 
 def _given(**values: Any) -> dict[str, Any]:

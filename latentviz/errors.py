@@ -94,6 +94,10 @@ class DataError(LatentvizError):
     """Data that cannot be read or cannot be learnt from."""
 
 
+class ObjectError(DataError, ValueError, TypeError):
+    """An object in memory, such as an array, that cannot be read or cannot be learnt from."""
+
+
 class RunError(LatentvizError):
     """A run folder that is missing, unfinished, damaged, already taken, or of another format."""
 

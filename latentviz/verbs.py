@@ -4,13 +4,13 @@ Each raises a LatentvizError for a user's mistake; its message names the next st
 """
 
 import html
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentviz.display import INLINE, frame, link
+from latentviz.modalities.memory import Given, source_of
 from latentviz.runs.files import AnyPath
 from latentviz.runs.run import RunFolder
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from latentviz.stages.recommend import Recommendation
 
 
-def inspect(source: AnyPath, *, data: Mapping[str, Any] | None = None) -> "Inspection":
+def inspect(source: Given, *, data: Mapping[str, Any] | None = None) -> "Inspection":
     """Finds what `lv.fit(source)` would learn from; reads the first rows and writes nothing.
 
     Args:
@@ -31,7 +31,8 @@ def inspect(source: AnyPath, *, data: Mapping[str, Any] | None = None) -> "Inspe
     """
     from latentviz.modalities.inspecting import inspect_source
 
-    return inspect_source(os.fspath(source), {"data": data} if data else {})
+    with source_of(source, kind=data.get("kind") if data else None) as path:
+        return inspect_source(path, {"data": data} if data else {})
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,7 +208,7 @@ def recommend(
 
 def encode(
     run: AnyPath | None,
-    data: AnyPath,
+    data: Given,
     *,
     clustering: str = "default",
     name: str | None = None,
@@ -218,7 +219,7 @@ def encode(
 
     Args:
         run: an `lv.Run`, a name or a path; None: the newest.
-        data: whatever `fit` reads: a folder, a file, `hf:NAME`.
+        data: whatever `fit` reads: a folder, a file, `hf:NAME`, or an object in memory.
         clustering: the clustering to place the items in.
         name: of the new folder; by default from `data`.
         outputs: folder of the runs.
@@ -226,7 +227,9 @@ def encode(
     """
     from latentviz.stages.encode import encode as stage
 
-    return stage(RunFolder.open(run, outputs), os.fspath(data), clustering=clustering, name=name, force=force)
+    folder = RunFolder.open(run, outputs)
+    with source_of(data, kind=folder.info()["kind"]) as path:
+        return stage(folder, path, clustering=clustering, name=name, force=force)
 
 
 def export(

@@ -170,7 +170,11 @@ def test_mistakes_are_latentviz_errors(tmp_path, run_folder) -> None:
 
 
 SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "seed_everything", "check_memory"}
-OPTIONS = {"fit": SECTIONS, "cluster": SECTIONS, "map": {"title", "theme", "colour_by", "layers"}}
+OPTIONS = {
+    "fit": SECTIONS | {"ids", "labels", "captions", "columns"},
+    "cluster": SECTIONS,
+    "map": {"title", "theme", "colour_by", "layers"},
+}
 
 
 @pytest.mark.parametrize("verb", ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "export"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from latentviz.errors import DataError, choose
 from latentviz.modalities.base import AnyModality
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import contents, refusing, walk
 from latentviz.modalities.io.table_kind import NearReadingsError, is_table
@@ -17,7 +18,7 @@ MODALITIES: Mapping[str, str] = {
     "text": "latentviz.modalities.text",
 }
 # Prefixes of data that is neither a file nor a folder.
-SCHEMES = ("hf:", "sklearn:", "python:")
+SCHEMES = ("hf:", "sklearn:", "python:", memory.SCHEME)
 
 
 def modality(kind: str) -> AnyModality:

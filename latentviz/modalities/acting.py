@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from latentviz.config import FitConfig, Section
 from latentviz.errors import ConfigError
 from latentviz.modalities.image.config import IDX_NAME
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, suffix_of
 
 FORMS = {
@@ -20,7 +21,13 @@ FORMS = {
     "binary table": "a Parquet or Arrow file",
     "table": "a table of text",
     "lines": "a text file with one item per line",
+    "array": "an array",
+    "arrays": "a dict of arrays",
+    "frame": "a table in memory",
+    "list": "a list of items",
 }
+# Objects in memory on which settings act as on a file.
+_AS_FILE = {"array": "npy", "arrays": "npz", "frame": "binary table", "list": "lines"}
 NOT_HUB = frozenset(FORMS) - {"hub"}
 HARMLESS = ("auto", "none", "all", "keep")  # values that ask for nothing
 
@@ -92,8 +99,8 @@ MODEL: Mapping[str, Mapping[str, Needs]] = {
 def form(path: str) -> str | None:
     """Returns the form of a source, a name in `FORMS`; None where only reading it would tell."""
     scheme, colon, _ = path.partition(":")
-    if colon and scheme in {"hf", "sklearn", "python"}:
-        return "hub" if scheme == "hf" else "bundled"
+    if colon and scheme in {"hf", "sklearn", "python", "memory"}:
+        return {"hf": "hub", "memory": _form_in_memory(path)}.get(scheme, "bundled")
     place = Path(path)
     suffix = suffix_of(place.name)
     if place.is_dir():
@@ -107,6 +114,15 @@ def form(path: str) -> str | None:
     if suffix in TABLE_SUFFIXES:
         return "binary table" if suffix in {".parquet", *ARROW_SUFFIXES} else "table"
     return "lines" if suffix in {".txt", ".text"} else None
+
+
+def _form_in_memory(path: str) -> str | None:
+    content = memory.find(path)
+    if content is None or content.files:
+        return None
+    if content.arrays:
+        return "array" if "" in content.arrays else "arrays"
+    return "frame" if content.table is not None else "list"
 
 
 def check_acting(config: FitConfig, given: Iterable[str], origin: str) -> None:
@@ -147,7 +163,8 @@ def idle(config: FitConfig, key: str) -> str:
             f"{key}: has no effect with model.{needs.other}={other} (got {value}); it acts {needs.words}; leave it out"
         )
     rule, source = DATA.get(config.data.kind, {}).get(name), form(config.data.path)
-    if rule is None or source not in rule.idle or (name.startswith(("text", "label")) and _has_items(part)):
+    idle_here = rule is not None and source is not None and _AS_FILE.get(source, source) in rule.idle
+    if rule is None or source is None or not idle_here or (name.startswith(("text", "label")) and _has_items(part)):
         return ""
     return f"{key}: has no effect on {FORMS[source]} (got {value}); it acts {rule.acts}; leave it out"
 

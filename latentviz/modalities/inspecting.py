@@ -10,6 +10,7 @@ from latentviz.config import FitConfig
 from latentviz.errors import DataError
 from latentviz.modalities.io.containers import Place, located
 from latentviz.modalities.io.files import ARROW_SUFFIXES, contents, marked_encoding, suffix_of, text_of, walk
+from latentviz.modalities.io.memory import SCHEME
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, printable
 from latentviz.modalities.io.roles import TEXT_NAMES, Column, Role, judge
 from latentviz.modalities.io.table_kind import choose_text, image_finder, is_table, listed, sample
@@ -77,7 +78,7 @@ def inspect_source(source: str, overrides: Mapping[str, object]) -> Inspection:
     path = config.data.path
     if path.startswith("hf:"):
         return _hub(source, config)
-    if path.startswith(("sklearn:", "python:")):
+    if path.startswith(("sklearn:", "python:", SCHEME)):
         return _read_whole(source, config)
     from latentviz.modalities.text.tang import is_package
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 
 from latentviz.config import Section, dump
 from latentviz.errors import LatentvizError, RunError, WriteError, did_you_mean
@@ -37,6 +38,7 @@ from latentviz.runs.files import (
     check_name,
     make_newest,
     read_npy,
+    read_parquet,
     remove,
     sweep,
     temporary_name,
@@ -60,6 +62,7 @@ class RunFolder(RunPlace):
     items_file = Artefact("items.parquet")
     bad_items_file = Artefact("bad_items.csv")
     cache = Artefact("cache")
+    index_file = Artefact("cache/index.parquet")
     best_checkpoint = Artefact("checkpoints/best.ckpt")
     last_checkpoint = Artefact("checkpoints/last.ckpt")
     metrics_file = Artefact("metrics.csv")
@@ -246,6 +249,14 @@ class RunFolder(RunPlace):
         if self.finished and table.num_rows != (n := self.info()["summary"]["items"]):
             raise RunError(f"{self.items_file}: damaged ({table.num_rows:,} rows of {n:,} items); {self.again}")
         return Items(table)
+
+    def write_index(self, index: pa.Table) -> None:
+        """Writes the index of the pandas object that the items come from, with pandas' metadata."""
+        write_table(self.index_file, index)
+
+    def index(self) -> pa.Table | None:
+        """Reads the index of the pandas object that the items come from; None if they come from elsewhere."""
+        return read_parquet(self.index_file, self.again) if self.index_file.exists() else None
 
     def mu(self) -> np.ndarray:
         """Returns the posterior means, float32 (n, d), memory-mapped."""

@@ -22,6 +22,7 @@ from latentviz.modalities import modality
 from latentviz.modalities.acting import check_resolved
 from latentviz.modalities.base import AnyDataKind
 from latentviz.modalities.batches.lightning import LightningBatches
+from latentviz.modalities.io.memory import index_of
 from latentviz.model.callbacks import (
     Bar,
     Checkpoints,
@@ -148,6 +149,8 @@ def _read(
         with atomic_write(run.cache / "fingerprint.txt") as temporary:
             temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")
         run.write_items(prepared.items)
+        if (index := index_of(config.data.path, prepared.items.column("source"))) is not None:
+            run.write_index(index)
         run.write_config(config)
     except BaseException:
         if not resume:  # else keep what was trained

@@ -12,6 +12,7 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import to_uint8, value_range
+from latentviz.modalities.io.memory import stem
 from latentviz.modalities.io.names import LABEL_NAMES, PART, PARTS, as_label, choose_column, printable
 from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers, row_blocks
 from latentviz.modalities.io.source import ImageSource
@@ -82,7 +83,7 @@ def may_be_images(header: Header) -> bool:
 def read_npy(path: Path, data: ImageData) -> ImageSource:
     """Reads the images in a .npy or .npz file; joins arrays such as x_train and x_test."""
     headers = read_headers(path)
-    chosen = [("", "", None)] if path.suffix.lower() == ".npy" else _choose_arrays(path, headers, data)
+    chosen = [("", "", None)] if "" in headers else _choose_arrays(path, headers, data)
     parts, notes = [], []
     for part, image_key, label_key in chosen:
         origin = printable(f"{path}/{image_key}" if image_key else str(path))
@@ -91,7 +92,7 @@ def read_npy(path: Path, data: ImageData) -> ImageSource:
         if label_key is not None:
             where = printable(f"{path}/{label_key}")
             labels = as_labels(read_array(path, label_key, headers[label_key]), len(images), where)
-        parts.append(Part(part or printable(path.stem), images, labels, origin))
+        parts.append(Part(part or stem(path), images, labels, origin))
     if image_keys := [key for _, key, _ in chosen if key]:
         label_keys = [key for _, _, key in chosen if key]
         notes = [f"images: {' and '.join(image_keys)}; labels: {' and '.join(label_keys) or 'none found'}"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IDX_NAME, IMAGE_SUFFIXES, METADATA_NAMES
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.files import names_below, opened
 from latentviz.modalities.io.table_kind import is_table, table_kind
 
@@ -14,6 +15,8 @@ _TEXT_SUFFIXES = frozenset(
 
 def detect(path: str) -> bool:
     """Returns whether `path` looks like images: a folder, an image file, IDX, an array, a table with such a column."""
+    if (content := memory.find(path)) is not None:
+        return _object_has_images(content)
     if path.startswith("hf:"):
         from latentviz.modalities.io.columns import find_images  # needs pyarrow
         from latentviz.modalities.io.hub import hub_schema
@@ -23,6 +26,17 @@ def detect(path: str) -> bool:
     return path.startswith("sklearn:") or (
         _folder_has_images(place) if place.is_dir() else place.is_file() and _file_has_images(place)
     )
+
+
+def _object_has_images(content: memory.InMemory) -> bool:
+    if content.kind is not None or (content.table is None and not content.arrays):
+        return content.kind == "image"
+    if content.table is not None:
+        return table_kind(content.path) == "image"
+    from latentviz.modalities.image.arrays import may_be_images  # needs numpy
+    from latentviz.modalities.io.numpy_files import read_headers
+
+    return any(map(may_be_images, read_headers(Path(content.path)).values()))
 
 
 def _folder_has_images(folder: Path) -> bool:

@@ -4,7 +4,9 @@ This does not use `datasets`, because it decodes whole columns (so one damaged f
 formats, and follows links out of the folder.
 """
 
+import os
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,21 @@ def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
         columns=columns,
         notes=notes,
         bad=bad,
+    )
+    return expand(source, root, paths, data.frames)
+
+
+def read_files(files: Sequence[Path], data: ImageData) -> ImageSource:
+    """Finds the images that a list of paths names; labels are the names of their folders, as of a folder."""
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    paths = [file.relative_to(root).as_posix() for file in files]
+    labels, _, notes = folder_labels(paths)
+    source = ImageSource(
+        ids=[printable(path) for path in paths],
+        origins=[printable(str(file)) for file in files],
+        labels=labels,
+        open=lambda i: open_image(files[i]),
+        notes=notes,
     )
     return expand(source, root, paths, data.frames)
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from latentviz.errors import DataError, did_you_mean
 from latentviz.modalities.image.arrays import Part, array_source, read_npy
 from latentviz.modalities.image.config import IDX_NAME, IMAGE_SUFFIXES, METADATA_NAMES, ImageData
-from latentviz.modalities.image.folder import image_files, metadata_files, read_folder
+from latentviz.modalities.image.folder import image_files, metadata_files, read_files, read_folder
 from latentviz.modalities.image.frames import count_frames, expand
 from latentviz.modalities.image.idx import read_idx
 from latentviz.modalities.image.pixels import open_image
 from latentviz.modalities.image.tables import image_tables, read_images
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.containers import read_located
 from latentviz.modalities.io.files import (
     ARROW_SUFFIXES,
@@ -31,7 +32,8 @@ _FEW = 16
 
 def read(data: ImageData) -> ImageSource:
     """Finds the images that `data.path` names, without decoding them."""
-    return read_located(data.path, lambda path: _read(data.model_copy(update={"path": path})))
+    source = read_located(data.path, lambda path: _read(data.model_copy(update={"path": path})))
+    return memory.described(source, data.path)
 
 
 def _read(data: ImageData) -> ImageSource:
@@ -40,9 +42,26 @@ def _read(data: ImageData) -> ImageSource:
         return read_bundled(name)
     if scheme == "hf":
         return read_images(data.path, data)
+    if (content := memory.find(data.path)) is not None:
+        return _read_object(content, data)
     with refusing(data.path):
         path = require_exists(data.path, _FORMATS)
         return _read_folder(path, data) if path.is_dir() else _read_file(path, data)
+
+
+def _read_object(content: memory.InMemory, data: ImageData) -> ImageSource:
+    if content.table is not None:
+        return read_images(data.path, data)
+    if content.files:
+        return read_files(content.files, data)
+    if content.images is None:
+        return read_npy(Path(data.path), data)
+    return ImageSource(
+        ids=[f"{memory.ROW}/{row}" for row in range(content.n)],
+        origins=[f"{content.path}#{row}" for row in range(content.n)],
+        labels=[None] * content.n,
+        open=content.images,
+    )
 
 
 def _read_folder(path: Path, data: ImageData) -> ImageSource:

@@ -11,6 +11,7 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, open_image
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.columns import find_images, is_text
 from latentviz.modalities.io.descriptions import only_classes
 from latentviz.modalities.io.file_index import find_files, index_near
@@ -31,7 +32,7 @@ def image_tables(folder: Path) -> list[Path]:
 
 def read_images(path: str, data: ImageData) -> ImageSource:
     """Returns the images in a table, in all those of a folder, or in a data set on the Hugging Face hub."""
-    files = image_tables(Path(path)) if not path.startswith("hf:") and Path(path).is_dir() else ()
+    files = image_tables(Path(path)) if not path.startswith(("hf:", memory.SCHEME)) and Path(path).is_dir() else ()
     table = read_table(path, files=files, split=data.split)
     if not len(table):
         raise DataError(f"{table.shown}: holds no images (the tables have no rows); check how it was made")
@@ -68,7 +69,7 @@ def _image_column(table: Table) -> str:
     if found is None:
         paths = [field.name for field in table.schema if is_text(field.type) and _names_images(table, field.name)]
         found = by_name(paths, _PATH_NAMES) or (paths[0] if len(paths) == 1 else None)
-    if found is None and table.root is not None:
+    if found is None and table.root is not None and not table.anywhere:
         keys = [f.name for f in table.schema if is_text(f.type) or pa.types.is_integer(f.type)]
         values = {name: table.column(name).to_pylist() for name in keys}
         match = find_files(values, index_near(table.root, IMAGE_SUFFIXES)[1], "", IMAGE_SUFFIXES, "image_column")
@@ -89,7 +90,7 @@ def _names_images(table: Table, name: str) -> bool:
 
 def _find(column: pa.ChunkedArray, table: Table) -> Mapping[str, Path]:
     """Returns the file of each path that is not below the table's folder as it is spelt, but can be found there."""
-    if table.root is None or not (is_text(column.type) or pa.types.is_integer(column.type)):
+    if table.root is None or table.anywhere or not (is_text(column.type) or pa.types.is_integer(column.type)):
         return {}
     root = table.root
     names = [str(name) for name in column.unique().drop_null().to_pylist()]
@@ -116,7 +117,7 @@ def _opener(table: Table, name: str) -> tuple[Callable[[int], Image.Image], list
             return open_image(io.BytesIO(content))
         if path and root is not None:
             file = (root / path).resolve()
-            if file.is_relative_to(root.resolve()) and file.is_file():
+            if (table.anywhere or file.is_relative_to(root.resolve())) and file.is_file():
                 return open_image(file)
             if path in elsewhere:
                 return open_image(elsewhere[path])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from latentviz.errors import DataError, LatentvizError
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.archives import is_archive, unpack
 from latentviz.modalities.io.files import OWN_LINKS, refusing
 from latentviz.modalities.io.formats import CONVERSIONS, FOREIGN
@@ -56,6 +57,8 @@ def locate(named: str) -> Place:
     Raises:
         DataError: it is remote, of a format that is not read, damaged or hostile.
     """
+    if memory.is_in_memory(named):
+        return Place(named, memory.get(named).shown)
     if named.startswith(("hf:", "sklearn:", "python:")) and not named.startswith("hf://"):
         return Place(named, named)
     _refuse_remote(named)

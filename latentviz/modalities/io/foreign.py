@@ -111,11 +111,11 @@ def _scipy(file: Path, folder: Path) -> Made:
     from scipy import sparse
 
     matrix = sparse.load_npz(file)  # does not unpickle
-    return _dense(matrix.tocsr(), folder / f"{file.stem}.npy", file)
+    return write_dense(matrix.tocsr(), folder / f"{file.stem}.npy", printable(file.name))
 
 
-def _dense(matrix: Any, target: Path, file: Path) -> Made:
-    """Write a CSR matrix as .npy, block by block."""
+def write_dense(matrix: Any, target: Path, said: str) -> Made:
+    """Write a CSR matrix, called `said` in the note, as .npy, block by block."""
     matrix.check_format(full_check=True)  # damaged indices would read foreign memory
     dtype = matrix.dtype if matrix.dtype.kind == "f" else np.dtype(np.float32)
     n, d = matrix.shape
@@ -125,7 +125,7 @@ def _dense(matrix: Any, target: Path, file: Path) -> Made:
         array[start : start + _DENSE_ROWS] = matrix[start : start + _DENSE_ROWS].toarray()
     array.flush()
     share = matrix.nnz / max(1, n * d)
-    return target, (f"{printable(file.name)}: a sparse matrix of {n:,} × {d:,} numbers, {share:.1%} of them not zero",)
+    return target, (f"{said}: a sparse matrix of {n:,} × {d:,} numbers, {share:.1%} of them not zero",)
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -230,7 +230,8 @@ def _anndata(store: Any, file: Path, folder: Path) -> Made:
         made = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
         form = str(x.attrs["encoding-type"])
         parts = (x["data"][:], x["indices"][:], x["indptr"][:])
-        path, notes = _dense(made[form](parts, shape=tuple(x.attrs["shape"])).tocsr(), folder / "x.npy", file)
+        matrix = made[form](parts, shape=tuple(x.attrs["shape"])).tocsr()
+        path, notes = write_dense(matrix, folder / "x.npy", printable(file.name))
         vectors = np.load(path, mmap_mode="r")
     n, d = vectors.shape
     check_room(n * d * vectors.dtype.itemsize)

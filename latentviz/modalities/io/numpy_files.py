@@ -15,7 +15,9 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from latentviz.errors import DataError
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.files import check_room
+from latentviz.modalities.io.memory import is_in_memory
 from latentviz.modalities.io.names import printable
 
 Order = Literal["C", "F"]
@@ -50,6 +52,8 @@ def _refusing_damage(path: Path) -> Iterator[None]:
 
 def read_headers(path: Path) -> dict[str, Header]:
     """Returns the header of each array by key; a .npy file has one array, with the key ""."""
+    if is_in_memory(str(path)):
+        return {key: Header(v.shape, False, v.dtype) for key, v in memory.get(str(path)).arrays.items()}
     with _refusing_damage(path):
         if path.suffix.lower() == ".npy":
             with path.open("rb") as stream:
@@ -80,7 +84,9 @@ def _header(stream: IO[bytes]) -> Header:
 
 
 def read_array(path: Path, key: str, header: Header) -> np.ndarray:
-    """Returns one array, memory-mapped, compressed or not."""
+    """Returns one array, memory-mapped, compressed or not; an array in memory as it is."""
+    if is_in_memory(str(path)):
+        return memory.get(str(path)).arrays[key]
     if header.dtype.hasobject:
         where = f"{path}/{key}" if key else str(path)
         raise DataError(

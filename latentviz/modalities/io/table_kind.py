@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latentviz.errors import DataError
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.file_index import FILE_NAMES, FileIndex, find_files, index_near
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, marked_encoding, suffix_of, text_of
 from latentviz.modalities.io.header import first_rows, is_number
@@ -36,7 +37,9 @@ class NearReadingsError(DataError):
 
 
 def is_table(path: str) -> bool:
-    """Return whether `path` is one file with a table."""
+    """Return whether `path` is one file with a table, or an object with columns."""
+    if (content := memory.find(path)) is not None:
+        return content.table is not None
     return suffix_of(Path(path).name) in TABLE_SUFFIXES and Path(path).is_file()
 
 
@@ -48,7 +51,7 @@ def table_kind(path: str) -> str:
         DataError: nothing in it can be learnt from, or it is damaged.
     """
     columns = sample(Path(path))
-    return kind_of(judge(columns), printable(path), image_finder(columns, Path(path)))
+    return kind_of(judge(columns), printable(memory.named(path)), image_finder(columns, Path(path)))
 
 
 def image_finder(columns: Mapping[str, Sequence[Any]], table: Path) -> Callable[[str], bool]:
@@ -59,6 +62,7 @@ def image_finder(columns: Mapping[str, Sequence[Any]], table: Path) -> Callable[
         table: the file of the table; images are looked for below its folder.
     """
     root = table.parent
+    near_by = not memory.is_in_memory(str(table))
 
     @cache
     def near() -> FileIndex:
@@ -68,7 +72,7 @@ def image_finder(columns: Mapping[str, Sequence[Any]], table: Path) -> Callable[
         paths = [str(value) for value in columns[name] if value][:_LOOKED_FOR]
         if any((root / value).is_file() for value in paths):
             return True
-        return find_files({name: columns[name]}, near(), table.name, IMAGE_SUFFIXES) is not None
+        return near_by and find_files({name: columns[name]}, near(), table.name, IMAGE_SUFFIXES) is not None
 
     return exists
 
@@ -218,6 +222,10 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 def sample(file: Path) -> dict[str, list[Any]]:
     """Read the first rows of a table, once for all kinds; see `_sample`."""
+    if memory.is_in_memory(str(file)):
+        from latentviz.modalities.io.tables import read_table  # needs pyarrow
+
+        return read_table(str(file)).sample()
     status = file.stat()
     return _sample(file, status.st_mtime_ns, status.st_size)
 

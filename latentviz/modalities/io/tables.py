@@ -14,6 +14,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from latentviz.errors import DataError
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.columns import holds_bytes, is_binary
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, check_rows, opened, stem_of, suffix_of, walk
 from latentviz.modalities.io.header import said_twice, unique_columns
@@ -33,6 +34,7 @@ class Table:
     data: "pa.Table | pa.dataset.Dataset"  # the columns; a Dataset reads them from disk
     pieces: Sequence[Rows]  # the files, or the splits of a hub data set, in order
     root: Path | None = None  # folder that the files lie in; None for hub data sets
+    anywhere: bool = False  # whether paths may lead out of the root: those of an object are the user's own
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -111,6 +113,7 @@ class Table:
 
     def origins(self, *, full: bool = False) -> list[str]:
         """Returns file and line or row of each row, as in "x.csv:12"; `full`: with the folder."""
+        full = full and self.root is not None and not self.anywhere
         names = [printable(str(self.root / p.name if full and self.root else p.name)) + p.mark for p in self.pieces]
         return [f"{name}{number}" for name, piece in zip(names, self.pieces, strict=True) for number in piece.numbers]
 
@@ -190,6 +193,12 @@ def read_table(
     Raises:
         DataError: it cannot be read, or the files do not fit together.
     """
+    if memory.is_in_memory(path):
+        data, shown = memory.get(path).table, printable(memory.named(path))
+        if data is None:
+            raise DataError(f"{shown}: has no columns; give a DataFrame, or leave out data.kind")
+        rows = Rows(data, range(len(data)), name=shown, stem=memory.ROW)
+        return Table(shown, data, [rows], Path.cwd(), anywhere=True)
     if path.startswith("hf:"):
         from latentviz.modalities.io.hub import read_splits  # imports `datasets`, two seconds
 

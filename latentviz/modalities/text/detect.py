@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.files import TABLE_SUFFIXES, names_below, suffix_of
 from latentviz.modalities.io.table_kind import is_table, table_kind
 
@@ -19,6 +20,8 @@ def is_note(file: str) -> bool:
 
 def detect(path: str) -> bool:
     """Returns whether `path` looks like texts: a text file, a table, a folder of these."""
+    if (content := memory.find(path)) is not None:
+        return content.kind == "text" or (content.kind is None and is_table(path) and table_kind(path) == "text")
     if path.startswith("hf:"):
         from latentviz.modalities.io.columns import is_text  # needs pyarrow
         from latentviz.modalities.io.hub import hub_schema

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.files import examine, stem_of, text_of
+from latentviz.modalities.io.memory import ROW, InMemory
 from latentviz.modalities.io.names import PART, BadItem, folder_labels, part_of, printable
 from latentviz.modalities.io.prepared import FEWEST
 from latentviz.modalities.io.source import TextSource
@@ -50,6 +53,23 @@ def read_lines(files: Sequence[Path], encoding: str, root: Path) -> TextSource:
         labels=[None] * len(ids),
         columns={PART: parts} if len(files) > 1 and None not in parts else {},
         notes=[f"texts: one per line{f'; {blank:,} blank lines skipped' if blank else ''}"],
+    )
+
+
+def read_strings(content: InMemory) -> TextSource:
+    """Reads one item per string, without blank ones."""
+    texts = pc.utf8_trim_whitespace(content.texts)
+    there = pc.fill_null(pc.greater(pc.utf8_length(texts), 0), False)
+    kept = np.flatnonzero(there.to_numpy(zero_copy_only=False)).tolist()
+    blank = content.n - len(kept)
+    if not kept:
+        raise DataError(f"{content.shown}: only blank strings ({blank:,} of them); give texts")
+    return TextSource(
+        texts=pa.chunked_array([texts.filter(there)]),
+        ids=[f"{ROW}/{row}" for row in kept],
+        origins=[f"{content.path}#{row}" for row in kept],
+        labels=[None] * len(kept),
+        notes=[f"texts: one per string{f'; {blank:,} blank strings skipped' if blank else ''}"],
     )
 
 

@@ -1,8 +1,10 @@
 """Finds the texts that `data.path` names: chooses the reader, which returns a `Source`."""
 
+import os
 from pathlib import Path
 
 from latentviz.errors import DataError
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.containers import read_located
 from latentviz.modalities.io.files import TABLE_SUFFIXES, refusing, require_exists, suffix_of
 from latentviz.modalities.io.names import printable
@@ -11,7 +13,7 @@ from latentviz.modalities.text.columns import read_texts
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.docstrings import read_docstrings
 from latentviz.modalities.text.folder import read_folder
-from latentviz.modalities.text.lines import read_lines
+from latentviz.modalities.text.lines import read_files, read_lines, read_strings
 from latentviz.modalities.text.tang import PACKAGE, is_package, read_tang
 
 _FORMATS = "give a .txt, .csv, .tsv, .jsonl, .json, .parquet or .arrow file, or a folder of text files"
@@ -19,7 +21,17 @@ _FORMATS = "give a .txt, .csv, .tsv, .jsonl, .json, .parquet or .arrow file, or 
 
 def read(data: TextData) -> TextSource:
     """Reads the texts that `data.path` names."""
-    return read_located(data.path, lambda path: _read(data.model_copy(update={"path": path})))
+    source = read_located(data.path, lambda path: _read(data.model_copy(update={"path": path})))
+    return memory.described(source, data.path)
+
+
+def _read_object(content: memory.InMemory, data: TextData) -> TextSource:
+    if content.files:
+        root = Path(os.path.commonpath([file.parent for file in content.files]))
+        return read_files(content.files, data.encoding, root, data.label_column)
+    if content.texts is None:
+        return read_texts(data.path, data)
+    return read_strings(content)
 
 
 def _read(data: TextData) -> TextSource:
@@ -31,6 +43,8 @@ def _read(data: TextData) -> TextSource:
         return read_docstrings()
     if scheme == "hf":
         return read_texts(data.path, data)
+    if (content := memory.find(data.path)) is not None:
+        return _read_object(content, data)
     with refusing(data.path):
         if Path(data.path).name == PACKAGE and not Path(data.path).exists():
             raise DataError(

@@ -18,7 +18,7 @@ _VECTOR_NAMES = ("vectors", "embeddings", "embedding", "emb", "features", "x", "
 def read_arrays(path: Path, data: VectorData) -> Source:
     """Reads the vectors of a .npy or .npz file."""
     headers = read_headers(path)
-    key = "" if path.suffix.lower() == ".npy" else _choose_array(path, headers, data)
+    key = "" if "" in headers else _choose_array(path, headers, data)
     origin = printable(f"{path}/{key}" if key else str(path))
     header = headers.pop(key)
     if header.dtype.hasobject:

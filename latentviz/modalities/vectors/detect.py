@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.roles import VECTOR_NAMES
 from latentviz.modalities.io.table_kind import LONG, is_table, table_kind
 
@@ -11,6 +12,10 @@ def detect(path: str) -> bool:
 
     Images are asked before; for an array that is neither, the reader of vectors says what is wrong.
     """
+    if (content := memory.find(path)) is not None:
+        return content.kind == "vectors" or (
+            content.kind is None and (bool(content.arrays) or table_kind(path) == "vectors")
+        )
     if path.startswith("hf:"):
         from latentviz.modalities.io.columns import is_text, is_vectors  # needs pyarrow
         from latentviz.modalities.io.hub import hub_schema

@@ -12,6 +12,7 @@ from torch import Tensor
 from latentviz.config import resolved
 from latentviz.modalities.base import DataKind, Training, batch_size, with_epochs
 from latentviz.modalities.batches.pairs import Positives, Rows
+from latentviz.modalities.io.memory import named
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
@@ -114,7 +115,7 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         """The file of the vectors, and their dimensions before and after encoding."""
         data, model = self.config.data, self.config.model
         kept = min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim
-        return [f"vectors of {printable(Path(data.path).name)}, dimensions {self.vectors.shape[1]:,} → {kept}"]
+        return [f"vectors of {printable(Path(named(data.path)).name)}, dimensions {self.vectors.shape[1]:,} → {kept}"]
 
     def training(self, cache: Path) -> Training:
         """Return the batches, and with contrast the callback that finds each vector's neighbours."""

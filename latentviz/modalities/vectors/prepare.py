@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from latentviz.errors import DataError
 from latentviz.modalities.io import prepared
+from latentviz.modalities.io.memory import stem
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorData
@@ -353,11 +354,11 @@ def _items(
     source: Source, about: About, data: VectorData, out: np.ndarray, rows: np.ndarray
 ) -> tuple[Items, list[str]]:
     """Makes the item table, and notes; `data.items` has priority over the file of the vectors, except for labels."""
-    n, stem, own = len(source), printable(Path(data.path).stem), source.about
+    n, own, begin = len(source), source.about, stem(data.path)
     columns: dict[str, Any] = {**own.columns, **about.columns}
     texts = own.texts if about.texts is None else about.texts
     shown = None if texts is None else pa.array([printable_lines(text) for text in texts], pa.string())
-    ids = about.ids or own.ids or [f"{stem}/{row}" for row in rows.tolist()]
+    ids = about.ids or own.ids or [f"{begin}/{row}" for row in rows.tolist()]
     labels = about.labels if own.labels is None else own.labels
     origins = [f"{source.origin}#{row}" for row in rows.tolist()]
     return prepared.item_table(ids, [None] * n if labels is None else labels, origins, out, columns, texts=shown)

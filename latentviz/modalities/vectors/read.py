@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from latentviz.errors import DataError
+from latentviz.modalities.io import memory
 from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import TABLE_SUFFIXES, refusing, require_exists, suffix_of
 from latentviz.modalities.io.names import as_label, printable
 from latentviz.modalities.io.numpy_files import read_array, read_headers
 from latentviz.modalities.vectors.arrays import read_arrays
 from latentviz.modalities.vectors.config import VectorData
-from latentviz.modalities.vectors.source import Source
+from latentviz.modalities.vectors.source import About, Source
 from latentviz.modalities.vectors.tables import read_vectors
 
 _FORMATS = "give a .npy or .npz file, or a table such as .csv, .jsonl, .parquet or .arrow"
@@ -26,11 +27,28 @@ def read(data: VectorData) -> Source:
         source = replace(source, origin=place.as_named(source.origin))
     if data.labels != "none":
         about = replace(about, labels=_read_labels(data.labels, len(source)))
-    return replace(source, about=about)
+    return replace(source, about=_with_given(about, data.path))
+
+
+def _with_given(about: About, path: str) -> About:
+    """Adds what the user gave along with an object."""
+    content = memory.find(path)
+    if content is None:
+        return about
+    return replace(
+        about,
+        ids=content.ids or about.ids or content.index_ids,
+        labels=content.labels or about.labels,
+        texts=content.captions or about.texts,
+        columns={**about.columns, **content.columns},
+        notes=[*content.notes, *about.notes],
+    )
 
 
 def _read(data: VectorData) -> Source:
     shown = printable(data.path)
+    if (content := memory.find(data.path)) is not None:
+        return read_arrays(Path(data.path), data) if content.arrays else read_vectors(data.path, data)
     with refusing(data.path):
         path = Path(data.path) if data.path.startswith("hf:") else require_exists(data.path, _FORMATS)
         if path.is_dir():

@@ -1,0 +1,137 @@
+"""Data that the user gave as a Python object, which the readers find by its path `memory:…` as they find a file.
+
+Loads nothing heavy: `latentviz.modalities.memory` converts the objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from latentviz.errors import DataError
+from latentviz.modalities.io.names import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import pyarrow as pa
+    from PIL import Image
+
+    from latentviz.modalities.io.source import Source
+
+S = TypeVar("S", bound="Source")
+SCHEME = "memory:"
+ROW = "row"  # the beginning of the default ids, as in "row/12"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InMemory:
+    """The content of one object, in one of five forms, and what the user gave along with it; row i is item i."""
+
+    shown: str  # the object for messages, such as "DataFrame (100, 3)"
+    n: int  # rows
+    kind: str | None = None  # the data kind, where it follows from the object; None: the columns tell
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)  # as in an .npz file, or one, "", as in a .npy file
+    table: pa.Table | None = None  # as in a Parquet file
+    texts: pa.Array | None = None  # strings
+    images: Callable[[int], Image.Image] | None = None  # opens image i
+    files: Sequence[Path] = ()  # images or texts
+    ids: Sequence[str] | None = None
+    labels: Sequence[str | None] | None = None
+    captions: Sequence[str] | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    index: pa.Table | None = None  # the index of a pandas object, with pandas' metadata
+    index_ids: Sequence[str] | None = None  # ids from it, where the data has none
+    notes: Sequence[str] = ()
+
+    @property
+    def path(self) -> str:
+        """What stands for the object in `data.path`."""
+        return f"{SCHEME}{self.shown}"
+
+
+_held: ContextVar[InMemory | None] = ContextVar("in_memory", default=None)
+
+
+@contextmanager
+def holding(content: InMemory) -> Iterator[str]:
+    """Yields the path under which the readers find the content while the context is open."""
+    token = _held.set(content)
+    try:
+        yield content.path
+    finally:
+        _held.reset(token)
+
+
+def is_in_memory(path: str) -> bool:
+    """Returns whether a path stands for an object."""
+    return path.startswith(SCHEME)
+
+
+def find(path: str) -> InMemory | None:
+    """Returns the object that a path stands for; None if it is none, or is not at hand."""
+    content = _held.get()
+    return content if content is not None and content.path == path else None
+
+
+def get(path: str) -> InMemory:
+    """Returns the object that a path stands for; a DataError if it is not at hand, as when its config is fitted."""
+    content = find(path)
+    if content is None:
+        raise DataError(
+            f"data.path: {printable(named(path))}: the data was a Python object, which a config cannot hold; give it "
+            "from Python again, as in lv.fit(x), or save it as a file and give its path with data.path=FILE"
+        )
+    return content
+
+
+def named(path: str) -> str:
+    """Returns a path for messages: of an object, what it is.
+
+    >>> named("memory:ndarray (100, 8, 8)"), named("photos/")
+    ('ndarray (100, 8, 8)', 'photos/')
+    """
+    return path.removeprefix(SCHEME)
+
+
+def stem(path: str | Path) -> str:
+    """Returns the beginning of default ids: the name of a file without its suffix, or "row"."""
+    return ROW if is_in_memory(str(path)) else printable(Path(path).stem)
+
+
+def rows_of(origins: Sequence[str]) -> list[int]:
+    """Returns the row in the object of each item, from its origin, such as "DataFrame (100, 3)#12"."""
+    return [int(origin.rpartition("#")[2]) for origin in origins]
+
+
+def index_of(path: str, origins: Sequence[str]) -> pa.Table | None:
+    """Returns the index of the items that come from a pandas object, by their origins; None for anything else."""
+    content = find(path)
+    return None if content is None or content.index is None else content.index.take(rows_of(origins))
+
+
+def described(source: S, path: str) -> S:
+    """Adds the ids, labels, captions and columns that the user gave along with an object to what was read from it."""
+    content = find(path)
+    if content is None:
+        return source
+    given = content.ids or content.labels or content.captions or content.columns or content.index_ids
+    source = replace(source, notes=[*content.notes, *source.notes])
+    if not given:
+        return source
+    rows = range(content.n) if len(source) == content.n else rows_of(source.origins)
+    ids: Sequence[str] = source.ids
+    if content.ids is not None:
+        ids = [content.ids[row] for row in rows]
+    elif (instead := content.index_ids) is not None:
+        ids = [instead[row] if name == f"{ROW}/{row}" else name for row, name in zip(rows, ids, strict=True)]
+    labels = source.labels if content.labels is None else [content.labels[row] for row in rows]
+    columns = {**source.columns, **{name: [values[row] for row in rows] for name, values in content.columns.items()}}
+    if content.captions is not None:
+        columns["caption"] = [content.captions[row] for row in rows]
+    return replace(source, ids=ids, labels=labels, columns=columns)

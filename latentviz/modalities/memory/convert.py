@@ -1,0 +1,110 @@
+"""Which converter an object needs, by the library of its type; and what the user gave along with it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from latentviz.errors import ObjectError
+from latentviz.modalities.io.memory import InMemory
+from latentviz.modalities.io.names import as_label, printable
+
+KNOWN = (
+    "an array, a tensor, a sparse matrix, a DataFrame or Series, an Arrow table, a list of strings, images or paths, a "
+    "dict of arrays, an AnnData, or a Dataset of torch or Hugging Face"
+)
+
+
+def is_path(x: object) -> bool:
+    """Returns whether `x` names data instead of being it."""
+    return isinstance(x, (str, os.PathLike))
+
+
+def types_of(x: object) -> set[str]:
+    """Returns the classes of an object with the packages that define them, such as {"pandas.DataFrame"}."""
+    return {f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(x).__mro__}
+
+
+def convert(x: Any, kind: str | None, **extra: Any) -> InMemory:
+    """Returns the content of an object with what belongs to it; see `source_of`.
+
+    Raises:
+        ObjectError: it cannot be read.
+    """
+    types = types_of(x)
+    found = next((make for name, make in _converters().items() if name in types), None)
+    if found is None and hasattr(x, "__array__"):
+        found = _converters()["numpy.ndarray"]
+    if found is None:
+        raise ObjectError(f"an object of type {type(x).__name__}: cannot be learnt from; give {KNOWN}")
+    return _with_extra(found(x, kind), **extra)
+
+
+def _converters() -> Mapping[str, Callable[[Any, str | None], InMemory]]:
+    from latentviz.modalities.memory import arrays, datasets, lists, numpy_objects, tables
+
+    return {
+        "pandas.DataFrame": tables.pandas_frame,
+        "pandas.Series": tables.pandas_series,
+        "pandas.Index": tables.pandas_series,
+        "polars.DataFrame": tables.polars_frame,
+        "polars.LazyFrame": tables.polars_frame,
+        "polars.Series": tables.polars_series,
+        "pyarrow.Table": tables.arrow_table,
+        "pyarrow.RecordBatch": tables.arrow_table,
+        "pyarrow.ChunkedArray": tables.arrow_column,
+        "pyarrow.Array": tables.arrow_column,
+        "anndata.AnnData": tables.anndata,
+        "datasets.Dataset": datasets.hugging_face,
+        "datasets.DatasetDict": datasets.hugging_face,
+        "datasets.IterableDataset": datasets.hugging_face_stream,
+        "torch.Dataset": datasets.torch_dataset,
+        "torch.Tensor": arrays.tensor,
+        "scipy._spbase": arrays.sparse,
+        "scipy.spmatrix": arrays.sparse,
+        "numpy.ndarray": numpy_objects.array,
+        "builtins.dict": numpy_objects.mapping,
+        "builtins.list": lists.sequence,
+        "builtins.tuple": lists.sequence,
+    }
+
+
+def _with_extra(
+    content: InMemory,
+    *,
+    ids: Sequence[object] | None,
+    labels: Sequence[object] | None,
+    captions: Sequence[object] | None,
+    columns: Mapping[str, Sequence[object]] | None,
+) -> InMemory:
+    given: dict[str, Any] = {}
+    if ids is not None:
+        given["ids"] = [printable(str(value)) for value in _listed("ids", ids, content)]
+        if len(set(given["ids"])) < content.n:
+            again = Counter(given["ids"]).most_common(1)[0][0]
+            raise ObjectError(f"--ids: {again!r} is there more than once; give every item an id of its own, or no ids")
+    if labels is not None:
+        given["labels"] = [as_label(value) for value in _listed("labels", labels, content)]
+    if captions is not None:
+        given["captions"] = ["" if value is None else str(value) for value in _listed("captions", captions, content)]
+    if columns is not None:
+        if not hasattr(columns, "items"):
+            raise ObjectError(f"--columns: a dict of names and values is needed (got {type(columns).__name__})")
+        given["columns"] = {str(name): _listed(f"columns: {name}", values, content) for name, values in columns.items()}
+    return replace(content, **given)
+
+
+def _listed(name: str, values: Any, content: InMemory) -> list[Any]:
+    """Returns n values as Python objects; from a list, an array, a tensor, or a Series."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        raise ObjectError(f"--{name}: a list or an array of values is needed (got {type(values).__name__})")
+    if len(values) != content.n:
+        raise ObjectError(
+            f"--{name}: {len(values):,} values for {content.n:,} items of {content.shown}; every item needs one"
+        )
+    to_list = getattr(values, "tolist", None) or getattr(values, "to_list", None) or getattr(values, "to_pylist", None)
+    listed: list[Any] = to_list() if to_list else list(values)
+    return listed
