@@ -9,9 +9,11 @@
 """
 
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # importing typing would take as long as everything else before Ctrl-C is handled
 if TYPE_CHECKING:
+    from typing import Any
+
     from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
     from latentviz.model.training import LightningVAE as VAE  # noqa: N814
     from latentviz.verbs import Evaluation, encode, evaluate, export, generate, inspect, recommend
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Loads a public name on first use, so that `latentviz --help` does not wait for torch."""
     if name not in __all__:
         raise AttributeError(f"module 'latentviz' has no attribute {name!r}")

@@ -3,7 +3,9 @@
 import csv
 import html
 import math
+import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from io import StringIO
@@ -211,6 +213,19 @@ class Clock(Callback):
     def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
         """Restores the state from a checkpoint."""
         self.earlier = float(state_dict["seconds"])
+
+
+class OwnSigterm(Callback):
+    """Keeps the earlier handler of SIGTERM: Lightning's waits for other processes, which may have ended."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Called when Lightning has set its own handler."""
+        del trainer, pl_module
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 class SampleRecorder(Protocol):

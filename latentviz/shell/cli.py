@@ -1,18 +1,15 @@
 """The shell: an argparse tree with one parser per command; a user's mistake is one line and exit code 2."""
 
 import argparse
-import errno
 import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from latentviz.errors import ADVICE, LatentvizError, did_you_mean, shell_words
+from latentviz.errors import LatentvizError, did_you_mean, shell_words
 
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
 NUMBERS = re.compile(r"-[\d.][\d.eE+-]*(,[\d.eE+-]+)?$")  # values such as -1.5,2 that begin like an option
-# What the system refuses whatever the program does: a full disk, one that is read-only, a name that is too long.
-REFUSALS = {"ENOSPC", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENAMETOOLONG", "EDQUOT"}
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -304,22 +301,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result: int | None = getattr(commands, command)(**options)
         sys.stdout.flush()
-    except LatentvizError as error:
-        print(f"latentviz: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        from latentviz.progress import say
+    except BaseException as error:
+        from latentviz.shell import process
 
-        say("latentviz: interrupted; what was finished is kept, and `--resume` continues a fit")
-        return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has ended
-        sys.stderr.close()
-        return 0
-    except OSError as error:
-        if errno.errorcode.get(error.errno or 0) not in REFUSALS:
+        if isinstance(error, KeyboardInterrupt) or process.signalled():  # some libraries turn it into another error
+            return process.stopped(command)
+        reason = str(error) if isinstance(error, LatentvizError) else process.refused(error)
+        if reason is None:
             raise
-        file = f"{error.filename}: " if error.filename else ""
-        print(f"latentviz: {file}cannot be written or read ({error.strerror}); {ADVICE}", file=sys.stderr)
+        print(f"latentviz: {reason}", file=sys.stderr)
         return 2
     return result or 0
 

@@ -1,6 +1,8 @@
 """One function per command: it calls `latentviz.api` and prints. The shell's words and Python's are the same."""
 
+import io
 import json as jsonlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,14 @@ def _nested(overrides: Overrides) -> dict[str, Any]:
 
 
 def _print_json(content: Any) -> None:
-    print(jsonlib.dumps(content, indent=2, ensure_ascii=False))
+    _print_utf8(jsonlib.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _print_utf8(text: str) -> None:
+    """Prints a text that programs read as UTF-8, whatever the locale; JSON and YAML know the escape of a surrogate."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    print(text, end="")
 
 
 def fit(
@@ -58,7 +67,7 @@ def evaluate(
 
     found = verbs.evaluate(run, clustering=clustering, outputs=outputs)
     if json:
-        print(found.json_file.read_text(encoding="utf-8"), end="")
+        _print_utf8(found.json_file.read_text(encoding="utf-8"))
     else:
         print(found)
         print(f"report {found.report}")
@@ -164,7 +173,7 @@ def config(source: str, overrides: Overrides = ()) -> None:
     from latentviz.shell.plan import config_text
 
     found, _ = load_config(source, _nested(overrides))
-    print(config_text(source, found), end="")
+    _print_utf8(config_text(source, found))
 
 
 def schema() -> None:

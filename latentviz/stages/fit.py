@@ -30,6 +30,7 @@ from latentviz.model.callbacks import (
     EpochMeans,
     EpochTable,
     Guard,
+    OwnSigterm,
     Patience,
     Repeatable,
     Samples,
@@ -190,6 +191,7 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trai
         EpochTable(run.metrics_file),
         *more,
         Bar(),
+        OwnSigterm(),
         Checkpoints(
             run.checkpoints, filename=run.best_checkpoint.stem, monitor="val_loss", enable_version_counter=False
         ),
