@@ -13,8 +13,6 @@ TYPE_CHECKING = False  # typing would be imported before the signals are handled
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
-    from _typeshed import ReadableBuffer
-
 INTERRUPTED = 128  # added to a signal's number: the exit code of a process that the signal ended
 AGAIN = 1.0  # seconds: `timeout` and terminals may send a signal twice; a later one is a second request
 # What the system refuses whatever the program does: a full disk, a read-only one, a name that is too long.
@@ -34,7 +32,7 @@ class _Stream(io.FileIO):
 
     failure: OSError | None = None
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: "Any", /) -> int:
         """Writes bytes, or drops them once the stream has failed."""
         if self.failure is None:
             try:
@@ -56,11 +54,11 @@ def run(command: Callable[[], int]) -> int:
     output = _streams()
     try:
         code = command()
-        sys.stdout.flush()
     except KeyboardInterrupt:  # before the command was known
         code = stopped()
     except SystemExit as ending:  # argparse's way out
         code = ending.code if isinstance(ending.code, int) else 0
+    sys.stdout.flush()
     if output is None or output.failure is None or output.failure.errno == errno.EPIPE:
         return code
     reason = output.failure.strerror
@@ -107,12 +105,14 @@ def _nothing(_: object) -> None:
 
 def stopped(command: str = "") -> int:
     """Says that the command was interrupted, by a signal or by a caller, and returns the exit code."""
+    from latentviz.errors import shell_words
     from latentviz.progress import say
 
     number = _stopped[0][0] if _stopped else int(signal.SIGINT)
     how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
     resume = ", with --resume if it had begun to train" if command == "fit" else ""
-    say(f"latentviz: {how}; what was finished is kept; run the command again{resume}")
+    with shell_words():
+        say(f"latentviz: {how}; what was finished is kept; run the command again{resume}")
     return INTERRUPTED + number
 
 

@@ -108,17 +108,3 @@ def test_outputs_that_may_not_be_written_to(done, digits, words) -> None:
     ).complaint
     assert "cannot be written (Read-only file system)" in complaint
     assert contents(done) == before
-
-
-def test_standard_output_that_is_full(work) -> None:
-    """`latentviz schema > /dev/full`."""
-    import subprocess
-    import sys
-
-    with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [sys.executable, "-m", "latentviz", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("latentviz: ")
-    assert ended.stderr.count("\n") == 1
