@@ -16,16 +16,18 @@ import pyarrow as pa
 from latentviz.config import read_yaml
 from latentviz.display import LISTED, Rows, Shown, html_map, show_page
 from latentviz.modalities.memory import Given, source_of
+from latentviz.modalities.networks import Networks
 from latentviz.runs.files import AnyPath
 from latentviz.runs.info import RunSummary
 from latentviz.runs.run import ClusterFolder, RunFolder
-from latentviz.stages.start import Settings, draw_map, make_clustering, train
+from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, train
 from latentviz.verbs import encode, evaluate, export, generate, recommend
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from latentviz.maps.widget import MapWidget
+    from latentviz.model.own import LikelihoodOf, Network, Term
 
 
 def fit(
@@ -44,6 +46,10 @@ def fit(
     trainer: Settings | None = None,
     seed_everything: int | None = None,
     check_memory: bool | None = None,
+    encoder: "Network | None" = None,
+    decoder: "Network | None" = None,
+    likelihood: "LikelihoodOf | None" = None,
+    objective: "Mapping[str, Term] | None" = None,
 ) -> "Run":
     """Trains a VAE on `source` and exports mu and logvar of every item.
 
@@ -66,12 +72,19 @@ def fit(
         trainer: arguments of `pytorch_lightning.Trainer`, such as `{"max_epochs": 5}`.
         seed_everything: seed of the split, the weights and every draw; 0 by default.
         check_memory: False: try work that does not seem to fit into memory.
+        encoder: an `nn.Module`, or a function of (shape, latent_dim) that returns one: x (b, …) → a Normal, or mu and
+            logvar, each (b, latent_dim).
+        decoder: as `encoder`: z (b, latent_dim) → a Distribution over items, or the parameters of one.
+        likelihood: the decoder's output → a Distribution over items; nats per item follow from its `log_prob`.
+        objective: terms to add to the loss, `{name: function}`: each takes a step (x, target, posterior, z, likelihood,
+            y) and returns a scalar tensor.
     """
+    networks = Networks(encoder, decoder, likelihood, objective or None)
     sections = {"data": data, "model": model, "trainer": trainer}
     overrides = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
     kind = data.get("kind") if data else None
     with source_of(source, kind=kind, ids=ids, labels=labels, captions=captions, columns=columns) as path:
-        return Run(train(path, overrides, run=run, outputs=outputs, resume=resume, force=force))
+        return Run(train(path, overrides, run=run, outputs=outputs, resume=resume, force=force, networks=networks))
 
 
 def cluster(
@@ -129,14 +142,30 @@ def map(
     return Result(draw_map(RunFolder.open(run, outputs), overrides, clustering=clustering))
 
 
-def open(run: AnyPath | None = None, *, outputs: AnyPath = "outputs") -> "Run":
+def open(
+    run: AnyPath | None = None,
+    *,
+    outputs: AnyPath = "outputs",
+    encoder: "Network | None" = None,
+    decoder: "Network | None" = None,
+    likelihood: "LikelihoodOf | None" = None,
+) -> "Run":
     """Opens a run.
+
+    A run does not hold the code of networks that were given to `fit`: give them again, and all commands on the run know
+    them until Python ends.
 
     Args:
         run: its name or its path; the newest by default.
         outputs: folder of the runs.
+        encoder: as in `fit`.
+        decoder: as in `fit`.
+        likelihood: as in `fit`.
     """
-    return Run(RunFolder.open(run, outputs))
+    folder, networks = RunFolder.open(run, outputs), Networks(encoder, decoder, likelihood)
+    if networks.names:
+        introduce(folder, networks)
+    return Run(folder)
 
 
 def widget(

@@ -17,6 +17,7 @@ from latentviz.errors import ConfigError, did_you_mean
 S = TypeVar("S", bound="Section")
 
 Auto = Literal["auto"]
+Role = Literal["encoder", "decoder", "likelihood", "objective"]  # parts of a model that a user can give
 AtLeast1 = Annotated[int, Field(ge=1)]
 AtLeast2 = Annotated[int, Field(ge=2)]
 
@@ -65,6 +66,9 @@ class FitConfig(Section):
     data: DataSection
     model: ModelSection
     trainer: dict[str, Any] = Field(default_factory=dict, description="arguments of pytorch_lightning.Trainer")
+    networks: dict[Role, str] = Field(
+        default_factory=dict, description="names of the user's own networks, which only lv.fit can give"
+    )
 
     @field_validator("trainer")
     @classmethod
@@ -369,7 +373,10 @@ def _allowed(annotation: Any) -> list[str]:
 
 def dump(config: Section) -> str:
     """Format the config as YAML; `read_yaml` restores the same values."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    content = config.model_dump(mode="json")
+    if not content.get("networks"):  # which most runs lack: earlier versions read their configs
+        content.pop("networks", None)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def dump_commented(config: Section) -> str:

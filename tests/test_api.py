@@ -171,7 +171,7 @@ def test_mistakes_are_latentviz_errors(tmp_path, run_folder) -> None:
 
 SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "seed_everything", "check_memory"}
 OPTIONS = {
-    "fit": SECTIONS | {"ids", "labels", "captions", "columns"},
+    "fit": SECTIONS | {"ids", "labels", "captions", "columns"} | {"encoder", "decoder", "likelihood", "objective"},
     "cluster": SECTIONS,
     "map": {"title", "theme", "colour_by", "layers"},
 }

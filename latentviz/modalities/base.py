@@ -9,12 +9,14 @@ Shapes: n items in a run, d latent dimensions, b items in a batch, (c, h, w) for
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from latentviz.config import FitConfig
+from latentviz.modalities.networks import STANDARD, Networks
+from latentviz.modalities.settings import Settings, batch_size, with_epochs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
     from latentviz.clustering.keywords import Terms
     from latentviz.modalities.io.prepared import Prepared
+    from latentviz.model.base import Decoder, Encoder
     from latentviz.model.encoding import Stored
+    from latentviz.model.own import LikelihoodOf
     from latentviz.model.vae import VAE, Batch
     from latentviz.runs.items import Items
 
@@ -207,21 +211,6 @@ class PageDecoder(NamedTuple):
 AT_A_TIME = 256  # z decoded in one batch
 
 
-def with_epochs(trainer: Mapping[str, Any], epochs: float, fewest: int, most: int) -> dict[str, Any]:
-    """Return the Trainer's arguments with `max_epochs` within the bounds, unless the user limits the training."""
-    if trainer.get("max_epochs") is not None or trainer.get("max_steps", -1) != -1:
-        return dict(trainer)
-    return {**trainer, "max_epochs": min(most, max(fewest, round(epochs)))}
-
-
-FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches
-
-
-def batch_size(config: FitConfig, n: int) -> int:
-    """Return the items of a training batch, for n training items."""
-    return min(config.data.batch_size, max(2, n // FEWEST_STEPS))
-
-
 class Length(NamedTuple):
     """How long a training is."""
 
@@ -293,8 +282,39 @@ class DataKind(ABC, Generic[C, R]):
         """Open an existing cache."""
 
     @abstractmethod
-    def build(self) -> VAE:
-        """Return the untrained model."""
+    def networks(self) -> tuple[Encoder, Decoder]:
+        """Return the untrained encoder and decoder."""
+
+    def likelihood(self) -> LikelihoodOf | None:
+        """Return the likelihood for a user's decoder that returns a tensor; None: there is none."""
+        return None
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions d of z."""
+        return self.config.model.latent_dim
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the VAE, its keyword arguments."""
+        model = self.config.model
+        return {"lr": model.lr, "kl_warmup": model.kl_warmup, "free_bits": model.free_bits}
+
+    def examples(self, n: int) -> Tensor:
+        """Return n evenly spread items as the encoder's input, (≤ n, …)."""
+        import numpy as np
+
+        rows = np.unique(np.linspace(0, len(self.items) - 1, n).astype(int))
+        return self.to_input(self.dataset().__getitems__(rows.tolist()))
+
+    def build(self, own: Networks = STANDARD) -> VAE:
+        """Return the untrained model, with the networks that the user has given in place of this kind's."""
+        from latentviz.model.own import assembled
+        from latentviz.model.vae import VAE
+
+        shape = tuple(self.examples(1).shape[1:]) if own.names else ()
+        encoder, decoder = assembled(own, self.networks, self.likelihood(), shape, self.latent_dim)
+        return VAE(encoder, decoder, self.latent_dim, objective=own.objective, **self.settings)
 
     @abstractmethod
     def training(self, cache: Path) -> Training:

@@ -12,6 +12,7 @@ from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.errors import ConfigError, RunError
 from latentviz.modalities import modality
 from latentviz.modalities.base import AnyDataKind, AnyModality
+from latentviz.modalities.networks import STANDARD, Networks, check_given, listed, missing, recall
 from latentviz.runs.info import RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
@@ -65,6 +66,11 @@ class OpenRun:
         """The trained model; loading it takes seconds."""
         return load_model(self)
 
+    @cached_property
+    def loadable(self) -> bool:
+        """Whether this process has the code of the model; that of networks of one's own is not in the run."""
+        return not missing(self.config.networks, recall(self.run))
+
     @property
     def content_dim(self) -> int:
         """The first dimensions of mu, which are clustered; the others hold style."""
@@ -105,20 +111,30 @@ class Loaded:
         return self.opened.items
 
 
-def load_model(run: RunFolder | OpenRun) -> Loaded:
+def load_model(run: RunFolder | OpenRun, networks: Networks | None = None) -> Loaded:
     """Load the trained model of a finished run.
 
+    Args:
+        run: the run.
+        networks: parts of the model that the user has given; None: those that are known for this run.
+
     Raises:
-        RunError: the run is unfinished or damaged.
+        RunError: the run is unfinished or damaged, or its networks are not known to this process.
     """
     from latentviz.model.checkpoint import kept_checkpoint, load_weights
 
     opened = run if isinstance(run, OpenRun) else OpenRun(run)
     folder, config = opened.run, opened.config
+    if networks is None:
+        networks = recall(folder) if config.networks else STANDARD
+    check_given(config.networks, networks, folder)
     checkpoint = folder.require(kept_checkpoint(config, folder))
     folder.verify()
     kind = modality(config.data.kind).data_kind.load(config, folder.cache, opened.items)
-    return Loaded(opened, load_weights(kind.build(), checkpoint, folder.again).eval(), kind)
+    again = (
+        f"give the networks that it was trained with: {listed(config.networks)}" if config.networks else folder.again
+    )
+    return Loaded(opened, load_weights(kind.build(networks), checkpoint, again).eval(), kind)
 
 
 def read_config(run: RunFolder) -> FitConfig:

@@ -33,6 +33,12 @@ class Decoder(nn.Module):
         def __call__(self, z: Tensor) -> Distribution: ...  # noqa: D102
 
 
+def network_of(decoder: Decoder) -> nn.Module | None:
+    """Return the network from z to the parameters of p(x|z); None if the decoder has no such part, as that of texts."""
+    net = getattr(decoder, "net", None)
+    return net if isinstance(net, nn.Module) else None
+
+
 class NoiseAwareDecoder(Decoder):
     """A decoder that also reads how noisy z is, so that it can use what μ holds below the posterior's noise.
 

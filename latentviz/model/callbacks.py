@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
@@ -54,12 +54,12 @@ class EpochMeans(Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the validation means."""
         del trainer
-        pl_module.log_dict(_vae(pl_module).epoch_means("val"), sync_dist=True)
+        _vae(pl_module).on_validation_epoch_end()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the training means."""
         del trainer
-        pl_module.log_dict(_vae(pl_module).epoch_means("train"), sync_dist=True)
+        _vae(pl_module).on_train_epoch_end()
 
 
 class Guard(Callback):
@@ -128,6 +128,10 @@ class EpochTable(Callback):
     """Appends one row per epoch to metrics.csv.
 
     Lightning's CSVLogger writes training and validation metrics to separate rows and overwrites the file on resuming.
+
+    Args:
+        file: metrics.csv.
+        own: names of the terms that the user has added to the objective.
     """
 
     COLUMNS = (
@@ -143,8 +147,9 @@ class EpochTable(Callback):
         "val_active_units",
     )
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, own: Sequence[str] = ()) -> None:
         self.file = file
+        self.columns = [*self.COLUMNS, *(f"{split}_{name}" for split in ("train", "val") for name in own)]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drops the rows of epochs that will be trained again, and incomplete rows."""
@@ -152,7 +157,7 @@ class EpochTable(Callback):
         if trainer.is_global_zero and self.file.exists():
             kept = [row for row in read_metrics(self.file) if int(row["epoch"]) <= trainer.current_epoch]
             with atomic_write(self.file) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, self.COLUMNS)
+                writer = csv.DictWriter(file, self.columns, extrasaction="ignore")
                 writer.writeheader()
                 writer.writerows(kept)
 
@@ -166,7 +171,7 @@ class EpochTable(Callback):
         new = not self.file.exists()
         try:
             with self.file.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, self.COLUMNS, restval="", extrasaction="ignore")
+                writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
                 if new:
                     writer.writeheader()
                 writer.writerow(row)
@@ -305,6 +310,8 @@ def _parts(metrics: Mapping[str, float]) -> str:
     if "loss" not in metrics:
         return ""
     names = {"reconstruction": "reconstruction", "kl_cost": "KL", "contrast_cost": "contrast"}
+    others = {"loss", "log_likelihood", "kl", "mutual_information", "active_units"}
+    names |= {name: name for name in metrics if name not in {*names, *others}}  # terms that the user has added
     parts = [f"{word} {metrics[name]:.1f}" for name, word in names.items() if name in metrics]
     return f"{metrics['loss']:.1f} ({' + '.join(parts)})"
 

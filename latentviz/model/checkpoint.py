@@ -35,7 +35,10 @@ def load_weights(vae: V, checkpoint: Path, again: str = "`latentviz fit` makes i
         if damaged:
             raise ValueError(f"damaged: {damaged} is not what was written")
         content = torch.load(checkpoint, map_location=vae.device, weights_only=True)
-        vae.load_state_dict(content["state_dict"])
+        weights = content["state_dict"]
+        if not vae.objective:  # terms that a user has added to the loss, with weights of their own, only train
+            weights = {name: value for name, value in weights.items() if not name.startswith("objective.")}
+        vae.load_state_dict(weights)
     except Exception as error:  # noqa: BLE001 - torch raises a dozen types for a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise RunError(f"{checkpoint}: cannot be loaded ({reason}); {again}") from None

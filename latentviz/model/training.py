@@ -2,9 +2,9 @@
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import pytorch_lightning as pl
 import torch
@@ -13,11 +13,15 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from latentviz.errors import ArgumentError
 from latentviz.model.base import Decoder, Encoder, distortion_and_log_likelihood
 from latentviz.model.contrast import from_all, info_nce
-from latentviz.model.elbo import kl_per_dimension, with_free_bits
-from latentviz.model.vae import VAE, Batch
+from latentviz.model.elbo import diagonal_normal, kl_per_dimension, with_free_bits
+from latentviz.model.own import Step
+from latentviz.model.vae import VAE, Batch, moments
 from latentviz.runs.files import atomic_write
+
+Loaded: TypeAlias = Tensor | Sequence[Tensor]  # what a plain DataLoader gives: x (b, …), [x], or [x, y]
 
 
 class LightningVAE(VAE, pl.LightningModule):
@@ -31,7 +35,7 @@ class LightningVAE(VAE, pl.LightningModule):
     @classmethod
     def of(cls, vae: VAE) -> Self:
         """Return a trainable model with the networks and the settings of `vae`."""
-        names = ("lr", "kl_warmup", "free_bits", "contrast", "content_dim", "temperature", "noise_mix")
+        names = ("lr", "kl_warmup", "free_bits", "contrast", "content_dim", "temperature", "noise_mix", "objective")
         return cls(vae.encoder, vae.decoder, vae.latent_dim, **{name: getattr(vae, name) for name in names})
 
     @property
@@ -40,14 +44,15 @@ class LightningVAE(VAE, pl.LightningModule):
         steps = self.kl_warmup * float(self.trainer.estimated_stepping_batches)
         return min(1.0, (self.global_step + 1) / steps) if steps > 0 else 1.0
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch | Loaded, _: int) -> Tensor:
         """Return the loss E_batch[distortion + β·KL] + contrast·InfoNCE; sums over an item and over the latent.
 
         A second view of each item is encoded too and counts in the KL; only first views are decoded.
         """
+        batch = as_batch(batch)
         b = len(batch.x)
         posterior = self.encoder(batch.x if batch.other is None else torch.cat([batch.x, batch.other]))  # b or 2b
-        likelihood = self._decode_draw(posterior, b)
+        z, likelihood = self._decode_draw(posterior, b)
         kl = kl_per_dimension(posterior, self.prior)  # (b or 2b, d)
         distortion, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)  # (b,), (b,)
         reconstruction, kl_cost = distortion.mean(), self.beta * with_free_bits(kl, self.free_bits)
@@ -58,29 +63,68 @@ class LightningVAE(VAE, pl.LightningModule):
             first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))  # (b, content_dim) each
             parts["contrast_cost"] = self.contrast * info_nce(first, second, self.temperature)
             loss = loss + parts["contrast_cost"]
+        if self.objective:
+            own = self._own_terms(batch, posterior, z, likelihood)
+            loss, parts = loss + sum(own.values()), parts | own
         with torch.no_grad():
             self._count("train", loss, log_likelihood, kl, parts)
         return loss
 
-    def _decode_draw(self, posterior: "Independent[Normal]", b: int) -> Distribution:
-        """Return p(x|z) at one draw z = μ + τσ·ε for each of the first b items; τ < 1 for a share `noise_mix`."""
+    def _own_terms(
+        self, batch: Batch, posterior: "Independent[Normal]", z: Tensor, likelihood: Distribution
+    ) -> dict[str, Tensor]:
+        """Return the terms that the user has added to the objective, by name; they see first views only."""
+        first = diagonal_normal(*(part[: len(batch.x)] for part in moments(posterior)))
+        step = Step(batch.x, batch.target, first, z, likelihood, batch.y)
+        return {name: term(step) for name, term in self.objective.items()}
+
+    def _decode_draw(self, posterior: "Independent[Normal]", b: int) -> tuple[Tensor, Distribution]:
+        """Return one draw z = μ + τσ·ε for each of the first b items and its p(x|z); τ < 1 for a share `noise_mix`."""
         if not self.noise_mix:
-            return self.likelihood(posterior.rsample()[:b])
+            z = posterior.rsample()[:b]
+            return z, self.likelihood(z)
         mu, sigma = posterior.base_dist.loc[:b], posterior.base_dist.scale[:b]
         u = torch.rand(b, device=mu.device) / self.noise_mix
         less = 0.5 * torch.rand(b, device=mu.device).square()
         noise = torch.where(u < 0.5, torch.zeros_like(u), torch.where(u < 1, less, torch.ones_like(u)))  # τ (b,)
-        return self.likelihood(mu + noise[:, None] * sigma * torch.randn_like(mu), noise)
+        z = mu + noise[:, None] * sigma * torch.randn_like(mu)
+        return z, self.likelihood(z, noise)
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch | Loaded, _: int) -> None:
         """Add the batch's loss, log-likelihood and KL to the epoch's means, without warm-up and free bits."""
+        self._measure(as_batch(batch), "val")
+
+    def test_step(self, batch: Batch | Loaded, batch_idx: int) -> None:
+        """As `validation_step`, of the test set."""
+        del batch_idx
+        self._measure(as_batch(batch), "test")
+
+    def predict_step(self, batch: Batch | Loaded, _: int) -> Tensor:
+        """Return μ of the batch, (b, d)."""
+        return self.encode(as_batch(batch).x)[0]
+
+    def _measure(self, batch: Batch, split: str) -> None:
         posterior = self.encoder(batch.x)
-        likelihood = self.likelihood(posterior.rsample())
+        z = posterior.rsample()
+        likelihood = self.likelihood(z)
         kl = kl_per_dimension(posterior, self.prior)
         distortion, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)
         reconstruction, kl_cost = distortion.mean(), kl.sum(-1).mean()
         parts = {"reconstruction": reconstruction, "kl_cost": kl_cost}
-        self._count("val", reconstruction + kl_cost, log_likelihood, kl, parts)
+        parts |= self._own_terms(batch, posterior, z, likelihood) if self.objective else {}
+        self._count(split, sum(parts.values(), torch.zeros_like(kl_cost)), log_likelihood, kl, parts)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means, such as train_loss; those of the other splits are logged in the same way."""
+        self.log_dict(self.epoch_means("train"), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log val_loss, val_log_likelihood, val_kl and the parts of the loss."""
+        self.log_dict(self.epoch_means("val"), sync_dist=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Log test_loss, test_log_likelihood, test_kl and the parts of the loss."""
+        self.log_dict(self.epoch_means("test"), sync_dist=True)
 
     def _count(self, split: str, loss: Tensor, log_likelihood: Tensor, kl: Tensor, parts: Mapping[str, Tensor]) -> None:
         """Add to the epoch's sums on the device; logging each step would cost up to a quarter of the time."""
@@ -107,6 +151,23 @@ class LightningVAE(VAE, pl.LightningModule):
         total = max(1, int(self.trainer.estimated_stepping_batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_lr(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def as_batch(loaded: Batch | Loaded) -> Batch:
+    """Return what a loader gives as the input of a step.
+
+    Raises:
+        ArgumentError: it is neither a tensor nor a list of tensors.
+    """
+    if isinstance(loaded, Batch):
+        return loaded
+    parts = (loaded,) if isinstance(loaded, Tensor) else loaded
+    if not isinstance(parts, (tuple, list)) or not 1 <= len(parts) <= 2 or not isinstance(parts[0], Tensor):
+        raise ArgumentError(
+            f"batch: must be a tensor x (b, …), or a list (x, y) (got {type(loaded).__name__}); give the DataLoader a "
+            'collate_fn that returns one, such as lambda rows: default_collate(rows)["image"]'
+        )
+    return Batch(parts[0], parts[0], y=parts[1] if len(parts) == 2 else None)
 
 
 def share_of_lr(step: int, total: int) -> float:

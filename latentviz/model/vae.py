@@ -1,5 +1,6 @@
 """The variational autoencoder; it knows neither images nor texts, and loads without Lightning."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from latentviz.model.base import Decoder, Encoder, NoiseAwareDecoder, point_estimate
 from latentviz.model.elbo import ELBO, kl_per_dimension, standard_normal
+from latentviz.model.own import Term, terms_of
 
 
 class Batch(NamedTuple):
@@ -19,12 +21,14 @@ class Batch(NamedTuple):
         other: a second view of each row of `x`, same shape; None without contrast.
         views: two views of each item that are contrasted but not decoded, (2b, …), all first views before all second
             ones; None if there are none.
+        y: what a loader gives next to each item, such as its label, (b, …); only terms of the objective read it.
     """
 
     x: Tensor
     target: Tensor
     other: Tensor | None = None
     views: Tensor | None = None
+    y: Tensor | None = None
 
 
 class VAE(nn.Module):
@@ -42,9 +46,10 @@ class VAE(nn.Module):
         temperature: of the contrast.
         noise_mix: share of the training items decoded from z = μ + τσ·ε with τ < 1, half of them with τ = 0; needs a
             NoiseAwareDecoder. 0: τ is always 1.
+        objective: terms to add to the loss, by name: functions of a `Step` that return a scalar.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings by keyword
         self,
         encoder: Encoder,
         decoder: Decoder,
@@ -57,6 +62,7 @@ class VAE(nn.Module):
         content_dim: int | None = None,
         temperature: float = 0.2,
         noise_mix: float = 0.0,
+        objective: Mapping[str, Term] | nn.ModuleDict | None = None,
     ) -> None:
         super().__init__()
         if noise_mix and not isinstance(decoder, NoiseAwareDecoder):
@@ -65,6 +71,7 @@ class VAE(nn.Module):
         self.latent_dim, self.content_dim = latent_dim, content_dim or latent_dim
         self.lr, self.kl_warmup, self.free_bits = lr, kl_warmup, free_bits
         self.contrast, self.temperature, self.noise_mix = contrast, temperature, noise_mix
+        self.objective = terms_of({} if objective is None else objective)
 
     @property
     def device(self) -> torch.device:
@@ -89,6 +96,15 @@ class VAE(nn.Module):
         """Return the ELBO of each item at one reparametrised draw z = μ + σ·ε (Kingma & Welling 2013, section 2.4)."""
         posterior = self.encoder(x)
         return ELBO(self.likelihood(posterior.rsample()).log_prob(x), kl_per_dimension(posterior, self.prior).sum(-1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction of each item of x (b, …) from its posterior mean, as `decode` does."""
+        return point_estimate(self.likelihood(self.encoder(x).mean))
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return n new items, (n, …): `decode` of z ~ N(0, I)."""
+        return self.decode(self.prior.sample((n,)))
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

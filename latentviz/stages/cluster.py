@@ -22,6 +22,7 @@ from latentviz.config import ClusterConfig
 from latentviz.errors import RunError, choose
 from latentviz.evaluation.metrics import sample
 from latentviz.modalities.loading import OpenRun
+from latentviz.modalities.networks import listed
 from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
 from latentviz.progress import say, stage, warn
 from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
@@ -92,7 +93,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     folder.write_landmarks(rows)
     folder.write_tree(layout.clusters.raw_tree)
     with stage("writing the map", seconds):
-        draw(folder, config.map, table, info, opened.model)
+        draw(folder, config.map, table, info, opened)
     keys = type(config.cluster).model_fields
     effective = {key: value for key, value in layout.clusters.settings.items() if key in keys}
     folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
@@ -328,12 +329,20 @@ def map_points(vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, 
 
 
 def likelihoods(opened: OpenRun) -> dict[str, np.ndarray]:
-    """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other."""
-    model, mu = opened.model, np.asarray(opened.mu)
-    return {
-        "log_likelihood": log_likelihoods(model.vae, model.kind.dataset(), model.kind.to_input, mu),
-        "kl": kl_of_posteriors(mu, np.asarray(opened.logvar)),
-    }
+    """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other.
+
+    The log-likelihood needs the decoder, whose code may be the user's and not known here.
+    """
+    mu = np.asarray(opened.mu)
+    kl = {"kl": kl_of_posteriors(mu, np.asarray(opened.logvar))}
+    if not opened.loadable:
+        say(
+            f"  without the code of the networks ({listed(opened.config.networks)}) there are no log-likelihoods and "
+            f'no decoder on the map; in Python, `lv.open("{opened.run.path}", …)` takes the networks'
+        )
+        return kl
+    model = opened.model
+    return {"log_likelihood": log_likelihoods(model.vae, model.kind.dataset(), model.kind.to_input, mu), **kl}
 
 
 def points_table(items: Items, layout: Layout, measured: Mapping[str, np.ndarray]) -> pa.Table:

@@ -92,19 +92,37 @@ def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, for
     x = data.to_input(data.dataset().__getitems__(range(EXAMPLES)))
     described: dict[str, object] = {}
     if onnx:
-        write_onnx(Encoder(vae.encoder), x, run.encoder_onnx, ["x"], ["mu", "logvar"])
-        latents = {"mu": ["batch", vae.latent_dim], "logvar": ["batch", vae.latent_dim]}
-        dtype = str(x.dtype).removeprefix("torch.")
-        networks: dict[str, object] = {"encoder": {"x": ["batch", *x.shape[1:]], **latents, "dtype": dtype}}
-        if run.decoder_onnx in files:
-            write_onnx(Decoder(vae.decoder), torch.zeros(EXAMPLES, vae.latent_dim), run.decoder_onnx, ["z"], ["x"])
-            networks["decoder"] = {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}
+        networks = _write_networks(run, vae, x, decoder=run.decoder_onnx in files, own=bool(loaded.config.networks))
         described["onnx"] = {"opset": OPSET, **networks}
     if safetensors:
         write_safetensors(vae, run)
         described["safetensors"] = {"tensors": len(vae.state_dict())}
     write_json(run.export_file, {"kind": loaded.config.data.kind, "files": [file.name for file in files], **described})
     return files
+
+
+def _write_networks(run: RunFolder, vae: VAE, x: Tensor, *, decoder: bool, own: bool) -> dict[str, object]:
+    """Write the ONNX files and return what export.json says of them.
+
+    Raises:
+        RunError: PyTorch cannot export a network that the user has brought.
+    """
+    latents = {"mu": ["batch", vae.latent_dim], "logvar": ["batch", vae.latent_dim]}
+    dtype = str(x.dtype).removeprefix("torch.")
+    networks: dict[str, object] = {"encoder": {"x": ["batch", *x.shape[1:]], **latents, "dtype": dtype}}
+    try:
+        write_onnx(Encoder(vae.encoder), x, run.encoder_onnx, ["x"], ["mu", "logvar"])
+        if decoder:
+            write_onnx(Decoder(vae.decoder), torch.zeros(EXAMPLES, vae.latent_dim), run.decoder_onnx, ["z"], ["x"])
+            networks["decoder"] = {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}
+    except torch.onnx.OnnxExporterError as error:
+        if not own:
+            raise
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise RunError(
+            f"--onnx: PyTorch cannot export this network ({reason}); --safetensors exports its weights"
+        ) from error
+    return networks
 
 
 @torch.no_grad()
@@ -142,13 +160,16 @@ def write_safetensors(vae: nn.Module, run: RunFolder) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter's warnings and log."""
+    """Silence the exporter's warnings and log, and torch's checks of the parameters of distributions."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
+    validated = Distribution._validate_args  # which depends on values, and a traced network has none
+    Distribution.set_default_validate_args(value=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        Distribution.set_default_validate_args(validated)
         logger.setLevel(level)

@@ -23,6 +23,7 @@ from latentviz.modalities.acting import check_resolved
 from latentviz.modalities.base import AnyDataKind
 from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.modalities.io.memory import index_of
+from latentviz.modalities.networks import STANDARD, Networks
 from latentviz.model.callbacks import (
     Bar,
     Checkpoints,
@@ -36,6 +37,7 @@ from latentviz.model.callbacks import (
     Samples,
     read_metrics,
 )
+from latentviz.model.check import check
 from latentviz.model.checkpoint import kept_checkpoint, load_weights
 from latentviz.model.distributed import Team, team
 from latentviz.model.encoding import active_units, encode
@@ -47,15 +49,17 @@ from latentviz.runs.run import RunFolder
 
 # The loss is a sum over the item, so gradients are large; this bound stops explosions and leaves normal steps alone.
 GRADIENT_CLIP = 1_000.0
+COMPARED = 1_000  # items that are compared with the support of a user's likelihood
 
 
-def fit(config: FitConfig, run: RunFolder, *, resume: bool = False) -> RunFolder:
+def fit(config: FitConfig, run: RunFolder, *, resume: bool = False, networks: Networks = STANDARD) -> RunFolder:
     """Train a VAE and write the run: items, cache, checkpoints, samples, mu, logvar, and last run.json.
 
     Args:
         config: what to fit, "auto" allowed.
         run: a new run from `RunFolder.create`, or with `resume` an interrupted one.
         resume: continue from the last checkpoint, to the same number of epochs.
+        networks: parts of the model that the user gives.
 
     Raises:
         DataError: the data cannot be read or learnt from.
@@ -68,10 +72,10 @@ def fit(config: FitConfig, run: RunFolder, *, resume: bool = False) -> RunFolder
             if not resume:
                 run.abandon()
             raise
-        return _fit(config, run, processes, resume=resume)
+        return _fit(config, run, processes, networks, resume=resume)
 
 
-def follow(config: FitConfig, run: RunFolder) -> None:
+def follow(config: FitConfig, run: RunFolder, networks: Networks = STANDARD) -> None:
     """Take part in a training as one of its further processes; return at once if this is the first or only process.
 
     Raises:
@@ -80,11 +84,11 @@ def follow(config: FitConfig, run: RunFolder) -> None:
     with team(throwaway_trainer(config)) as processes:
         if processes.first:
             return
-        _fit(config, run, processes)
+        _fit(config, run, processes, networks)
     raise SystemExit(0)
 
 
-def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = False) -> RunFolder:
+def _fit(config: FitConfig, run: RunFolder, processes: Team, networks: Networks, *, resume: bool = False) -> RunFolder:
     seconds: dict[str, float] = {}
     light = modality(config.data.kind)
     if processes.first and (not resume or not run.items_file.exists()):
@@ -94,15 +98,24 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, *, resume: bool = F
     config, resume = processes.share((config, resume))
     kind = light.data_kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
-    vae = LightningVAE.of(kind.build())
+    try:
+        vae = LightningVAE.of(kind.build(networks))
+        if networks.names:
+            check(vae, kind.examples(2), kind.examples(COMPARED))
+    except BaseException:
+        if processes.first and not resume:  # a network that cannot be trained is given again, for a run of this name
+            run.abandon()
+        raise
     if processes.first:
+        run.settle()
         weights = sum(p.numel() for p in vae.parameters())
         resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds)
     clock = Clock()
     say(f"training on {len(kind.items.train):,} items; samples of each epoch are in {run.samples} …")
     with quiet(), _interruptible(), _threads(kind.threads):
         batches, callbacks = kind.training(run.cache)
-        trainer = _trainer(config, run, [clock, Samples(kind.recorder(run.samples), run.samples), *callbacks])
+        callbacks = [clock, Samples(kind.recorder(run.samples), run.samples), *callbacks]
+        trainer = _trainer(config, run, callbacks, [*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
             load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this call reports damage
@@ -174,7 +187,7 @@ def throwaway_trainer(config: FitConfig) -> pl.Trainer:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from None
 
 
-def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trainer:
+def _trainer(config: FitConfig, run: RunFolder, more: list[Callback], own: Sequence[str]) -> pl.Trainer:
     defaults = {
         "accelerator": "auto",
         "precision": "bf16-mixed" if has_bf16() else "32-true",
@@ -188,7 +201,7 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback]) -> pl.Trai
         Repeatable(config.seed_everything),
         EpochMeans(),
         Guard(),
-        EpochTable(run.metrics_file),
+        EpochTable(run.metrics_file, own),
         *more,
         Bar(),
         OwnSigterm(),

@@ -1,6 +1,6 @@
 """`latentviz map`: draws a clustering's map from the files of its run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +11,9 @@ from latentviz.config import MapSection
 from latentviz.errors import choose
 from latentviz.maps import LAYERS, ClusterInfo, MapData, decoder_data, text_decoder_data, write_map
 from latentviz.maps.data import Region, TreeNode
+from latentviz.maps.decoder import DecoderData
 from latentviz.maps.static import write_static
-from latentviz.modalities import modality
-from latentviz.modalities.loading import Loaded, load_model
+from latentviz.modalities.loading import OpenRun
 from latentviz.model.encoding import decode_batches
 from latentviz.runs.info import ClusterEntry, ClustersInfo
 from latentviz.runs.run import ClusterFolder, RunFolder
@@ -30,12 +30,12 @@ def draw(
     config: MapSection,
     points: pa.Table,
     info: ClustersInfo,
-    model: Loaded | None = None,
+    opened: OpenRun | None = None,
 ) -> None:
-    """Writes map.html, map.png and map.svg of a clustering; `model` is the run's, if it is already loaded."""
+    """Writes map.html, map.png and map.svg of a clustering; `opened` is the run, if it is already open."""
     check(config, points.column_names)
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
-    data = map_data(folder, config, points, info, model or load_model(RunFolder(folder.run_path)))
+    data = map_data(folder, config, points, info, opened or OpenRun(RunFolder(folder.run_path)))
     write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
     write_static(folder.picture_file, folder.vector_file, data)
 
@@ -54,23 +54,19 @@ def redraw(folder: ClusterFolder, config: MapSection) -> None:
     folder.write_config(folder.config().model_copy(update={"map": config}))
 
 
-def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: ClustersInfo, model: Loaded) -> MapData:
-    """Collects everything the map shows."""
-    run, vae, kind = model.run, model.vae, model.kind
+def map_data(
+    folder: ClusterFolder, config: MapSection, points: pa.Table, info: ClustersInfo, opened: OpenRun
+) -> MapData:
+    """Collects everything the map shows; without the code of the model there is no decoder."""
+    run, shows = opened.run, opened.modality
     column = {name: points.column(name) for name in points.column_names}
     labels = column["label"].to_pylist()
     place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])
-    cluster, mu = column["cluster"].to_numpy(), np.asarray(model.opened.mu)
+    cluster, mu = column["cluster"].to_numpy(), np.asarray(opened.mu)
     rows = {item: row for row, item in enumerate(column["id"].to_pylist())}
     entries = {int(entry["cluster"]): entry for entry in info["clusters"]}
-    images: list[np.ndarray | None] = [None] * len(entries)
-    decoder, net, shows = None, kind.page_decoder(vae), modality(model.config.data.kind)
-    if net is not None:
-        decoder = decoder_data(net.network, lambda z: decode_batches(vae, z), mu, place, net.shape)
-        means = [mu[cluster == number].mean(axis=0) for number in entries]
-        images = list(np.asarray(kind.decode_all(vae, np.stack(means)))) if means else []
-    elif len(mu) and shows.writes_texts:
-        decoder = text_decoder_data(lambda z: [str(text) for text in kind.decode_all(vae, z)], mu, place)
+    means = [mu[cluster == number].mean(axis=0) for number in entries]
+    decoder, images = _decoded(opened, mu, place, means)
     tree, shown = folder.tree(), shows.on_map(run.cache)
     return MapData(
         ids=list(rows),
@@ -110,6 +106,26 @@ def map_data(folder: ClusterFolder, config: MapSection, points: pa.Table, info: 
         texts=shown.texts,
         images=shown.images,
     )
+
+
+def _decoded(
+    opened: OpenRun, mu: np.ndarray, points: np.ndarray, means: Sequence[np.ndarray]
+) -> tuple[DecoderData | None, list[np.ndarray | None]]:
+    """Returns the decoder for the page, and of images those decoded from the mean mu (d,) of each cluster.
+
+    There is none where the page cannot show what is decoded, or where this process lacks the code of the model.
+    """
+    nothing: list[np.ndarray | None] = [None] * len(means)
+    if not opened.loadable:
+        return None, nothing
+    vae, kind = opened.model.vae, opened.model.kind
+    net = kind.page_decoder(vae)
+    if net is not None:
+        decoder = decoder_data(net.network, lambda z: decode_batches(vae, z), mu, points, net.shape)
+        return decoder, list(np.asarray(kind.decode_all(vae, np.stack(means)))) if means else []
+    if len(mu) and opened.modality.writes_texts:
+        return text_decoder_data(lambda z: [str(text) for text in kind.decode_all(vae, z)], mu, points), nothing
+    return None, nothing
 
 
 def _tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info: ClustersInfo) -> list[TreeNode]:

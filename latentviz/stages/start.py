@@ -6,6 +6,7 @@ from typing import Any
 
 from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
+from latentviz.modalities.networks import STANDARD, Networks, check_given, check_training, remember
 from latentviz.modalities.sources import load_config
 from latentviz.progress import may_follow
 from latentviz.runs.extension import LongerRun
@@ -23,31 +24,36 @@ def train(
     outputs: AnyPath = "outputs",
     resume: bool = False,
     force: bool = False,
+    networks: Networks = STANDARD,
 ) -> RunFolder:
     """Does what `fit` says, with the settings as one nested mapping."""
     config, name = load_config(source, overrides)
+    check_training(config.networks, networks, source)
+    config = config.model_copy(update={"networks": networks.names})
     check_name("--run", name if run is None else run)
     folder = RunFolder(Path(outputs) / (run or name))
     if may_follow():
         from latentviz.stages.fit import follow
 
-        follow(config, LongerRun.of(folder) if resume and folder.finished else folder)
+        follow(config, LongerRun.of(folder) if resume and folder.finished else folder, networks)
     if resume and not folder.begun:
         folder = RunFolder.open(folder.name, outputs)
     with folder.held("fit"):
         folder.recover()
         if resume and folder.config_file.exists():
-            return _resume(folder, overrides)
+            return _resume(folder, overrides, networks)
         # A fit that was killed while it read its data left nothing to continue from, and nothing to lose.
         folder = RunFolder.create(folder.path, force=force or (resume and folder.begun))
         from latentviz.clustering import compile_ahead
         from latentviz.stages.fit import fit as stage
 
         compile_ahead.start()
-        return stage(config, folder)
+        folder = stage(config, folder, networks=networks)
+        remember(folder, networks)
+        return folder
 
 
-def _resume(folder: RunFolder, overrides: Settings) -> RunFolder:
+def _resume(folder: RunFolder, overrides: Settings, networks: Networks) -> RunFolder:
     """Continues an interrupted run, or trains a finished one for longer."""
     longer = LongerRun.of(folder) if folder.finished else None
     if longer is not None and longer.pending and longer.finished:  # a kill kept it from taking the run's place
@@ -59,6 +65,9 @@ def _resume(folder: RunFolder, overrides: Settings) -> RunFolder:
     limits = {"trainer": {"max_epochs": None, "max_steps": -1}} if _limits(overrides) else {}
     config, _ = load_config(str(source), merge(merge(read_yaml(source), limits), overrides))
     began, _ = load_config(str(folder.config_file), {})
+    check_given(began.networks, networks, folder)
+    check_training(began.networks, networks, str(folder.config_file))
+    remember(folder, networks)
     if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key != "check_memory"]:
         raise RunError(
             f"{folder.path}: --resume cannot change {', '.join(changed)}; leave that out, or make another run with "
@@ -68,12 +77,12 @@ def _resume(folder: RunFolder, overrides: Settings) -> RunFolder:
 
     if longer is None:
         folder.sweep()
-        return stage(config, folder, resume=True)
+        return stage(config, folder, resume=True, networks=networks)
     check_longer(folder, config, given=pending or bool(_limits(overrides)))
     folder.verify(all_of_it=True)
     longer.begin(config)
     longer.sweep()
-    stage(config, longer, resume=True)
+    stage(config, longer, resume=True, networks=networks)
     return longer.finish()
 
 
@@ -97,6 +106,18 @@ def check_longer(run: RunFolder, config: FitConfig, *, given: bool) -> None:
             f"trainer.max_epochs: {run.path} has {epochs} epochs already (got {most}); "
             f"give more, as in {again} trainer.max_epochs={2 * epochs}`"
         )
+
+
+def introduce(run: RunFolder, networks: Networks) -> None:
+    """Loads the model of a run with the networks that it was trained with, which all commands then know.
+
+    Raises:
+        LatentvizError: they are others than those.
+    """
+    from latentviz.modalities.loading import load_model
+
+    load_model(run, networks)
+    remember(run, networks)
 
 
 def make_clustering(

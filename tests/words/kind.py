@@ -119,9 +119,9 @@ class WordKind(DataKind[WordConfig, ResolvedWordConfig]):
         """All words as numbers, int64 (n, 5)."""
         return np.stack([stored(word) for word in self.items.column("text")])
 
-    def build(self) -> VAE:
-        """Return the model."""
-        return VAE(Letters(), Nearest(), 5, lr=self.config.model.lr)
+    def networks(self) -> tuple[Letters, Nearest]:
+        """Return the encoder and the decoder."""
+        return Letters(), Nearest()
 
     def training(self, cache: Path) -> Training:
         """Return the batches."""

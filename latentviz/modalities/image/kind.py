@@ -1,25 +1,30 @@
 """Images: what training, encoding and decoding need of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, PageDecoder, Training, batch_size, with_epochs
+from latentviz.modalities.base import DataKind, PageDecoder, Training
 from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
 from latentviz.modalities.image.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
-from latentviz.modalities.image.nets import ImageDecoder, build
+from latentviz.modalities.image.nets import ImageDecoder, ImageEncoder, build, likelihood_of
 from latentviz.modalities.image.prepare import load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
+from latentviz.model.base import network_of
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
@@ -60,24 +65,22 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
         """Open an existing cache."""
         return cls(config, items, load(cache))
 
-    def build(self) -> VAE:
-        """Return the untrained model."""
+    def networks(self) -> tuple[ImageEncoder, ImageDecoder]:
+        """Return the untrained encoder and decoder."""
         model = self.config.model
         _, c, h, w = self.images.shape
-        encoder, decoder = build(
+        return build(
             model.net, (c, h, w), latent_dim=model.latent_dim, width=model.width, likelihood=model.likelihood, c=model.c
         )
-        return VAE(
-            encoder,
-            decoder,
-            model.latent_dim,
-            lr=model.lr,
-            kl_warmup=model.kl_warmup,
-            free_bits=model.free_bits,
-            contrast=model.contrast,
-            temperature=model.temperature,
-            content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim,
-        )
+
+    def likelihood(self) -> Callable[[Tensor], Distribution]:
+        """Return what makes pixel means, or logits, to a likelihood."""
+        return partial(likelihood_of, likelihood=self.config.model.likelihood, c=self.config.model.c)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the VAE, with contrast."""
+        return super().settings | contrast_settings(self.config.model)
 
     @property
     def threads(self) -> int | None:
@@ -123,10 +126,8 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
 
     def page_decoder(self, vae: VAE) -> PageDecoder:
         """Return the network from z to pixel means."""
-        decoder = vae.decoder
-        assert isinstance(decoder, ImageDecoder)
         _, c, h, w = self.images.shape
-        return PageDecoder(decoder.net, (c, h, w))
+        return PageDecoder(network_of(vae.decoder) or vae.decoder, (c, h, w))
 
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> np.ndarray:
         """Return the pixel means of p(x|z), uint8 (m, c, h, w); the noise in z makes no difference."""

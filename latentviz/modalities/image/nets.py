@@ -97,11 +97,15 @@ class ImageDecoder(Decoder):
 
     def forward(self, z: Tensor) -> Distribution:
         """Compute the likelihood."""
-        out = self.net(z).float()  # (b, c, h, w)
-        if self.likelihood == "bernoulli":
-            return Independent(Bernoulli(logits=out, validate_args=False), 3, validate_args=False)
-        scale = torch.full_like(out, math.sqrt(0.5 / self.c))
-        return Independent(Normal(out, scale, validate_args=False), 3, validate_args=False)
+        return likelihood_of(self.net(z).float(), self.likelihood, self.c)
+
+
+def likelihood_of(out: Tensor, likelihood: str, c: float) -> Distribution:
+    """Return p(x|z) of a network's output (b, c, h, w): the pixel means of "normal", the logits of "bernoulli"."""
+    if likelihood == "bernoulli":
+        return Independent(Bernoulli(logits=out, validate_args=False), 3, validate_args=False)
+    scale = torch.full_like(out, math.sqrt(0.5 / c))
+    return Independent(Normal(out, scale, validate_args=False), 3, validate_args=False)
 
 
 def conv_sizes(shape: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, ItemSeconds, Training, batch_size, with_epochs
+from latentviz.modalities.base import DataKind, ItemSeconds, Training
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.settings import Settings, batch_size, with_epochs
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
@@ -22,6 +23,7 @@ from latentviz.modalities.text.prepare import load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
+from latentviz.model.base import point_estimate
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
@@ -68,16 +70,15 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         """Open an existing cache."""
         return cls(config, items, load(cache), Tokenizer.load(cache))
 
-    def build(self) -> VAE:
-        """Return the untrained model."""
+    def networks(self) -> tuple[TextEncoder, TextDecoder]:
+        """Return the untrained encoder and decoder, which share the vectors of the tokens."""
         model, size, t = self.config.model, self.tokenizer.size, self.tokens.shape[1]
         vectors = nn.Embedding(size, model.width)
         nn.init.normal_(vectors.weight, std=0.5)
-        topic, d = self.topic_dim, self.topic_dim + model.latent_dim
         decoder = TextDecoder(
             vectors,
             t,
-            d,
+            self.latent_dim,
             memory=model.memory if model.decoder != "position" else 0,
             lag=model.lag,
             word_dropout=model.word_dropout,
@@ -85,20 +86,25 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
             costs=self.costs,
             negatives=model.negatives,
         )
-        # The topic is computed from the data, not learnt, so its dimensions need no free bits.
-        free_bits = torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)])
-        return VAE(
-            TextEncoder(vectors, t, model.latent_dim, topic),
-            decoder,
-            d,
-            lr=model.lr,
-            kl_warmup=model.kl_warmup,
-            free_bits=free_bits,
-            contrast=model.contrast,
-            temperature=model.temperature,
-            noise_mix=model.noise_mix,
-            content_dim=min(model.content_dim, d) if model.contrast else topic or d,
-        )
+        return TextEncoder(vectors, t, model.latent_dim, self.topic_dim), decoder
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions of z: those of the topic, and those that are learnt."""
+        return self.topic_dim + self.config.model.latent_dim
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the VAE, with contrast, the topic, and the noise that the decoder reads."""
+        model, topic, d = self.config.model, self.topic_dim, self.latent_dim
+        return super().settings | {
+            # The topic is computed from the data, not learnt, so its dimensions need no free bits.
+            "free_bits": torch.cat([torch.zeros(topic), torch.full((model.latent_dim,), model.free_bits)]),
+            "contrast": model.contrast,
+            "temperature": model.temperature,
+            "noise_mix": 0.0 if "decoder" in self.config.networks else model.noise_mix,
+            "content_dim": min(model.content_dim, d) if model.contrast else topic or d,
+        }
 
     @property
     def costs(self) -> Costs:
@@ -108,8 +114,8 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
 
     @property
     def topic_dim(self) -> int:
-        """Dimensions of the topic: 0 with contrast, which learns content dimensions instead."""
-        return 0 if self.config.model.contrast else self.config.model.topic_dim
+        """Dimensions of the topic: 0 with contrast, which learns content dimensions instead, or an own encoder."""
+        return 0 if self.config.model.contrast or "encoder" in self.config.networks else self.config.model.topic_dim
 
     @property
     def seconds(self) -> ItemSeconds:
@@ -160,8 +166,10 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         for rows, how in ((noise <= 0, {"repeats": SURE}), (noise > 0, drawn)):
             if rows.any():
                 likelihood = vae.likelihood(z[rows], noise[rows])
-                assert isinstance(likelihood, TextLikelihood)
-                ids = decode(likelihood, z[rows], **how)
+                if isinstance(likelihood, TextLikelihood):
+                    ids = decode(likelihood, z[rows], **how)
+                else:  # of a decoder that the user has brought
+                    ids = point_estimate(likelihood).long()
                 for row, text in zip(
                     rows.nonzero()[:, 0].tolist(), self.tokenizer.decode(ids.cpu().numpy()), strict=True
                 ):
@@ -176,7 +184,7 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
             self.decode,
             self.tokenizer.decode(stored.numpy()),
             to_ids(stored),
-            latent_dim=self.topic_dim + self.config.model.latent_dim,
+            latent_dim=self.latent_dim,
             samples=self.config.model.samples,
             seed=self.config.seed_everything,
         )

@@ -23,10 +23,9 @@ FADED_TO, FADED_AT = 0.1, 0.7  # share of the auxiliary terms that remains, from
 COLLAPSED_KL, COLLAPSED_INFORMATION = 1.0, 1.0  # nats per text
 
 
-def _decoder(module: pl.LightningModule) -> TextDecoder:
-    decoder = module.decoder
-    assert isinstance(decoder, TextDecoder)
-    return decoder
+def _decoder(module: pl.LightningModule) -> TextDecoder | None:
+    """Return the decoder of this package; None if the user has brought another."""
+    return module.decoder if isinstance(module.decoder, TextDecoder) else None
 
 
 class InitialWeights(Callback):
@@ -46,13 +45,21 @@ class InitialWeights(Callback):
         """Set topics, counts and token vectors."""
         del trainer, stage
         encoder, decoder = pl_module.encoder, _decoder(pl_module)
-        assert isinstance(encoder, TextEncoder)
+        if decoder is None:
+            return
+        topic = encoder.topic if isinstance(encoder, TextEncoder) else None
+        topic_dim = encoder.given_dim if isinstance(encoder, TextEncoder) else 0
         size, width = decoder.tokens.weight.shape
         found = token_statistics(
-            self.tokens, self.rows, size, width if self.vectors else 0, self.seed, topic=encoder.given_dim
+            self.tokens,
+            self.rows,
+            size,
+            width if self.vectors else 0,
+            self.seed,
+            topic=topic_dim,
         )
-        if encoder.topic is not None and found.topics is not None:
-            encoder.topic.initialise(found.topics)
+        if topic is not None and found.topics is not None:
+            topic.initialise(found.topics)
         decoder.initialise(found.counts.to(pl_module.device), found.unrepeated.to(pl_module.device))
         if found.vectors is not None:
             decoder.tokens.weight.data.copy_(found.vectors)
@@ -70,7 +77,7 @@ class FullVocabulary(Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Switch to the exact softmax when that phase begins."""
         decoder, total = _decoder(pl_module), trainer.estimated_stepping_batches
-        if decoder.negatives and math.isfinite(total) and trainer.global_step >= (1 - self.share) * total:
+        if decoder and decoder.negatives and math.isfinite(total) and trainer.global_step >= (1 - self.share) * total:
             decoder.negatives = 0
 
 
@@ -90,7 +97,8 @@ class FadeAuxiliary(Callback):
         """Set the weights of this step."""
         left = max(FADED_TO, 1 - trainer.global_step / (FADED_AT * trainer.estimated_stepping_batches))
         costs = self.costs._replace(position=self.costs.position * left, bag=self.costs.bag * left)
-        _decoder(pl_module).costs = costs
+        if decoder := _decoder(pl_module):
+            decoder.costs = costs
 
 
 class CollapseMonitor(Callback):

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from latentviz.config import resolved
-from latentviz.modalities.base import DataKind, Training, batch_size, with_epochs
+from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.modalities.io.memory import named
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
 from latentviz.modalities.vectors.data import VectorDataModule, principal_components, variance_held
 from latentviz.modalities.vectors.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
 from latentviz.modalities.vectors.nearest import nearest
-from latentviz.modalities.vectors.nets import build
+from latentviz.modalities.vectors.nets import VectorDecoder, VectorEncoder, VectorLikelihood, build
 from latentviz.modalities.vectors.prepare import load, load_standard
 from latentviz.modalities.vectors.prepare import prepare as prepare_vectors
 from latentviz.modalities.vectors.show import Shown, given
@@ -82,23 +83,19 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         """Open an existing cache."""
         return cls(config, items, load(cache), cache)
 
-    def build(self) -> VAE:
-        """Return the untrained model."""
+    def networks(self) -> tuple[VectorEncoder, VectorDecoder]:
+        """Return the untrained encoder and decoder."""
         model, standard = self.config.model, load_standard(self.cache)
-        encoder, decoder = build(
-            standard.centre, standard.deviation, latent_dim=model.latent_dim, width=model.width, c=model.c
-        )
-        return VAE(
-            encoder,
-            decoder,
-            model.latent_dim,
-            lr=model.lr,
-            kl_warmup=model.kl_warmup,
-            free_bits=model.free_bits,
-            contrast=model.contrast,
-            temperature=model.temperature,
-            content_dim=min(model.content_dim, model.latent_dim) if model.contrast else model.latent_dim,
-        )
+        return build(standard.centre, standard.deviation, latent_dim=model.latent_dim, width=model.width, c=model.c)
+
+    def likelihood(self) -> VectorLikelihood:
+        """Return what makes means to a likelihood."""
+        return VectorLikelihood(load_standard(self.cache).deviation, self.config.model.c)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the VAE, with contrast."""
+        return super().settings | contrast_settings(self.config.model)
 
     @cached_property
     def units(self) -> np.ndarray | None:

@@ -62,9 +62,28 @@ class VectorDecoder(Decoder):
 
     def forward(self, z: Tensor) -> "Independent[Normal]":
         """Computes the likelihood."""
-        mean = self.net(z).float() * self.deviation + self.centre  # (b, m)
-        scale = (self.deviation * math.sqrt(0.5 / self.c)).expand_as(mean)
-        return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
+        return likelihood_of(self.net(z).float() * self.deviation + self.centre, self.deviation, self.c)
+
+
+class VectorLikelihood(nn.Module):
+    """Means (b, m) in the user's unit → the p(x|z) of `VectorDecoder`, for decoders that return means."""
+
+    deviation: Tensor
+
+    def __init__(self, deviation: "float | np.ndarray", c: float) -> None:
+        super().__init__()
+        self.c = c
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
+
+    def forward(self, mean: Tensor) -> "Independent[Normal]":
+        """Return the likelihood."""
+        return likelihood_of(mean.float(), self.deviation, self.c)
+
+
+def likelihood_of(mean: Tensor, deviation: Tensor, c: float) -> "Independent[Normal]":
+    """Return N(mean, s²/(2C)·I) for means (b, m) and the data's deviation s, one number or (m,)."""
+    scale = (deviation * math.sqrt(0.5 / c)).expand_as(mean)
+    return Independent(Normal(mean, scale, validate_args=False), 1, validate_args=False)
 
 
 def build(
