@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from latentviz.config import read_yaml
 from latentviz.display import LISTED, Rows, Shown, html_map, show_page
+from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.memory import Given, source_of
 from latentviz.modalities.networks import Networks
 from latentviz.runs.files import AnyPath
@@ -247,6 +248,39 @@ class Run(Shown):
     def clusterings(self) -> list[str]:
         """The names of the finished clusterings, newest first."""
         return self._folder.clusterings
+
+    @cached_property
+    def _opened(self) -> OpenRun:
+        return OpenRun(self._folder)
+
+    def transform(self, x: Given) -> np.ndarray:
+        """Encodes new items and returns their posterior means, float32 (n, d); writes nothing.
+
+        The model stays loaded from one call to the next.
+
+        Args:
+            x: n items, as for `lv.fit`; row i of the result is item i.
+
+        Raises:
+            LatentvizError: an item cannot be read.
+        """
+        from latentviz.stages.transform import transform as stage
+
+        with source_of(x, kind=self._opened.info["kind"]) as path:
+            return stage(self._opened, path)
+
+    def decode(self, z: "np.ndarray | Sequence[Sequence[float]]") -> "np.ndarray | Sequence[str]":
+        """Decodes z, without chance and without writing anything.
+
+        Args:
+            z: (m, d), such as rows of `mu` or what lies between them.
+
+        Returns:
+            images, uint8 (m, c, h, w) in [0, 255]; m texts; or vectors, float32 (m, D), in the units of the data.
+        """
+        from latentviz.stages.transform import decode as stage
+
+        return stage(self._opened, np.asarray(z))
 
     def clustering(self, name: str = "default") -> "Result":
         """Returns a finished clustering.

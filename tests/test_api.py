@@ -81,7 +81,7 @@ def run(trained, tmp_path_factory) -> lv.Run:
 
 def test_a_run_shows_what_users_need(run: lv.Run) -> None:
     shown = {name for name in dir(run) if not name.startswith("_")}
-    verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export"}
+    verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "transform", "decode"}
     facts = {"path", "name", "summary", "config", "mu", "logvar", "items", "clusterings"}
     assert shown == verbs | facts | {"clustering"}
     assert run.mu.shape == run.logvar.shape == (200, 4)

@@ -339,6 +339,17 @@ class DataKind(ABC, Generic[C, R]):
             noise: how much of the posterior's noise is in each z, (m,): 0 for the mu of an item, 1 for a draw.
         """
 
+    def outputs(self, vae: VAE, z: np.ndarray) -> np.ndarray | Sequence[str]:
+        """Return what the decoder makes of the mu of items, without chance: images, uint8 (m, c, h, w), or texts.
+
+        Args:
+            vae: the model.
+            z: float32 (m, d), m ≥ 1.
+        """
+        import numpy as np
+
+        return self.decode_all(vae, z, np.zeros(len(z), np.float32))
+
     @abstractmethod
     def recorder(self, folder: Path) -> Recorder:
         """Return what records the decoder's progress in `folder`."""

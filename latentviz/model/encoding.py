@@ -163,6 +163,24 @@ def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
             whole.write(np.ascontiguousarray(np.load(part, mmap_mode="r", allow_pickle=False), "<f4").data)
 
 
+@torch.inference_mode()
+def means(vae: VAE, stored: np.ndarray, to_input: ToInput) -> np.ndarray:
+    """Return μ of n items as `encode` writes it, float32 (n, d), without the time that decoding takes.
+
+    Args:
+        vae: the trained model; it is put into evaluation mode.
+        stored: n items as the data kind stores them, such as uint8 (n, c, h, w).
+        to_input: stored items → the encoder's input.
+    """
+    encoder, found = at_rest(vae), np.empty((len(stored), vae.latent_dim), np.float32)
+    for rows in split(range(len(stored)), at_a_time(vae)):
+        part = np.array(stored[rows[0] : rows[-1] + 1])
+        filled = part if len(part) >= BATCH else part[np.minimum(np.arange(BATCH), len(part) - 1)]
+        mu, _ = moments(encoder(to_input(torch.from_numpy(filled).to(vae.device))))
+        found[rows[0] : rows[-1] + 1] = _float32(mu[: len(part)])
+    return found
+
+
 class Latents(NamedTuple):
     """The posteriors of n items, row i for item i.
 

@@ -24,6 +24,8 @@ from latentviz.modalities.vectors.nets import VectorDecoder, VectorEncoder, Vect
 from latentviz.modalities.vectors.prepare import load, load_standard
 from latentviz.modalities.vectors.prepare import prepare as prepare_vectors
 from latentviz.modalities.vectors.show import Shown, given
+from latentviz.modalities.vectors.units import load_units
+from latentviz.model.encoding import decode_batches
 from latentviz.model.vae import VAE
 from latentviz.progress import one_line
 from latentviz.runs.items import Items
@@ -164,6 +166,11 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         means = vae.decode(z).float().cpu().numpy()
         near = nearest(means, self.vectors, min(NAMED, len(self.vectors)), self.config.data.metric, self.units)
         return self.described(means, near.rows, near.scores)
+
+    def outputs(self, vae: VAE, z: np.ndarray) -> np.ndarray:
+        """Return the means of p(x|z) in the units of the data, float32 (m, dimensions), or float64 if these need it."""
+        means, units = decode_batches(vae, z), load_units(self.cache)
+        return means if units is None else means / units.unit + units.shift
 
     def described(self, vectors: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> list[Shown]:
         """Describe decoded vectors by their nearest items, one line each.

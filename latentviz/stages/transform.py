@@ -1,0 +1,55 @@
+"""New items → mu, and z → outputs, in memory: nothing is written into the run."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from latentviz.errors import ObjectError
+from latentviz.modalities.io.memory import find, named
+from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.prepared import examples
+from latentviz.modalities.loading import OpenRun
+from latentviz.model.encoding import means
+
+
+def transform(run: OpenRun, path: str) -> np.ndarray:
+    """Return the posterior means of the items at `path`, float32 (n, d); row i is item i.
+
+    Args:
+        run: a finished run, whose model stays loaded.
+        path: the items, as `source_of` gives it.
+
+    Raises:
+        ObjectError: an item cannot be read, so rows would not be those of the data.
+        DataError: nothing there can be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="latentviz-") as folder:
+        prepared, stored = run.modality.new.read_items(path, run.config, Path(folder), run.run.cache)
+        shown, content = printable(named(path)), find(path)
+        n = len(stored) + len(prepared.bad) if content is None else content.n
+        if len(stored) != n:
+            why = f" ({examples(prepared.bad)})" if prepared.bad else ", or are blank"
+            raise ObjectError(
+                f"{shown}: {n - len(stored):,} of {n:,} items cannot be read{why}; correct or remove them, or place "
+                "the others with `latentviz encode`"
+            )
+        return means(run.model.vae, stored, run.model.kind.to_input)
+
+
+def decode(run: OpenRun, z: np.ndarray) -> np.ndarray | Sequence[str]:
+    """Return what the decoder makes of each z (m, d): images uint8 (m, c, h, w), texts, or vectors float32 (m, D).
+
+    Raises:
+        ObjectError: z has another shape, or numbers that are not finite.
+    """
+    d, values = run.mu.shape[1], np.asarray(z)
+    if values.dtype.kind not in "buif" or values.ndim != 2 or values.shape[1] != d or not len(values):
+        raise ObjectError(
+            f"--z: must be an array of numbers (m, {d}), such as rows of run.mu (got {values.dtype}{values.shape})"
+        )
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise ObjectError(f"--z: row {row} has values that are NaN or infinite; every z needs {d} numbers")
+    return run.model.kind.outputs(run.model.vae, np.ascontiguousarray(values, np.float32))
