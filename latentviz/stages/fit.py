@@ -44,6 +44,7 @@ from latentviz.model.encoding import active_units, encode
 from latentviz.model.training import LightningVAE, WholeCheckpoints
 from latentviz.model.vae import VAE
 from latentviz.progress import quiet, say, stage, warn
+from latentviz.runs.cells import safe_cell
 from latentviz.runs.files import atomic_write
 from latentviz.runs.run import RunFolder
 
@@ -158,7 +159,8 @@ def _read(
             say(f"  {note}")
         if prepared.bad:
             with atomic_write(run.bad_items_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-                csv.writer(f).writerows([("source", "reason"), *((b.source, b.reason) for b in prepared.bad)])
+                rows = ((safe_cell(bad.source), safe_cell(bad.reason)) for bad in prepared.bad)
+                csv.writer(f).writerows([("source", "reason"), *rows])
             warn(f"{len(prepared.bad):,} items were left out; the reasons are in {run.bad_items_file}")
         with atomic_write(run.cache / "fingerprint.txt") as temporary:
             temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")

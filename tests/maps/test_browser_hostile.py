@@ -1,11 +1,14 @@
 """Hostile text everywhere: nothing runs, nothing is lost, the text is shown as text."""
 
+import csv
+import io
 import json
 
 import numpy as np
 import pytest
 
 from latentviz.maps import ClusterInfo
+from latentviz.runs.cells import original_cell
 
 pytestmark = pytest.mark.browser
 
@@ -175,3 +178,17 @@ def test_the_hash_is_data_too(page):
     )
     page.page.wait_for_timeout(600)
     assert page.js("[...map.state.values.isolated]") == []
+
+
+def test_no_cell_of_the_csv_is_a_formula(page, data):
+    page.js("map.select(Array.from(map.store.group, (_, i) => i))")
+    page.page.wait_for_selector(".selection:not([hidden])")
+    with page.page.expect_download() as waiting:
+        page.page.click(".selection >> text=CSV")
+    content = waiting.value.path().read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(content, newline="")))
+    assert len(rows) == 220
+    assert not [cell for row in rows for cell in row.values() if cell[:1] in set("=+@")]
+    assert all(float(cell) < 0 for row in rows for cell in row.values() if cell[:1] == "-")
+    assert any(float(row["x"]) < 0 for row in rows), "numbers stay"
+    assert {original_cell(row["id"]) for row in rows} == set(data.ids)

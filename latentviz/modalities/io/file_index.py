@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import PARTS, by_name, natural, part_of, printable
+from latentviz.runs.cells import original_cell
 
 # Names of columns that name files, the likeliest first; they decide where several columns could.
 FILE_NAMES = (
@@ -43,14 +44,15 @@ def _unpadded(name: str) -> str:
 
 
 # From the strictest to the loosest comparison; the first with a match decides.
-_SPELLINGS: tuple[Callable[[str], str], ...] = (_composed, _decoded, _folded, _unpadded)
+_SPELLINGS: tuple[Callable[[str], str], ...] = (_composed, _decoded, _folded, _unpadded, original_cell)
 
 
 class FileIndex:
     """Finds files by the names that a table has for them.
 
     A name may lack folders or the suffix, have folders that all names of its column share, be composed differently
-    (NFC, NFD), percent-encoded, or differ in case. It must mean one file: two that fit equally well are none.
+    (NFC, NFD), percent-encoded, differ in case, or have the apostrophe that keeps a spreadsheet from running a cell.
+    It must mean one file: two that fit equally well are none.
 
     Args:
         files: paths below a folder, with "/".

@@ -63,6 +63,9 @@ class TestFileIndex:
             (["1.png"], "", None),
             (["1.png"], "../images/1.png", "1.png"),
             (["train/1.png"], "test/1.png", None),
+            (["@2x.png", "1.png"], "'@2x.png", "@2x.png"),
+            (["'1.png", "1.png"], "'1.png", "'1.png"),
+            (["a/=1.png"], "'=1.png", "a/=1.png"),
         ],
     )
     def test_names(self, files, name, found):

@@ -166,10 +166,15 @@ function drawShape(pen, map, state) {
   pen.setLineDash([]);
 }
 
+/** Puts an apostrophe before a text that a spreadsheet would run as a formula, as runs/cells.py does; numbers stay. */
+function safeCell(text) {
+  return /^[=+\-@\t\r\n＝＋－＠]/.test(text) && !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? `'${text}` : text;
+}
+
 /** Returns records as CSV (RFC 4180), one column for every key. */
 function csv(records) {
   const keys = [...new Set(records.flatMap(Object.keys))];
-  const cell = (value) => (value === null || value === undefined ? "" : typeof value === "number" ? String(value) : `"${String(value).replaceAll('"', '""')}"`);
+  const cell = (value) => (value === null || value === undefined ? "" : typeof value === "number" ? String(value) : `"${safeCell(String(value)).replaceAll('"', '""')}"`);
   return [keys.map(cell), ...records.map((record) => keys.map((key) => cell(record[key])))].map((row) => row.join(",")).join("\r\n");
 }
 
