@@ -18,6 +18,9 @@ from latentviz.maps.tree import pack_regions, pack_tree
 from latentviz.runs.files import atomic_write
 
 PAGE = Path(__file__).parent / "page"
+# Maps of up to so many points (PLOTLY_LIMIT in page/core/figure.js) are drawn by Plotly's scattergl at rest, whose WebGL
+# library compiles its draw calls with `new Function`; plotly.py does not ship the bundle that does without.
+EVALUATES = 20_000
 FIRST = ("app", "meta", "points")  # enough to draw the points while the browser reads on
 # The features of a map, in the order in which the page starts them: name → what packs the data that it needs besides
 # the points. Its JavaScript is page/layers/<name>.js.
@@ -84,7 +87,14 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
     style, boot = ((PAGE / name).read_text(encoding="utf-8") for name in ("map.css", "boot.js"))
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
     template = environment.get_template("page.html")
-    return template.render(title=data.title, style=style, boot=boot, blocks=packed, first=FIRST)
+    return template.render(
+        title=data.title,
+        style=style,
+        boot=boot,
+        blocks=packed,
+        first=FIRST,
+        evaluates=parts["points"].meta["count"] <= EVALUATES,
+    )
 
 
 def bundle(layers: Sequence[str]) -> str:
