@@ -18,7 +18,7 @@ from latentviz.maps.tree import pack_regions, pack_tree
 from latentviz.runs.files import atomic_write
 
 PAGE = Path(__file__).parent / "page"
-# Maps of up to so many points (PLOTLY_LIMIT in page/core/figure.js) are drawn by Plotly's scattergl at rest, whose WebGL
+# Maps of up to so many points (PLOTLY_LIMIT in page/core/figure.js) are drawn by Plotly's scattergl at rest; its WebGL
 # library compiles its draw calls with `new Function`; plotly.py does not ship the bundle that does without.
 EVALUATES = 20_000
 FIRST = ("app", "meta", "points")  # enough to draw the points while the browser reads on
