@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
@@ -93,7 +94,7 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         boot=boot,
         blocks=packed,
         first=FIRST,
-        evaluates=parts["points"].meta["count"] <= EVALUATES,
+        evaluates=np.isfinite(data.points).all(axis=1).sum() <= EVALUATES,
     )
 
 
