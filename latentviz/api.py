@@ -40,6 +40,7 @@ def fit(
     columns: Mapping[str, Sequence[object]] | None = None,
     run: str | None = None,
     outputs: AnyPath = "outputs",
+    start: AnyPath | None = None,
     resume: bool = False,
     force: bool = False,
     data: Settings | None = None,
@@ -63,8 +64,10 @@ def fit(
         labels: of its items; they colour the map and are used for scores, and the model never sees them.
         captions: texts to show with its images or vectors.
         columns: further columns of its items, by name.
-        run: name of the new run; by default taken from `source`.
+        run: name of the new run; by default taken from `source`, or from `start` with a number.
         outputs: folder of the runs.
+        start: a finished run to go on from: the new run has its items and those of `source`, and begins with its
+            weights. The run itself stays as it is.
         resume: continue an interrupted run, or train a finished one on to more epochs, as with
             `trainer={"max_epochs": 60}`.
         force: replace an existing run.
@@ -84,8 +87,12 @@ def fit(
     sections = {"data": data, "model": model, "trainer": trainer}
     overrides = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
     kind = data.get("kind") if data else None
+    if start is not None:
+        kind = open(start, outputs=outputs)._folder.info()["kind"]
     with source_of(source, kind=kind, ids=ids, labels=labels, captions=captions, columns=columns) as path:
-        return Run(train(path, overrides, run=run, outputs=outputs, resume=resume, force=force, networks=networks))
+        return Run(
+            train(path, overrides, run=run, outputs=outputs, start=start, resume=resume, force=force, networks=networks)
+        )
 
 
 def cluster(
@@ -362,6 +369,18 @@ class Result(Shown):
         import pandas as pd
 
         return pd.DataFrame(self._folder.info()["clusters"])
+
+    @cached_property
+    def changes(self) -> "pd.DataFrame":
+        """What became of the clusters of the run that this one continues: change, before, after, items.
+
+        `change` is kept, split, merged, born or gone; `before` and `after` are lists of cluster numbers. Empty if no
+        clustering of this name was continued.
+        """
+        import pandas as pd
+
+        found = self._folder.info().get("continued")
+        return pd.DataFrame(found["changes"] if found else [], columns=["change", "before", "after", "items"])
 
     @property
     def labels(self) -> np.ndarray:

@@ -18,7 +18,7 @@ ADVICE = "free space or fix the permissions, or pass --outputs DIR"
 
 
 # Options that have no value in the shell.
-FLAGS = {"continue", "dry-run", "force", "json", "onnx", "resume", "safetensors", "save", "traverse"}
+FLAGS = {"dry-run", "force", "json", "onnx", "resume", "safetensors", "save", "traverse"}
 _in_shell: list[bool] = []
 _OPTION = re.compile(
     r"(?<![\w-])--?(?P<name>k\b|(?<=--)[a-z][a-z-]*)"
@@ -58,7 +58,7 @@ def worded(message: str) -> str:
 
 def _python_words(option: re.Match[str]) -> str:
     name, value = option["name"], option["value"]
-    key = {"not": "disliked"}.get(name, name.replace("-", "_"))
+    key = {"not": "disliked", "continue": "start"}.get(name, name.replace("-", "_"))
     settings = re.sub(r" (\w+)\.(\w+)=(\w+)", r', \1={"\2": \3}', option["settings"])
     if name in FLAGS:
         text = f"{key}=True"

@@ -105,6 +105,21 @@ class ReadNew(Protocol[R_contra, S_co]):
             DataError: nothing there can be read.
         """
 
+    def cached(self, cache: Path) -> np.ndarray:
+        """Open the items of a cache in their stored form, (n, …)."""
+
+    def join(self, trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarray:
+        """Write a cache of the items of a run, then new ones; return their stored form, (n, …).
+
+        What the model was built from, such as the vocabulary, stays the run's.
+
+        Args:
+            trained: the run's cache.
+            fresh: the cache that `read_items` wrote.
+            rows: int64, the new items to take.
+            cache: folder to write to.
+        """
+
 
 class MapContents(NamedTuple):
     """What a map shows of n items, in item order."""

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from latentviz.config import Section, dump
 from latentviz.errors import WriteError
-from latentviz.runs.files import atomic_write, read_json, remove, temporary_name
+from latentviz.runs.files import atomic_write, read_json, remove, temporary_name, write_json
 from latentviz.runs.folders import ClusterFolder
 from latentviz.runs.run import RunFolder
 
 ORIGIN = "origin.json"  # in the copy: the run.json of the run that was copied
+WEIGHTS = "weights.ckpt"  # of the run that was continued
 
 
 EARLIER = "earlier"  # in the cache of a run that continues another one: its name, weights and clusterings
@@ -44,6 +45,35 @@ def earlier_clustering(run: RunFolder, name: str) -> EarlierClustering | None:
     """Returns the clustering of this name of the run that `run` continues; None if there is none."""
     folder = EarlierClustering(run.cache / EARLIER, name)
     return folder if folder.finished else None
+
+
+def earlier_weights(run: RunFolder) -> Path | None:
+    """Returns the checkpoint that the training of `run` starts from; None if it continues no other run."""
+    file = run.cache / EARLIER / WEIGHTS
+    return file if file.exists() else None
+
+
+def keep_earlier(run: RunFolder, weights: Path, cache: Path, data: str) -> None:
+    """Keeps in the cache of a new run what it takes over from `run`: weights and clusterings.
+
+    Args:
+        run: that the new run continues.
+        weights: the checkpoint that its training starts from.
+        cache: of the new run.
+        data: source of its new items.
+    """
+    place = cache / EARLIER
+    try:
+        place.mkdir()
+        _link(weights, place / WEIGHTS)
+        for name in run.clusterings:
+            old, kept = run.clustering(name), EarlierClustering(place, name)
+            kept.path.mkdir(parents=True)
+            for file in (old.points_file, old.coordinates_file, old.config_file, old.info_file):
+                _link(file, kept.path / file.name)
+        write_json(place / ORIGIN, {"run": run.name, "data": data})
+    except OSError as error:
+        raise WriteError(place, error.strerror or str(error)) from None
 
 
 class LongerRun(RunFolder):

@@ -19,7 +19,7 @@ HEADING = "# latentviz fit "  # first line of a run's config.yaml
 FILES = (
     r"config\.yaml|run\.json|items\.parquet|bad_items\.csv|metrics\.csv|(mu|logvar)\.npy",
     r"evaluation\.(json|html)|origin\.json",
-    r"cache/(earlier/(clusters/[^/]+/)?)?[\w.-]+\.(npy|npz|parquet|json|txt|yaml|ckpt)",
+    r"cache/(new/|earlier/(clusters/[^/]+/)?)?[\w.-]+\.(npy|npz|parquet|json|txt|yaml|ckpt)",
     r"checkpoints/[^/]+\.ckpt",
     r"samples/(epoch-\d+|progress|samples)\.\w+",
     r"clusters/[^/]+/(config\.yaml|clusters\.json|points\.parquet|(coordinates|neighbours|landmarks|tree)\.npy)",

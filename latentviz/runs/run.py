@@ -37,6 +37,7 @@ from latentviz.runs.files import (
     atomic_write,
     check_name,
     make_newest,
+    read_json,
     read_npy,
     read_parquet,
     remove,
@@ -63,6 +64,7 @@ class RunFolder(RunPlace):
     bad_items_file = Artefact("bad_items.csv")
     cache = Artefact("cache")
     index_file = Artefact("cache/index.parquet")
+    origin_file = Artefact("cache/earlier/origin.json")  # of a run that continues another one: its name, and the data
     best_checkpoint = Artefact("checkpoints/best.ckpt")
     last_checkpoint = Artefact("checkpoints/last.ckpt")
     metrics_file = Artefact("metrics.csv")
@@ -157,7 +159,17 @@ class RunFolder(RunPlace):
     @property
     def again(self) -> str:
         """The advice for a damaged file: the command that makes the run again."""
-        return f"`{self.fit_command(self.config_file)} --force` makes it again"
+        return f"`{self.made_by} --force` makes it again"
+
+    @property
+    def made_by(self) -> str:
+        """The command that made the run."""
+        if self.origin_file.exists():
+            with suppress(RunError):
+                origin = read_json(self.origin_file)
+                words = ["fit", "--continue", str(origin.get("run")), str(origin.get("data"))]
+                return shlex.join(["latentviz", *words, "--run", self.name, "--outputs", str(self.path.parent)])
+        return self.fit_command(self.config_file)
 
     def fit_command(self, source: object) -> str:
         """The command that fits `source` into this run."""
@@ -175,9 +187,7 @@ class RunFolder(RunPlace):
             )
         if not file.exists():
             name = file.relative_to(self.path)
-            raise RunError(
-                f"{self.path} has no {name}; `{self.fit_command(self.config_file)} --force` makes the run again"
-            )
+            raise RunError(f"{self.path} has no {name}; `{self.made_by} --force` makes the run again")
         return file
 
     def info(self) -> RunInfo:

@@ -89,6 +89,8 @@ def _json(parser: Parser, what: str) -> None:
 def _fit(parser: Parser) -> None:
     _source(parser)
     parser.add_argument("--run", metavar="NAME", help="name of the new run (default: from SOURCE)")
+    text = "train a new run on the items of RUN and those of SOURCE, from its weights"
+    parser.add_argument("--continue", dest="start", metavar="RUN", help=text)
     _outputs(parser)
     parser.add_argument(
         "--resume", action="store_true", help="continue an interrupted run, or a finished one to more epochs"
@@ -192,7 +194,8 @@ COMMANDS: dict[str, Command] = {
   latentviz fit photos/                             a folder of images
   latentviz fit reviews.csv data.text_column=body   texts: a table, or a file with one per line
   latentviz fit photos/ --run cats model.latent_dim=16 trainer.max_epochs=5
-  latentviz fit outputs/cats/config.yaml --run cats --resume""",
+  latentviz fit outputs/cats/config.yaml --run cats --resume
+  latentviz fit --continue cats new-photos/""",
     ),
     "cluster": Command(
         "reduce and cluster the latents of a run, and draw its map",

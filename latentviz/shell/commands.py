@@ -43,7 +43,7 @@ def fit(
 
     folder = train(source, _nested(overrides), outputs=outputs, **options)
     print(fit_table(folder))
-    where = "" if outputs == "outputs" else f" --outputs {outputs}"
+    where = "" if folder.path.parent == Path("outputs") else f" --outputs {folder.path.parent}"
     print(f"run {folder.path}; its map: latentviz cluster {folder.name}{where}")
 
 

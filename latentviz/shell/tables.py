@@ -63,7 +63,16 @@ def cluster_table(run: RunFolder, folder: ClusterFolder) -> str:
     more = len(info["clusters"]) - len(listed)
     if listed and more > 0:
         listed.append((f"{more} more", f"{folder.info_file}"))
-    return "\n".join([table([*rows, *listed]), *info["lines"][1:]])
+    events = [
+        (change["change"], f"{_numbers(change['before'])} → {_numbers(change['after'])}  {change['items']:,} items")
+        for change in info.get("continued", {}).get("changes", [])
+        if change["change"] != "kept"
+    ]
+    return "\n".join([table([*rows, *listed, *events]), *info["lines"][1:]])
+
+
+def _numbers(clusters: Sequence[int]) -> str:
+    return ", ".join(map(str, clusters)) or "none"
 
 
 def encode_table(info: Mapping[str, Any]) -> str:

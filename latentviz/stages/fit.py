@@ -5,9 +5,10 @@ import importlib.util
 import platform
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,6 +24,7 @@ from latentviz.modalities.acting import check_resolved
 from latentviz.modalities.base import AnyDataKind
 from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.modalities.io.memory import index_of
+from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.networks import STANDARD, Networks
 from latentviz.model.callbacks import (
     Bar,
@@ -35,6 +37,7 @@ from latentviz.model.callbacks import (
     Patience,
     Repeatable,
     Samples,
+    Start,
     read_metrics,
 )
 from latentviz.model.check import check
@@ -45,6 +48,7 @@ from latentviz.model.training import LightningVAE, WholeCheckpoints
 from latentviz.model.vae import VAE
 from latentviz.progress import quiet, say, stage, warn
 from latentviz.runs.cells import safe_cell
+from latentviz.runs.extension import earlier_weights
 from latentviz.runs.files import atomic_write
 from latentviz.runs.run import RunFolder
 
@@ -53,7 +57,18 @@ GRADIENT_CLIP = 1_000.0
 COMPARED = 1_000  # items that are compared with the support of a user's likelihood
 
 
-def fit(config: FitConfig, run: RunFolder, *, resume: bool = False, networks: Networks = STANDARD) -> RunFolder:
+# Reads the data into a cache; returns what was read and the resolved config.
+Reader = Callable[[Path], tuple[Prepared, FitConfig]]
+
+
+def fit(
+    config: FitConfig,
+    run: RunFolder,
+    *,
+    resume: bool = False,
+    networks: Networks = STANDARD,
+    read: Reader | None = None,
+) -> RunFolder:
     """Train a VAE and write the run: items, cache, checkpoints, samples, mu, logvar, and last run.json.
 
     Args:
@@ -61,6 +76,7 @@ def fit(config: FitConfig, run: RunFolder, *, resume: bool = False, networks: Ne
         run: a new run from `RunFolder.create`, or with `resume` an interrupted one.
         resume: continue from the last checkpoint, to the same number of epochs.
         networks: parts of the model that the user gives.
+        read: reads the data; None: those of `config`.
 
     Raises:
         DataError: the data cannot be read or learnt from.
@@ -73,7 +89,7 @@ def fit(config: FitConfig, run: RunFolder, *, resume: bool = False, networks: Ne
             if not resume:
                 run.abandon()
             raise
-        return _fit(config, run, processes, networks, resume=resume)
+        return _fit(config, run, processes, networks, resume=resume, read=read)
 
 
 def follow(config: FitConfig, run: RunFolder, networks: Networks = STANDARD) -> None:
@@ -89,11 +105,19 @@ def follow(config: FitConfig, run: RunFolder, networks: Networks = STANDARD) -> 
     raise SystemExit(0)
 
 
-def _fit(config: FitConfig, run: RunFolder, processes: Team, networks: Networks, *, resume: bool = False) -> RunFolder:
+def _fit(
+    config: FitConfig,
+    run: RunFolder,
+    processes: Team,
+    networks: Networks,
+    *,
+    resume: bool = False,
+    read: Reader | None = None,
+) -> RunFolder:
     seconds: dict[str, float] = {}
     light = modality(config.data.kind)
     if processes.first and (not resume or not run.items_file.exists()):
-        config = _read(light.data_kind, config, run, seconds, resume=resume)
+        config = _read(read or _reader(light.data_kind, config), run, seconds, resume=resume)
     elif processes.first:
         config = resolved(light.resolved, config)
     config, resume = processes.share((config, resume))
@@ -115,6 +139,8 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, networks: Networks,
     say(f"training on {len(kind.items.train):,} items; samples of each epoch are in {run.samples} …")
     with quiet(), _interruptible(), _threads(kind.threads):
         batches, callbacks = kind.training(run.cache)
+        if (start := earlier_weights(run)) is not None:
+            callbacks = [*callbacks, Start(start, run.again)]
         callbacks = [clock, Samples(kind.recorder(run.samples), run.samples), *callbacks]
         trainer = _trainer(config, run, callbacks, [*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
@@ -143,18 +169,26 @@ def _fit(config: FitConfig, run: RunFolder, processes: Team, networks: Networks,
     return run
 
 
-def _read(
-    kind: type[AnyDataKind], config: FitConfig, run: RunFolder, seconds: dict[str, float], *, resume: bool
-) -> FitConfig:
-    """Read the data into the run and resolve the config; an error removes the new run.
+def _reader(kind: type[AnyDataKind], config: FitConfig) -> Reader:
+    """Return what reads the data of a config and resolves it."""
+
+    def read(cache: Path) -> tuple[Prepared, FitConfig]:
+        prepared = kind.prepare(config, cache)
+        found = kind.resolve(config, prepared, cache)
+        check_resolved(config, found)
+        return prepared, found
+
+    return read
+
+
+def _read(read: Reader, run: RunFolder, seconds: dict[str, float], *, resume: bool) -> FitConfig:
+    """Read the data into the run; an error removes the new run.
 
     The config is written last, so a run with a config has its data.
     """
     try:
         with stage("reading", seconds):
-            prepared = kind.prepare(config, run.cache)
-            asked, config = config, kind.resolve(config, prepared, run.cache)
-            check_resolved(asked, config)
+            prepared, config = read(run.cache)
         for note in prepared.notes:
             say(f"  {note}")
         if prepared.bad:

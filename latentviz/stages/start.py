@@ -6,7 +6,8 @@ from typing import Any
 
 from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
-from latentviz.modalities.networks import STANDARD, Networks, check_given, check_training, remember
+from latentviz.modalities.loading import OpenRun
+from latentviz.modalities.networks import STANDARD, Networks, check_given, check_training, recall, remember
 from latentviz.modalities.sources import load_config
 from latentviz.progress import may_follow
 from latentviz.runs.extension import LongerRun
@@ -22,12 +23,22 @@ def train(
     *,
     run: str | None = None,
     outputs: AnyPath = "outputs",
+    start: AnyPath | None = None,
     resume: bool = False,
     force: bool = False,
     networks: Networks = STANDARD,
 ) -> RunFolder:
-    """Does what `fit` says, with the settings as one nested mapping."""
+    """Does what `fit` says, with the settings as one nested mapping; `start` names the run to continue."""
+    if start is not None:
+        old = RunFolder.open(start, outputs)
+        return _continue(old, source, overrides, networks, run=run, resume=resume, force=force)
     config, name = load_config(source, overrides)
+    made = RunFolder(Path(source).parent)
+    if Path(source).name == made.config_file.name and made.origin_file.exists() and not resume:
+        raise RunError(
+            f"{source}: this run continues another one, so its config alone does not make it again; `{made.made_by} "
+            "--force` does, and another --run NAME makes another one"
+        )
     check_training(config.networks, networks, source)
     config = config.model_copy(update={"networks": networks.names})
     check_name("--run", name if run is None else run)
@@ -51,6 +62,48 @@ def train(
         folder = stage(config, folder, networks=networks)
         remember(folder, networks)
         return folder
+
+
+def _continue(
+    start: RunFolder,
+    source: str,
+    overrides: Settings,
+    networks: Networks,
+    *,
+    run: str | None,
+    resume: bool,
+    force: bool,
+) -> RunFolder:
+    """Trains a new run next to the finished run `start`, on its items and those at `source`; `start` stays as it is."""
+    from latentviz.stages.continuing import next_name, read, settings
+
+    opened = OpenRun(start)
+    config = settings(opened, source, overrides)
+    networks = recall(start) if networks == STANDARD else networks
+    check_given(config.networks, networks, start)
+    check_training(config.networks, networks, str(start.config_file))
+    folder = RunFolder(start.path.parent / (run or next_name(start, resume=resume)))
+    check_name("--run", folder.name if run is None else run)
+    if folder.path.resolve() == start.path.resolve():
+        raise RunError(f"--run {run}: this is the run that is continued, and it stays; choose another --run NAME")
+    from latentviz.stages.fit import fit as stage
+    from latentviz.stages.fit import follow
+
+    if may_follow():
+        follow(config, folder, networks)
+    with folder.held("fit"):
+        folder.recover()
+        if resume and folder.config_file.exists():
+            return _resume(folder, overrides, networks)
+        start.verify(all_of_it=True)
+        folder = RunFolder.create(folder.path, force=force or folder.begun)
+        from latentviz.clustering import compile_ahead
+
+        compile_ahead.start()
+        remember(folder, networks)
+        return stage(
+            config, folder, networks=networks, read=lambda cache: (read(opened, source, config, cache), config)
+        )
 
 
 def _resume(folder: RunFolder, overrides: Settings, networks: Networks) -> RunFolder:
@@ -124,11 +177,13 @@ def make_clustering(
     folder: RunFolder, overrides: Settings, *, name: str = "default", force: bool = False
 ) -> ClusterFolder:
     """Does what `cluster` says, with the settings as one nested mapping."""
-    config = validate(ClusterConfig, overrides, "cluster settings")
     from latentviz.clustering.acting import check_acting
-    from latentviz.stages.cluster import make_clustering as stage
 
-    check_acting(config)
+    check_acting(validate(ClusterConfig, overrides, "cluster settings"))
+    from latentviz.stages.cluster import make_clustering as stage
+    from latentviz.stages.earlier import inherited
+
+    config = validate(ClusterConfig, inherited(folder, name, overrides), "cluster settings")
     with folder.clustering(name).held("cluster"):
         return stage(folder, config, name=name, force=force)
 

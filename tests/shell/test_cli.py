@@ -116,6 +116,7 @@ class TestWords:
             "overrides": ["model.lr=1e-3", "trainer.max_epochs=5"],
             "run": "x",
             "outputs": "o",
+            "start": None,
             "resume": False,
             "dry_run": False,
             "force": False,

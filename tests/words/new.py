@@ -36,6 +36,19 @@ def prepare(path: str, prefix: str, data: DataSection, cache: Path) -> Prepared:
     return Prepared(Items(table), data, [], "0", [])
 
 
+def cached(cache: Path) -> np.ndarray:
+    """Open the words, int64 (n, 5)."""
+    return np.stack([stored(word) for word in (cache / "words.txt").read_text().split()])
+
+
+def join(trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarray:
+    """Write the words of both caches."""
+    known, more = ((folder / "words.txt").read_text().split() for folder in (trained, fresh))
+    words = [*known, *(more[row] for row in rows)]
+    (cache / "words.txt").write_text(" ".join(words))
+    return cached(cache)
+
+
 def read_item(word: str, config: ResolvedWordConfig, trained: Path) -> NewItem[str] | None:
     """Read a quoted word."""
     return NewItem(word.strip(), stored(word.strip()), ["a new word"]) if word.startswith(" ") else None

@@ -11,9 +11,10 @@ from latentviz.modalities.base import NewItem
 from latentviz.modalities.image import pixels
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ResolvedImageConfig
 from latentviz.modalities.image.pixels import GREY_MODES, Header, Unreadable, open_image, strict
-from latentviz.modalities.image.prepare import load, prepare
+from latentviz.modalities.image.prepare import IMAGES, load, prepare
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.survey import spread
+from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import ImageSource
@@ -59,12 +60,22 @@ def read_items(
         )
     else:
         source = read(data)
-    prepared = prepare(data, cache, config.seed_everything, source=source, learn=False)
+    found = prepare(data, cache, config.seed_everything, source=source, learn=False)
     headers = []
     for row in spread(len(source), SAMPLED_HEADERS):
         with suppress(Exception), strict(), source.open(row) as image:  # decoding has already reported damaged ones
             headers.append(pixels.header(image))
-    return replace(prepared, notes=[*prepared.notes, *conversions(headers, config)]), load(cache)
+    return replace(found, notes=[*found.notes, *conversions(headers, config)]), load(cache)
+
+
+def cached(cache: Path) -> np.ndarray:
+    """Opens the items of a cache, uint8 (n, c, h, w)."""
+    return load(cache)
+
+
+def join(trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarray:
+    """Writes the images of a run and new ones, uint8 (n, c, h, w); see `base.ReadNew`."""
+    return prepared.join(cache / IMAGES, load(trained), load(fresh), rows)
 
 
 def shape_of(config: ResolvedImageConfig) -> tuple[int, int, int]:

@@ -15,11 +15,13 @@ from latentviz.config import DataSection
 from latentviz.errors import ADVICE, DataError, WriteError
 from latentviz.modalities.io.columns import as_column
 from latentviz.modalities.io.names import BadItem, printable
-from latentviz.runs.files import atomic_write, unique_ids
+from latentviz.runs.files import atomic_write, read_npy, unique_ids
 from latentviz.runs.items import RESERVED, Items, own_names
+from latentviz.runs.run import RunFolder
 
 # Fewer items make neither a validation set nor a map with neighbourhoods.
 FEWEST = 16
+BLOCK = 4096  # items copied at a time
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,7 @@ class Prepared:
 
 def again(cache: Path) -> str:
     """Returns what makes a cache again, for the error about a damaged file in it."""
-    run = cache.parent
-    return f"`latentviz fit {run / 'config.yaml'} --run {run.name} --outputs {run.parent} --force` writes it again"
+    return RunFolder(cache.parent).again
 
 
 @contextmanager
@@ -57,6 +58,19 @@ def write_header(out: IO[bytes], dtype: np.dtype | type, shape: tuple[int, ...])
     """Writes the header of an .npy file. NumPy pads it, so its length does not depend on the number of rows."""
     descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})
+
+
+def join(file: Path, known: np.ndarray, fresh: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Writes an .npy file of the items `known` (m, …) and these rows of `fresh` (k, …); returns them, memory-mapped."""
+    dtype, shape = np.promote_types(known.dtype, fresh.dtype), known.shape[1:]
+    n = len(known) + len(rows)
+    with writing(file, n * int(np.prod(shape)) * dtype.itemsize) as out:
+        write_header(out, dtype, (n, *shape))
+        for start in range(0, len(known), BLOCK):
+            out.write(np.ascontiguousarray(known[start : start + BLOCK], dtype).data)
+        for start in range(0, len(rows), BLOCK):
+            out.write(np.ascontiguousarray(fresh[rows[start : start + BLOCK]], dtype).data)
+    return read_npy(file)
 
 
 def fingerprint(digest: "hashlib._Hash", items: Items) -> str:

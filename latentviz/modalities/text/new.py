@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem
+from latentviz.modalities.io import prepared
 from latentviz.modalities.io.files import examine, text_of
 from latentviz.modalities.io.names import MissingColumnError
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.text.config import ResolvedTextConfig
-from latentviz.modalities.text.prepare import load, prepare
+from latentviz.modalities.text.prepare import TOKENS, load, load_texts, prepare, write_texts
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.tokens import UNKNOWN, Tokenizer
 from latentviz.progress import one_line
@@ -49,5 +51,19 @@ def read_items(path: str, config: ResolvedTextConfig, cache: Path, trained: Path
         source = read(data)
     except MissingColumnError:  # the table has other columns than the one that the run was trained on
         source = read(data.model_copy(update=dict.fromkeys(("text_column", "label_column", "id_column"), "auto")))
-    prepared = prepare(data, cache, config.seed_everything, source=source, tokenizer=Tokenizer.load(trained))
-    return prepared, load(cache)
+    found = prepare(data, cache, config.seed_everything, source=source, tokenizer=Tokenizer.load(trained))
+    return found, load(cache)
+
+
+def cached(cache: Path) -> np.ndarray:
+    """Opens the items of a cache, uint16 or int32 (n, t)."""
+    return load(cache)
+
+
+def join(trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarray:
+    """Writes the tokens of a run and of new texts, uint16 or int32 (n, t), and the texts; see `base.ReadNew`."""
+    texts = [*load_texts(trained), *prepared.chosen(load_texts(fresh), rows)]
+    tokens = prepared.join(cache / TOKENS, load(trained), load(fresh), rows)
+    Tokenizer.load(trained).save(cache)
+    write_texts(cache, pa.array(texts, pa.string()))
+    return tokens

@@ -37,6 +37,12 @@ def load_texts(cache: Path) -> list[str]:
     return texts
 
 
+def write_texts(cache: Path, texts: pa.Array | pa.ChunkedArray) -> None:
+    """Writes the texts before tokenisation."""
+    with atomic_write(cache / TEXTS) as temporary:
+        pq.write_table(pa.table({"text": texts}), temporary, compression="zstd")
+
+
 def prepare(
     data: TextData, cache: Path, seed: int, *, source: TextSource | None = None, tokenizer: Tokenizer | None = None
 ) -> Prepared:
@@ -70,8 +76,7 @@ def prepare(
     try:
         cache.mkdir(parents=True, exist_ok=True)
         tokenizer.save(cache)
-        with atomic_write(cache / TEXTS) as temporary:
-            pq.write_table(pa.table({"text": source.texts}), temporary, compression="zstd")
+        write_texts(cache, source.texts)
         digest, counts = _write(source.texts, tokenizer, data.max_length, cache / TOKENS)
     except OSError as error:
         raise DataError(f"{cache}: cannot be written ({error.strerror or error}); {ADVICE}") from None

@@ -1,5 +1,6 @@
 """Reads new vectors and checks that a trained model takes them. Does not import torch."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -7,12 +8,21 @@ import numpy as np
 
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem
+from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import MissingColumnError, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig
-from latentviz.modalities.vectors.prepare import load, load_texts, prepare
-from latentviz.modalities.vectors.show import Shown
-from latentviz.modalities.vectors.units import load_units
+from latentviz.modalities.vectors.prepare import (
+    IMAGES,
+    STANDARD,
+    VECTORS,
+    load,
+    load_texts,
+    prepare,
+    write_texts,
+)
+from latentviz.modalities.vectors.show import Shown, load_images
+from latentviz.modalities.vectors.units import UNITS, load_units
 from latentviz.runs.files import is_file
 
 
@@ -21,14 +31,14 @@ def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem
     if not is_file(word):
         return None
     with tempfile.TemporaryDirectory(prefix="latentviz-") as folder:
-        prepared, vectors = read_items(word, config, Path(folder), trained)
+        found, vectors = read_items(word, config, Path(folder), trained)
         if len(vectors) != 1:
             raise DataError(
                 f"{printable(word)}: holds {len(vectors):,} vectors; give a file with one, for example of shape "
                 f"(1, {vectors.shape[1]}), or place them all with `latentviz encode`"
             )
         text = (load_texts(Path(folder)) or [""])[0]
-        return NewItem(Shown(text or printable(Path(word).name)), np.array(vectors[0], np.float32), prepared.notes)
+        return NewItem(Shown(text or printable(Path(word).name)), np.array(vectors[0], np.float32), found.notes)
 
 
 def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
@@ -40,10 +50,39 @@ def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Pa
     data = config.data.model_copy(update={"path": path, "items": "none", "labels": "none", **auto})
     d, units = load(trained).shape[1], load_units(trained)
     try:
-        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
+        found = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
     except MissingColumnError:
         if config.data.columns == "auto" and config.data.exclude == "none":
             raise
         data = data.model_copy(update={"columns": "auto", "exclude": "none"})
-        prepared = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
-    return prepared, load(cache)
+        found = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
+    return found, load(cache)
+
+
+def cached(cache: Path) -> np.ndarray:
+    """Opens the items of a cache, float32 or float16 (n, d)."""
+    return load(cache)
+
+
+def join(trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarray:
+    """Writes the vectors of a run and new ones, float32 or float16 (n, d), with what is shown with them.
+
+    See `base.ReadNew`. Items without a text or an image where the run's have one get an empty one.
+    """
+    known, more = load_texts(trained), load_texts(fresh)
+    m = len(load(trained))
+    texts = [*(known or [""] * m), *(prepared.chosen(more, rows) if more else [""] * len(rows))]
+    shown = load_images(trained)
+    if shown is not None:
+        new = load_images(fresh)
+        if new is None or new.shape[1:] != shown.shape[1:]:
+            new = np.zeros((int(rows.max(initial=-1)) + 1, *shown.shape[1:]), shown.dtype)
+        prepared.join(cache / IMAGES, shown, new, rows)
+    else:
+        (cache / IMAGES).unlink(missing_ok=True)
+    if known or more:
+        write_texts(cache, texts)
+    for name in (STANDARD, UNITS):
+        if (trained / name).exists():
+            shutil.copyfile(trained / name, cache / name)
+    return prepared.join(cache / VECTORS, load(trained), load(fresh), rows)

@@ -67,6 +67,12 @@ def load_texts(cache: Path) -> list[str] | None:
     return texts
 
 
+def write_texts(cache: Path, texts: pa.ChunkedArray | Sequence[str]) -> None:
+    """Writes the text of each item."""
+    with atomic_write(cache / TEXTS) as temporary:
+        pq.write_table(pa.table({"text": texts}), temporary, compression="zstd")
+
+
 def prepare(
     data: VectorData,
     cache: Path,
@@ -128,8 +134,7 @@ def prepare(
     out = prepared.held_out(len(source), data, seed) if learn else np.zeros(len(source), bool)
     items, changed = _items(source, about, data, out, rows)
     if "text" in items.table.column_names:
-        with atomic_write(cache / TEXTS) as temporary:
-            pq.write_table(items.table.select(["text"]), temporary, compression="zstd")
+        write_texts(cache, items.table.column("text"))
     decided: dict[str, object] = {"metric": metric, "scale": scale, "decimal": source.decimal}
     if source.names:  # new data is read from the columns of these names
         decided["columns"] = list(source.names)
