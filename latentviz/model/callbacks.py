@@ -21,7 +21,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from latentviz.errors import TrainingError, WriteError
-from latentviz.model.checkpoint import load_weights
 from latentviz.model.training import LightningVAE
 from latentviz.model.vae import VAE
 from latentviz.progress import notebook, print_through, say
@@ -47,23 +46,6 @@ class Repeatable(Callback):
         del pl_module
         mixed = int(np.random.SeedSequence([self.seed, trainer.current_epoch, 0]).generate_state(1)[0])
         torch.manual_seed(mixed + trainer.global_rank)  # `Batches` subtracts the rank: one order for all
-
-
-class Start(Callback):
-    """Starts the training from the weights of another one; a resumed training loads its own after.
-
-    Args:
-        checkpoint: of the other training.
-        again: what makes it again, for the message if it is damaged.
-    """
-
-    def __init__(self, checkpoint: Path, again: str) -> None:
-        self.checkpoint, self.again = checkpoint, again
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Loads the weights, after the callbacks of the data kind have set theirs."""
-        del trainer, stage
-        load_weights(_vae(pl_module), self.checkpoint, self.again)
 
 
 class EpochMeans(Callback):

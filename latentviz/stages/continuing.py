@@ -92,13 +92,14 @@ def read(opened: OpenRun, source: str, config: FitConfig, cache: Path) -> Prepar
     from latentviz.model.checkpoint import kept_checkpoint
 
     old, new, fresh = opened.run, opened.modality.new, cache / "new"
+    shown = printable(named(source))
     cache.mkdir(parents=True, exist_ok=True)
     try:
         found, stored = new.read_items(source, config, fresh, old.cache)
     except DataError:
         if (kind := kind_of(source)) not in {None, config.data.kind}:
             raise DataError(
-                f"{printable(named(source))}: of the kind {kind}, but {old.name} was trained on the kind {config.data.kind}; "
+                f"{shown}: of the kind {kind}, but {old.name} was trained on the kind {config.data.kind}; "
                 "give items of that kind, or fit a new run without --continue"
             ) from None
         raise
@@ -141,8 +142,8 @@ def check_columns(opened: OpenRun, source: str, found: Prepared) -> None:
     if isinstance(wanted, list) and isinstance(given, list) and given != wanted:
         missing = [printable(name) for name in wanted if name not in given]
         raise DataError(
-            f"{printable(named(source))}: has no column {', '.join(missing[:3])}, which {opened.run.name} was trained on; "
-            "give a table with the same columns, or fit a new run without --continue"
+            f"{printable(named(source))}: has no column {', '.join(missing[:3])}, on which {opened.run.name} was "
+            "trained; give a table with the same columns, or fit a new run without --continue"
         )
 
 
@@ -221,7 +222,7 @@ def join_items(old: pa.Table, new: pa.Table) -> tuple[pa.Table, list[str]]:
 
 
 def join_indexes(old: pa.Table | None, new: pa.Table | None) -> pa.Table | None:
-    """Joins the indexes of the pandas objects that items came from; None if that is no index, and items are numbered."""
+    """Joins the indexes of the pandas objects that items came from; None unless the result is unique."""
     if old is None or new is None or not old.schema.equals(new.schema):
         return None
     joined = pa.concat_tables([old, new])

@@ -37,7 +37,6 @@ from latentviz.model.callbacks import (
     Patience,
     Repeatable,
     Samples,
-    Start,
     read_metrics,
 )
 from latentviz.model.check import check
@@ -46,6 +45,7 @@ from latentviz.model.distributed import Team, team
 from latentviz.model.encoding import active_units, encode
 from latentviz.model.training import LightningVAE, WholeCheckpoints
 from latentviz.model.vae import VAE
+from latentviz.model.warm_start import Start
 from latentviz.progress import quiet, say, stage, warn
 from latentviz.runs.cells import safe_cell
 from latentviz.runs.extension import earlier_weights
