@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
-    from latentviz.model.training import LightningVAE as VAE  # noqa: N814
+    from latentviz.modalities.vae import VAE
     from latentviz.verbs import Evaluation, encode, evaluate, export, generate, inspect, recommend
 
     __version__: str
@@ -54,7 +54,7 @@ def __getattr__(name: str) -> "Any":
         from importlib.metadata import version
 
         return version("latentviz")
-    elsewhere = {"VAE": ("model.training", "LightningVAE"), "inspect": ("verbs", "inspect")}
+    elsewhere = {"VAE": ("modalities.vae", "VAE"), "inspect": ("verbs", "inspect")}
     module, name_there = elsewhere.get(name, ("api", name))
     globals()[name] = value = getattr(importlib.import_module(f"latentviz.{module}"), name_there)
     return value

@@ -1,30 +1,70 @@
-"""The data kinds. One folder each; a new kind is a folder and a line in `MODALITIES`."""
+"""The data kinds: one folder each and a line in `MODALITIES`, or an installed package with an entry point."""
 
 import importlib
 from collections.abc import Collection, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from latentviz.errors import DataError, choose
-from latentviz.modalities.base import AnyModality
+from latentviz.errors import ConfigError, DataError, choose
+from latentviz.modalities.base import AnyModality, Modality
 from latentviz.modalities.io import memory
 from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import contents, refusing, walk
 from latentviz.modalities.io.table_kind import NearReadingsError, is_table
+from latentviz.progress import warn
 
-# Kind → the package whose module `modality` holds MODALITY, a `Modality`. tests/words is a minimal kind.
+# Kind → the package whose module `modality` holds MODALITY, a `Modality`.
 MODALITIES: Mapping[str, str] = {
     "image": "latentviz.modalities.image",
     "vectors": "latentviz.modalities.vectors",  # before text: a table may hold vectors and the texts to show with them
     "text": "latentviz.modalities.text",
 }
+# Installed packages add kinds by entry points of this group, `name = "package.module:MODALITY"`; tests/words is one.
+GROUP = "latentviz.modalities"
 # Prefixes of data that is neither a file nor a folder.
 SCHEMES = ("hf:", "sklearn:", "python:", memory.SCHEME)
 
 
 def modality(kind: str) -> AnyModality:
-    """Return the data kind of this name; only its own light modules are imported."""
-    found: AnyModality = importlib.import_module(f"{choose(MODALITIES, kind, 'data.kind')}.modality").MODALITY
-    return found
+    """Return the data kind of this name; only its own light modules are imported.
+
+    Raises:
+        ConfigError: there is no such kind, or the package that adds it cannot be loaded.
+    """
+    if kind in MODALITIES:
+        found: AnyModality = importlib.import_module(f"{MODALITIES[kind]}.modality").MODALITY
+        return found
+    choose(dict.fromkeys(kinds()), kind, "data.kind")
+    return _added(kind)
+
+
+def kinds() -> list[str]:
+    """Return the names of all kinds: those of this package first, then those that installed packages add."""
+    added = entry_points(group=GROUP).names
+    return [*MODALITIES, *sorted(added - set(MODALITIES))]
+
+
+def _added(kind: str) -> AnyModality:
+    """Load the kind of an installed package."""
+    found = [*entry_points(group=GROUP, name=kind)]
+    packages = [entry.dist.name if entry.dist else entry.module for entry in found]
+    if len(found) > 1:
+        raise ConfigError(f"data.kind: {kind} is added by {' and '.join(packages)}; uninstall all but one of them")
+    uninstall = f"repair it, or `pip uninstall {packages[0]}`"
+    try:
+        loaded = found[0].load()
+    except Exception as error:
+        reason = (str(error) or "no reason given").splitlines()[0]
+        raise ConfigError(
+            f"data.kind: {kind} of the package {packages[0]} cannot be loaded ({type(error).__name__}: {reason}); "
+            f"{uninstall}"
+        ) from error
+    if not isinstance(loaded, Modality):
+        raise ConfigError(
+            f"data.kind: {kind} of the package {packages[0]} is no latentviz.modalities.base.Modality "
+            f"(got {type(loaded).__name__}); {uninstall}"
+        )
+    return loaded
 
 
 # Settings of the data that only one kind has, so that giving one says the kind of a table.
@@ -65,12 +105,18 @@ def _detect(path: str) -> str:
         for kind in MODALITIES:
             if modality(kind).detect(path):
                 return kind
+        for kind in kinds()[len(MODALITIES) :]:
+            try:
+                if modality(kind).detect(path):
+                    return kind
+            except ConfigError as error:
+                warn(str(error))
         found = walk(Path(path)).files if Path(path).is_dir() else []
     what = f"a {Path(path).suffix or 'nameless'} file"
     if Path(path).is_dir():
         what = f"a folder with {contents(found)}" if found else "the folder is empty"
-    kinds = " or ".join(f"{kind.removesuffix('s')}s" for kind in MODALITIES)
+    known = " or ".join(f"{kind.removesuffix('s')}s" for kind in kinds())
     raise DataError(
         f"{path}: {what}; cannot tell what kind of data this is. Name a folder or file of "
-        f"{kinds}, or say the kind with data.kind=…"
+        f"{known}, or say the kind with data.kind=…"
     )

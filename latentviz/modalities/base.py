@@ -8,6 +8,7 @@ Shapes: n items in a run, d latent dimensions, b items in a batch, (c, h, w) for
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -323,10 +324,11 @@ class DataKind(ABC, Generic[C, R]):
         return self.to_input(self.dataset().__getitems__(rows.tolist()))
 
     def build(self, own: Networks = STANDARD) -> VAE:
-        """Return the untrained model, with the networks that the user has given in place of this kind's."""
+        """Return the untrained model, with copies of what the user has given in place of this kind's networks."""
         from latentviz.model.own import assembled
         from latentviz.model.vae import VAE
 
+        own = copy.deepcopy(own)  # modules stay as they are, for another run and for loading this one
         shape = tuple(self.examples(1).shape[1:]) if own.names else ()
         encoder, decoder = assembled(own, self.networks, self.likelihood(), shape, self.latent_dim)
         return VAE(encoder, decoder, self.latent_dim, objective=own.objective, **self.settings)

@@ -10,7 +10,7 @@ import numpy as np
 
 from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.errors import ConfigError, RunError
-from latentviz.modalities import modality
+from latentviz.modalities import kinds, modality
 from latentviz.modalities.base import AnyDataKind, AnyModality
 from latentviz.modalities.networks import STANDARD, Networks, check_given, listed, missing, recall
 from latentviz.runs.info import RunInfo
@@ -148,6 +148,11 @@ def read_config(run: RunFolder) -> FitConfig:
         values = read_yaml(run.config_file)
         data = values.get("data")
         kind = data.get("kind") if isinstance(data, dict) else None
+        if isinstance(kind, str) and kind not in kinds():
+            raise RunError(
+                f"{run.config_file}: data.kind: no installed package has this kind of data (got {kind}); install the "
+                "package that the run was trained with"
+            )
         return validate(modality(str(kind)).resolved, values, str(run.config_file))
     except ConfigError as error:
         raise RunError(

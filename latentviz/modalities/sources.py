@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from latentviz.config import FitConfig, Section, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
-from latentviz.modalities import MODALITIES, SCHEMES, detect, modality
+from latentviz.modalities import MODALITIES, SCHEMES, detect, kinds, modality
 from latentviz.modalities.acting import check_acting
 
 YAML_SUFFIXES = {".yaml", ".yml"}
@@ -58,8 +58,8 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
         data["kind"] = detect(str(data["path"]), data)
         values = {**values, "data": data}
     kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in MODALITIES:
-        raise ConfigError(f"{origin}: data.kind: missing or unknown (got {kind!r}); one of {', '.join(MODALITIES)}")
+    if not isinstance(kind, str) or (kind not in MODALITIES and kind not in kinds()):
+        raise ConfigError(f"{origin}: data.kind: missing or unknown (got {kind!r}); one of {', '.join(kinds())}")
     _check_kind_of_keys(values, kind, origin)
     config = validate(modality(kind).config, values, origin)
     # The resolved config of a run holds every setting, also those that its user did not set.

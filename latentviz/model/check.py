@@ -14,13 +14,14 @@ from latentviz.model.own import Step, described, first_line, named
 from latentviz.model.vae import VAE
 
 
-def check(vae: VAE, x: Tensor, more: Tensor) -> None:
+def check(vae: VAE, x: Tensor, more: Tensor, y: Tensor | None = None) -> None:
     """Pass two items through a VAE before it is trained, and a gradient back.
 
     Args:
         vae: the untrained model; it keeps its mode, its weights and the state of the random numbers.
         x: two items as the encoder's input, (2, …).
         more: further items, which are only compared with the support of the likelihood, (n, …).
+        y: what came with the two items, for the terms of the objective, (2, …).
 
     Raises:
         ArgumentError: a network, the likelihood or a term of the objective returns what cannot be trained.
@@ -29,12 +30,12 @@ def check(vae: VAE, x: Tensor, more: Tensor) -> None:
     vae.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            _check(vae, x, more)
+            _check(vae, x, more, y)
     finally:
         vae.train(training)
 
 
-def _check(vae: VAE, x: Tensor, more: Tensor) -> None:
+def _check(vae: VAE, x: Tensor, more: Tensor, y: Tensor | None) -> None:
     b, d = len(x), vae.latent_dim
     posterior = _run("encoder", vae.encoder, x)
     mu, sigma = posterior.base_dist.loc, posterior.base_dist.scale
@@ -70,7 +71,7 @@ def _check(vae: VAE, x: Tensor, more: Tensor) -> None:
             f"likelihood: {named(_inner(likelihood))} has neither a mean nor a mode, which decoding needs; add one"
         ) from None
     loss = distortion.mean() + kl_per_dimension(posterior, standard_normal(d, mu)).sum(-1).mean()
-    step = Step(x, x, posterior, z, likelihood)
+    step = Step(x, x, posterior, z, likelihood, y)
     for name, term in vae.objective.items():
         value = _run(f"objective.{name}", term, step)
         if not isinstance(value, Tensor) or value.ndim:
@@ -79,8 +80,10 @@ def _check(vae: VAE, x: Tensor, more: Tensor) -> None:
         loss = loss + value
     for role, part in (("encoder", vae.encoder), ("decoder", vae.decoder)):
         trained = [weights for weights in part.parameters() if weights.requires_grad]
+        if not trained:
+            continue
         found = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True) if loss.requires_grad else ()
-        if trained and all(gradient is None for gradient in found):
+        if all(gradient is None for gradient in found):
             raise ArgumentError(
                 f"{role}: no gradient reaches its weights, so they would not be trained; leave out .detach(), .data, "
                 "NumPy and torch.no_grad, or freeze them on purpose with requires_grad_(False)"
@@ -103,9 +106,8 @@ def _run(role: str, function: Callable[..., Any], *inputs: Any) -> Any:
 def _finite(role: str, values: Mapping[str, Tensor]) -> None:
     for name, value in values.items():
         if not torch.isfinite(value).all():
-            raise ArgumentError(
-                f"{role}: {name} is not finite for the first items (got {float(value[~torch.isfinite(value)][0])})"
-            )
+            got = value.detach()[~torch.isfinite(value)][0].item()
+            raise ArgumentError(f"{role}: {name} is not finite for the first items (got {got})")
 
 
 def _inner(likelihood: Distribution) -> Distribution:

@@ -1,6 +1,5 @@
 """Networks, likelihoods and terms of the objective that a user brings, as the encoder and decoder of a VAE."""
 
-import copy
 import inspect
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
@@ -145,7 +144,7 @@ def per_item(distribution: Distribution) -> Distribution:
 
 
 def encoder_of(given: Network, shape: tuple[int, ...], latent_dim: int) -> Encoder:
-    """Return the encoder that a user's module or factory stands for; a module is copied, so that it stays as it is."""
+    """Return the encoder that a user's module or factory stands for."""
     net = _module("encoder", given, shape, latent_dim)
     return net if isinstance(net, Encoder) else OwnEncoder(net)
 
@@ -160,7 +159,7 @@ def decoder_of(given: Network, likelihood: LikelihoodOf | None, shape: tuple[int
             f"likelihood: must be a function of the decoder's output that returns a Distribution "
             f"(got {described(likelihood)})"
         )
-    return OwnDecoder(net, copy.deepcopy(likelihood) if isinstance(likelihood, nn.Module) else likelihood)
+    return OwnDecoder(net, likelihood)
 
 
 def assembled(
@@ -201,7 +200,7 @@ def assembled(
 
 
 def terms_of(objective: Mapping[str, Term] | nn.ModuleDict) -> nn.ModuleDict:
-    """Return the terms of an objective as modules, so that those with parameters are trained; modules are copied.
+    """Return the terms of an objective as modules, so that those with parameters are trained.
 
     What this has returned before is returned as it is.
 
@@ -219,10 +218,7 @@ def terms_of(objective: Mapping[str, Term] | nn.ModuleDict) -> nn.ModuleDict:
         if not isinstance(name, str) or not name.isidentifier() or name in _TAKEN or hasattr(nn.ModuleDict, name):
             raise ArgumentError(f"objective: {name!r} cannot be the name of a term; choose another word")
     return nn.ModuleDict(
-        {
-            name: copy.deepcopy(term) if isinstance(term, nn.Module) else FunctionTerm(term)
-            for name, term in objective.items()
-        }
+        {name: term if isinstance(term, nn.Module) else FunctionTerm(term) for name, term in objective.items()}
     )
 
 
@@ -233,7 +229,7 @@ _TAKEN |= {"active_units"}
 
 def _module(role: str, given: object, shape: tuple[int, ...], latent_dim: int) -> nn.Module:
     if isinstance(given, nn.Module):
-        return copy.deepcopy(given)
+        return given
     if not callable(given):
         raise ArgumentError(
             f"{role}: must be a torch.nn.Module, or a function of (shape, latent_dim) that returns one "

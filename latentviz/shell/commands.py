@@ -179,13 +179,13 @@ def config(source: str, overrides: Overrides = ()) -> None:
 def schema() -> None:
     """Prints the JSON schema of the configs: one branch per data kind, and the settings of `cluster`."""
     from latentviz.config import ClusterConfig
-    from latentviz.modalities import MODALITIES, modality
+    from latentviz.modalities import kinds, modality
 
     _print_json(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "latentviz",
-            "fit": {"oneOf": [modality(kind).config.model_json_schema() for kind in MODALITIES]},
+            "fit": {"oneOf": [modality(kind).config.model_json_schema() for kind in kinds()]},
             "cluster": ClusterConfig.model_json_schema(),
         }
     )

@@ -1,7 +1,12 @@
 """Every data kind goes through every command: the three of the package, and a minimal one of five-letter words."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import pytest
 
 import latentviz as lv
 from latentviz import modalities
+from latentviz.errors import ConfigError, DataError, LatentvizError, RunError
 from latentviz.modalities import modality
 from latentviz.modalities.base import Modality
 from latentviz.modalities.loading import load_model
@@ -56,11 +62,20 @@ KINDS = {
 }
 
 
+def installed(site: Path, *entries: str, package: str = "five-letters") -> Path:
+    """Return a folder of installed packages with one that adds data kinds."""
+    folder = site / f"{package.replace('-', '_')}-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("\n".join([f"[{modalities.GROUP}]", *entries]))
+    return site
+
+
 @pytest.fixture(scope="module")
-def known() -> Iterator[None]:
-    """Register the words as a data kind."""
+def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Install the words as a data kind of another package."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(modalities.MODALITIES, "words", "tests.words")
+        patch.syspath_prepend(installed(tmp_path_factory.mktemp("site"), "words = tests.words.modality:MODALITY"))
         yield
 
 
@@ -95,7 +110,7 @@ class TestEveryKind:
     """The contract of each command, for every kind."""
 
     def test_every_kind_of_the_package_is_walked(self, known: None) -> None:
-        assert set(KINDS) == set(modalities.MODALITIES)
+        assert set(KINDS) == set(modalities.kinds())
 
     def test_fit(self, walked: Path) -> None:
         run = RunFolder.open(walked)
@@ -156,6 +171,62 @@ class TestEveryKind:
         assert found.metrics.clusters is not None
         assert found.metrics.verdicts
         assert found.report.stat().st_size > 1_000
+
+
+BROKEN = {
+    "no module": (
+        "words = no_such_module:MODALITY",
+        r"words of the package five-letters cannot be loaded \(Module",
+    ),
+    "no object": ("words = json:MODALITY", r"words of the package five-letters cannot be loaded \(AttributeError"),
+    "another object": ("words = json:loads", r"words of the package five-letters is no .*Modality \(got function\)"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_package_is_named_where_its_kind_is_asked_for(
+    name: str, shell: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entry, expected = BROKEN[name]
+    monkeypatch.syspath_prepend(installed(tmp_path, entry))
+    complaint = shell("fit", write_words(tmp_path), "data.kind=words", "--outputs", tmp_path).complaint
+    assert re.search(expected, complaint)
+    assert "`pip uninstall five-letters`" in complaint
+    assert modalities.detect(str(write_images(tmp_path))) == "image"  # which does not ask it
+    with pytest.raises(DataError, match=r"say the kind with data.kind="):
+        modalities.detect(str(tmp_path / "words.words"))
+
+
+def test_a_kind_of_two_packages_names_both(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for package in ("one-package", "another"):
+        monkeypatch.syspath_prepend(installed(tmp_path, "words = tests.words.modality:MODALITY", package=package))
+    with pytest.raises(ConfigError, match=r"words is added by (one-package and another|another and one-package)"):
+        modality("words")
+
+
+def test_a_kind_of_another_package_is_imported_only_when_it_is_used(tmp_path: Path) -> None:
+    site = installed(tmp_path, "noisy = noisy_kind:MODALITY")
+    (site / "noisy_kind.py").write_text("raise SystemExit('imported')")
+    write_images(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
+    for words in (["--help"], ["config", "images.npy"], ["fit", "images.npy", "--dry-run"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "latentviz", *words],
+            check=False,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, "imported" in done.stderr) == (0, False), done.stderr
+
+
+def test_a_run_of_a_kind_that_is_not_installed_says_so(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modalities, "entry_points", lambda **_: entry_points(group="none"))
+    with pytest.raises(LatentvizError, match="words"):
+        lv.generate(words, n=1)
+    with pytest.raises(RunError, match=r"data.kind: no installed package has this kind of data"):
+        load_model(RunFolder.open(words))
 
 
 def test_words_generate(shell: Callable, words: Path) -> None:

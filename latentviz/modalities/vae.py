@@ -1,0 +1,98 @@
+"""`lv.VAE`: a VAE for a Trainer and DataLoaders of the user's own, without a run folder."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Normal
+
+from latentviz.errors import ArgumentError
+from latentviz.modalities.image import nets as image
+from latentviz.modalities.networks import Networks
+from latentviz.modalities.vectors import nets as vectors
+from latentviz.model.base import Decoder, Encoder
+from latentviz.model.check import check
+from latentviz.model.own import LikelihoodOf, Network, Term, assembled
+from latentviz.model.training import LightningVAE, Loaded, as_batch
+from latentviz.model.vae import Batch
+
+CHANNELS, UNITS = 16, 512  # widths of the networks for images and for vectors, those of `lv.fit`
+
+
+class VAE(LightningVAE):
+    """A VAE that `pytorch_lightning.Trainer` trains on batches x (b, …), or (x, y), of any DataLoader.
+
+    It logs train_loss, train_log_likelihood, train_kl and the parts of the loss, and the same of val and test.
+
+    Args:
+        encoder: a module, or a function of (shape, latent_dim) that returns one: x → a Normal, or mu and logvar, (b, d)
+            each. None: convolutions for images, a multilayer perceptron for vectors.
+        decoder: as `encoder`: z (b, d) → a Distribution over items, or the parameters of one.
+        latent_dim: d.
+        shape: of an item, (c, h, w) or (m,); needed unless both networks are modules.
+        likelihood: the decoder's output → a Distribution over items. None: a Normal of variance 1/(2C).
+        c: C; None: 10,000 over the number of values of an item, which suits values of unit variance.
+        objective: terms to add to the loss, by name: functions of a step that return a scalar; step.y is the batch's y.
+        **settings: lr, kl_warmup, free_bits; see `latentviz.model.vae.VAE`.
+
+    Raises:
+        ArgumentError: a network is none, or the shape that it is built for is missing.
+    """
+
+    def __init__(
+        self,
+        encoder: Network | None = None,
+        decoder: Network | None = None,
+        latent_dim: int = 32,
+        *,
+        shape: tuple[int, ...] | None = None,
+        likelihood: LikelihoodOf | None = None,
+        c: float | None = None,
+        objective: Mapping[str, Term] | None = None,
+        **settings: Any,
+    ) -> None:
+        own = Networks(encoder, decoder, likelihood)
+        if shape is None and not all(isinstance(network, torch.nn.Module) for network in (encoder, decoder)):
+            raise ArgumentError(
+                "shape: networks are built for the shape of an item (got none); give shape=(c, h, w) or shape=(m,), or "
+                "encoder and decoder as modules"
+            )
+        size = tuple(shape or ())
+        networks = assembled(own, lambda: _standard(size, latent_dim, c), partial(_normal, c=c), size, latent_dim)
+        super().__init__(*networks, latent_dim, objective=objective, **settings)
+        self.save_hyperparameters(ignore=["encoder", "decoder", "likelihood", "objective"])
+        self.checked = False
+
+    def on_train_batch_start(self, batch: Batch | Loaded, batch_idx: int) -> None:
+        """Check networks, likelihood and objective on the first batch."""
+        del batch_idx
+        if not self.checked:
+            x = as_batch(batch)
+            check(self, x.x[:2], x.x, None if x.y is None else x.y[:2])
+            self.checked = True
+
+
+def _standard(shape: tuple[int, ...], latent_dim: int, c: float | None) -> tuple[Encoder, Decoder]:
+    """Return the networks of `lv.fit` for images (c, h, w) or vectors (m,)."""
+    c = c or _default_c(math.prod(shape))
+    if len(shape) == 3:
+        return image.build("conv", shape, latent_dim=latent_dim, width=CHANNELS, likelihood="normal", c=c)
+    if len(shape) == 1:
+        return vectors.build(np.zeros(shape, np.float32), 1.0, latent_dim=latent_dim, width=UNITS, c=c)
+    raise ArgumentError(
+        f"shape: there are networks for images, (c, h, w), and vectors, (m,) (got {shape}); give encoder and decoder"
+    )
+
+
+def _default_c(values: int) -> float:
+    return 10_000 / values
+
+
+def _normal(mean: Tensor, c: float | None) -> Distribution:
+    """Return N(mean, 1/(2C)·I) for means (b, …)."""
+    scale = math.sqrt(0.5 / (c or _default_c(math.prod(mean.shape[1:]))))
+    return Normal(mean.float(), torch.full_like(mean, scale, dtype=torch.float32), validate_args=False)
