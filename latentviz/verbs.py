@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentviz.display import INLINE, frame, link
-from latentviz.modalities.memory import Given, source_of
+from latentviz.modalities.memory import Given, source_of, words_of
 from latentviz.runs.files import AnyPath
 from latentviz.runs.run import RunFolder
 
@@ -157,10 +157,10 @@ def generate(
 
 def recommend(
     run: AnyPath | None,
-    items: Sequence[str | int] | str | int,
+    items: Given,
     *,
     k: int = 10,
-    disliked: Sequence[str | int] = (),
+    disliked: Given = (),
     metric: str = "cosine",
     diverse: float = 0.0,
     where: str | None = None,
@@ -175,7 +175,8 @@ def recommend(
 
     Args:
         run: an `lv.Run`, a name or a path; None: the newest.
-        items: ids, row numbers, files or texts; several are averaged. New ones are encoded first.
+        items: ids, row numbers, files or texts, or items in memory: an image, an array, a list of images, a DataFrame;
+            several are averaged. New ones are encoded first.
         k: how many.
         disliked: items to move away from.
         metric: cosine or euclidean.
@@ -190,17 +191,20 @@ def recommend(
     """
     from latentviz.stages.recommend import recommend as stage
 
-    found = stage(
-        RunFolder.open(run, outputs),
-        [items] if isinstance(items, (str, int)) else items,
-        k=k,
-        disliked=disliked,
-        metric=metric,
-        diverse=diverse,
-        where=where,
-        on=on,
-        clustering=clustering,
-    )
+    folder = RunFolder.open(run, outputs)
+    kind = folder.info()["kind"]
+    with words_of(items, kind) as liked, words_of(disliked, kind) as unwanted:
+        found = stage(
+            folder,
+            liked,
+            k=k,
+            disliked=unwanted,
+            metric=metric,
+            diverse=diverse,
+            where=where,
+            on=on,
+            clustering=clustering,
+        )
     if save or name is not None:
         found.save(name, force=force)
     return found

@@ -164,6 +164,17 @@ class Modality(ABC, Generic[C, R, S]):
     def on_map(self, cache: Path) -> MapContents:
         """Return what a map shows of the items in a cache."""
 
+    def stored(self, path: str, config: R, trained: Path) -> np.ndarray | None:
+        """Return an array in memory as the cache would store it, (n, …), where it is that already; None: read it.
+
+        Args:
+            path: of an object in memory.
+            config: of the run.
+            trained: the run's cache.
+        """
+        del path, config, trained
+        return None
+
     def length(self, config: C) -> Length | None:
         """Return how long a training would be; None if that takes too long to find out."""
         del config

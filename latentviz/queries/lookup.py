@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from latentviz.errors import DataError, RunError, did_you_mean
 from latentviz.modalities.base import NewItem, Shown
+from latentviz.modalities.io.memory import find
 from latentviz.modalities.loading import Loaded, OpenRun
 from latentviz.progress import one_line, say
 from latentviz.runs.files import is_file, is_folder
@@ -116,6 +118,27 @@ class Lookup:
         if row is not None:
             return Found(self.ids[row], row, np.array(self.mu[row]), np.array(self.logvar[row]), self.given([row])[0])
         return self._new(str(word))
+
+    def found(self, words: Sequence[str | int]) -> list[Found]:
+        """Find items as `item` does; a path of an object in memory stands for all its items."""
+        return [item for word in words for item in (self._in_memory(word) if find(str(word)) else [self.item(word)])]
+
+    def _in_memory(self, path: str | int) -> list[Found]:
+        from latentviz.model.encoding import posteriors
+
+        with TemporaryDirectory(prefix="latentviz-") as folder:
+            cache = Path(folder)
+            new, opened = self.opened.modality.new, self.opened
+            prepared, stored = new.read_items(str(path), opened.config, cache, self.run.cache)
+            latents = posteriors(self.model.vae, stored, self.model.kind.to_input)
+            shown = self.show.given(cache, prepared.items, range(len(stored)))
+        for note in prepared.notes:
+            say(f"  {note}")
+        ids = prepared.items.column("id")
+        return [
+            Found(name, None, mu, logvar, item)
+            for name, mu, logvar, item in zip(ids, latents.mu, latents.logvar, shown, strict=True)
+        ]
 
     def row(self, word: str | int) -> int | None:
         """Return the row of an item of the run; None if `word` is neither an id nor a number."""

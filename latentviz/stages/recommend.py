@@ -10,6 +10,7 @@ import numpy as np
 
 from latentviz.display import WIDEST, columns, picture
 from latentviz.errors import ConfigError, RunError, choose
+from latentviz.modalities.io.memory import named
 from latentviz.modalities.loading import OpenRun
 from latentviz.progress import one_line, warn
 from latentviz.queries.filter import select
@@ -243,8 +244,8 @@ class Recommender:
             raise ConfigError("recommend: no items (got none); give ids, row numbers or files")
         if not 0 <= diverse <= 1:
             raise ConfigError(f"--diverse: must be 0 (nearest only) to 1 (got {diverse:g})")
-        found = [self.lookup.item(word) for word in items]
-        unwanted = [self.lookup.item(word) for word in disliked]
+        found = self.lookup.found(items)
+        unwanted = self.lookup.found(disliked)
         asked = {item.row for item in (*found, *unwanted) if item.row is not None}
         if not 1 <= k <= n - len(asked):
             raise ConfigError(
@@ -305,9 +306,9 @@ def recommend(
     recommender = Recommender(run, on=on, metric=metric, clustering=clustering)
     found, nearest = recommender(items, k=k, disliked=disliked, diverse=diverse, where=where)
     settings = {
-        "items": [str(word) for word in _listed(items)],
+        "items": [named(str(word)) for word in _listed(items)],
         "k": k,
-        "disliked": [str(word) for word in _listed(disliked)],
+        "disliked": [named(str(word)) for word in _listed(disliked)],
         "metric": metric,
         "diverse": diverse,
         "where": where,

@@ -25,6 +25,9 @@ def transform(run: OpenRun, path: str) -> np.ndarray:
         ObjectError: an item cannot be read, so rows would not be those of the data.
         DataError: nothing there can be read.
     """
+    ready = run.modality.stored(path, run.config, run.run.cache)
+    if ready is not None:
+        return means(run.model.vae, ready, run.model.kind.to_input)
     with tempfile.TemporaryDirectory(prefix="latentviz-") as folder:
         prepared, stored = run.modality.new.read_items(path, run.config, Path(folder), run.run.cache)
         shown, content = printable(named(path)), find(path)
@@ -52,4 +55,4 @@ def decode(run: OpenRun, z: np.ndarray) -> np.ndarray | Sequence[str]:
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise ObjectError(f"--z: row {row} has values that are NaN or infinite; every z needs {d} numbers")
-    return run.model.kind.outputs(run.model.vae, np.ascontiguousarray(values, np.float32))
+    return run.model.kind.outputs(run.model.vae, np.array(values, np.float32))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
-from latentviz.modalities.image.pixels import to_uint8, value_range
+from latentviz.modalities.image.pixels import known_range, to_uint8, value_range
 from latentviz.modalities.io.memory import stem
 from latentviz.modalities.io.names import LABEL_NAMES, PART, PARTS, as_label, choose_column, printable
 from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers, row_blocks
@@ -20,7 +20,7 @@ from latentviz.modalities.io.source import ImageSource
 # Names of image arrays in .npz files, in order of preference; "" stands for arrays named only "train" or "test".
 _IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")
 _PART_ORDER = ("", "train", "validation", "test")
-_CHANNELS = (1, 3, 4)
+CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,23 @@ class Part:
     origin: str  # the file
 
 
-def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence[str] | None = None) -> ImageSource:
-    """Joins the images of one or more parts, in order; the default ids are part and row, as in "train/12"."""
+def array_source(
+    parts: Sequence[Part],
+    notes: Sequence[str] = (),
+    ids: Sequence[str] | None = None,
+    trained: tuple[float, float] | None = None,
+) -> ImageSource:
+    """Joins the images of one or more parts, in order; the default ids are part and row, as in "train/12".
+
+    `trained`: the values of black and white that a trained model knows, for new images.
+    """
     for part in parts:
         if part.images.size == 0:
             raise DataError(f"{part.origin}: holds no images (got shape {part.images.shape}); check how it was made")
     lows, highs = zip(*map(_extremes, parts), strict=True)
     low, high = min(lows), max(highs)
-    black, white = value_range(low, high, integer=all(part.images.dtype.kind in "iub" for part in parts))
+    integer = all(part.images.dtype.kind in "iub" for part in parts)
+    black, white = known_range(trained, low, high, integer=integer) or value_range(low, high, integer=integer)
     starts = [0, *accumulate(len(part.images) for part in parts)]
 
     def open_row(i: int) -> Image.Image:
@@ -57,6 +66,7 @@ def array_source(parts: Sequence[Part], notes: Sequence[str] = (), ids: Sequence
         open=open_row,
         columns={PART: [part.name for part, _ in rows]} if len(parts) > 1 else {},
         notes=[*notes, *([] if (black, white) == (0, 255) else scale)],
+        values=(black, white),
     )
 
 
@@ -80,7 +90,7 @@ def may_be_images(header: Header) -> bool:
     return header.dtype.kind in "buif" and len(header.shape) in (3, 4)
 
 
-def read_npy(path: Path, data: ImageData) -> ImageSource:
+def read_npy(path: Path, data: ImageData, trained: tuple[float, float] | None = None) -> ImageSource:
     """Reads the images in a .npy or .npz file; joins arrays such as x_train and x_test."""
     headers = read_headers(path)
     chosen = [("", "", None)] if "" in headers else _choose_arrays(path, headers, data)
@@ -96,7 +106,7 @@ def read_npy(path: Path, data: ImageData) -> ImageSource:
     if image_keys := [key for _, key, _ in chosen if key]:
         label_keys = [key for _, _, key in chosen if key]
         notes = [f"images: {' and '.join(image_keys)}; labels: {' and '.join(label_keys) or 'none found'}"]
-    return array_source(parts, notes)
+    return array_source(parts, notes, trained=trained)
 
 
 def as_images(array: np.ndarray, origin: str) -> np.ndarray:
@@ -104,11 +114,11 @@ def as_images(array: np.ndarray, origin: str) -> np.ndarray:
     wanted = "images have the shape (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1, 3 or 4"
     if array.dtype.kind not in "buif":
         raise DataError(f"{origin}: an array of {array.dtype}; images are of integers or floats; convert it")
-    if array.ndim == 3 and array.shape[-1] in _CHANNELS:
+    if array.ndim == 3 and array.shape[-1] in CHANNELS:
         raise DataError(f"{origin}: {array.shape} is the shape of one image; {wanted}; stack several with numpy.stack")
-    if array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in _CHANNELS):
+    if array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in CHANNELS):
         return array
-    if array.ndim == 4 and array.shape[1] in _CHANNELS:
+    if array.ndim == 4 and array.shape[1] in CHANNELS:
         return np.moveaxis(array, 1, -1)
     raise DataError(f"{origin}: an array of shape {array.shape}; {wanted}; convert it with numpy.reshape")
 

@@ -46,6 +46,12 @@ class ImageModality(Modality[ImageFitConfig, ResolvedImageConfig, "np.ndarray"])
 
         return new
 
+    def stored(self, path: str, config: ResolvedImageConfig, trained: Path) -> np.ndarray | None:
+        """Return an array of 8 bits that has the size and the channels of the run's images."""
+        from latentviz.modalities.image.new import stored
+
+        return stored(path, config, trained)
+
     def length(self, config: ImageFitConfig) -> Length | None:
         """Return how long a training would be."""
         from latentviz.modalities.image.length import length

@@ -1,5 +1,6 @@
 """Reads new images and converts them to the size and channels of a trained model. Does not import torch."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ import numpy as np
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem
 from latentviz.modalities.image import pixels
+from latentviz.modalities.image.arrays import CHANNELS
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, ResolvedImageConfig
-from latentviz.modalities.image.pixels import GREY_MODES, Header, Unreadable, open_image, strict
-from latentviz.modalities.image.prepare import IMAGES, load, prepare
+from latentviz.modalities.image.pixels import DEEP_MODES, GREY_MODES, Header, Unreadable, open_image, strict
+from latentviz.modalities.image.prepare import IMAGES, VALUES, load, load_values, prepare
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.survey import spread
 from latentviz.modalities.io import prepared
+from latentviz.modalities.io.memory import find
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import ImageSource
@@ -26,16 +29,16 @@ SAMPLED_HEADERS = 500  # to describe the conversions
 def read_item(word: str, config: ResolvedImageConfig, trained: Path | None = None) -> NewItem[np.ndarray] | None:
     """Reads the image in a file: as shown, as stored (the same array), and what was converted; None: no such file.
 
-    The array is uint8 (c, h, w); the config holds size and channels, so the run's cache (`trained`) is not used.
+    The array is uint8 (c, h, w); the run's cache (`trained`) holds the values of black and white.
     """
-    del trained
     if not is_file(word):
         return None
     data = config.data
     try:
         with strict(), open_image(Path(word)) as image:
             head = pixels.header(image)
-            stored = pixels.decode(image, shape_of(config), data.fit)
+            values = load_values(trained) if trained is not None and head.mode in DEEP_MODES else None
+            stored = pixels.decode(image, shape_of(config), data.fit, values)
             stored = pixels.binarise(stored) if data.binarise else stored
     except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
         known = isinstance(error, Unreadable) or Path(word).suffix.lower() in IMAGE_SUFFIXES
@@ -51,7 +54,7 @@ def read_items(
 
     A single image is enough; damaged ones, however many, are left out and listed.
     """
-    del trained
+    known = None if trained is None else load_values(trained)
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
     file = Path(path).expanduser()
     if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
@@ -59,8 +62,8 @@ def read_items(
             ids=[printable(file.name)], origins=[printable(path)], labels=[None], open=lambda _: open_image(file)
         )
     else:
-        source = read(data)
-    found = prepare(data, cache, config.seed_everything, source=source, learn=False)
+        source = read(data, known)
+    found = prepare(data, cache, config.seed_everything, source=source, learn=False, trained=known)
     headers = []
     for row in spread(len(source), SAMPLED_HEADERS):
         with suppress(Exception), strict(), source.open(row) as image:  # decoding has already reported damaged ones
@@ -75,7 +78,24 @@ def cached(cache: Path) -> np.ndarray:
 
 def join(trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarray:
     """Writes the images of a run and new ones, uint8 (n, c, h, w); see `base.ReadNew`."""
+    if (trained / VALUES).exists():
+        shutil.copyfile(trained / VALUES, cache / VALUES)
     return prepared.join(cache / IMAGES, load(trained), load(fresh), rows)
+
+
+def stored(path: str, config: ResolvedImageConfig, trained: Path) -> np.ndarray | None:
+    """Returns an array in memory as the cache would store it; see `Modality.stored`."""
+    content, (c, h, w) = find(path), shape_of(config)
+    array = content.arrays.get("") if content is not None else None
+    if array is None or array.dtype != np.uint8 or not len(array):
+        return None
+    if config.data.binarise or load_values(trained) != (0, 255):
+        return None
+    if c == 1 and array.shape[1:] == (h, w):
+        return array[:, None]
+    if array.shape[1:] == (c, h, w) and array.shape[-1] not in CHANNELS:
+        return array
+    return np.moveaxis(array, -1, 1) if array.shape[1:] == (h, w, c) else None
 
 
 def shape_of(config: ResolvedImageConfig) -> tuple[int, int, int]:

@@ -136,6 +136,22 @@ def value_range(low: float, high: float, *, integer: bool) -> tuple[float, float
     return low, high
 
 
+def known_range(
+    trained: tuple[float, float] | None, low: float, high: float, *, integer: bool
+) -> tuple[float, float] | None:
+    """Returns black and white of the training data if new values from `low` to `high` can be on its scale.
+
+    New images are few, so that their range alone says little: the brightest of them may be a dark one.
+
+    >>> known_range((0, 16), 0, 12, integer=False), known_range((0, 255), 0, 1, integer=False)
+    ((0, 16), None)
+    """
+    if trained is None or not trained[0] <= low <= high <= trained[1]:
+        return None
+    of_unit = not integer and high <= 1  # as in `value_range`
+    return None if of_unit and trained[1] >= 64 else trained
+
+
 def to_uint8(values: np.ndarray, black: float, white: float) -> np.ndarray:
     """Scales numbers to uint8 in [0, 255], `black` to 0 and `white` to 255."""
     if values.dtype == np.uint8 and (black, white) == (0, 255):

@@ -19,9 +19,9 @@ from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import ImageSource
-from latentviz.runs.files import read_npy
+from latentviz.runs.files import atomic_write, read_npy
 
-IMAGES = "images.npy"
+IMAGES, VALUES = "images.npy", "values.npy"
 
 # Pillow releases the GIL while it decodes: threads use all cores, and nothing is copied between processes.
 WORKERS = min(32, os.cpu_count() or 1)
@@ -33,8 +33,22 @@ def load(cache: Path) -> np.ndarray:
     return read_npy(cache / IMAGES, prepared.again(cache))
 
 
+def load_values(cache: Path) -> tuple[float, float] | None:
+    """Loads the values of black and white of the training data; None if it has 8 bits, or is of an earlier format."""
+    if not (cache / VALUES).exists():
+        return None
+    black, white = read_npy(cache / VALUES, prepared.again(cache)).tolist()
+    return black, white
+
+
 def prepare(
-    data: ImageData, cache: Path, seed: int, *, source: ImageSource | None = None, learn: bool = True
+    data: ImageData,
+    cache: Path,
+    seed: int,
+    *,
+    source: ImageSource | None = None,
+    learn: bool = True,
+    trained: tuple[float, float] | None = None,
 ) -> Prepared:
     """Decodes the images of `data` into `cache/images.npy` and makes the item table.
 
@@ -44,16 +58,20 @@ def prepare(
         seed: of the training/validation split, which does not depend on labels.
         source: images already found; None: those at `data.path`.
         learn: the images are for training, so they must be enough and differ.
+        trained: the values of black and white that a trained model knows; None: there is no model yet.
     """
     with strict(), ThreadPoolExecutor(max_workers=WORKERS) as pool:
         try:
             source = source or read(data)
-            shape = survey(source, data, pool)
+            shape = survey(source, data, pool, trained)
             repeats = prepared.Repeated(data, "images", learn=learn)
             good, bad, digest = _write(source, data, shape, cache / IMAGES, pool, repeats, learn=learn)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    if learn and (values := source.values or shape.scale) is not None:
+        with atomic_write(cache / VALUES) as temporary, temporary.open("wb") as file:
+            np.save(file, np.array(values, np.float64))
     items, changed = prepared.item_table(
         [source.ids[row] for row in good],
         [source.labels[row] for row in good],

@@ -30,32 +30,35 @@ _FORMATS = "give a folder of images, or an IDX, .npy or .npz file, or a table"
 _FEW = 16
 
 
-def read(data: ImageData) -> ImageSource:
-    """Finds the images that `data.path` names, without decoding them."""
-    source = read_located(data.path, lambda path: _read(data.model_copy(update={"path": path})))
+def read(data: ImageData, trained: tuple[float, float] | None = None) -> ImageSource:
+    """Finds the images that `data.path` names, without decoding them.
+
+    `trained`: the values of black and white in arrays that a trained model knows, for new images.
+    """
+    source = read_located(data.path, lambda path: _read(data.model_copy(update={"path": path}), trained))
     return memory.described(source, data.path)
 
 
-def _read(data: ImageData) -> ImageSource:
+def _read(data: ImageData, trained: tuple[float, float] | None) -> ImageSource:
     scheme, _, name = data.path.partition(":")
     if scheme == "sklearn":
         return read_bundled(name)
     if scheme == "hf":
         return read_images(data.path, data)
     if (content := memory.find(data.path)) is not None:
-        return _read_object(content, data)
+        return _read_object(content, data, trained)
     with refusing(data.path):
         path = require_exists(data.path, _FORMATS)
-        return _read_folder(path, data) if path.is_dir() else _read_file(path, data)
+        return _read_folder(path, data) if path.is_dir() else _read_file(path, data, trained)
 
 
-def _read_object(content: memory.InMemory, data: ImageData) -> ImageSource:
+def _read_object(content: memory.InMemory, data: ImageData, trained: tuple[float, float] | None) -> ImageSource:
     if content.table is not None:
         return read_images(data.path, data)
     if content.files:
         return read_files(content.files, data)
     if content.images is None:
-        return read_npy(Path(data.path), data)
+        return read_npy(Path(data.path), data, trained)
     return ImageSource(
         ids=[f"{memory.ROW}/{row}" for row in range(content.n)],
         origins=[f"{content.path}#{row}" for row in range(content.n)],
@@ -82,14 +85,14 @@ def _read_folder(path: Path, data: ImageData) -> ImageSource:
     raise DataError(f"{printable(data.path)}: {what}; {_FORMATS}")
 
 
-def _read_file(path: Path, data: ImageData) -> ImageSource:
+def _read_file(path: Path, data: ImageData, trained: tuple[float, float] | None) -> ImageSource:
     suffix = path.suffix.lower()
     if path.name in METADATA_NAMES:
         return read_folder(path.parent, data, walk(path.parent))
     if suffix in IMAGE_SUFFIXES:
         return _read_frames(path, data)
     if suffix in {".npy", ".npz"}:
-        return read_npy(path, data)
+        return read_npy(path, data, trained)
     if suffix_of(path.name) in TABLE_SUFFIXES:
         return read_images(data.path, data)
     if IDX_NAME.search(path.name) or suffix in {"", ".gz", ".bin"}:

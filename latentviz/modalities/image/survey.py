@@ -44,14 +44,19 @@ class Shape:
         return self.channels, self.height, self.width
 
 
-def survey(source: ImageSource, data: ImageData, pool: ThreadPoolExecutor) -> Shape:
-    """Chooses the shape: what `data` asks for, or for `auto` what suits the images."""
+def survey(
+    source: ImageSource, data: ImageData, pool: ThreadPoolExecutor, trained: tuple[float, float] | None = None
+) -> Shape:
+    """Chooses the shape: what `data` asks for, or for `auto` what suits the images.
+
+    `trained`: the values of black and white in images of over 8 bits that a trained model knows, for new images.
+    """
     headers = _sample(source, spread(len(source), _HEADERS), pixels.header, pool, decoded=False)
     height, width, notes = choose_size([head for _, head in headers], data)
     if data.frames == "auto":
         notes = [*notes, *animations([head.animated for _, head in headers], len(source))]
     deep = [row for row, head in headers if head.mode in DEEP_MODES]
-    scale = _deep_scale(source, deep, pool) if deep else None
+    scale = _deep_scale(source, deep, pool, trained) if deep else None
     if scale is not None and scale != (0, 65535):
         notes.append(f"images with more than 8 bits: {scale[0]:g} is black and {scale[1]:g} is white")
     channels = data.channels
@@ -102,7 +107,9 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
     return height, width, [note]
 
 
-def _deep_scale(source: ImageSource, rows: Sequence[int], pool: ThreadPoolExecutor) -> tuple[float, float] | None:
+def _deep_scale(
+    source: ImageSource, rows: Sequence[int], pool: ThreadPoolExecutor, trained: tuple[float, float] | None
+) -> tuple[float, float] | None:
     """Finds black and white for the whole set, so that its images stay comparable."""
 
     def extremes(image: Image.Image) -> tuple[float, float, bool]:
@@ -113,7 +120,8 @@ def _deep_scale(source: ImageSource, rows: Sequence[int], pool: ThreadPoolExecut
     if not found:
         return None
     lows, highs, integer = zip(*found, strict=True)
-    return pixels.value_range(min(lows), max(highs), integer=all(integer))
+    ends, whole = (min(lows), max(highs)), all(integer)
+    return pixels.known_range(trained, *ends, integer=whole) or pixels.value_range(*ends, integer=whole)
 
 
 def _all_grey(source: ImageSource, rows: Sequence[int], pool: ThreadPoolExecutor) -> bool:

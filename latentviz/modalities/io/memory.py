@@ -55,13 +55,16 @@ class InMemory:
         return f"{SCHEME}{self.shown}"
 
 
-_held: ContextVar[InMemory | None] = ContextVar("in_memory", default=None)
+_held: ContextVar[tuple[InMemory, ...]] = ContextVar("in_memory", default=())
 
 
 @contextmanager
 def holding(content: InMemory) -> Iterator[str]:
     """Yields the path under which the readers find the content while the context is open."""
-    token = _held.set(content)
+    before = _held.get()
+    while any(content.path == other.path for other in before):
+        content = replace(content, shown=f"another {content.shown}")
+    token = _held.set((*before, content))
     try:
         yield content.path
     finally:
@@ -75,8 +78,7 @@ def is_in_memory(path: str) -> bool:
 
 def find(path: str) -> InMemory | None:
     """Returns the object that a path stands for; None if it is none, or is not at hand."""
-    content = _held.get()
-    return content if content is not None and content.path == path else None
+    return next((content for content in _held.get() if content.path == path), None)
 
 
 def get(path: str) -> InMemory:

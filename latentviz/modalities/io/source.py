@@ -32,6 +32,7 @@ class ImageSource(Source):
     """n images that were found but not decoded."""
 
     open: "Callable[[int], Image.Image]"  # opens image i, reading its header only; raises what Pillow raises
+    values: tuple[float, float] | None = None  # of black and white, if the images are arrays
 
 
 @dataclass(frozen=True, kw_only=True)

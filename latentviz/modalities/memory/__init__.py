@@ -17,6 +17,26 @@ Given: TypeAlias = Any
 
 
 @contextmanager
+def words_of(x: Given, kind: str) -> Iterator[Sequence[str | int]]:
+    """Yields the words for what a user wants to compare: names and row numbers as they are, or an object's path.
+
+    Args:
+        x: an id, a row number, a file, several of these, or one item or several in memory.
+        kind: of the run's data.
+
+    Raises:
+        ObjectError: as `source_of`.
+    """
+    from latentviz.modalities.memory.convert import as_items, is_object
+
+    if is_object(x):
+        with source_of(as_items(x, kind), kind=kind) as path:
+            yield [path]
+    else:
+        yield [x] if isinstance(x, (str, int)) or not hasattr(x, "__iter__") else x
+
+
+@contextmanager
 def source_of(
     x: Given,
     *,

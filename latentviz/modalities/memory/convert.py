@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from latentviz.errors import ObjectError
 from latentviz.modalities.io.memory import InMemory
 from latentviz.modalities.io.names import as_label, printable
@@ -21,6 +23,24 @@ KNOWN = (
 def is_path(x: object) -> bool:
     """Returns whether `x` names data instead of being it."""
     return isinstance(x, (str, os.PathLike))
+
+
+def is_object(x: object) -> bool:
+    """Returns whether `x` is data, not a name, a row number, or a list of these."""
+    names = (str, int, os.PathLike, np.integer)
+    if isinstance(x, (list, tuple, set, range)):
+        return not all(isinstance(item, names) for item in x)
+    return not isinstance(x, names)
+
+
+def as_items(x: Any, kind: str) -> Any:
+    """Returns items of a kind, of which `x` may be one alone: an image, an array (h, w) or (h, w, c), a vector (d,)."""
+    if hasattr(x, "getexif"):
+        return [x]
+    if not types_of(x) & {"numpy.ndarray", "torch.Tensor"}:
+        return x
+    alone = x.ndim == 2 or (x.ndim == 3 and x.shape[-1] in {1, 3, 4}) if kind == "image" else x.ndim == 1
+    return x[None] if alone and kind != "text" else x
 
 
 def types_of(x: object) -> set[str]:

@@ -10,6 +10,8 @@ from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitC
 from latentviz.modalities.vectors.detect import detect
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from latentviz.clustering.keywords import Terms
     from latentviz.modalities.vectors.kind import VectorKind
     from latentviz.modalities.vectors.show import Shown
@@ -47,6 +49,12 @@ class VectorModality(Modality[VectorFitConfig, ResolvedVectorConfig, "Shown"]):
         from latentviz.modalities.vectors import new
 
         return new
+
+    def stored(self, path: str, config: ResolvedVectorConfig, trained: Path) -> np.ndarray | None:
+        """Return an array of valid vectors of the run's length."""
+        from latentviz.modalities.vectors.new import stored
+
+        return stored(path, config, trained)
 
     def length(self, config: VectorFitConfig) -> Length | None:
         """Return how long a training would be."""

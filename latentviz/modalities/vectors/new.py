@@ -9,13 +9,16 @@ import numpy as np
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem
 from latentviz.modalities.io import prepared
+from latentviz.modalities.io.memory import find
 from latentviz.modalities.io.names import MissingColumnError, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig
 from latentviz.modalities.vectors.prepare import (
     IMAGES,
+    LARGEST,
     STANDARD,
     VECTORS,
+    as_stored,
     load,
     load_texts,
     prepare,
@@ -86,3 +89,17 @@ def join(trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarra
         if (trained / name).exists():
             shutil.copyfile(trained / name, cache / name)
     return prepared.join(cache / VECTORS, load(trained), load(fresh), rows)
+
+
+def stored(path: str, config: ResolvedVectorConfig, trained: Path) -> np.ndarray | None:
+    """Returns an array in memory as the cache would store it; see `Modality.stored`."""
+    content = find(path)
+    array = content.arrays.get("") if content is not None else None
+    if array is None or array.ndim != 2 or array.shape[1] != load(trained).shape[1] or not len(array):
+        return None
+    values = array.astype(np.float64)
+    if not (np.abs(values) <= LARGEST).all():  # `read_items` says what is wrong
+        return None
+    cosine = config.data.metric == "cosine"
+    half = array.dtype == np.float16 and not cosine
+    return as_stored(values, np.float16 if half else np.float32, load_units(trained), cosine=cosine)

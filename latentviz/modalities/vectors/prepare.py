@@ -325,12 +325,8 @@ def _write(
                 start = start if len(start) else values[0]
                 constant = np.flatnonzero(measured.constant)
                 measured.constant[constant] = (values[:, constant] == start[constant]).all(axis=0)
-            if units is not None:
-                values = units.stored(values)
-            if cosine:
-                values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
             if not invalid:
-                stored: np.ndarray = np.ascontiguousarray(values, dtype)
+                stored = as_stored(values, dtype, units, cosine=cosine)
                 measured.add(stored.astype(np.float64))
                 if not repeats.drop:
                     repeats.new(stored)
@@ -343,6 +339,15 @@ def _write(
             )
     measured.digest = digest.digest()
     return measured
+
+
+def as_stored(values: np.ndarray, dtype: type, units: Units | None, *, cosine: bool) -> np.ndarray:
+    """Converts vectors, float64 (b, d), to the form of the cache, (b, d) of `dtype`; with cosine to unit length."""
+    if units is not None:
+        values = units.stored(values)
+    if cosine:
+        values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-300)
+    return np.ascontiguousarray(values, dtype)
 
 
 def _invalid(values: np.ndarray) -> list[tuple[np.ndarray, str]]:
