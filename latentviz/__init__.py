@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
+    from latentviz.estimator import LatentMap
     from latentviz.modalities.vae import VAE
     from latentviz.verbs import Evaluation, encode, evaluate, export, generate, inspect, recommend
 
@@ -27,6 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __all__ = [
     "VAE",
     "Evaluation",
+    "LatentMap",
     "Result",
     "Run",
     "__version__",
@@ -54,7 +56,11 @@ def __getattr__(name: str) -> "Any":
         from importlib.metadata import version
 
         return version("latentviz")
-    elsewhere = {"VAE": ("modalities.vae", "VAE"), "inspect": ("verbs", "inspect")}
+    elsewhere = {
+        "VAE": ("modalities.vae", "VAE"),
+        "LatentMap": ("estimator", "LatentMap"),
+        "inspect": ("verbs", "inspect"),
+    }
     module, name_there = elsewhere.get(name, ("api", name))
     globals()[name] = value = getattr(importlib.import_module(f"latentviz.{module}"), name_there)
     return value

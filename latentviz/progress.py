@@ -18,6 +18,7 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _writers: list[Callable[[str], None]] = []  # of an open progress bar
 _silent: list[bool] = []
+_hidden: list[bool] = []  # whether `say` leaves its lines out
 
 
 def one_line(text: str, widest: int = 200) -> str:
@@ -35,6 +36,11 @@ def say(line: str) -> None:
 
     A notebook, which shows that as an error, gets it on standard output.
     """
+    if not hidden():
+        _write(line)
+
+
+def _write(line: str) -> None:
     if _silent:
         return
     line = worded(line)
@@ -55,6 +61,22 @@ def silence() -> None:
     _silent[:] = [True]
 
 
+@contextmanager
+def quietly(verbose: bool) -> Iterator[None]:
+    """Leaves out progress, but not warnings, unless `verbose`."""
+    before = _hidden[:]
+    _hidden[:] = [not verbose]
+    try:
+        yield
+    finally:
+        _hidden[:] = before
+
+
+def hidden() -> bool:
+    """Whether progress is left out."""
+    return any(_hidden)
+
+
 def may_follow() -> bool:
     """Whether a launcher may have started this process with a rank above 0."""
     return any(value.isdigit() and int(value) > 0 for value in (os.environ.get(name, "") for name in RANKS))
@@ -67,7 +89,7 @@ def print_through(write: Callable[[str], None] | None) -> None:
 
 def warn(line: str) -> None:
     """Prints a warning."""
-    say(f"warning: {line}")
+    _write(f"warning: {line}")
 
 
 @contextmanager

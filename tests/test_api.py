@@ -30,7 +30,7 @@ def test_the_package_names_its_commands() -> None:
         "inspect",
         "widget",
     }
-    assert set(dir(lv)) == set(lv.__all__) == verbs | {"Run", "Result", "Evaluation", "VAE", "__version__"}
+    assert set(dir(lv)) == set(lv.__all__) == verbs | {"Run", "Result", "Evaluation", "LatentMap", "VAE", "__version__"}
     assert all(inspect.isfunction(getattr(lv, verb)) for verb in verbs)
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
         _ = lv.fitt

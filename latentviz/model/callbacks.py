@@ -23,7 +23,7 @@ from tqdm import tqdm
 from latentviz.errors import TrainingError, WriteError
 from latentviz.model.training import LightningVAE
 from latentviz.model.vae import VAE
-from latentviz.progress import notebook, print_through, say
+from latentviz.progress import hidden, notebook, print_through, say
 from latentviz.runs.files import atomic_write
 
 MOST_SAMPLES = 60  # epochs whose samples are kept: more are not looked at
@@ -354,7 +354,7 @@ class Bar(Callback):
         """Opens the bar at the current step."""
         del pl_module
         inside = notebook() is not None
-        if trainer.is_global_zero and (inside or sys.stderr.isatty()):
+        if trainer.is_global_zero and not hidden() and (inside or sys.stderr.isatty()):
             total = trainer.estimated_stepping_batches
             self.bar = (NotebookBar if inside else tqdm)(
                 total=int(total) if math.isfinite(total) else None,

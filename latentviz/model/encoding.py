@@ -1,5 +1,6 @@
 """Batches through a trained model: items → μ and log σ², streamed to disk; z → items; log p(x|z = μ)."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
@@ -210,6 +211,35 @@ def posteriors(vae: VAE, stored: Sequence[np.ndarray] | np.ndarray, to_input: To
         log_likelihood = vae.likelihood(mu).log_prob(x)
         parts.append([_float32(values[: len(rows)]) for values in (mu, logvar, log_likelihood)])
     return Latents(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+@torch.inference_mode()
+def bounds(
+    vae: VAE, stored: Sequence[np.ndarray] | np.ndarray, to_input: ToInput, *, draws: int, seed: int
+) -> np.ndarray:
+    """Return the importance-weighted bound on log p(x) of items in memory, float64 (n,) in nats.
+
+    Burda et al. 2016, equation 8: log mean p(x|z)·p(z)/q(z|x) over draws z of the posterior. All items share the noise
+    of the draws, so that the bound of an item does not depend on the other items.
+
+    Args:
+        vae: the trained model; it is put into evaluation mode.
+        stored: n items as the data kind stores them.
+        to_input: stored items → the encoder's input.
+        draws: z per item.
+        seed: of the noise.
+    """
+    encoder, parts = at_rest(vae), []
+    noise = torch.from_numpy(np.random.default_rng(seed).standard_normal((draws, vae.latent_dim), np.float32))
+    noise = noise.to(vae.device)
+    for rows, x in batches(vae, InMemory(stored), to_input, split(range(len(stored)), BATCH), at_least=BATCH):
+        posterior = encoder(x)
+        mu, logvar = moments(posterior)
+        zs = (mu + (logvar / 2).exp() * each for each in noise)
+        weights = [vae.likelihood(z).log_prob(x) + vae.prior.log_prob(z) - posterior.log_prob(z) for z in zs]
+        bound = torch.stack(weights).double().logsumexp(0) - math.log(draws)
+        parts.append(bound[: len(rows)].cpu().numpy())
+    return np.concatenate(parts)
 
 
 def active_units(mu: np.ndarray, threshold: float = 0.01) -> int:
