@@ -55,6 +55,9 @@ class MapWidget(anywidget.AnyWidget):
         page = without_plotly(map_file).replace("</body>", f"<script>\n{script}</script>\n</body>")
         super().__init__(page=page, height=height, rows=[], names={}, tags={})
 
+    def __repr__(self) -> str:
+        return f"MapWidget: {len(self._points):,} items, {len(self._first)} clusters, {len(self.rows):,} selected"
+
     @property
     def selection(self) -> "pd.DataFrame":
         """The selected items, rows of `result.points`; set it to ids, to rows of it, or to a boolean mask."""
