@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -17,13 +17,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import validate_data
 
-from latentviz.api import Result, Run, fit
+from latentviz.api import Result, Run, cluster, fit
 from latentviz.config import ClusterConfig, validate
+from latentviz.modalities.memory import source_of
 from latentviz.progress import quietly
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import AnyPath
 from latentviz.runs.run import RunFolder
 from latentviz.stages.encode import Frozen
+from latentviz.stages.transform import log_bounds
 
 Settings = Mapping[str, Any]
 
@@ -150,7 +152,10 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
         """Returns a lower bound on log p of each row, (n,) in nats; the same row always gets the same bound."""
-        return self._state().run.log_bounds(self._checked(X))
+        state = self._state()
+        opened = state.run._opened
+        with source_of(self._checked(X), kind=opened.info["kind"]) as path:
+            return log_bounds(opened, path, state.clustering.seed)
 
     def score(self, X: Any, y: object = None) -> float:  # noqa: N803
         """Returns the mean of `score_samples`; higher is better."""
@@ -267,7 +272,6 @@ class _Fitted:
     run: Run
     clustering: _Clustering
     temporary: bool
-    _: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         if self.temporary:
@@ -278,7 +282,7 @@ class _Fitted:
         if self.run.clusterings:
             return self.run.clustering()
         settings = self.clustering
-        return self.run.cluster(reduce=settings.reduce, cluster=settings.cluster, seed_everything=settings.seed)
+        return cluster(self.run, reduce=settings.reduce, cluster=settings.cluster, seed_everything=settings.seed)
 
     @cached_property
     def frozen(self) -> Frozen:

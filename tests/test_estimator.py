@@ -148,8 +148,10 @@ def test_images_and_texts_too() -> None:
     assert np.isfinite(of_images.score(images))
     texts = [f"a {word} on the {place}" for word in ("cat", "dog", "bird", "fish") for place in ("mat", "sea") * 4]
     of_texts = lv.LatentMap(epochs=1, latent_dim=2, data={"kind": "text"}).fit(texts)
-    assert of_texts.transform(texts[:2]).shape == (2, 2)
-    assert isinstance(of_texts.inverse_transform(np.zeros((1, 2)))[0], str)
+    mu = of_texts.transform(texts[:2])
+    assert np.array_equal(mu, of_texts.run_.mu[:2])
+    assert np.isfinite(of_texts.score(texts))
+    assert isinstance(of_texts.inverse_transform(mu)[0], str)
 
 
 def test_it_is_quiet_unless_asked(blobs, capfd) -> None:

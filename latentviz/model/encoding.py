@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from latentviz.model.base import Encoder
 from latentviz.model.distributed import ALONE, Team
@@ -231,12 +232,13 @@ def bounds(
     """
     encoder, parts = at_rest(vae), []
     noise = torch.from_numpy(np.random.default_rng(seed).standard_normal((draws, vae.latent_dim), np.float32))
-    noise = noise.to(vae.device)
+    noise, prior = noise.to(vae.device), cast("Distribution", vae.prior)
     for rows, x in batches(vae, InMemory(stored), to_input, split(range(len(stored)), BATCH), at_least=BATCH):
         posterior = encoder(x)
         mu, logvar = moments(posterior)
+        log_q = cast("Distribution", posterior).log_prob
         zs = (mu + (logvar / 2).exp() * each for each in noise)
-        weights = [vae.likelihood(z).log_prob(x) + vae.prior.log_prob(z) - posterior.log_prob(z) for z in zs]
+        weights = [vae.likelihood(z).log_prob(x) + prior.log_prob(z) - log_q(z) for z in zs]
         bound = torch.stack(weights).double().logsumexp(0) - math.log(draws)
         parts.append(bound[: len(rows)].cpu().numpy())
     return np.concatenate(parts)

@@ -26,8 +26,8 @@ from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.modalities.io.memory import index_of
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.networks import STANDARD, Networks
+from latentviz.model.bar import Bar
 from latentviz.model.callbacks import (
-    Bar,
     Checkpoints,
     Clock,
     EpochMeans,

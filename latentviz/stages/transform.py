@@ -1,7 +1,8 @@
 """New items → mu, and z → outputs, in memory: nothing is written into the run."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,17 @@ from latentviz.modalities.io.memory import find, named
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import examples
 from latentviz.modalities.loading import OpenRun
-from latentviz.model.encoding import means
+from latentviz.model.encoding import bounds, means
+
+DRAWS = 16  # z per item for the bound on log p(x)
 
 
-def transform(run: OpenRun, path: str) -> np.ndarray:
-    """Return the posterior means of the items at `path`, float32 (n, d); row i is item i.
+@contextmanager
+def stored_items(run: OpenRun, path: str) -> Iterator[np.ndarray]:
+    """Give the items at `path` as the data kind stores them; row i is item i.
 
     Args:
-        run: a finished run, whose model stays loaded.
+        run: a finished run.
         path: the items, as `source_of` gives it.
 
     Raises:
@@ -38,7 +42,19 @@ def transform(run: OpenRun, path: str) -> np.ndarray:
                 f"{shown}: {n - len(stored):,} of {n:,} items cannot be read{why}; correct or remove them, or place "
                 "the others with `latentviz encode`"
             )
+        yield stored
+
+
+def transform(run: OpenRun, path: str) -> np.ndarray:
+    """Return the posterior means of the items at `path`, float32 (n, d); the model stays loaded."""
+    with stored_items(run, path) as stored:
         return means(run.model.vae, stored, run.model.kind.to_input)
+
+
+def log_bounds(run: OpenRun, path: str, seed: int) -> np.ndarray:
+    """Return a lower bound on log p(x) of each item at `path`, float64 (n,) in nats; `seed` is that of its draws."""
+    with stored_items(run, path) as stored:
+        return bounds(run.model.vae, stored, run.model.kind.to_input, draws=DRAWS, seed=seed)
 
 
 def decode(run: OpenRun, z: np.ndarray) -> np.ndarray | Sequence[str]:
