@@ -98,7 +98,7 @@ def test_a_run_shows_what_users_need(run: lv.Run) -> None:
 def test_a_result_shows_what_users_need(run: lv.Run) -> None:
     result = run.clustering("default")
     shown = {name for name in dir(result) if not name.startswith("_")}
-    assert shown == {"run", "name", "path", "mu", "points", "clusters", "labels", "map", "show"}
+    assert shown == {"run", "name", "path", "mu", "points", "changes", "clusters", "labels", "map", "show"}
     assert result.run == run
     title, *lines = repr(result).splitlines()
     rows = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in lines)

@@ -31,7 +31,8 @@ def stored_items(run: OpenRun, path: str) -> Iterator[np.ndarray]:
     """
     ready = run.modality.stored(path, run.config, run.run.cache)
     if ready is not None:
-        return means(run.model.vae, ready, run.model.kind.to_input)
+        yield ready
+        return
     with tempfile.TemporaryDirectory(prefix="latentviz-") as folder:
         prepared, stored = run.modality.new.read_items(path, run.config, Path(folder), run.run.cache)
         shown, content = printable(named(path)), find(path)
