@@ -11,8 +11,9 @@ import numpy as np
 from latentviz.config import FitConfig, read_yaml, validate
 from latentviz.errors import ConfigError, RunError
 from latentviz.modalities import kinds, modality
-from latentviz.modalities.base import AnyDataKind, AnyModality
+from latentviz.modalities.base import AnyDataKind, AnyModality, MapContents
 from latentviz.modalities.networks import STANDARD, Networks, check_given, listed, missing, recall
+from latentviz.progress import one_line
 from latentviz.runs.info import RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
@@ -39,17 +40,34 @@ class OpenRun:
     @cached_property
     def modality(self) -> AnyModality:
         """The light half of the run's data kind."""
-        return modality(self.info["kind"])
+        return modality(self.config.data.kind)
 
     @cached_property
     def config(self) -> FitConfig:
         """The resolved config."""
-        return read_config(self.run)
+        config = read_config(self.run)
+        if config.data.kind != self.info["kind"]:
+            raise RunError(
+                f"{self.run.config_file}: damaged (data.kind is {config.data.kind}, and run.json has "
+                f"{one_line(self.info['kind'], 40)}); {self.run.again}"
+            )
+        return config
 
     @cached_property
     def items(self) -> Items:
         """The row order."""
-        return self.run.items()
+        items = self.run.items()
+        if self.config.data.kind == "text" and "text" not in items.table.column_names:
+            raise RunError(f"{self.run.items_file}: damaged (it has no column text); {self.run.again}")
+        return items
+
+    @cached_property
+    def on_map(self) -> MapContents:
+        """What the map shows of the items in addition to their points."""
+        shown, n = self.modality.on_map(self.run.cache), len(self.items)
+        if any(part is not None and len(part) != n for part in (shown.texts, shown.images)):
+            raise RunError(f"{self.run.cache}: damaged (texts or images of other items); {self.run.again}")
+        return shown
 
     @cached_property
     def mu(self) -> np.ndarray:
@@ -119,7 +137,8 @@ def load_model(run: RunFolder | OpenRun, networks: Networks | None = None) -> Lo
         networks: parts of the model that the user has given; None: those that are known for this run.
 
     Raises:
-        RunError: the run is unfinished or damaged, or its networks are not known to this process.
+        RunError: the run is unfinished or damaged, its parts do not fit each other, or its networks are not known to
+            this process.
     """
     from latentviz.model.checkpoint import kept_checkpoint, load_weights
 
@@ -134,7 +153,18 @@ def load_model(run: RunFolder | OpenRun, networks: Networks | None = None) -> Lo
     again = (
         f"give the networks that it was trained with: {listed(config.networks)}" if config.networks else folder.again
     )
-    return Loaded(opened, load_weights(kind.build(networks), checkpoint, again).eval(), kind)
+    if len(kind.dataset()) != len(opened.items):
+        raise RunError(
+            f"{folder.cache}: damaged ({len(kind.dataset()):,} items, and the run has {len(opened.items):,}); "
+            f"{folder.again}"
+        )
+    vae = load_weights(kind.build(networks), checkpoint, again).eval()
+    if vae.latent_dim != opened.mu.shape[1]:
+        raise RunError(
+            f"{folder.config_file}: damaged (the model has {vae.latent_dim} latent dimensions, and mu.npy has "
+            f"{opened.mu.shape[1]}); {folder.again}"
+        )
+    return Loaded(opened, vae, kind)
 
 
 def read_config(run: RunFolder) -> FitConfig:

@@ -7,8 +7,8 @@ from typing import TypeVar
 import torch
 
 from latentviz.config import FitConfig
-from latentviz.errors import RunError
 from latentviz.model.vae import VAE
+from latentviz.runs.regular import check_regular, damage
 from latentviz.runs.run import RunFolder
 
 V = TypeVar("V", bound=VAE)
@@ -28,18 +28,20 @@ def load_weights(vae: V, checkpoint: Path, again: str = "`latentviz fit` makes i
 
     Raises:
         RunError: the file is missing, damaged, or of another model; `again` is the remedy in the message.
+        ReadError: the system refuses to read it.
     """
-    try:
+    with damage(checkpoint, again):
+        check_regular(checkpoint)
         with zipfile.ZipFile(checkpoint) as archive:  # torch does not verify its archive's checksums
-            damaged = archive.testzip()
-        if damaged:
-            raise ValueError(f"damaged: {damaged} is not what was written")
-        content = torch.load(checkpoint, map_location=vae.device, weights_only=True)
-        weights = content["state_dict"]
+            if sum(part.file_size for part in archive.infolist()) > checkpoint.stat().st_size:
+                raise ValueError("it is packed, which no checkpoint is")
+            changed = archive.testzip()
+        if changed:
+            raise ValueError(f"{changed} is not what was written")
+        weights = torch.load(checkpoint, map_location=vae.device, weights_only=True)["state_dict"]
+        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+            raise ValueError("weights that are not finite")
         if not vae.objective:  # terms that a user has added to the loss, with weights of their own, only train
             weights = {name: value for name, value in weights.items() if not name.startswith("objective.")}
         vae.load_state_dict(weights)
-    except Exception as error:  # noqa: BLE001 - torch raises a dozen types for a damaged file
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise RunError(f"{checkpoint}: cannot be loaded ({reason}); {again}") from None
     return vae

@@ -30,6 +30,7 @@ LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and tempo
 HOST = (
     f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: process numbers are valid on one machine only
 )
+LARGEST_CONFIG = 2**20  # bytes of config.yaml; it has about 2 kB
 LARGEST_JSON = 2**26  # bytes; clusters.json of 50,000 clusters has 10 MB
 ROWS_A_BYTE, FEW_ROWS = 16, 100_000  # more rows per byte than this do not exist; so few fit into memory in any case
 TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})[0-9a-f]{6}\.tmp")
@@ -178,16 +179,26 @@ def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) ->
         return file.read()
 
 
-def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.ndarray:
+def read_npy(
+    path: Path,
+    again: str = AGAIN,
+    expected: str | None = None,
+    *,
+    shape: tuple[int | None, ...] | None = None,
+    kinds: str = "",
+) -> np.ndarray:
     """Returns the array in an .npy file, memory-mapped; nothing pickled is loaded.
 
     Args:
         path: the file.
         again: what makes the file again, for the message.
         expected: its CRC-32; None if unknown.
+        shape: that it must have; None: any, or any length of this dimension.
+        kinds: the kinds of its dtype, such as "iu" for whole numbers; empty: any.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: the file is damaged, or holds another array.
+        ReadError: the system refuses to read it.
     """
     with damage(path, again):
         check_regular(path)
@@ -195,7 +206,23 @@ def read_npy(path: Path, again: str = AGAIN, expected: str | None = None) -> np.
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):  # a zip archive under another name
             raise ValueError("it holds no array")
+        wanted = array.shape if shape is None else shape
+        fits = array.ndim == len(wanted) and all(a in {b, None} for a, b in zip(wanted, array.shape, strict=True))
+        if not fits or (kinds and array.dtype.kind not in kinds):
+            raise ValueError(f"an array of {array.dtype} of shape {array.shape}, not {wanted}")
     return array
+
+
+@contextmanager
+def read_npz(path: Path, again: str = AGAIN) -> Iterator[Mapping[str, np.ndarray]]:
+    """Yields the arrays of an .npz file by name, each read when it is asked for; errors as in `read_npy`.
+
+    What the body raises about an array that is missing or of another shape counts as damage of the file.
+    """
+    with damage(path, again):
+        check_regular(path)
+        with np.load(path, allow_pickle=False) as content:
+            yield content
 
 
 def unique_ids(candidates: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from latentviz.errors import ConfigError, RunError, WriteError
 from latentviz.progress import warn
 from latentviz.runs.checksums import FORMAT_VERSION, checksums, expected, opened
 from latentviz.runs.files import (
+    LARGEST_CONFIG,
     atomic_write,
     check_name,
     make_newest,
@@ -27,8 +28,11 @@ from latentviz.runs.files import (
 )
 from latentviz.runs.info import ClustersInfo, Content, RunInfo, checked
 from latentviz.runs.lock import held
+from latentviz.runs.regular import check_regular, damage
 from latentviz.runs.tables import (
     POINT_TYPES,
+    are_coordinates,
+    are_landmarks,
     are_rows,
     clusters_problem,
     is_tree,
@@ -212,9 +216,7 @@ class ClusterFolder:
 
     def coordinates(self) -> np.ndarray | None:
         """Returns the clustered coordinates, float32 (n, k), memory-mapped; None in folders without them."""
-        return self._read(
-            self.coordinates_file, lambda array, n: array.dtype.kind == "f" and array.ndim == 2 and len(array) == n
-        )
+        return self._read(self.coordinates_file, are_coordinates)
 
     def neighbours(self) -> np.ndarray | None:
         """Returns what `write_neighbours` wrote, memory-mapped; None in folders without them."""
@@ -224,9 +226,7 @@ class ClusterFolder:
 
     def landmarks(self) -> np.ndarray | None:
         """Returns the rows of the items that were laid out, int64, ascending; None: all were."""
-        return self._read(
-            self.landmarks_file, lambda array, n: array.ndim == 1 and are_rows(array, n) and (np.diff(array) > 0).all()
-        )
+        return self._read(self.landmarks_file, are_landmarks)
 
     def tree(self) -> np.ndarray | None:
         """Returns HDBSCAN's condensed tree with a row per item; None for methods without one."""
@@ -261,6 +261,8 @@ class ClusterFolder:
         Raises:
             RunError: the file is damaged, or was edited.
         """
+        with damage(self.config_file, self.again):
+            check_regular(self.config_file, LARGEST_CONFIG)
         try:
             config = validate(ResolvedClusterConfig, read_yaml(self.config_file), str(self.config_file))
         except ConfigError as error:

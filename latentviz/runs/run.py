@@ -34,6 +34,7 @@ from latentviz.config import Section, dump
 from latentviz.errors import LatentvizError, RunError, WriteError, did_you_mean
 from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, verify
 from latentviz.runs.files import (
+    LARGEST_CONFIG,
     atomic_write,
     check_name,
     make_newest,
@@ -50,9 +51,10 @@ from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.ours import check_links, foreign_to_result, holds, is_run
 from latentviz.runs.place import RunPlace
-from latentviz.runs.tables import ITEM_TYPES, read_table, write_table
+from latentviz.runs.regular import check_regular, damage
+from latentviz.runs.tables import ITEM_TYPES, items_problem, read_table, write_table
 
-LARGEST_LATENT = 1e15  # of mu and logvar: sums of squares of larger values are not finite in single precision
+LARGEST_MU, LARGEST_LOGVAR = 1e15, 80.0  # squares and exp of larger values are not finite in single precision
 __all__ = ["FORMAT_VERSION", "ClusterFolder", "ResultFolder", "RunFolder"]
 
 
@@ -206,7 +208,9 @@ class RunFolder(RunPlace):
         write_json(self.info_file, {"format_version": FORMAT_VERSION, **content, "checksums": sums}, sealed=True)
 
     def verify_config(self) -> None:
-        """Raises a RunError if a finished run's config.yaml is not the one that the run was made with."""
+        """Raises a RunError if a finished run's config.yaml is not the one that the run was made with, or too large."""
+        with damage(self.config_file, self.again):
+            check_regular(self.config_file, LARGEST_CONFIG)
         if self.finished:
             config = shlex.quote(str(self.config_file))
             advice = (
@@ -233,6 +237,7 @@ class RunFolder(RunPlace):
         Raises:
             RunError: a file is damaged.
         """
+        self.verify_config()
         info = self.info()
         for name in info.get("checksums", {}):
             file = self.path / name
@@ -256,8 +261,8 @@ class RunFolder(RunPlace):
             RunError: it is damaged.
         """
         table = read_table(self.items_file, ITEM_TYPES, self.again, self.expected(self.items_file))
-        if self.finished and table.num_rows != (n := self.info()["summary"]["items"]):
-            raise RunError(f"{self.items_file}: damaged ({table.num_rows:,} rows of {n:,} items); {self.again}")
+        if problem := items_problem(table, self.info()["summary"]["items"] if self.finished else table.num_rows):
+            raise RunError(f"{self.items_file}: damaged ({problem}); {self.again}")
         return Items(table)
 
     def write_index(self, index: pa.Table) -> None:
@@ -270,13 +275,13 @@ class RunFolder(RunPlace):
 
     def mu(self) -> np.ndarray:
         """Returns the posterior means, float32 (n, d), memory-mapped."""
-        return self._latents(self.mu_file)
+        return self._latents(self.mu_file, LARGEST_MU)
 
     def logvar(self) -> np.ndarray:
         """Returns the posterior log-variances, float32 (n, d), memory-mapped."""
-        return self._latents(self.logvar_file)
+        return self._latents(self.logvar_file, LARGEST_LOGVAR)
 
-    def _latents(self, file: Path) -> np.ndarray:
+    def _latents(self, file: Path, largest: float) -> np.ndarray:
         array = read_npy(self.require(file), self.again, self.expected(file))
         summary = self.info()["summary"]
         shape = (summary["items"], summary["latent_dim"])
@@ -286,8 +291,8 @@ class RunFolder(RunPlace):
                 f"{self.again}"
             )
         blocks = (array[start : start + 2**16] for start in range(0, len(array), 2**16))
-        if not all(np.abs(block).max(initial=0) <= LARGEST_LATENT for block in blocks):  # False for NaN
-            raise RunError(f"{file}: damaged (values that are not finite); {self.again}")
+        if not all(np.abs(block).max(initial=0) <= largest for block in blocks):  # False for NaN
+            raise RunError(f"{file}: damaged (values that are not finite, or too large); {self.again}")
         return array
 
     @property

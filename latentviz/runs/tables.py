@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentviz.errors import RunError
+from latentviz.progress import one_line
 from latentviz.runs.files import atomic_write, read_parquet
 from latentviz.runs.info import ClustersInfo
 
@@ -26,6 +27,7 @@ def write_table(file: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
+LARGEST = 1e15  # place on a map: squares of larger ones are not finite in single precision
 # Column → the types that it may have.
 ITEM_TYPES: dict[str, Callable[[pa.DataType], bool]] = {
     "id": _is_text,
@@ -60,11 +62,25 @@ def read_table(
     return table
 
 
+def items_problem(table: pa.Table, n: int) -> str | None:
+    """Says what in items.parquet cannot be n items of a run; None if nothing."""
+    if table.num_rows != n:
+        return f"{table.num_rows:,} rows of {n:,} items"
+    if len(table.column("id").unique()) != n:
+        return "ids that repeat"
+    if "train" not in (splits := set(table.column("split").unique().to_pylist())) or not splits <= {"train", "val"}:
+        return "a split other than train and val, or none that is train"
+    return None
+
+
 def clusters_problem(info: ClustersInfo) -> str | None:
     """Says what in a clusters.json does not fit the rest of it; None if all does."""
     numbers = [entry["cluster"] for entry in info["clusters"]]
     if info["n_clusters"] != len(numbers) or len(set(numbers)) != len(numbers):
         return f"n_clusters is {info['n_clusters']}, and {len(set(numbers))} clusters are listed"
+    samples = info["settings"].get("min_samples", 0)
+    if not isinstance(samples, int) or not 0 <= samples < 2**31:
+        return f"settings: min_samples is {one_line(str(samples), 40)}"
     if not {region["cluster"] for region in info.get("regions", [])} <= {-1, *numbers}:
         return "a region of a cluster that is not listed"
     return None
@@ -76,6 +92,9 @@ def points_problem(table: pa.Table, info: ClustersInfo) -> str | None:
         return f"{table.num_rows:,} rows of {info['n_items']:,} items"
     if len(table.column("id").unique()) != table.num_rows:
         return "ids that repeat"
+    places = np.stack([table.column(name).to_numpy() for name in ("x", "y")], axis=1)
+    if not np.isfinite(places).all(axis=1).any() or np.abs(places).max() > LARGEST:  # NaN: an item without a place
+        return "no item that has a place, or one that is too far away"
     labels, nearest = (table.column(name).to_numpy() for name in ("cluster", "nearest_cluster"))
     sizes = {entry["cluster"]: entry["size"] for entry in info["clusters"]}
     numbers, counts = np.unique(labels, return_counts=True)
@@ -87,9 +106,22 @@ def points_problem(table: pa.Table, info: ClustersInfo) -> str | None:
     return None
 
 
+def are_coordinates(array: np.ndarray, n: int) -> bool:
+    """Whether an array is the coordinates of n items, float (n, k), at least one of which has some."""
+    fits = array.dtype.kind == "f" and array.ndim == 2 and len(array) == n and array.shape[1] > 0
+    return fits and bool(np.isfinite(array).all(axis=1).any()) and not bool((np.abs(array) > LARGEST).any())
+
+
 def are_rows(array: np.ndarray, n: int) -> bool:
     """Whether an array holds rows of n items."""
     return array.dtype.kind in "iu" and bool(array.min(initial=0) >= 0 and array.max(initial=-1) < n)
+
+
+def are_landmarks(array: np.ndarray, n: int) -> bool:
+    """Whether an array is an ascending choice of at least two of n items."""
+    return (
+        array.ndim == 1 and len(array) > 1 and are_rows(array, n) and bool((np.diff(array.astype(np.int64)) > 0).all())
+    )
 
 
 def is_tree(array: np.ndarray, n: int) -> bool:

@@ -275,7 +275,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
     def both(name: str) -> np.ndarray:
         return np.concatenate([frozen.column(name), table.column(name).to_numpy()])
 
-    shown, fresh = (lookup.opened.modality.on_map(cache) for cache in (lookup.run.cache, folder.cache))
+    shown, fresh = lookup.opened.on_map, lookup.opened.modality.on_map(folder.cache)
     labels, entries = old.column("label").to_pylist() + items.column("label"), lookup.folder.info()["clusters"]
     images = shown.images
     if images is not None:  # new items without an image get a black one

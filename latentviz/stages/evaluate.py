@@ -130,14 +130,19 @@ def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
         )
     position = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
     coordinates = folder.coordinates()
+    if coordinates is None:
+        coordinates = position
+    labels = points.column("cluster").to_numpy()
+    if not np.isfinite(coordinates[labels >= 0]).all():
+        raise RunError(f"{folder.path}: damaged (items in a cluster have no coordinates); {folder.again}")
     return Space(
         folder=folder,
         mu=mu,
         logvar=logvar,
         metric=config.reduce.metric,
-        coordinates=position if coordinates is None else coordinates,
+        coordinates=coordinates,
         points=position,
-        labels=points.column("cluster").to_numpy(),
+        labels=labels,
         nearest=points.column("nearest_cluster").to_numpy(),
         given=on_mu and bool(opened.given_dim),
     )

@@ -58,7 +58,7 @@ def map_data(
     folder: ClusterFolder, config: MapSection, points: pa.Table, info: ClustersInfo, opened: OpenRun
 ) -> MapData:
     """Collects everything the map shows; without the code of the model there is no decoder."""
-    run, shows = opened.run, opened.modality
+    run = opened.run
     column = {name: points.column(name) for name in points.column_names}
     labels = column["label"].to_pylist()
     place = np.column_stack([column["x"].to_numpy(), column["y"].to_numpy()])
@@ -67,7 +67,7 @@ def map_data(
     entries = {int(entry["cluster"]): entry for entry in info["clusters"]}
     means = [mu[cluster == number].mean(axis=0) for number in entries]
     decoder, images = _decoded(opened, mu, place, means)
-    tree, shown = folder.tree(), shows.on_map(run.cache)
+    tree, shown = folder.tree(), opened.on_map
     return MapData(
         ids=list(rows),
         points=place,
@@ -98,6 +98,7 @@ def map_data(
                 keywords=region["keywords"],
             )
             for region in info.get("regions", [])
+            if region["item"] in rows
         ],
         decoder=decoder,
         title=config.title or run.name,

@@ -95,7 +95,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(shell, copied, damage) -> None
     file = copied / "checkpoints" / "last.ckpt"
     file.write_bytes(damage(file.read_bytes()))
     complaint = shell("fit", copied / "config.yaml", "--run", "small", "--outputs", copied.parent, "--resume").complaint
-    assert "last.ckpt: cannot be loaded" in complaint
+    assert "last.ckpt: damaged" in complaint
     assert "--force` makes it again" in complaint
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from latentviz.config import resolved
+from latentviz.errors import RunError
 from latentviz.modalities.base import DataKind, PageDecoder, Training
 from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.image.augment import flips_fit, principal_components
@@ -19,10 +20,11 @@ from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfi
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
 from latentviz.modalities.image.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
 from latentviz.modalities.image.nets import ImageDecoder, ImageEncoder, build, likelihood_of
-from latentviz.modalities.image.prepare import load
+from latentviz.modalities.image.new import shape_of
+from latentviz.modalities.image.prepare import IMAGES, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
-from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.model.base import network_of
 from latentviz.model.vae import VAE
@@ -62,8 +64,14 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
 
     @classmethod
     def load(cls, config: ResolvedImageConfig, cache: Path, items: Items) -> "ImageKind":
-        """Open an existing cache."""
-        return cls(config, items, load(cache))
+        """Open an existing cache; a RunError if its images are not those of the config and the items."""
+        images = load(cache, len(items))
+        if images.shape[1:] != (shape := shape_of(config)):
+            raise RunError(
+                f"{cache / IMAGES}: damaged (images of shape {images.shape[1:]}, and those of the run are {shape}); "
+                f"{again(cache)}"
+            )
+        return cls(config, items, images)
 
     def networks(self) -> tuple[ImageEncoder, ImageDecoder]:
         """Return the untrained encoder and decoder."""

@@ -28,9 +28,9 @@ WORKERS = min(32, os.cpu_count() or 1)
 _BLOCK = 64  # images that a thread decodes at a time
 
 
-def load(cache: Path) -> np.ndarray:
-    """Opens the decoded images, uint8 (n, c, h, w) in [0, 255], memory-mapped; a RunError if they are damaged."""
-    return read_npy(cache / IMAGES, prepared.again(cache))
+def load(cache: Path, n: int | None = None) -> np.ndarray:
+    """Opens the decoded images, uint8 (n, c, h, w) in [0, 255], memory-mapped; a RunError if damaged, or not n."""
+    return read_npy(cache / IMAGES, prepared.again(cache), shape=(n, None, None, None), kinds="u")
 
 
 def load_values(cache: Path) -> tuple[float, float] | None:

@@ -21,8 +21,7 @@ LARGEST_SHEET = 2**27  # bytes; further tiles are left out of the sheet, but not
 
 def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
     """The items' images, uint8 (c, h, w) each."""
-    del items
-    return list(load(cache)[np.asarray(rows, np.int64)])
+    return list(load(cache, len(items))[np.asarray(rows, np.int64)])
 
 
 def lines(outputs: Sequence[np.ndarray]) -> list[str]:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from latentviz.config import resolved
+from latentviz.errors import RunError
 from latentviz.modalities.base import DataKind, ItemSeconds, Training
-from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.settings import Settings, batch_size, with_epochs
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
@@ -19,7 +20,7 @@ from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.length import ENCODING, FEWEST_EPOCHS, LEARNING, MOST_EPOCHS, SHORT, epochs
 from latentviz.modalities.text.nets import TextEncoder
-from latentviz.modalities.text.prepare import load
+from latentviz.modalities.text.prepare import TOKENS, load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
 from latentviz.modalities.text.progress import REBUILT, EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
@@ -67,8 +68,13 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
 
     @classmethod
     def load(cls, config: ResolvedTextConfig, cache: Path, items: Items) -> "TextKind":
-        """Open an existing cache."""
-        return cls(config, items, load(cache), Tokenizer.load(cache))
+        """Open an existing cache; a RunError if its tokens are not those of the tokenizer and the items."""
+        tokens, tokenizer = load(cache, len(items)), Tokenizer.load(cache)
+        if tokens.max(initial=0) >= tokenizer.size:
+            raise RunError(
+                f"{cache / TOKENS}: damaged (it holds tokens that the tokenizer does not have); {again(cache)}"
+            )
+        return cls(config, items, tokens, tokenizer)
 
     def networks(self) -> tuple[TextEncoder, TextDecoder]:
         """Return the untrained encoder and decoder, which share the vectors of the tokens."""

@@ -26,9 +26,9 @@ TOKENS = "tokens.npy"
 TEXTS = "texts.parquet"
 
 
-def load(cache: Path) -> np.ndarray:
-    """Opens the tokens, uint16 or int32 (n, t), memory-mapped; a RunError if they are damaged."""
-    return read_npy(cache / TOKENS, prepared.again(cache))
+def load(cache: Path, n: int | None = None) -> np.ndarray:
+    """Opens the tokens, uint16 or int32 (n, t), memory-mapped; a RunError if they are damaged, or not n."""
+    return read_npy(cache / TOKENS, prepared.again(cache), shape=(n, None), kinds="iu")
 
 
 def load_texts(cache: Path) -> list[str]:

@@ -16,8 +16,9 @@ from tokenizers import Tokenizer as Backend
 from tokenizers.models import BPE, WordLevel
 from tokenizers.trainers import BpeTrainer
 
-from latentviz.errors import DataError
-from latentviz.runs.files import atomic_write
+from latentviz.modalities.io.prepared import again
+from latentviz.runs.files import LARGEST_JSON, atomic_write
+from latentviz.runs.regular import damage, open_regular
 
 TOKENIZER = "tokenizer.json"
 PAD, UNK, END = 0, 1, 2
@@ -102,15 +103,11 @@ class Tokenizer:
         """Load the tokenizer of a run's cache.
 
         Raises:
-            DataError: it is missing or damaged.
+            RunError: it is missing or damaged.
         """
         file = cache / TOKENIZER
-        try:
-            return cls(Backend.from_str(file.read_text(encoding="utf-8")))
-        except Exception as error:  # noqa: BLE001 - the library raises plain Exception
-            raise DataError(
-                f"{file}: missing or damaged ({str(error).splitlines()[0]}); run `latentviz fit` again with --force"
-            ) from None
+        with damage(file, again(cache)), open_regular(file, LARGEST_JSON) as stream:
+            return cls(Backend.from_str(stream.read().decode()))
 
     def save(self, cache: Path) -> None:
         """Write it into a run's cache."""

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from latentviz.config import resolved
+from latentviz.errors import RunError
 from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.modalities.io.memory import named
 from latentviz.modalities.io.names import printable
-from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
 from latentviz.modalities.vectors.data import VectorDataModule, principal_components, variance_held
 from latentviz.modalities.vectors.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
 from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.nets import VectorDecoder, VectorEncoder, VectorLikelihood, build
-from latentviz.modalities.vectors.prepare import load, load_standard
+from latentviz.modalities.vectors.prepare import STANDARD, load, load_standard
 from latentviz.modalities.vectors.prepare import prepare as prepare_vectors
 from latentviz.modalities.vectors.show import Shown, given
 from latentviz.modalities.vectors.units import load_units
@@ -82,8 +83,13 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
 
     @classmethod
     def load(cls, config: ResolvedVectorConfig, cache: Path, items: Items) -> "VectorKind":
-        """Open an existing cache."""
-        return cls(config, items, load(cache), cache)
+        """Open an existing cache; a RunError if its parts do not fit each other."""
+        vectors, standard, units = load(cache, len(items)), load_standard(cache), load_units(cache)
+        shapes = [np.shape(standard.centre), *([units.shift.shape] if units else [])]
+        shapes += [] if standard.units is None else [standard.units.shape]
+        if any(shape != vectors.shape[1:] for shape in shapes):
+            raise RunError(f"{cache / STANDARD}: damaged (it is of vectors of other dimensions); {again(cache)}")
+        return cls(config, items, vectors, cache)
 
     def networks(self) -> tuple[VectorEncoder, VectorDecoder]:
         """Return the untrained encoder and decoder."""

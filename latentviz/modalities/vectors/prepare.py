@@ -20,7 +20,7 @@ from latentviz.modalities.vectors.items_file import read_items_file
 from latentviz.modalities.vectors.read import read
 from latentviz.modalities.vectors.source import About, Source, choose_scale
 from latentviz.modalities.vectors.units import COARSE, SMALLEST, UNITS, Units, find_units, named, unit_notes
-from latentviz.runs.files import atomic_write, read_npy
+from latentviz.runs.files import atomic_write, read_npy, read_npz, read_parquet
 from latentviz.runs.items import Items
 
 VECTORS, STANDARD, TEXTS, IMAGES = "vectors.npy", "standard.npz", "texts.parquet", "images.npy"
@@ -45,25 +45,24 @@ class Standard(NamedTuple):
         return self.deviation if isinstance(self.deviation, np.ndarray) else None
 
 
-def load(cache: Path) -> np.ndarray:
-    """Opens the vectors, float32 or float16 (n, d), memory-mapped; a RunError if they are damaged."""
-    return read_npy(cache / VECTORS, prepared.again(cache))
+def load(cache: Path, n: int | None = None) -> np.ndarray:
+    """Opens the vectors, float32 or float16 (n, d), memory-mapped; a RunError if they are damaged, or not n."""
+    return read_npy(cache / VECTORS, prepared.again(cache), shape=(n, None), kinds="f")
 
 
 def load_standard(cache: Path) -> Standard:
-    """Loads the standardisation of a run; a DataError if it is damaged."""
-    try:
-        with np.load(cache / STANDARD, allow_pickle=False) as content:
-            found = content["deviation"]
-            return Standard(content["centre"], found if found.ndim else float(found))
-    except Exception as error:  # noqa: BLE001 - zipfile and numpy raise many types for a damaged file
-        raise DataError(f"{cache / STANDARD}: missing or damaged ({error}); {prepared.again(cache)}") from None
+    """Loads the standardisation of a run; a RunError if it is damaged."""
+    with read_npz(cache / STANDARD, prepared.again(cache)) as content:
+        found = content["deviation"]
+        return Standard(content["centre"], found if found.ndim else float(found))
 
 
 def load_texts(cache: Path) -> list[str] | None:
     """Loads the text of each item; None if there are no texts."""
     file = cache / TEXTS
-    texts: list[str] | None = pq.read_table(file).column("text").to_pylist() if file.exists() else None
+    texts: list[str] | None = None
+    if file.exists():
+        texts = read_parquet(file, prepared.again(cache)).column("text").to_pylist()
     return texts
 
 

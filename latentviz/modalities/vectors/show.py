@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from latentviz.modalities.io.prepared import again
 from latentviz.modalities.vectors.prepare import IMAGES, VECTORS
 from latentviz.progress import one_line
+from latentviz.runs.files import read_npy
 from latentviz.runs.items import Items
 
 SHEET = 2_000  # characters of a text in the sheet
@@ -31,16 +33,15 @@ class Shown(str):
         return shown
 
 
-def load_images(cache: Path) -> np.ndarray | None:
+def load_images(cache: Path, n: int | None = None) -> np.ndarray | None:
     """Opens the items' images, uint8 (n, c, h, w), memory-mapped; None if there are none."""
     file = cache / IMAGES
-    images: np.ndarray | None = np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
-    return images
+    return read_npy(file, again(cache), shape=(n, None, None, None), kinds="u") if file.exists() else None
 
 
 def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[Shown]:
     """The items' texts, or ids where they have no text, with their images."""
-    chosen, images = items.table.take(np.asarray(rows, np.int64)), load_images(cache)
+    chosen, images = items.table.take(np.asarray(rows, np.int64)), load_images(cache, len(items))
     ids = chosen.column("id").to_pylist()
     texts = chosen.column("text").to_pylist() if "text" in chosen.column_names else ids
     return [

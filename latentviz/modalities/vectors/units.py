@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latentviz.errors import DataError
 from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.vectors.source import Source
+from latentviz.runs.files import read_npz
 
 UNITS = "units.npz"
 SMALLEST = 1e-15  # single precision holds the squares of numbers down to this, and sums over many of them
@@ -29,14 +29,11 @@ class Units(NamedTuple):
 
 
 def load_units(cache: Path) -> Units | None:
-    """Loads the units of a run's vectors; None: they are stored as they are."""
+    """Loads the units of a run's vectors; None: they are stored as they are. A RunError if they are damaged."""
     if not (cache / UNITS).exists():
         return None
-    try:
-        with np.load(cache / UNITS, allow_pickle=False) as content:
-            return Units(content["shift"], float(content["unit"]))
-    except Exception as error:  # noqa: BLE001 - zipfile and numpy raise many types for a damaged file
-        raise DataError(f"{cache / UNITS}: missing or damaged ({error}); {prepared.again(cache)}") from None
+    with read_npz(cache / UNITS, prepared.again(cache)) as content:
+        return Units(content["shift"], float(content["unit"]))
 
 
 def find_units(source: Source, lost: np.ndarray) -> Units | None:
