@@ -132,7 +132,6 @@ def _fit(
             run.abandon()
         raise
     if processes.first:
-        run.settle()
         weights = sum(p.numel() for p in vae.parameters())
         resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds)
     clock = Clock()
