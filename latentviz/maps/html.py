@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
@@ -94,7 +93,7 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         boot=boot,
         blocks=packed,
         first=FIRST,
-        evaluates=np.isfinite(data.points).all(axis=1).sum() <= EVALUATES,
+        evaluates=len(data.order) <= EVALUATES,
     )
 
 
