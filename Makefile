@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help map tang test soak audit lint lint-js types format clean
+.PHONY: help map tang test soak audit lock locked lint lint-js types format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,16 @@ soak: $(VENV)/installed-dev ## Kill commands many times and try many damaged fil
 audit: $(VENV)/installed-dev ## Check the pinned dependencies for known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+lock: $(VENV)/installed-dev ## Pin the environment with hashes in requirements.lock (needs a network)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tools/lock.py
+
+locked: ## Make the environment from requirements.lock alone: every file has a known hash
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --only-binary :all: --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+	touch $(VENV)/installed $(VENV)/installed-dev
 
 lint: $(VENV)/installed-dev ## Check style, layout and import contracts
 	$(BIN)/ruff check .
