@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -143,7 +144,7 @@ class ClusterSection(Section):
 class MapSection(Section):
     """Settings of the map."""
 
-    title: str = Field("", description="heading of the map; empty: the run's name")
+    title: str = Field("", max_length=1_000, description="heading of the map; empty: the run's name")
     theme: Literal["auto", "light", "dark"] = Field("auto", description="auto: follows the reader's system")
     colour_by: str = Field("cluster", description="cluster, label, outlier_score, probability, or a column")
     layers: list[str] | Literal["all"] = Field("all", description="features of the map to include")
@@ -389,6 +390,8 @@ def dump_commented(config: Section) -> str:
             lines += [f"  {line}" if line else "" for line in dump_commented(value).splitlines()]
         else:
             text = yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+            if isinstance(value, str) and "\n" in text:  # a comment after its first line would be part of it
+                text = f"{name}: {json.dumps(value)}"
             head, *rest = text.splitlines()
             lines += [f"{head}  # {field.description}" if field.description else head, *rest]
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from latentviz.modalities.base import AnyModality, Modality
 from latentviz.modalities.io import memory
 from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import contents, refusing, walk
+from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.table_kind import NearReadingsError, is_table
 from latentviz.progress import warn
 
@@ -100,7 +101,9 @@ def detect(path: str, settings: Collection[str] = ()) -> str:
 
 def _detect(path: str) -> str:
     if not path.startswith(SCHEMES) and not Path(path).exists():
-        raise DataError(f"{path}: no recipe, config, file or folder of this name; `latentviz recipes` lists recipes")
+        raise DataError(
+            f"{printable(path)}: no recipe, config, file or folder of this name; `latentviz recipes` lists recipes"
+        )
     with refusing(path):
         for kind in MODALITIES:
             if modality(kind).detect(path):

@@ -101,6 +101,8 @@ def _names(config: type[FitConfig], section: str) -> Mapping[str, object]:
 
 
 def _read(source: str) -> Source:
+    if not source.strip():
+        raise DataError(f"{source!r}: no source; name a recipe, a config, a file or a folder")
     table = recipes()
     if source in table and not Path(source).is_dir():
         return Source(read_yaml(table[source][0]), source, f"recipe {source}")

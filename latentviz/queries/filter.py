@@ -47,7 +47,7 @@ def select(condition: str, table: pa.Table) -> np.ndarray:
     try:
         tree = ast.parse(condition.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ConfigError(f"--where {condition!r}: not understood; write comparisons, as in {EXAMPLE!r}") from None
+        raise ConfigError(f"--where {condition[:80]!r}: not understood; write comparisons, as in {EXAMPLE!r}") from None
     try:
         return _Condition(condition, table).rows(tree.body)
     except OverflowError:

@@ -26,6 +26,9 @@ from latentviz.runs.regular import check_regular, damage, open_regular
 AnyPath = str | os.PathLike[str]
 T = TypeVar("T")
 AGAIN = "the command that made it makes it again with --force"
+_NO_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NO_NAME = re.compile(rf"{_NO_PATH.pattern}|[/\\\\]")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # by Windows
 LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names are longer
 HOST = (
     f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: process numbers are valid on one machine only
@@ -139,14 +142,25 @@ def without_nan(value: T) -> T:
 
 
 def check_name(option: str, name: str) -> None:
-    """Raises a RunError if `name`, the value of `option`, cannot be the name of a folder."""
-    if not name or name in {".", ".."} or Path(name).name != name or "\0" in name:
-        raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
-    if len(os.fsencode(name)) > LONGEST_NAME:
+    """Raises a RunError if `name`, the value of `option`, cannot be the name of a folder, here or on other systems."""
+    if (length := len(name.encode("utf-8", "replace"))) > LONGEST_NAME:
         raise RunError(
-            f"{option} {name[:40]}…: too long for a folder's name ({len(os.fsencode(name))} bytes); "
-            f"{LONGEST_NAME} at most"
+            f"{option} {name[:40] + '…'!r}: too long for a folder's name ({length} bytes); {LONGEST_NAME} at most"
         )
+    if not name.strip() or name in {".", ".."} or name[0] == "-" or _NO_NAME.search(name) or _RESERVED.match(name):
+        raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
+
+
+def folder_path(option: str, path: "str | os.PathLike[str]") -> Path:
+    """Returns the value of `option`, the path of a folder, with `~` expanded.
+
+    Raises:
+        RunError: it is empty, or has characters that would break the lines of files and messages.
+    """
+    text = os.fspath(path)
+    if not text.strip() or _NO_PATH.search(text):
+        raise RunError(f"{option} {text!r}: not the path of a folder; it needs printable characters, in UTF-8")
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's raises an error for the name of no user
 
 
 def make_newest(file: Path, others: Iterable[Path]) -> None:

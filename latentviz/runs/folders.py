@@ -126,6 +126,7 @@ class ClusterFolder:
         Raises:
             RunError: `cluster` was not run under this name, or did not finish.
         """
+        check_name("--clustering", self.name)
         if not self.finished:
             raise RunError(f"{self.run_path} has no clusters/{self.name}; run `{self._command}` first")
         if self.outdated:

@@ -37,6 +37,8 @@ from latentviz.runs.files import (
     LARGEST_CONFIG,
     atomic_write,
     check_name,
+    folder_path,
+    is_file,
     make_newest,
     read_json,
     read_npy,
@@ -104,7 +106,7 @@ class RunFolder(RunPlace):
         """
         if isinstance(run, RunFolder):
             return cls(run.path)
-        folder = Path(outputs)
+        folder = folder_path("--outputs", outputs)
         _recover(folder)
         found = cls.all(folder)
         if run is not None:
@@ -122,7 +124,7 @@ class RunFolder(RunPlace):
 
     @classmethod
     def _named(cls, run: "str | os.PathLike[str]", outputs: Path, names: list[str]) -> Self:
-        for given in (outputs / run, Path(run)):
+        for given in (outputs / run, folder_path("RUN", run)):
             path = given
             if given.is_symlink():  # locks and results belong next to the folder itself
                 path = given.resolve()
@@ -149,9 +151,9 @@ class RunFolder(RunPlace):
         Raises:
             RunError: there is no run, or no word follows its name.
         """
-        first = words[0]
-        _recover(Path(outputs))
-        if not any((folder / "config.yaml").is_file() for folder in (Path(outputs) / first, Path(first))):
+        first, folder = words[0], folder_path("--outputs", outputs)
+        _recover(folder)
+        if not first.strip() or not any(is_file(str(place / first / "config.yaml")) for place in (folder, Path())):
             return cls.open(None, outputs), words
         run = cls.open(first, outputs)
         if len(words) == 1:

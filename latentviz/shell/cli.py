@@ -312,7 +312,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = str(error) if isinstance(error, LatentvizError) else process.refused(error)
         if reason is None:
             raise
-        print(f"latentviz: {reason}", file=sys.stderr)
+        from latentviz.modalities.io.names import printable
+
+        lines = "\n".join(map(printable, reason.split("\n")))  # one for each mistake in a config
+        print(f"latentviz: {lines}", file=sys.stderr)
         return 2
     return result or 0
 

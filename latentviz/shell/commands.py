@@ -145,10 +145,11 @@ def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) 
 
 def runs(*, outputs: str = "outputs", json: bool = False) -> None:
     """Prints the runs and their clusterings, newest last."""
+    from latentviz.runs.files import folder_path
     from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import run_overview, runs_table
 
-    rows = [run_overview(run) for run in RunFolder.all(Path(outputs))]
+    rows = [run_overview(run) for run in RunFolder.all(folder_path("--outputs", outputs))]
     if json:
         _print_json(rows)
     else:

@@ -6,6 +6,7 @@ from latentviz.config import FitConfig, dump_commented
 from latentviz.errors import LatentvizError
 from latentviz.modalities import modality
 from latentviz.modalities.base import Length
+from latentviz.modalities.io.names import printable
 from latentviz.progress import one_line
 from latentviz.resources import core_speed, duration
 
@@ -24,7 +25,7 @@ def config_text(source: str, config: FitConfig) -> str:
     text = dump_commented(config.model_copy(update={"trainer": trainer}))
     if trainer != config.trainer:
         text = re.sub(r"\n  max_epochs: \d+", r"\g<0>  # chosen from the number of items", text)
-    return f"# latentviz fit {source}\n# {line}\n{text}"
+    return f"# latentviz fit {printable(source)}\n# {printable(line)}\n{text}"
 
 
 def _line(length: Length) -> str:

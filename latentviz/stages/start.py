@@ -11,7 +11,7 @@ from latentviz.modalities.networks import STANDARD, Networks, check_given, check
 from latentviz.modalities.sources import load_config
 from latentviz.progress import may_follow
 from latentviz.runs.extension import LongerRun
-from latentviz.runs.files import AnyPath, check_name
+from latentviz.runs.files import AnyPath, check_name, folder_path
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 Settings = Mapping[str, Any]
@@ -42,7 +42,7 @@ def train(
     check_training(config.networks, networks, source)
     config = config.model_copy(update={"networks": networks.names})
     check_name("--run", name if run is None else run)
-    folder = RunFolder(Path(outputs) / (run or name))
+    folder = RunFolder(folder_path("--outputs", outputs) / (run or name))
     if may_follow():
         from latentviz.stages.fit import follow
 

@@ -61,6 +61,8 @@ def locate(named: str) -> Place:
         return Place(named, memory.get(named).shown)
     if named.startswith(("hf:", "sklearn:", "python:")) and not named.startswith("hf://"):
         return Place(named, named)
+    if not named.strip():
+        raise DataError(f"{named!r}: no path; name a file or a folder")
     _refuse_remote(named)
     path = os.path.expanduser(named.removeprefix("file://"))  # noqa: PTH111 - keeps "./" and a slash at the end
     with refusing(named):
