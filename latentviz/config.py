@@ -67,9 +67,14 @@ class FitConfig(Section):
     data: DataSection
     model: ModelSection
     trainer: dict[str, Any] = Field(default_factory=dict, description="arguments of pytorch_lightning.Trainer")
-    networks: dict[Role, str] = Field(
-        default_factory=dict, description="names of the user's own networks, which only lv.fit can give"
-    )
+    networks: dict[Role, str] = Field({}, description="names of the user's own networks, which only lv.fit can give")
+
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _known_parts(cls, value: object) -> object:
+        if isinstance(value, dict) and (unknown := {*value} - {*get_args(Role)}):
+            raise ValueError(f"{min(unknown)}: unknown key; allowed here: {', '.join(get_args(Role))}")
+        return value
 
     @field_validator("trainer")
     @classmethod
@@ -375,8 +380,8 @@ def _allowed(annotation: Any) -> list[str]:
 def dump(config: Section) -> str:
     """Format the config as YAML; `read_yaml` restores the same values."""
     content = config.model_dump(mode="json")
-    if not content.get("networks"):  # which most runs lack: earlier versions read their configs
-        content.pop("networks", None)
+    if content.get("networks") == {}:
+        del content["networks"]  # so that earlier versions read the config
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 

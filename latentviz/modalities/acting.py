@@ -1,10 +1,10 @@
 """Settings that cannot act: what the user set, and the source or another setting makes useless, is refused."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from latentviz.config import FitConfig, Section
+from latentviz.config import FitConfig, Role, Section
 from latentviz.errors import ConfigError
 from latentviz.modalities.image.config import IDX_NAME
 from latentviz.modalities.io import memory
@@ -137,6 +137,39 @@ def check_acting(config: FitConfig, given: Iterable[str], origin: str) -> None:
     if found:
         listed = f" {found[0]}" if len(found) == 1 else "\n  ".join([f" {len(found)} mistakes", *found])
         raise ConfigError(f"{origin}:{listed}")
+
+
+# Kind → setting of the model → the parts that, where a user gives all of them, leave it without effect.
+_DECODING = ["decoder", "memory", "lag", "word_dropout", "dropout", "position_weight", "bag_weight", "negatives"]
+_DECODING += ["all_tokens", "noise_mix", "sampling", "top_p", "repeats", "candidates", "c"]
+NETWORKS: Mapping[str, Mapping[str, Sequence[Role]]] = {
+    "image": {
+        **dict.fromkeys(("net", "width"), ("encoder", "decoder")),
+        **dict.fromkeys(("likelihood", "c"), ("likelihood",)),
+    },
+    "text": {
+        **dict.fromkeys(_DECODING, ("decoder",)),
+        **dict.fromkeys(("width", "vectors"), ("encoder", "decoder")),
+        "topic_dim": ("encoder",),
+    },
+    "vectors": {"width": ("encoder", "decoder"), "c": ("likelihood",)},
+}
+
+
+def check_networks(kind: str, given: object, roles: Collection[Role]) -> None:
+    """Raises a ConfigError for a setting of the model that only latentviz's own networks read.
+
+    Args:
+        kind: of the data.
+        given: the settings of the model that the user has chosen, by name.
+        roles: the parts that the user has given.
+    """
+    for name, needed in NETWORKS.get(kind, {}).items():
+        if isinstance(given, Mapping) and name in given and set(needed) <= set(roles):
+            raise ConfigError(
+                f"model.{name}: has no effect with {' and '.join(f'{role}=' for role in needed)} (got {given[name]}); "
+                "leave it out"
+            )
 
 
 def check_resolved(asked: FitConfig, config: FitConfig) -> None:

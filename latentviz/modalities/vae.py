@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,9 @@ class VAE(LightningVAE):
         likelihood: the decoder's output → a Distribution over items. None: a Normal of variance 1/(2C).
         c: C; None: 10,000 over the number of values of an item, which suits values of unit variance.
         objective: terms to add to the loss, by name: functions of a step that return a scalar; step.y is the batch's y.
-        **settings: lr, kl_warmup, free_bits; see `latentviz.model.vae.VAE`.
+        lr: peak learning rate of Adam; it rises over the first 2% of the steps, then falls to 0 along a cosine.
+        kl_warmup: share of the steps over which the weight of the KL rises from 0 to 1; 0: it is 1 throughout.
+        free_bits: nats of KL per latent dimension that cost nothing.
 
     Raises:
         ArgumentError: a network is none, or the shape that it is built for is missing.
@@ -53,7 +54,9 @@ class VAE(LightningVAE):
         likelihood: LikelihoodOf | None = None,
         c: float | None = None,
         objective: Mapping[str, Term] | None = None,
-        **settings: Any,
+        lr: float = 1e-3,
+        kl_warmup: float = 0.0,
+        free_bits: float = 0.0,
     ) -> None:
         own = Networks(encoder, decoder, likelihood)
         if shape is None and not all(isinstance(network, torch.nn.Module) for network in (encoder, decoder)):
@@ -63,7 +66,7 @@ class VAE(LightningVAE):
             )
         size = tuple(shape or ())
         networks = assembled(own, lambda: _standard(size, latent_dim, c), partial(_normal, c=c), size, latent_dim)
-        super().__init__(*networks, latent_dim, objective=objective, **settings)
+        super().__init__(*networks, latent_dim, objective=objective, lr=lr, kl_warmup=kl_warmup, free_bits=free_bits)
         self.save_hyperparameters(ignore=["encoder", "decoder", "likelihood", "objective"])
         self.checked = False
 

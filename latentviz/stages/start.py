@@ -6,6 +6,7 @@ from typing import Any
 
 from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
+from latentviz.modalities.acting import check_networks
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import STANDARD, Networks, check_given, check_training, recall, remember
 from latentviz.modalities.sources import load_config
@@ -40,6 +41,7 @@ def train(
             "--force` does, and another --run NAME makes another one"
         )
     check_training(config.networks, networks, source)
+    check_networks(config.data.kind, overrides.get("model"), [*networks.names])
     config = config.model_copy(update={"networks": networks.names})
     check_name("--run", name if run is None else run)
     folder = RunFolder(folder_path("--outputs", outputs) / (run or name))

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from torch.distributions import Categorical, Distribution, Normal, Poisson
 
 import latentviz as lv
 from latentviz.config import read_yaml
-from latentviz.errors import ArgumentError, LatentvizError, RunError
+from latentviz.errors import ArgumentError, ConfigError, LatentvizError, RunError
 from latentviz.modalities import networks
 from latentviz.modalities.loading import load_model
 from latentviz.model.callbacks import read_metrics
 from latentviz.runs.run import RunFolder
 from tests.conftest import write_digits
+from tests.stages.test_map import meta
 
 CLUSTERING = {"reduce": {"method": "pca"}, "cluster": {"method": "gmm", "n_clusters": 2}}
 
@@ -130,6 +132,13 @@ def test_such_a_run_goes_through_every_command(made: tuple[lv.Run, dict], tmp_pa
     assert run.export(safetensors=True)[0].stat().st_size > 100
 
 
+def test_the_page_runs_an_own_decoder_of_layers_that_it_knows(images_run: lv.Run) -> None:
+    html = images_run.cluster(**CLUSTERING).map.read_text(encoding="utf-8")
+    decoder = meta(html)["decoder"]
+    assert [layer["type"] for layer in decoder["layers"]] == ["linear", "tanh", "linear", "reshape", "reshape"]
+    assert decoder["shape"] == [1, 8, 8]
+
+
 def test_it_is_opened_with_its_networks_again(made: tuple[lv.Run, dict]) -> None:
     run, given = made
     z, before = np.zeros((2, run.mu.shape[1]), np.float32), load_model(RunFolder(run.path))
@@ -234,6 +243,42 @@ def test_data_that_a_likelihood_does_not_allow_is_named(tmp_path: Path) -> None:
         fitted(tmp_path, tmp_path / "v.npy", "v", likelihood=poisson)
 
 
+@pytest.mark.parametrize(
+    ("write", "setting", "roles"),
+    [
+        (images, "width", "encoder decoder"),
+        (images, "likelihood", "likelihood"),
+        (write_counts, "c", "likelihood"),
+        (write_texts, "memory", "decoder"),
+        (write_texts, "topic_dim", "encoder"),
+    ],
+)
+def test_a_setting_of_networks_that_are_replaced_is_refused(
+    write: Callable[[Path], Path], setting: str, roles: str, tmp_path: Path
+) -> None:
+    parts = {"encoder": Encoder, "decoder": decoder, "likelihood": poisson}
+    given = {"likelihood": "bernoulli"}.get(setting, 8)
+    expected = (
+        rf"model\.{setting}: has no effect with {' and '.join(f'{role}=' for role in roles.split())} \(got {given}\)"
+    )
+    with pytest.raises(ConfigError, match=expected):
+        lv.fit(
+            write(tmp_path),
+            outputs=tmp_path / "outputs",
+            model={setting: given},
+            **{role: parts[role] for role in roles.split()},
+        )
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("networks.encoder=a.B", r"encoder a\.B; train it in Python"), ("networks.foo=1", r"networks\.foo: unknown key")],
+)
+def test_a_network_cannot_be_named_in_a_config(shell: Callable, tmp_path: Path, setting: str, expected: str) -> None:
+    assert re.search(expected, shell("fit", images(tmp_path), setting, "--outputs", tmp_path).complaint)
+
+
 def test_a_network_that_pytorch_cannot_export_is_one_line(tmp_path: Path) -> None:
     class Branching(Encoder):
         def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -272,3 +317,24 @@ def test_a_normal_of_the_user_s_is_as_good_as_means(tmp_path: Path) -> None:
     run = fitted(tmp_path, images(tmp_path), "own", 1, decoder=Own)
     outputs = run.generate(n=2).outputs
     assert (outputs.dtype, outputs.shape) == (np.uint8, (2, 1, 8, 8))
+
+
+def test_every_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2] / "docs" / "networks.md"
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Lightning, on the number of workers
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            exec(compile(block, page.name, "exec"), names)
+    assert {path.name for path in (tmp_path / "outputs").iterdir() if path.is_dir()} == {
+        "own",
+        "poisson",
+        "negative-binomial",
+        "sparse",
+    }
+    metrics = names["trainer"].callback_metrics
+    assert {
+        f"{split}_{name}" for split in ("train", "val") for name in ("loss", "log_likelihood", "kl", "head")
+    } <= set(metrics)
+    assert names["mu"].shape == (1797, 8)
