@@ -37,7 +37,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
     [
         (
             of_image(modle={}),
-            "modle: unknown key; allowed here: seed_everything, check_memory, data, model, trainer. Did ",
+            "modle: unknown key; allowed here: seed_everything, check_memory, data, model, trainer, networks. Did ",
         ),
         (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
         (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),
