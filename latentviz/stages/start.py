@@ -16,6 +16,7 @@ from latentviz.runs.files import AnyPath, check_name, folder_path
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 Settings = Mapping[str, Any]
+DECISIVE = {"method", "min_cluster_size"}  # settings of `cluster` on which it depends whether others act
 
 
 def train(
@@ -180,12 +181,17 @@ def make_clustering(
 ) -> ClusterFolder:
     """Does what `cluster` says, with the settings as one nested mapping."""
     from latentviz.clustering.acting import check_acting
-
-    check_acting(validate(ClusterConfig, overrides, "cluster settings"))
-    from latentviz.stages.cluster import make_clustering as stage
     from latentviz.stages.earlier import inherited
 
     config = validate(ClusterConfig, inherited(folder, name, overrides), "cluster settings")
+    # What the user gave must act; what an earlier clustering had need not.
+    kept: Settings = {
+        "reduce": {"method": config.reduce.method},
+        "cluster": config.cluster.model_dump(include=DECISIVE),
+    }
+    check_acting(validate(ClusterConfig, merge(kept, overrides), "cluster settings"))
+    from latentviz.stages.cluster import make_clustering as stage
+
     with folder.clustering(name).held("cluster"):
         return stage(folder, config, name=name, force=force)
 
