@@ -74,6 +74,8 @@ class MapData:
     regions: Sequence[Region] = ()  # named parts of the map
     decoder: DecoderData | None = None  # weights and latents with which the page decodes spots of the map
     title: str = "Map"  # the map's heading
+    # title and number of points of earlier maps with the same clusters, newest first: a browser keeps names by them
+    earlier: Sequence[tuple[str, int]] = ()
     summary: Sequence[str] = ()  # lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings
     # int32 (n, k), rows of the k items with the nearest mu, nearest first, the item itself left out
     neighbours: np.ndarray | None = None

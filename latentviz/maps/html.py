@@ -76,6 +76,7 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         "title": data.title,
         "summary": data.described(),
         "options": dict(options or {}),
+        "earlier": data.earlier,
         "notes": [note for part in parts.values() for note in part.notes],
         **{name: part.meta for name, part in parts.items()},
     }

@@ -121,6 +121,13 @@ class ClusterChange(TypedDict):
     items: Count
 
 
+class EarlierMap(TypedDict):
+    """A map by whose title and number of points browsers keep the names that a reader gave to its clusters."""
+
+    title: str
+    points: Count
+
+
 class Continued(TypedDict):
     """What a clustering took over from that of the run that this one continues.
 
@@ -130,6 +137,7 @@ class Continued(TypedDict):
         kept: share of the items in an earlier cluster that are in the cluster of the same number.
         unused: the least cluster number that was never used.
         changes: what became of the clusters.
+        maps: of the earlier clusterings, newest first.
     """
 
     run: str
@@ -137,6 +145,7 @@ class Continued(TypedDict):
     kept: Finite
     unused: Annotated[int, Field(ge=0, le=10**6)]
     changes: list[ClusterChange]
+    maps: list[EarlierMap]
 
 
 class ClustersInfo(TypedDict, total=False):

@@ -14,7 +14,7 @@ from latentviz.clustering.matching import Earlier, Matched, match
 from latentviz.config import merge
 from latentviz.errors import RunError
 from latentviz.runs.extension import EarlierClustering, earlier_clustering
-from latentviz.runs.info import ClusterEntry, ClustersInfo, Continued
+from latentviz.runs.info import ClusterEntry, ClustersInfo, Continued, EarlierMap
 from latentviz.runs.run import RunFolder
 
 # Settings that follow from the data unless the user gives them.
@@ -106,12 +106,14 @@ class Previous:
                 entry["name"] = words[number]
         earlier = self.info.get("continued")
         used = [*known, *(entry["cluster"] for entry in info["clusters"])]
+        title = self.folder.config().map.title or self.folder.run_name
         info["continued"] = Continued(
             run=self.folder.run_name,
             items=self.points.num_rows,
             kept=found.kept,
             unused=max([earlier["unused"] if earlier else 0, *(number + 1 for number in used)]),
             changes=found.changes,
+            maps=[EarlierMap(title=title, points=self.points.num_rows), *(earlier["maps"] if earlier else [])],
         )
         info["lines"] = [*info["lines"], summary(info["continued"])]
 

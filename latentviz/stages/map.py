@@ -102,6 +102,7 @@ def map_data(
         ],
         decoder=decoder,
         title=config.title or run.name,
+        earlier=[(page["title"], page["points"]) for page in info["continued"]["maps"]] if "continued" in info else (),
         summary=info["lines"],
         neighbours=folder.neighbours(),
         texts=shown.texts,

@@ -10,12 +10,12 @@ from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import fuzzy_graph, umap_reduce
 
 
-def choice(points: np.ndarray, layouts: int = 2):
+def choice(points: np.ndarray, layouts: int = 2, earlier: np.ndarray | None = None):
     """Returns the choice among layouts that are the points themselves, slightly shaken."""
     random = np.random.default_rng(1)
     graph = neighbours(points, 15)
     shaken = [(points + 0.01 * random.normal(size=points.shape)).astype(np.float32) for _ in range(layouts)]
-    return choose_cut(shaken, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1])
+    return choose_cut(shaken, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, -1], earlier=earlier)
 
 
 def clouds(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -34,6 +34,21 @@ def test_it_finds_the_clouds_that_are_there(sizes: tuple[int, ...]) -> None:
     for number in range(len(sizes)):
         inside = chosen.cut.filled[cloud == number]
         assert np.bincount(inside[inside >= 0]).max() > 0.95 * sizes[number]
+
+
+def test_earlier_clusters_decide_among_the_cuts() -> None:
+    """Six clouds in three pairs can be three clusters or six; half of the items and a seventh cloud are new."""
+    random = np.random.default_rng(0)
+    pair = np.repeat(np.arange(3), 200)
+    cloud = 2 * pair + np.tile([0, 1], 300)
+    centres = np.stack([40 * pair + 7 * (cloud % 2), 0 * pair], axis=1)
+    points = np.concatenate([centres + random.normal(size=(600, 2)), random.normal((20, 60), size=(100, 2))])
+    known = np.concatenate([random.random(600) < 0.5, np.zeros(100, bool)])
+    for truth, clusters in ((pair, 3), (cloud, 6)):
+        earlier = np.where(known, np.append(truth, [0] * 100), -1).astype(np.int32)
+        chosen = choice(points.astype(np.float32), earlier=earlier).cut
+        assert adjusted_rand_score(truth, chosen.filled[:600]) > 0.95
+        assert chosen.scores.clusters == clusters + 1
 
 
 @pytest.mark.parametrize("d", [2, 4, 16])

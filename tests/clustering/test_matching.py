@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentviz.clustering.matching import match
+from latentviz.clustering.matching import Earlier, match
+from latentviz.clustering.neighbors import neighbours
 
 # before → after, as {(before, after): items}; then the numbers expected of the new clusters, and the events.
 CASES = {
@@ -82,3 +83,22 @@ def test_every_cluster_gets_one_number_and_every_one_is_reported(data: st.DataOb
     assert before == set(earlier[earlier >= 0].tolist())
     assert after == set(found.numbers.values())
     assert 0 <= found.kept <= 1
+
+
+def test_a_layout_starts_where_items_were_and_new_ones_between_their_neighbours() -> None:
+    random = np.random.default_rng(0)
+    vectors = np.concatenate([random.normal(size=(200, 3)), random.normal((100, 0, 0), size=(40, 3))])
+    vectors = vectors.astype(np.float32)
+    placed = vectors[:, :2].copy()
+    new = np.append(np.arange(0, 200, 7), np.arange(200, 240))  # the last 40 are an island of new items
+    placed[new] = np.nan
+    none = np.full(240, -1, np.int32)
+    earlier = Earlier(none, none, placed)
+    start = earlier.start(neighbours(vectors, 10))
+    assert start is not None
+    old = np.setdiff1d(np.arange(240), new)
+    assert np.array_equal(start[old], placed[old])
+    inside = new[new < 200]
+    assert np.linalg.norm(start[inside] - vectors[inside, :2], axis=1).mean() < 1
+    assert np.allclose(start[200:], start[:200].mean(axis=0), atol=1e-4)
+    assert Earlier(none, none, None).start(neighbours(vectors, 10)) is None

@@ -42,6 +42,14 @@ def test_rename_is_kept_and_exported(whole):
     page.js("map.state.set({names: new Map()})")
 
 
+def test_names_given_on_an_earlier_map_stay_with_the_numbers(open_map, make_data):
+    kept = "localStorage.setItem('latentviz names Before 500', '[[1, \"Boots\"], [77, \"Gone\"]]')"
+    page = open_map(make_data(earlier=[("Never opened", 550), ("Before", 500)]), script=kept)
+    assert page.js("[map.nameOf(0), map.nameOf(1)]") == ["Cluster 0", "Boots"]
+    assert "77" not in page.js("map.exports.names()")
+    assert page.errors == []
+
+
 def test_hide_and_sort(whole):
     page = whole
     page.page.hover('[data-cluster="3"]')

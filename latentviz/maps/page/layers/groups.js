@@ -125,12 +125,12 @@ function centre({ decoder }, { start, size, medoid }) {
   return { z, held: held.length };
 }
 
-/** Stores the user's names for clusters in the browser, if it allows that for a local file. */
+/** Stores the user's names for clusters in the browser, if it allows that for a local file; takes over an earlier map's. */
 function keepNames(map) {
   const { state, store } = map;
-  const key = `latentviz names ${store.meta.title.slice(0, 200)} ${store.n}`;
+  const [key, ...earlier] = [[store.meta.title, store.n], ...store.meta.earlier].map(([title, n]) => `latentviz names ${title.slice(0, 200)} ${n}`);
   try {
-    const kept = JSON.parse(localStorage.getItem(key) ?? "[]");
+    const kept = JSON.parse([key, ...earlier].map((one) => localStorage.getItem(one)).find((text) => text !== null) ?? "[]");
     state.values.names = new Map(kept.filter(([id, name]) => map.cluster(id) && typeof name === "string"));
   } catch {
     state.values.names = new Map();
