@@ -26,8 +26,8 @@ from latentviz.runs.files import unique_ids
 from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
 
-# A continued training: its share of the epochs of the first one, and its peak learning rate over that one's. Higher
-# rates move the latents, and with them the clusters; see docs/experiments.md.
+# A continued training: its share of the epochs of the first one, and its peak learning rate over that one's. With these
+# the latents, and with them the clusters, stay where they are: see benchmarks/results/continue.md.
 EPOCHS, LEAST_EPOCHS, LR = 0.2, 2, 0.3
 # Settings that may differ from those of the run: how the new items are read, and the training; not the networks.
 READING = """
