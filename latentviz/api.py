@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from latentviz.config import read_yaml
 from latentviz.display import LISTED, Rows, Shown, html_map, show_page
@@ -20,6 +19,7 @@ from latentviz.modalities.memory import Given, source_of
 from latentviz.modalities.networks import Networks
 from latentviz.runs.files import AnyPath
 from latentviz.runs.info import RunSummary
+from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, train
 from latentviz.verbs import encode, evaluate, export, generate, recommend
@@ -249,7 +249,7 @@ class Run(Shown):
     @cached_property
     def items(self) -> "pd.DataFrame":
         """The items: id, split, label, source, and the data's own columns; indexed as the DataFrame of the data."""
-        return _indexed(self._folder.items().table, self._folder.index())
+        return indexed(self._folder.items().table, self._folder.index())
 
     @property
     def clusterings(self) -> list[str]:
@@ -361,7 +361,7 @@ class Result(Shown):
     @cached_property
     def points(self) -> "pd.DataFrame":
         """The items: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source, and more."""
-        return _indexed(self._folder.points(), self.run._folder.index())
+        return indexed(self._folder.points(), self.run._folder.index())
 
     @cached_property
     def clusters(self) -> "pd.DataFrame":
@@ -420,12 +420,6 @@ class Result(Shown):
     def _repr_html_(self) -> str:
         """Returns the map, or a picture of a large one, and the table."""
         return html_map(self.map, self._folder.picture_file) + Shown._repr_html_(self)
-
-
-def _indexed(table: pa.Table, index: pa.Table | None) -> "pd.DataFrame":
-    """Returns a table as a DataFrame, with the index of the pandas object that the items come from."""
-    frame: pd.DataFrame = table.to_pandas()
-    return frame if index is None or len(index) != len(frame) else frame.set_index(index.to_pandas().index)
 
 
 def _given(**values: Any) -> dict[str, Any]:

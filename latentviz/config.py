@@ -29,6 +29,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+MEMORY = "memory:"  # the beginning of `data.path` where the data is a Python object
+
+
 class DataSection(Section):
     """Settings of the data that every kind has."""
 

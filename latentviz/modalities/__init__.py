@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from latentviz.config import MEMORY
 from latentviz.errors import ConfigError, DataError, choose
 from latentviz.modalities.base import AnyModality, Modality
-from latentviz.modalities.io import memory
 from latentviz.modalities.io.containers import located
 from latentviz.modalities.io.files import contents, refusing, walk
 from latentviz.modalities.io.names import printable
@@ -23,7 +23,7 @@ MODALITIES: Mapping[str, str] = {
 # Installed packages add kinds by entry points of this group, `name = "package.module:MODALITY"`; tests/words is one.
 GROUP = "latentviz.modalities"
 # Prefixes of data that is neither a file nor a folder.
-SCHEMES = ("hf:", "sklearn:", "python:", memory.SCHEME)
+SCHEMES = ("hf:", "sklearn:", "python:", MEMORY)
 
 
 def modality(kind: str) -> AnyModality:

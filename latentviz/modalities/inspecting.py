@@ -6,11 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from latentviz.config import FitConfig
+from latentviz.config import MEMORY, FitConfig
 from latentviz.errors import DataError
 from latentviz.modalities.io.containers import Place, located
 from latentviz.modalities.io.files import ARROW_SUFFIXES, contents, marked_encoding, suffix_of, text_of, walk
-from latentviz.modalities.io.memory import SCHEME
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, printable
 from latentviz.modalities.io.roles import TEXT_NAMES, Column, Role, judge
 from latentviz.modalities.io.table_kind import choose_text, image_finder, is_table, listed, sample
@@ -78,7 +77,7 @@ def inspect_source(source: str, overrides: Mapping[str, object]) -> Inspection:
     path = config.data.path
     if path.startswith("hf:"):
         return _hub(source, config)
-    if path.startswith(("sklearn:", "python:", SCHEME)):
+    if path.startswith(("sklearn:", "python:", MEMORY)):
         return _read_whole(source, config)
     from latentviz.modalities.text.tang import is_package
 

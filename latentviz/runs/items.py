@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Names of the columns that latentviz makes in items.parquet, points.parquet, and the table of `encode`.
 ITEM_COLUMNS = ("id", "split", "label", "source")
@@ -30,6 +33,12 @@ def own_names(names: Iterable[str], taken: Collection[str] = RESERVED) -> dict[s
             kept = f"data_{kept}"
         free[name] = kept
     return free
+
+
+def indexed(table: pa.Table, index: pa.Table | None) -> "pd.DataFrame":
+    """Returns a table as a DataFrame, with the index of the pandas object that its rows come from, if any."""
+    frame: pd.DataFrame = table.to_pandas()
+    return frame if index is None or len(index) != len(frame) else frame.set_index(index.to_pandas().index)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from latentviz.config import Section, dump
+from latentviz.config import MEMORY, Section, dump
 from latentviz.errors import LatentvizError, RunError, WriteError, did_you_mean
 from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, verify
 from latentviz.runs.files import (
@@ -163,17 +163,24 @@ class RunFolder(RunPlace):
     @property
     def again(self) -> str:
         """The advice for a damaged file: the command that makes the run again."""
-        return f"`{self.made_by} --force` makes it again"
+        return f"`{self.made_by}` makes it again"
 
     @property
     def made_by(self) -> str:
-        """The command that made the run."""
+        """What makes the run again in its place: a command, or for data in memory a call with it and its settings."""
+        start, place = "", f"run={self.name!r}, outputs={str(self.path.parent)!r}, force=True"
         if self.origin_file.exists():
             with suppress(RunError):
                 origin = read_json(self.origin_file)
-                words = ["fit", "--continue", str(origin.get("run")), str(origin.get("data"))]
-                return shlex.join(["latentviz", *words, "--run", self.name, "--outputs", str(self.path.parent)])
-        return self.fit_command(self.config_file)
+                start, data = str(origin.get("run")), str(origin.get("data"))
+                if not data.startswith(MEMORY):
+                    words = ["latentviz", "fit", "--continue", start, data, "--run", self.name]
+                    return shlex.join([*words, "--outputs", str(self.path.parent), "--force"])
+                return f"lv.fit(x, start={start!r}, {place})"
+        with suppress(OSError, UnicodeDecodeError):
+            if re.search(rf"^ +path: ['\"]?{MEMORY}", self.config_file.read_text(encoding="utf-8"), re.MULTILINE):
+                return f"lv.fit(x, {place})"
+        return f"{self.fit_command(self.config_file)} --force"
 
     def fit_command(self, source: object) -> str:
         """The command that fits `source` into this run."""
@@ -191,7 +198,7 @@ class RunFolder(RunPlace):
             )
         if not file.exists():
             name = file.relative_to(self.path)
-            raise RunError(f"{self.path} has no {name}; `{self.made_by} --force` makes the run again")
+            raise RunError(f"{self.path} has no {name}; `{self.made_by}` makes the run again")
         return file
 
     def info(self) -> RunInfo:

@@ -18,12 +18,13 @@ from latentviz.clustering.reducers import directions
 from latentviz.clustering.repeats import find_repeats
 from latentviz.display import LISTED, Rows, Shown, html_map, show_page
 from latentviz.errors import RunError
+from latentviz.modalities.io.memory import index_of, named
 from latentviz.modalities.sources import run_name
 from latentviz.model.encoding import posteriors
 from latentviz.progress import say, stage, warn
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import unique_ids, write_json
-from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
+from latentviz.runs.items import ITEM_COLUMNS, Items, indexed, own_names
 from latentviz.runs.run import ResultFolder, RunFolder
 from latentviz.stages.earlier import colours
 
@@ -66,6 +67,7 @@ class Encoded(Shown):
         thresholds: of the flag `unlike`.
         seconds: per step.
         table: the new points: the columns of a clustering, and log_likelihood, distance, unlike.
+        index: of the DataFrame that the items come from; None if they come from elsewhere.
     """
 
     folder: ResultFolder
@@ -75,6 +77,7 @@ class Encoded(Shown):
     thresholds: Thresholds
     seconds: Mapping[str, float]
     table: pa.Table
+    index: pa.Table | None = None
 
     @property
     def info(self) -> dict[str, object]:
@@ -82,7 +85,7 @@ class Encoded(Shown):
         cluster = self.table.column("cluster").to_numpy()
         numbers, sizes = np.unique(cluster[cluster >= 0], return_counts=True)
         return {
-            "data": self.data,
+            "data": named(self.data),
             "clustering": self.clustering,
             "items": len(cluster),
             "noise": int((cluster < 0).sum()),
@@ -95,9 +98,8 @@ class Encoded(Shown):
 
     @cached_property
     def points(self) -> "pd.DataFrame":
-        """The table as a data frame."""
-        frame: pd.DataFrame = self.table.to_pandas()
-        return frame
+        """The table as a data frame, indexed as that of the items."""
+        return indexed(self.table, self.index)
 
     @cached_property
     def mu(self) -> np.ndarray:
@@ -234,6 +236,7 @@ def encode(
         with stage("placing", seconds):
             found = frozen.place(latents.mu)
         unlike = (latents.log_likelihood < limits.log_likelihood) | (found["distance"] > limits.distance)
+        index = index_of(data, prepared.items.column("source"))
         table = points_table(prepared.items, {**found, "log_likelihood": latents.log_likelihood, "unlike": unlike})
         np.save(folder.mu_file, latents.mu)
         np.save(folder.logvar_file, latents.logvar)
@@ -241,7 +244,7 @@ def encode(
         with stage("drawing the map", seconds):
             draw_map(lookup, frozen, table, prepared.items, folder)
         shutil.rmtree(folder.cache)
-        encoded = Encoded(folder.final, data, clustering, len(prepared.bad), limits, seconds, table)
+        encoded = Encoded(folder.final, data, clustering, len(prepared.bad), limits, seconds, table, index)
         write_json(folder.encode_file, encoded.info)
     return encoded
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
 from latentviz.errors import RunError
+from latentviz.modalities import modality
 from latentviz.modalities.acting import check_networks
+from latentviz.modalities.io.memory import find, named
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import STANDARD, Networks, check_given, check_training, recall, remember
 from latentviz.modalities.sources import load_config
@@ -38,8 +41,8 @@ def train(
     made = RunFolder(Path(source).parent)
     if Path(source).name == made.config_file.name and made.origin_file.exists() and not resume:
         raise RunError(
-            f"{source}: this run continues another one, so its config alone does not make it again; `{made.made_by} "
-            "--force` does, and another --run NAME makes another one"
+            f"{source}: this run continues another one, so its config alone does not make it again; `{made.made_by}` "
+            "does, and another --run NAME makes another one"
         )
     check_training(config.networks, networks, source)
     check_networks(config.data.kind, overrides.get("model"), [*networks.names])
@@ -55,7 +58,7 @@ def train(
     with folder.held("fit"):
         folder.recover()
         if resume and folder.config_file.exists():
-            return _resume(folder, overrides, networks)
+            return _resume(folder, source, overrides, networks)
         # A fit that was killed while it read its data left nothing to continue from, and nothing to lose.
         folder = RunFolder.create(folder.path, force=force or (resume and folder.begun))
         from latentviz.clustering import compile_ahead
@@ -97,7 +100,7 @@ def _continue(
     with folder.held("fit"):
         folder.recover()
         if resume and folder.config_file.exists():
-            return _resume(folder, overrides, networks)
+            return _resume(folder, source, overrides, networks)
         start.verify(all_of_it=True)
         folder = RunFolder.create(folder.path, force=force or folder.begun)
         from latentviz.clustering import compile_ahead
@@ -109,8 +112,29 @@ def _continue(
         )
 
 
-def _resume(folder: RunFolder, overrides: Settings, networks: Networks) -> RunFolder:
+def read_fingerprint(folder: RunFolder) -> str:
+    """Reads the fingerprint of the items that a run, finished or not, began with."""
+    return (folder.cache / "fingerprint.txt").read_text(encoding="utf-8").strip()
+
+
+def _check_same(folder: RunFolder, given: str) -> None:
+    """Raises a RunError if an object that was given along with --resume has other items than the run began with."""
+    if find(given) is None or folder.origin_file.exists():
+        return
+    began = load_config(str(folder.config_file), {})[0]
+    config = began.model_copy(update={"data": began.data.model_copy(update={"path": given})})
+    with TemporaryDirectory(prefix="latentviz-") as cache:
+        found = modality(config.data.kind).data_kind.prepare(config, Path(cache)).fingerprint
+    if found != read_fingerprint(folder):
+        raise RunError(
+            f"{folder.path}: --resume goes on with the items that the run began with, and {named(given)} has "
+            "other items, ids or labels; give the same ones, or make another run with --run NAME and without --resume"
+        )
+
+
+def _resume(folder: RunFolder, given: str, overrides: Settings, networks: Networks) -> RunFolder:
     """Continues an interrupted run, or trains a finished one for longer."""
+    _check_same(folder, given)
     longer = LongerRun.of(folder) if folder.finished else None
     if longer is not None and longer.pending and longer.finished:  # a kill kept it from taking the run's place
         longer.finish()

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
+from latentviz.config import MEMORY
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
 from latentviz.modalities.image.pixels import Unreadable, open_image
-from latentviz.modalities.io import memory
 from latentviz.modalities.io.columns import find_images, is_text
 from latentviz.modalities.io.descriptions import only_classes
 from latentviz.modalities.io.file_index import find_files, index_near
@@ -32,7 +32,7 @@ def image_tables(folder: Path) -> list[Path]:
 
 def read_images(path: str, data: ImageData) -> ImageSource:
     """Returns the images in a table, in all those of a folder, or in a data set on the Hugging Face hub."""
-    files = image_tables(Path(path)) if not path.startswith(("hf:", memory.SCHEME)) and Path(path).is_dir() else ()
+    files = image_tables(Path(path)) if not path.startswith(("hf:", MEMORY)) and Path(path).is_dir() else ()
     table = read_table(path, files=files, split=data.split)
     if not len(table):
         raise DataError(f"{table.shown}: holds no images (the tables have no rows); check how it was made")

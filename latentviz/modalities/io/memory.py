@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from latentviz.config import MEMORY
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import printable
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from latentviz.modalities.io.source import Source
 
 S = TypeVar("S", bound="Source")
-SCHEME = "memory:"
 ROW = "row"  # the beginning of the default ids, as in "row/12"
 
 
@@ -52,7 +52,7 @@ class InMemory:
     @property
     def path(self) -> str:
         """What stands for the object in `data.path`."""
-        return f"{SCHEME}{self.shown}"
+        return f"{MEMORY}{self.shown}"
 
 
 _held: ContextVar[tuple[InMemory, ...]] = ContextVar("in_memory", default=())
@@ -73,7 +73,7 @@ def holding(content: InMemory) -> Iterator[str]:
 
 def is_in_memory(path: str) -> bool:
     """Returns whether a path stands for an object."""
-    return path.startswith(SCHEME)
+    return path.startswith(MEMORY)
 
 
 def find(path: str) -> InMemory | None:
@@ -98,7 +98,7 @@ def named(path: str) -> str:
     >>> named("memory:ndarray (100, 8, 8)"), named("photos/")
     ('ndarray (100, 8, 8)', 'photos/')
     """
-    return path.removeprefix(SCHEME)
+    return path.removeprefix(MEMORY)
 
 
 def stem(path: str | Path) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from latentviz.config import MEMORY
 from latentviz.errors import DataError, ObjectError
-from latentviz.modalities.io.memory import SCHEME, holding
+from latentviz.modalities.io.memory import holding
 
 # What a user gives to `lv.fit`: a path or a name, or an object.
 Given: TypeAlias = Any
@@ -78,4 +79,4 @@ def source_of(
     except ObjectError:
         raise
     except DataError as error:
-        raise ObjectError(str(error.args[0]).replace(SCHEME, "")) from None
+        raise ObjectError(str(error.args[0]).replace(MEMORY, "")) from None

@@ -60,18 +60,18 @@ def torch_dataset(x: Any, kind: str | None) -> InMemory:
     Raises:
         ObjectError: its items are neither images nor arrays of one shape nor strings.
     """
-    name = type(x).__name__
-    items, labels = _Items(name), list[str | None]()
-    classes = _classes(x)
-    for row, item in enumerate(tqdm(_each(x), desc="reading items", delay=1, leave=False, disable=None)):
-        pair = isinstance(item, (tuple, list)) and len(item) == 2 and not isinstance(item[0], (int, float))
-        content, label = item if pair else (item, None)
-        if isinstance(content, dict):
-            raise ObjectError(f"{name}: item {row} is a dict; a Dataset gives an item, or (item, label)")
-        items.add(content, row)
-        labels.append(_label(label, classes))
-    said = f"{name} ({len(labels)})"
-    found = items.content(said, kind)
+    name, classes, labels = type(x).__name__, _classes(x), list[str | None]()
+    with tempfile.NamedTemporaryFile(prefix="latentviz-") as file:  # mapped before it is closed
+        items = _Items(name, file)
+        for row, item in enumerate(tqdm(_each(x), desc="reading items", delay=1, leave=False, disable=None)):
+            pair = isinstance(item, (tuple, list)) and len(item) == 2 and not isinstance(item[0], (int, float))
+            content, label = item if pair else (item, None)
+            if isinstance(content, dict):
+                raise ObjectError(f"{name}: item {row} is a dict; a Dataset gives an item, or (item, label)")
+            items.add(content, row)
+            labels.append(_label(label, classes))
+        said = f"{name} ({len(labels)})"
+        found = items.content(said, kind)
     sized = "" if hasattr(x, "__len__") else ", which has no length"
     note = f"{name}{sized}: its {len(labels):,} items were read one after the other into a temporary file"
     given = {"labels": labels} if any(label is not None for label in labels) else {}
@@ -105,9 +105,8 @@ def _label(label: Any, classes: list[Any]) -> str | None:
 class _Items:
     """Items of a Dataset, written to a temporary file one after the other."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.file = tempfile.NamedTemporaryFile(prefix="latentviz-")  # noqa: SIM115 - open until all is written
+    def __init__(self, name: str, file: Any) -> None:
+        self.name, self.file = name, file
         self.shape: tuple[int, ...] | None = None
         self.dtype = np.dtype(np.float32)
         self.n = 0
