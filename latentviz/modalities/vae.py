@@ -1,7 +1,7 @@
 """`lv.VAE`: a VAE for a Trainer and DataLoaders of the user's own, without a run folder."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -59,6 +59,8 @@ class VAE(LightningVAE):
         free_bits: float = 0.0,
     ) -> None:
         own = Networks(encoder, decoder, likelihood)
+        if shape is not None and not (isinstance(shape, Sequence) and all(isinstance(size, int) for size in shape)):
+            raise ArgumentError(f"shape: must be (c, h, w) or (m,), whole numbers (got {shape!r})")
         if shape is None and not all(isinstance(network, torch.nn.Module) for network in (encoder, decoder)):
             raise ArgumentError(
                 "shape: networks are built for the shape of an item (got none); give shape=(c, h, w) or shape=(m,), or "

@@ -28,7 +28,7 @@ from latentviz.progress import say, stage, warn
 from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.earlier import Previous
-from latentviz.stages.map import SHOWN_NEIGHBOURS, draw
+from latentviz.stages.map import MEASURED, SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
 
 # Posterior draws for the choice of the cut: items, draws of each, and neighbours that vote on a draw's cluster.
@@ -49,7 +49,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     made, items, mu = opened.info, opened.items, clustered_mu(opened, config)
     choose(REDUCERS, config.reduce.method, "reduce.method")
     choose(CLUSTERERS, config.cluster.method, "cluster.method")
-    check_map(config.map, items.table.column_names)
+    check_map(config.map, items.table.column_names, MEASURED if opened.loadable else ["kl"])
     folder = run.clustering(name)
     folder.begin(force=force)
 

@@ -33,17 +33,20 @@ def draw(
     opened: OpenRun | None = None,
 ) -> None:
     """Writes map.html, map.png and map.svg of a clustering; `opened` is the run, if it is already open."""
-    check(config, points.column_names)
+    check(config, points.column_names, measured=())
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
     data = map_data(folder, config, points, info, opened or OpenRun(RunFolder(folder.run_path)))
     write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
     write_static(folder.picture_file, folder.vector_file, data)
 
 
-def check(config: MapSection, columns: Iterable[str]) -> None:
-    """Raises a ConfigError if a layer is unknown, or items with these columns have no such column or colours for it."""
+def check(config: MapSection, columns: Iterable[str], measured: Iterable[str] = MEASURED) -> None:
+    """Raises a ConfigError if a layer is unknown, or items with these columns have no such column or colours for it.
+
+    `measured` are columns that the items will have.
+    """
     coloured = [name for name in columns if name not in {*OWN_COLUMNS, "split", "text"}]
-    choose(dict.fromkeys([*COLOURS, *coloured, *MEASURED]), config.colour_by, "map.colour_by")
+    choose(dict.fromkeys([*COLOURS, *coloured, *measured]), config.colour_by, "map.colour_by")
     for name in () if config.layers == "all" else config.layers:
         choose(LAYERS, name, "map.layers")
 

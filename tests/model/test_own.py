@@ -214,6 +214,7 @@ BAD = {
         r"encoder: <lambda> is called with \(shape, latent_dim\)",
     ),
     "a shape without networks": (lambda: VAE(shape=(2, 3)), r"shape: there are networks for images.*got \(2, 3\)"),
+    "a shape that is none": (lambda: VAE(shape=5), r"shape: must be \(c, h, w\) or \(m,\), whole numbers \(got 5\)"),
     "no shape": (lambda: VAE(latent_dim=D), "shape: networks are built for the shape of an item"),
 }
 

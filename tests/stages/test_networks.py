@@ -173,6 +173,7 @@ def test_the_shell_does_what_needs_mu_alone_and_names_the_way_to_the_rest(images
     assert "kl" in points
     assert "log_likelihood" not in points
     assert shell("map", "own", "theme=dark", *where).code == 0
+    assert "map.colour_by" in shell("map", "own", "colour_by=log_likelihood", *where).complaint
     assert shell("recommend", "own", "0", *where).code == 0
     needs = r'encoder tests.*Encoder, decoder .*lv.open\(".*own", encoder=…, decoder=…\)'
     new = images_run.path.parent / "few.npy"
