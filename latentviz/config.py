@@ -181,6 +181,9 @@ class ResolvedClusterConfig(ClusterConfig):
     reduce: ResolvedReduceSection
 
 
+LARGEST_YAML = 2**20  # bytes of a config, which has a few kB
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML that reads 1e-3 as a number and rejects duplicate keys."""
 
@@ -211,6 +214,8 @@ def read_yaml(path: Path) -> dict[str, object]:
         ConfigError: the file cannot be read, is not YAML, is not a mapping, or has a duplicate key.
     """
     try:
+        if path.is_file() and path.stat().st_size > LARGEST_YAML:
+            raise ConfigError(f"larger than a config can be ({LARGEST_YAML:,} bytes)")
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
