@@ -18,6 +18,7 @@ from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
 from latentviz.errors import ConfigError, did_you_mean
 
 S = TypeVar("S", bound="Section")
+MOST_ALIASES = 20  # of a config; nested ones multiply what they stand for
 
 Role = Literal["encoder", "decoder", "likelihood", "objective"]  # parts of a model that a user can give
 
@@ -165,7 +166,15 @@ LARGEST_YAML = 2**20  # bytes of a config, which has a few kB
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-3 as a number and rejects duplicate keys."""
+    """Safe YAML that reads 1e-3 as a number and rejects duplicate keys and aliases of aliases without end."""
+
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.aliases += self.check_event(yaml.AliasEvent)
+        if self.aliases > MOST_ALIASES:
+            raise ConfigError(f"more than {MOST_ALIASES} aliases (*name); write the values out")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
