@@ -31,9 +31,10 @@ tang: $(VENV)/installed ## Fetch 155,000 couplets of Tang poems (needs npm), fit
 test: $(VENV)/installed-dev ## Run every test
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/installed-dev ## Kill commands many times and try many damaged files; takes minutes
+soak: $(VENV)/installed-dev ## Kill commands many times, try hostile and odd cases; takes an hour
 	$(BIN)/python -m pytest -m soak
 	LATENTVIZ_EXAMPLES=1000 $(BIN)/python -m pytest tests/hostile/test_properties.py
+	$(BIN)/python benchmarks/hostile.py
 
 audit: $(VENV)/installed-dev ## Check the pinned dependencies for known vulnerabilities (needs a network)
 	$(BIN)/python -m pip install --quiet pip-audit

@@ -42,7 +42,6 @@ __all__ = [
     "map",
     "open",
     "recommend",
-    "verify",
     "widget",
 ]
 

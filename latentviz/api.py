@@ -21,8 +21,9 @@ from latentviz.runs.files import AnyPath
 from latentviz.runs.info import RunSummary
 from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
+from latentviz.stages.arguments import checked
 from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, train
-from latentviz.verbs import encode, evaluate, export, generate, recommend, verify
+from latentviz.verbs import encode, evaluate, export, generate, recommend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from latentviz.model.own import LikelihoodOf, Network, Term
 
 
+@checked
 def fit(
     source: Given,
     *,
@@ -95,6 +97,7 @@ def fit(
         )
 
 
+@checked
 def cluster(
     run: AnyPath | None = None,
     *,
@@ -125,6 +128,7 @@ def cluster(
     return Result(make_clustering(RunFolder.open(run, outputs), overrides, name=name, force=force))
 
 
+@checked
 def map(
     run: AnyPath | None = None,
     *,
@@ -150,6 +154,7 @@ def map(
     return Result(draw_map(RunFolder.open(run, outputs), overrides, clustering=clustering))
 
 
+@checked
 def open(
     run: AnyPath | None = None,
     *,
@@ -176,6 +181,7 @@ def open(
     return Run(folder)
 
 
+@checked
 def widget(
     result: "Result | AnyPath | None" = None,
     *,
@@ -304,7 +310,6 @@ class Run(Shown):
     recommend = recommend
     encode = encode
     export = export
-    verify = verify
 
     def __fspath__(self) -> str:
         return str(self.path)

@@ -1,4 +1,4 @@
-"""The commands that use a trained run, from evaluate to verify. `lv.Run` has them as methods.
+"""The commands that use a trained run: evaluate, generate, recommend, encode, export. `lv.Run` has them as methods.
 
 Each raises a LatentvizError for a user's mistake; its message names the next step.
 """
@@ -13,6 +13,7 @@ from latentviz.display import INLINE, frame, link
 from latentviz.modalities.memory import Given, source_of, words_of
 from latentviz.runs.files import AnyPath
 from latentviz.runs.run import RunFolder
+from latentviz.stages.arguments import checked
 
 if TYPE_CHECKING:
     from latentviz.evaluation.results import Evaluation as Metrics
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
-    from latentviz.stages.verify import Verification
 
 
+@checked
 def inspect(source: Given, *, data: Mapping[str, Any] | None = None) -> "Inspection":
     """Finds what `lv.fit(source)` would learn from; reads the first rows and writes nothing.
 
@@ -69,6 +70,7 @@ class Evaluation:
         return f"{shown}<div>{link(self.report, f'Open {self.report.name}')}</div>"
 
 
+@checked
 def evaluate(
     run: AnyPath | None = None, *, clustering: str | None = None, outputs: AnyPath = "outputs"
 ) -> "Evaluation":
@@ -87,15 +89,16 @@ def evaluate(
     return Evaluation(metrics, place.evaluation_report, place.evaluation_file)
 
 
+@checked
 def generate(
     run: AnyPath | None = None,
     *,
     cluster: int | None = None,
-    between: Sequence[str] | None = None,
+    between: Sequence[str | int] | None = None,
     at: tuple[float, float] | None = None,
-    like: str | None = None,
+    like: str | int | None = None,
     vector: str | None = None,
-    reconstruct: Sequence[str] | None = None,
+    reconstruct: Sequence[str | int] | None = None,
     traverse: bool = False,
     manifold: int | None = None,
     n: int = 64,
@@ -138,11 +141,11 @@ def generate(
     return stage(
         RunFolder.open(run, outputs),
         cluster=cluster,
-        between=between,
+        between=None if between is None else [str(end) for end in between],
         at=at,
-        like=like,
+        like=None if like is None else str(like),
         vector=vector,
-        reconstruct=reconstruct,
+        reconstruct=None if reconstruct is None else [str(item) for item in reconstruct],
         traverse=traverse,
         manifold=manifold,
         n=n,
@@ -156,6 +159,7 @@ def generate(
     )
 
 
+@checked
 def recommend(
     run: AnyPath | None,
     items: Given,
@@ -211,6 +215,7 @@ def recommend(
     return found
 
 
+@checked
 def encode(
     run: AnyPath | None,
     data: Given,
@@ -237,6 +242,7 @@ def encode(
         return stage(folder, path, clustering=clustering, name=name, force=force)
 
 
+@checked
 def export(
     run: AnyPath | None = None,
     *,
@@ -257,15 +263,3 @@ def export(
     from latentviz.stages.export import export as stage
 
     return stage(RunFolder.open(run, outputs), onnx=onnx, safetensors=safetensors, force=force)
-
-
-def verify(run: AnyPath | None = None, *, outputs: AnyPath = "outputs") -> "Verification":
-    """Checks a run: every byte that has a checksum, what its files hold, its links, and files of others in it.
-
-    Args:
-        run: an `lv.Run`, a name or a path; the newest by default.
-        outputs: folder of the runs.
-    """
-    from latentviz.stages.verify import verify as stage
-
-    return stage(RunFolder.find(run, outputs))

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,14 @@ def test_what_a_benchmark_imports_from_the_package_exists(script: Path) -> None:
             for alias in node.names:
                 if not hasattr(module, alias.name):
                     import_module(f"{node.module}.{alias.name}")
+
+
+def test_a_thousand_hostile_cases_are_drawn_and_drawn_again_alike() -> None:
+    from hostile_cases import GROUPS
+
+    twice = [{name: list(make(random.Random(0))) for name, make in GROUPS.items()} for _ in range(2)]
+    assert sum(map(len, twice[0].values())) >= 1000
+    assert {"lines", "links", "json", "settings", "trainer", "python", "surroundings", "stopped"} <= twice[0].keys()
+    for name, cases in twice[0].items():
+        assert {case.kind for case in cases} == {"image", "text", "vectors"}
+        assert [case.command for case in cases] == [case.command for case in twice[1][name]]

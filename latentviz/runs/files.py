@@ -29,10 +29,12 @@ AGAIN = "the command that made it makes it again with --force"
 _NO_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NO_NAME = re.compile(rf"{_NO_PATH.pattern}|[/\\\\]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # by Windows
-LONGEST_NAME = 200  # bytes of a folder's name: file systems take 255, and temporary names are longer
+LONGEST_PART = 255  # bytes that file systems take in a name
+LONGEST_NAME = 200  # bytes of a folder's name that we make: temporary names are longer
 HOST = (
     f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: process numbers are valid on one machine only
 )
+LARGEST_CONFIG = 2**20  # bytes of config.yaml; it has about 2 kB
 LARGEST_JSON = 2**26  # bytes; clusters.json of 50,000 clusters has 10 MB
 ROWS_A_BYTE, FEW_ROWS = 16, 100_000  # more rows per byte than this do not exist; so few fit into memory in any case
 TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})[0-9a-f]{6}\.tmp")
@@ -159,6 +161,8 @@ def folder_path(option: str, path: "str | os.PathLike[str]") -> Path:
     text = os.fspath(path)
     if not text.strip() or _NO_PATH.search(text):
         raise RunError(f"{option} {text!r}: not the path of a folder; it needs printable characters, in UTF-8")
+    if any(len(os.fsencode(part)) > LONGEST_PART for part in Path(text).parts):
+        raise RunError(f"{option} {text[:40] + '…'!r}: too long; the name of a folder has {LONGEST_PART} bytes at most")
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's raises an error for the name of no user
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,15 +83,8 @@ def settings(opened: OpenRun, source: str, overrides: Mapping[str, Any]) -> FitC
     return config
 
 
-def read(opened: OpenRun, source: str, config: FitConfig, cache: Path, given: Collection[str]) -> Prepared:
+def read(opened: OpenRun, source: str, config: FitConfig, cache: Path) -> Prepared:
     """Reads new items, and writes the cache of the old and the new ones with what is kept of the old run.
-
-    Args:
-        opened: the old run.
-        source: of the new items.
-        config: of the new run.
-        cache: of the new run.
-        given: settings of the data that the user gave.
 
     Raises:
         DataError: the new items cannot be read, are of another kind or shape, or are none.
@@ -102,7 +95,7 @@ def read(opened: OpenRun, source: str, config: FitConfig, cache: Path, given: Co
     shown = printable(named(source))
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        found, stored = new.read_items(source, config, fresh, old.cache, given)
+        found, stored = new.read_items(source, config, fresh, old.cache)
     except DataError:
         if (kind := kind_of(source)) not in {None, config.data.kind}:
             raise DataError(

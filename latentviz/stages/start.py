@@ -84,7 +84,7 @@ def _continue(
     from latentviz.stages.continuing import next_name, read, settings
 
     opened = OpenRun(start)
-    config, given = settings(opened, source, overrides), list(overrides.get("data") or ())
+    config = settings(opened, source, overrides)
     networks = recall(start) if networks == STANDARD else networks
     check_given(config.networks, networks, start)
     check_training(config.networks, networks, str(start.config_file))
@@ -108,7 +108,7 @@ def _continue(
         compile_ahead.start()
         remember(folder, networks)
         return stage(
-            config, folder, networks=networks, read=lambda cache: (read(opened, source, config, cache, given), config)
+            config, folder, networks=networks, read=lambda cache: (read(opened, source, config, cache), config)
         )
 
 
@@ -204,6 +204,7 @@ def make_clustering(
     folder: RunFolder, overrides: Settings, *, name: str = "default", force: bool = False
 ) -> ClusterFolder:
     """Does what `cluster` says, with the settings as one nested mapping."""
+    check_name("--name", name)
     from latentviz.clustering.acting import check_acting
     from latentviz.stages.earlier import inherited
 

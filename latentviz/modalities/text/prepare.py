@@ -107,7 +107,8 @@ def _groups(source: TextSource, data: TextData) -> np.ndarray | None:
         return None
     names = [name.strip() for name in data.group_column.split(",")]
     for name in names:
-        choose_column(list(source.columns), "group_column", name)
+        if choose_column(list(source.columns), "group_column", name) is None:  # auto, or none among others
+            raise DataError(f"data.group_column: names columns (got {name!r} among them); or none for no groups")
     keys = pa.table({name: pa.array(source.columns[name]).cast(pa.string()) for name in names}).to_pylist()
     numbers: dict[Any, int] = {}
     # A text without a group is its own group.
