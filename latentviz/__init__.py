@@ -42,6 +42,7 @@ __all__ = [
     "map",
     "open",
     "recommend",
+    "verify",
     "widget",
 ]
 

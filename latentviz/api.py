@@ -23,7 +23,7 @@ from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.arguments import checked
 from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, train
-from latentviz.verbs import encode, evaluate, export, generate, recommend
+from latentviz.verbs import encode, evaluate, export, generate, recommend, verify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -310,6 +310,7 @@ class Run(Shown):
     recommend = recommend
     encode = encode
     export = export
+    verify = verify
 
     def __fspath__(self) -> str:
         return str(self.path)

@@ -1,4 +1,4 @@
-"""The commands that use a trained run: evaluate, generate, recommend, encode, export. `lv.Run` has them as methods.
+"""The commands that use a trained run, from evaluate to verify. `lv.Run` has them as methods.
 
 Each raises a LatentvizError for a user's mistake; its message names the next step.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
+    from latentviz.stages.verify import Verification
 
 
 @checked
@@ -263,3 +264,15 @@ def export(
     from latentviz.stages.export import export as stage
 
     return stage(RunFolder.open(run, outputs), onnx=onnx, safetensors=safetensors, force=force)
+
+
+def verify(run: AnyPath | None = None, *, outputs: AnyPath = "outputs") -> "Verification":
+    """Checks a run: every byte that has a checksum, what its files hold, its links, and files of others in it.
+
+    Args:
+        run: an `lv.Run`, a name or a path; the newest by default.
+        outputs: folder of the runs.
+    """
+    from latentviz.stages.verify import verify as stage
+
+    return stage(RunFolder.find(run, outputs))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
@@ -93,7 +93,9 @@ class ReadNew(Protocol[R_contra, S_co]):
             DataError: the file cannot be read.
         """
 
-    def read_items(self, path: str, config: R_contra, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+    def read_items(
+        self, path: str, config: R_contra, cache: Path, trained: Path, given: Collection[str] = ()
+    ) -> tuple[Prepared, np.ndarray]:
         """Return the items at `path` and their stored form, (n, …), which is also written into `cache`.
 
         Args:
@@ -101,6 +103,8 @@ class ReadNew(Protocol[R_contra, S_co]):
             config: of the run.
             cache: folder for the new items.
             trained: the run's cache.
+            given: settings of the data, such as `label_column`, that the user gave for these items; other ones that
+                describe the run's own source are found again.
 
         Raises:
             DataError: nothing there can be read.
@@ -120,6 +124,11 @@ class ReadNew(Protocol[R_contra, S_co]):
             rows: int64, the new items to take.
             cache: folder to write to.
         """
+
+
+def found_again(settings: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
+    """Return the settings but for the `given` ones, which stay."""
+    return {name: value for name, value in settings.items() if name not in given}
 
 
 class MapContents(NamedTuple):

@@ -1,4 +1,4 @@
-"""Lightning callbacks: seeds, epoch means, a guard against NaN, metrics.csv, samples,."""
+"""Lightning callbacks: seeds, epoch means, checkpoints, metrics.csv, and samples."""
 
 import csv
 import math
@@ -7,22 +7,19 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.utilities.types import STEP_OUTPUT
-from torch import Tensor
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
-from latentviz.errors import TrainingError, WriteError
+from latentviz.errors import WriteError
 from latentviz.model.training import LightningVAE
 from latentviz.model.vae import VAE
 from latentviz.runs.files import atomic_write
 
 MOST_SAMPLES = 60  # epochs whose samples are kept: more are not looked at
-GUARD_EVERY = 50  # steps between checks of the loss on a device where reading it waits for the queue
 
 
 def _vae(module: pl.LightningModule) -> LightningVAE:
@@ -57,33 +54,6 @@ class EpochMeans(Callback):
         _vae(pl_module).on_train_epoch_end()
 
 
-class Guard(Callback):
-    """Stops the training when the loss is not finite, before a checkpoint is written."""
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: STEP_OUTPUT, *_: object
-    ) -> None:
-        """Checks the training loss: at each step on the CPU, every 50 on devices where that waits."""
-        if pl_module.device.type == "cpu" or trainer.global_step % GUARD_EVERY == 0:
-            self._check(trainer, cast("dict[str, Tensor]", outputs)["loss"])
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Checks the validation loss."""
-        del pl_module
-        if "val_loss" in trainer.callback_metrics:
-            self._check(trainer, trainer.callback_metrics["val_loss"])
-
-    @staticmethod
-    def _check(trainer: pl.Trainer, loss: torch.Tensor) -> None:
-        if not torch.isfinite(loss):
-            kept = "; the last good checkpoint is kept" if trainer.current_epoch else ""
-            raise TrainingError(
-                f"the loss is {float(loss)} at step {trainer.global_step} (epoch {trainer.current_epoch + 1}){kept}. "
-                "Try a smaller model.lr or model.c, or trainer.gradient_clip_val=10, in another run with --run NAME, "
-                "or with --force in place of this one"
-            )
-
-
 class Checkpoints(ModelCheckpoint):
     """Keeps checkpoints in a folder that may have been moved or copied since an earlier part of the training."""
 
@@ -102,21 +72,6 @@ class Checkpoints(ModelCheckpoint):
         moved = {name: here(state_dict[name]) for name in paths if name in state_dict}
         best = {here(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath})
-
-
-class Patience(EarlyStopping):
-    """Stops early; a training that goes on after it had stopped gets the whole patience again."""
-
-    @property
-    def state_key(self) -> str:
-        """Lightning's."""
-        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the state."""
-        super().load_state_dict(state_dict)
-        if self.wait_count >= self.patience:
-            self.wait_count, self.stopped_epoch = 0, 0
 
 
 class EpochTable(Callback):

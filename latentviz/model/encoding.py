@@ -58,7 +58,7 @@ def batches(
     """
     for rows in parts:
         filled = [*rows] + [*rows[:1]] * (at_least - len(rows))
-        yield rows, to_input(data.__getitems__(filled).to(vae.device))
+        yield rows, vae.cast(to_input(data.__getitems__(filled).to(vae.device)))
 
 
 def at_a_time(vae: VAE) -> int:
@@ -283,7 +283,7 @@ def log_likelihoods(
 
 
 def _to_device(vae: VAE, z: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.array(z, np.float32)).to(vae.device)
+    return vae.cast(torch.from_numpy(np.array(z, np.float32)).to(vae.device))
 
 
 def kl_of_posteriors(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:

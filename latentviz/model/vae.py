@@ -83,6 +83,10 @@ class VAE(nn.Module):
         """p(z) = N(0, I), event shape (d,)."""
         return standard_normal(self.latent_dim, next(self.parameters()))
 
+    def cast(self, x: Tensor) -> Tensor:
+        """Return x in the floating-point type of the weights, which is float64 with `trainer.precision=64-true`."""
+        return x.to(next(self.parameters()).dtype) if x.is_floating_point() else x
+
     @property
     def given_dim(self) -> int:
         """The number of leading dimensions of μ that are not learnt; see `Encoder`."""
@@ -90,6 +94,7 @@ class VAE(nn.Module):
 
     def likelihood(self, z: Tensor, noise: Tensor | None = None) -> Distribution:
         """Return p(x|z) for z (b, d); a decoder that is not a NoiseAwareDecoder ignores `noise` (b,)."""
+        z = self.cast(z)
         return self.decoder(z, noise) if isinstance(self.decoder, NoiseAwareDecoder) else self.decoder(z)
 
     def elbo(self, x: Tensor) -> ELBO:

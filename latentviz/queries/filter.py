@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz.errors import ConfigError, did_you_mean
+from latentviz.progress import one_line
 
 LONGEST = 2_000  # characters; bounds the depth of the tree
 EXAMPLE = "cluster == 3 and label in ['x', 'y']"
@@ -128,8 +129,8 @@ class _Condition:
         names = self.table.column_names
         if node.id not in names:
             raise ConfigError(
-                f"--where {self.text!r}: unknown column {node.id!r}; the columns are {', '.join(names)}, "
-                f"and texts are written in quotes.{did_you_mean(node.id, names)}"
+                f"--where {one_line(self.text)!r}: unknown column {one_line(node.id, 80)!r}; "
+                f"the columns are {', '.join(names)}, and texts are written in quotes.{did_you_mean(node.id, names)}"
             )
         values = self.table.column(node.id)
         kind = values.type
@@ -145,7 +146,9 @@ class _Condition:
     def refusal(self, node: ast.expr, reason: str) -> ConfigError:
         """Return the error about a part of the condition."""
         part = ast.get_source_segment(self.text.strip(), node) or self.text
-        return ConfigError(f"--where {self.text!r}: {part!r}: {reason}; an example: {EXAMPLE!r}")
+        return ConfigError(
+            f"--where {one_line(self.text)!r}: {one_line(part, 80)!r}: {reason}; an example: {EXAMPLE!r}"
+        )
 
 
 def _is_text(side: Side) -> bool:

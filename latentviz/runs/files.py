@@ -34,7 +34,6 @@ LONGEST_NAME = 200  # bytes of a folder's name that we make: temporary names are
 HOST = (
     f"{zlib.crc32(platform.node().encode()):08x}"  # in temporary names: process numbers are valid on one machine only
 )
-LARGEST_CONFIG = 2**20  # bytes of config.yaml; it has about 2 kB
 LARGEST_JSON = 2**26  # bytes; clusters.json of 50,000 clusters has 10 MB
 ROWS_A_BYTE, FEW_ROWS = 16, 100_000  # more rows per byte than this do not exist; so few fit into memory in any case
 TEMPORARY = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})[0-9a-f]{6}\.tmp")

@@ -12,12 +12,11 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from latentviz.config import ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
+from latentviz.config import LARGEST_YAML, ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError
 from latentviz.progress import warn
 from latentviz.runs.checksums import FORMAT_VERSION, checksums, expected, opened
 from latentviz.runs.files import (
-    LARGEST_CONFIG,
     atomic_write,
     check_name,
     make_newest,
@@ -263,7 +262,7 @@ class ClusterFolder:
             RunError: the file is damaged, or was edited.
         """
         with damage(self.config_file, self.again):
-            check_regular(self.config_file, LARGEST_CONFIG)
+            check_regular(self.config_file, LARGEST_YAML)
         try:
             config = validate(ResolvedClusterConfig, read_yaml(self.config_file), str(self.config_file))
         except ConfigError as error:

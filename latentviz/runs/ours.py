@@ -130,19 +130,25 @@ def check_links(folder: Path) -> None:
     Raises:
         RunError: a link leaves the folder, or there is a pipe, a socket or a device.
     """
+    for problem in leaving(folder):
+        raise RunError(problem)
+
+
+def leaving(folder: Path) -> Iterator[str]:
+    """Yields a line for each link in a run that leads out of it, and for each pipe, socket or device."""
     root = os.path.realpath(folder)
     for entry in _entries(folder):
         if entry.is_symlink():
             target = os.path.realpath(entry.path)
             if os.path.commonpath([root, target]) != root:
-                raise RunError(
+                yield (
                     f"{entry.path}: a link that leaves the run (to {target}); put the file itself there, or remove "
                     "the link"
                 )
         elif not entry.is_dir() and not entry.is_file():
             kind = stat.filemode(entry.stat(follow_symlinks=False).st_mode)[0]
             what = {"p": "a pipe", "s": "a socket"}.get(kind, "a device")
-            raise RunError(f"{entry.path}: {what}, and a run holds files and folders only; remove it")
+            yield f"{entry.path}: {what}, and a run holds files and folders only; remove it"
 
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:

@@ -30,11 +30,10 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from latentviz.config import MEMORY, Section, dump
+from latentviz.config import LARGEST_YAML, MEMORY, Section, dump
 from latentviz.errors import LatentvizError, RunError, WriteError, did_you_mean
 from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, verify
 from latentviz.runs.files import (
-    LARGEST_CONFIG,
     LONGEST_PART,
     atomic_write,
     check_name,
@@ -103,7 +102,23 @@ class RunFolder(RunPlace):
         """Opens a run by its name under `outputs` or by its path; None: the newest one.
 
         Raises:
-            RunError: there is no such run, or a newer latentviz wrote it.
+            RunError: there is no such run, it is damaged or holds links that leave it, or a newer latentviz wrote it.
+        """
+        handle = cls.find(run, outputs)
+        if not isinstance(run, RunFolder):
+            check_links(handle.path)
+            if handle.finished:
+                handle.info()
+        return handle
+
+    @classmethod
+    def find(
+        cls, run: "str | os.PathLike[str] | RunFolder | None" = None, outputs: "str | os.PathLike[str]" = "outputs"
+    ) -> Self:
+        """Finds a run as `open` does, and reads nothing of it.
+
+        Raises:
+            RunError: there is no such run.
         """
         if isinstance(run, RunFolder):
             return cls(run.path)
@@ -111,17 +126,12 @@ class RunFolder(RunPlace):
         _recover(folder)
         found = cls.all(folder)
         if run is not None:
-            handle = cls._named(run, folder, [each.name for each in found])
-        elif found:
-            handle = found[-1]
-        else:
+            return cls._named(run, folder, [each.name for each in found])
+        if not found:
             raise RunError(
                 f"{folder}: no runs here; make one with `latentviz fit SOURCE`, as in `latentviz fit digits`"
             )
-        check_links(handle.path)
-        if handle.finished:
-            handle.info()
-        return handle
+        return found[-1]
 
     @classmethod
     def _named(cls, run: "str | os.PathLike[str]", outputs: Path, names: list[str]) -> Self:
@@ -220,7 +230,7 @@ class RunFolder(RunPlace):
     def verify_config(self) -> None:
         """Raises a RunError if a finished run's config.yaml is not the one that the run was made with, or too large."""
         with damage(self.config_file, self.again):
-            check_regular(self.config_file, LARGEST_CONFIG)
+            check_regular(self.config_file, LARGEST_YAML)
         if self.finished:
             config = shlex.quote(str(self.config_file))
             advice = (

@@ -176,6 +176,10 @@ def _export(parser: Parser) -> None:
     _force(parser, "earlier exports")
 
 
+def _verify(parser: Parser) -> None:
+    _run(parser)
+
+
 def _runs(parser: Parser) -> None:
     _outputs(parser)
     _json(parser, "the list")
@@ -251,6 +255,11 @@ COMMANDS: dict[str, Command] = {
         """\
   latentviz export cats --onnx
   latentviz export cats --safetensors""",
+    ),
+    "verify": Command(
+        "check every byte of a run, its links, and what its files hold; exit code 2 if something is damaged",
+        _verify,
+        "  latentviz verify cats",
     ),
     "runs": Command("list the runs and their clusterings, newest last", _runs, "  latentviz runs --json"),
     "recipes": Command("list the recipes", _nothing, "  latentviz recipes"),

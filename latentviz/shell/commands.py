@@ -143,6 +143,15 @@ def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) 
         print(file)
 
 
+def verify(run: str | None = None, *, outputs: str = "outputs") -> int:
+    """Prints a line for everything that is damaged or not from latentviz, and returns 2 if something is damaged."""
+    from latentviz import verbs
+
+    found = verbs.verify(run, outputs=outputs)
+    print(found)
+    return 0 if found.ok else 2
+
+
 def runs(*, outputs: str = "outputs", json: bool = False) -> None:
     """Prints the runs and their clusterings, newest last."""
     from latentviz.runs.files import folder_path

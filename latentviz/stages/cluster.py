@@ -19,7 +19,7 @@ from latentviz.clustering.reducers import REDUCERS, choose_backend, directions, 
 from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.clustering.stability import Draws, posterior_draws
 from latentviz.config import ClusterConfig
-from latentviz.errors import RunError, choose
+from latentviz.errors import ConfigError, RunError, choose
 from latentviz.evaluation.metrics import sample
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import listed
@@ -101,14 +101,23 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
 
 
 def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
-    """Returns the dimensions of μ that are clustered, float32 (n, d); a RunError if n is not the number of items."""
+    """Returns the dimensions of μ that are clustered, float32 (n, d).
+
+    Raises:
+        RunError: n is not the number of items.
+        ConfigError: more coordinates are asked for than there are dimensions.
+    """
     mu = np.asarray(opened.mu)
     if len(opened.items) != len(mu):
         raise RunError(
             f"{opened.run.mu_file}: damaged ({len(mu)} rows, and {opened.run.items_file} has {len(opened.items)}); "
             "`latentviz fit` makes the run again with --force"
         )
-    return np.ascontiguousarray(mu[:, : opened.content_dim]) if config.cluster.on == "mu" else mu
+    found = np.ascontiguousarray(mu[:, : opened.content_dim]) if config.cluster.on == "mu" else mu
+    if (asked := config.reduce.n_components) > (most := max(2, found.shape[1])):
+        dimensions = f"{found.shape[1]} dimensions to lay out"
+        raise ConfigError(f"reduce.n_components: μ has {dimensions} (got {asked}); {most} at most")
+    return found
 
 
 def updated(config: ClusterConfig, section: Literal["reduce", "cluster"], **values: str | int) -> ClusterConfig:

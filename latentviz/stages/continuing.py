@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,8 +83,15 @@ def settings(opened: OpenRun, source: str, overrides: Mapping[str, Any]) -> FitC
     return config
 
 
-def read(opened: OpenRun, source: str, config: FitConfig, cache: Path) -> Prepared:
+def read(opened: OpenRun, source: str, config: FitConfig, cache: Path, given: Collection[str]) -> Prepared:
     """Reads new items, and writes the cache of the old and the new ones with what is kept of the old run.
+
+    Args:
+        opened: the old run.
+        source: of the new items.
+        config: of the new run.
+        cache: of the new run.
+        given: settings of the data that the user gave.
 
     Raises:
         DataError: the new items cannot be read, are of another kind or shape, or are none.
@@ -95,7 +102,7 @@ def read(opened: OpenRun, source: str, config: FitConfig, cache: Path) -> Prepar
     shown = printable(named(source))
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        found, stored = new.read_items(source, config, fresh, old.cache)
+        found, stored = new.read_items(source, config, fresh, old.cache, given)
     except DataError:
         if (kind := kind_of(source)) not in {None, config.data.kind}:
             raise DataError(

@@ -1,14 +1,15 @@
 """Training, from top to bottom: data → items → VAE → checkpoints → mu and logvar → run.json."""
 
 import csv
-import importlib.util
+import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,24 +18,24 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback
 
 from latentviz import resources
-from latentviz.config import FitConfig, resolved
+from latentviz.config import FitConfig, ModelSection, resolved
+from latentviz.config.trainer import is_object, missing_objects, noted
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.modalities import modality
 from latentviz.modalities.acting import check_resolved
-from latentviz.modalities.base import AnyDataKind
+from latentviz.modalities.base import AnyDataKind, TrainingBatches
 from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.modalities.io.memory import index_of
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.networks import STANDARD, Networks
+from latentviz.model import loggers
 from latentviz.model.bar import Bar
 from latentviz.model.callbacks import (
     Checkpoints,
     Clock,
     EpochMeans,
     EpochTable,
-    Guard,
     OwnSigterm,
-    Patience,
     Repeatable,
     Samples,
     read_metrics,
@@ -43,6 +44,7 @@ from latentviz.model.check import check
 from latentviz.model.checkpoint import kept_checkpoint, load_weights
 from latentviz.model.distributed import Team, team
 from latentviz.model.encoding import active_units, encode
+from latentviz.model.ending import Guard, LastValidation, Patience
 from latentviz.model.training import LightningVAE, WholeCheckpoints
 from latentviz.model.vae import VAE
 from latentviz.model.warm_start import Start
@@ -120,7 +122,7 @@ def _fit(
         config = _read(read or _reader(light.data_kind, config), run, seconds, resume=resume)
     elif processes.first:
         config = resolved(light.resolved, config)
-    config, resume = processes.share((config, resume))
+    config, resume = _shared(config, resume, processes)
     kind = light.data_kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     try:
@@ -141,7 +143,7 @@ def _fit(
         if (start := earlier_weights(run)) is not None:
             callbacks = [*callbacks, Start(start, run.again)]
         callbacks = [clock, Samples(kind.recorder(run.samples), run.samples), *callbacks]
-        trainer = _trainer(config, run, callbacks, [*vae.objective])
+        trainer = _trainer(config, run, callbacks, batches, own=[*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
             load_weights(vae, checkpoint, run.again)  # Lightning loads it again; this call reports damage
@@ -151,12 +153,12 @@ def _fit(
     if not run.best_checkpoint.exists():
         raise TrainingError(
             f"{run.path}: the training ended before its first validation, so there is no checkpoint; raise "
-            "trainer.max_steps, and leave out trainer.fast_dev_run and trainer.limit_val_batches"
+            "trainer.max_time or trainer.max_steps, and leave out trainer.check_val_every_n_epoch"
         )
     seconds["train"] = round(clock.seconds, 2)
     say(f"training done in {clock.seconds:.1f} s")
     processes.wait()
-    load_weights(vae, kept_checkpoint(config, run), run.again)
+    load_weights(vae.float(), kept_checkpoint(config, run), run.again)  # after a training in another precision
     with stage("encoding", seconds):
         vae.to(trainer.strategy.root_device)
         encode(vae, kind.dataset(), kind.to_input, run.mu_file, run.logvar_file, processes=processes)
@@ -208,21 +210,54 @@ def _read(read: Reader, run: RunFolder, seconds: dict[str, float], *, resume: bo
     return config
 
 
+def _shared(config: FitConfig, resume: bool, processes: Team) -> tuple[FitConfig, bool]:
+    """Gives all processes the first one's config; objects from Python, such as callbacks, each process has itself."""
+    if processes.size == 1:
+        return config, resume
+    own = {key: value for key, value in config.trainer.items() if is_object(key, value)}
+    config, resume = processes.share((_with_trainer(config, config.model_dump()["trainer"]), resume))
+    return _with_trainer(config, {**config.trainer, **own}), resume
+
+
+def _with_trainer(config: FitConfig, trainer: dict[str, Any]) -> FitConfig:
+    return config.model_copy(update={"trainer": trainer})
+
+
+LAUNCHED = ("MASTER_ADDR", "NODE_RANK", "GROUP_RANK", "SLURM_NTASKS", "RANK", "KUBERNETES_PORT", "LSB_JOBID")
+
+
 def throwaway_trainer(config: FitConfig) -> pl.Trainer:
     """Build a Trainer only to validate its arguments, with a ConfigError, and to know its processes."""
+    given = config.trainer
+    if lines := missing_objects(given):
+        raise ConfigError("\n  ".join(lines))
+    loggers.check(given)
+    endless = given.get("max_epochs") == -1 and given.get("max_steps", -1) in {None, -1} and not given.get("max_time")
+    if endless and not config.model.patience:
+        raise ConfigError(
+            "trainer.max_epochs: -1 would train forever; give a number of epochs, trainer.max_steps, trainer.max_time, "
+            "or model.patience=10"
+        )
+    if given.get("num_nodes", 1) > 1 and not any(name in os.environ for name in LAUNCHED):
+        raise ConfigError(
+            f"trainer.num_nodes: needs a launcher that starts a process on each machine, such as torchrun or srun (got "
+            f"{given['num_nodes']}); see docs/scaling.md"
+        )
     try:
         with quiet():
             return pl.Trainer(
-                **{**config.trainer, "enable_model_summary": False},
-                logger=False,
+                **{**given, "callbacks": None, "logger": False, "enable_model_summary": False},
                 enable_progress_bar=False,
                 enable_checkpointing=False,
             )
-    except (ValueError, TypeError, MisconfigurationException) as error:
-        raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from None
+    except (ValueError, TypeError, ImportError, RuntimeError, AttributeError, MisconfigurationException) as error:
+        got = ", ".join(f"{key}={noted(key, value)}" for key, value in given.items())
+        raise ConfigError(f"trainer: {str(error).splitlines()[0]} (got {got})") from None
 
 
-def _trainer(config: FitConfig, run: RunFolder, more: list[Callback], own: Sequence[str]) -> pl.Trainer:
+def _trainer(
+    config: FitConfig, run: RunFolder, more: list[Callback], batches: TrainingBatches, *, own: Sequence[str]
+) -> pl.Trainer:
     defaults = {
         "accelerator": "auto",
         "precision": "bf16-mixed" if has_bf16() else "32-true",
@@ -235,7 +270,8 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback], own: Seque
     callbacks: list[Callback] = [
         Repeatable(config.seed_everything),
         EpochMeans(),
-        Guard(),
+        Guard(_large(config.model)),
+        LastValidation(),
         EpochTable(run.metrics_file, own),
         *more,
         Bar(),
@@ -253,21 +289,42 @@ def _trainer(config: FitConfig, run: RunFolder, more: list[Callback], own: Seque
     ]
     if config.model.patience:
         callbacks.append(Patience("val_loss", patience=config.model.patience, verbose=False))
-    logger = (
-        pl.loggers.TensorBoardLogger(run.path, name="", version="tensorboard")
-        if importlib.util.find_spec("tensorboard")
-        else False
-    )
-    settings = {**defaults, **config.trainer}
+    settings = {**defaults, **config.trainer, **_at_least_one_batch(config.trainer, batches)}
     plugins = settings.pop("plugins", None) or []
-    return pl.Trainer(
-        **settings,
-        callbacks=callbacks,
-        logger=logger,
-        default_root_dir=run.path,
-        enable_progress_bar=False,
-        plugins=[WholeCheckpoints(), *(plugins if isinstance(plugins, list) else [plugins])],
+    settings |= {
+        "callbacks": [*callbacks, *loggers.callbacks(config.trainer)],
+        "logger": loggers.loggers(config.trainer, run.path),
+        "plugins": [WholeCheckpoints(), *(plugins if isinstance(plugins, list) else [plugins])],
+    }
+    return pl.Trainer(**settings, default_root_dir=run.path, enable_progress_bar=False)
+
+
+def _large(model: ModelSection) -> str:
+    """Lists the settings with which a loss may overflow, and their values; 0 adds nothing to it."""
+    values = {name: getattr(model, name, 0) for name in ("lr", "c", "free_bits", "contrast", "noise")}
+    return ", ".join(
+        f"model.{name} ({value:g})" for name, value in values.items() if isinstance(value, float) and value
     )
+
+
+def _at_least_one_batch(given: Mapping[str, Any], batches: TrainingBatches) -> dict[str, int]:
+    """Returns those arguments that count batches, where the data have too few of them for what is given."""
+    parts = {"limit_train_batches": batches.train_dataloader, "limit_val_batches": batches.val_dataloader}
+    shares = {name: given[name] for name in (*parts, "overfit_batches") if isinstance(given.get(name), float)}
+    found = {}
+    for name, share in shares.items():
+        of = parts.values() if name == "overfit_batches" else [parts[name]]
+        if any(int(len(each()) * share) < 1 for each in of) and share > 0:
+            found[name] = 1
+    every = given.get("val_check_interval")
+    if type(every) is int and given.get("check_val_every_n_epoch", 1) is not None:
+        epoch = len(batches.train_dataloader())
+        limit = {**given, **found}.get("limit_train_batches") or epoch
+        epoch = min(epoch, limit) if isinstance(limit, int) else int(epoch * limit)
+        if every > epoch:
+            say(f"trainer.val_check_interval: an epoch has {epoch} batches (got {every}); validated after each one")
+            found["val_check_interval"] = epoch
+    return found
 
 
 def has_bf16() -> bool:

@@ -84,7 +84,7 @@ def _continue(
     from latentviz.stages.continuing import next_name, read, settings
 
     opened = OpenRun(start)
-    config = settings(opened, source, overrides)
+    config, given = settings(opened, source, overrides), list(overrides.get("data") or ())
     networks = recall(start) if networks == STANDARD else networks
     check_given(config.networks, networks, start)
     check_training(config.networks, networks, str(start.config_file))
@@ -108,7 +108,7 @@ def _continue(
         compile_ahead.start()
         remember(folder, networks)
         return stage(
-            config, folder, networks=networks, read=lambda cache: (read(opened, source, config, cache), config)
+            config, folder, networks=networks, read=lambda cache: (read(opened, source, config, cache, given), config)
         )
 
 

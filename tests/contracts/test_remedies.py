@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import latentviz
-from latentviz.config import ClusterConfig, Section, trainer_parameters
+from latentviz.config import ClusterConfig, Section
+from latentviz.config.trainer import TRAINER_KEYS
 from latentviz.errors import LatentvizError
 from latentviz.modalities import MODALITIES, modality
 from latentviz.modalities.sources import load_config
@@ -62,7 +63,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def settings() -> set[str]:
     """Returns every dotted key that a user can set."""
-    known = {f"trainer.{name}" for name in trainer_parameters()}
+    known = {f"trainer.{name}" for name in TRAINER_KEYS}
     for config in [ClusterConfig, *(modality(kind).config for kind in MODALITIES)]:
         for section, field in config.model_fields.items():
             part = field.annotation

@@ -12,7 +12,8 @@ from torch.distributions import Independent
 from latentviz.clustering.clusterers import CLUSTERERS, Clustering, cluster
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import REDUCERS, reduce
-from latentviz.config import ClusterConfig, FitConfig, read_yaml, trainer_parameters, validate
+from latentviz.config import ClusterConfig, FitConfig, read_yaml, validate
+from latentviz.config.trainer import TrainerSection
 from latentviz.modalities import MODALITIES, modality
 from latentviz.modalities.image.nets import NETS, build
 from latentviz.modalities.sources import load_config, recipes
@@ -187,7 +188,7 @@ class TestRecipes:
     def test_it_is_a_valid_config_and_every_trainer_argument_is_known(self, name) -> None:
         config, run = load_config(name, {})
         assert run == name
-        assert set(config.trainer) <= set(trainer_parameters())
+        assert set(config.trainer) <= set(TrainerSection.model_fields)
 
     def test_it_repeats_no_default(self, name) -> None:
         """A default is defined in one place."""

@@ -263,3 +263,22 @@ def test_a_short_training_is_the_default(run_folder: Path, few: Path, more: Path
     assert config["trainer"]["max_epochs"] == 3
     assert config["model"]["lr"] == pytest.approx(0.003)
     assert config["model"]["kl_warmup"] == 0
+
+
+def test_texts_and_labels_of_new_vectors_are_read_where_the_user_says(shell: Callable, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, n in (("old", 40), ("new", 20)):
+        np.save(tmp_path / f"{name}.npy", random.normal(size=(n, 5)))
+        (tmp_path / f"{name}.txt").write_text("".join(f"{name} {row}\n" for row in range(n)))
+        np.save(tmp_path / f"{name}-labels.npy", np.array(["x", "y"] * (n // 2)))
+
+    def words(name: str) -> list[object]:
+        files = [f"data.items={tmp_path / name}.txt", f"data.labels={tmp_path / name}-labels.npy"]
+        return [tmp_path / f"{name}.npy", "--outputs", tmp_path, "trainer.max_epochs=1", *files]
+
+    assert shell("fit", *words("old"), "--run", "old", "model.width=8", "model.latent_dim=2").code == 0
+    said = shell("fit", "--continue", "old", *words("new"))
+    assert said.code == 0, said.err
+    items = lv.open("old-2", outputs=tmp_path).items
+    assert items["text"].tolist() == [f"old {row}" for row in range(40)] + [f"new {row}" for row in range(20)]
+    assert items["label"].tolist() == ["x", "y"] * 30

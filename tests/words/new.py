@@ -1,5 +1,6 @@
 """Reads words: a file with one per line, or a new word in quotes with a space before it."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,9 @@ def read_item(word: str, config: ResolvedWordConfig, trained: Path) -> NewItem[s
     return NewItem(word.strip(), stored(word.strip()), ["a new word"]) if word.startswith(" ") else None
 
 
-def read_items(path: str, config: ResolvedWordConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+def read_items(
+    path: str, config: ResolvedWordConfig, cache: Path, trained: Path, given: Collection[str] = ()
+) -> tuple[Prepared, np.ndarray]:
     """Read the words of a file."""
     prepared = prepare(path, "new-", config.data, cache)
     return prepared, np.stack([stored(word) for word in prepared.items.column("text")])

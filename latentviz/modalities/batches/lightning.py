@@ -29,5 +29,9 @@ class LightningBatches(pl.LightningDataModule):
         return self.batches.val_dataloader()
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Batch:
-        """Convert a batch on the device."""
-        return self.batches.on_after_batch_transfer(batch, dataloader_idx)
+        """Convert a batch on the device, to the precision of the training."""
+        converted = self.batches.on_after_batch_transfer(batch, dataloader_idx)
+        if self.trainer is None:
+            return converted
+        precise: Batch = self.trainer.precision_plugin.convert_input(converted)
+        return precise

@@ -167,7 +167,7 @@ class EpochPictures:
     @torch.no_grad()
     def epoch(self, vae: VAE, number: int) -> None:
         """Write the picture of epoch `number`, counted from 1."""
-        x = to_float(torch.from_numpy(self.recorder.initial)).to(vae.device)
+        x = vae.cast(to_float(torch.from_numpy(self.recorder.initial)).to(vae.device))
         decoded = vae.decode(vae.encode(x)[0])
         samples = vae.decode(self.z.to(vae.device))
         self.recorder.epoch(f"epoch-{number:04d}", decoded.float().cpu().numpy(), samples.float().cpu().numpy())

@@ -1,6 +1,7 @@
 """Reads new images and converts them to the size and channels of a trained model. Does not import torch."""
 
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -48,12 +49,13 @@ def read_item(word: str, config: ResolvedImageConfig, trained: Path | None = Non
 
 
 def read_items(
-    path: str, config: ResolvedImageConfig, cache: Path, trained: Path | None = None
+    path: str, config: ResolvedImageConfig, cache: Path, trained: Path | None = None, given: Collection[str] = ()
 ) -> tuple[Prepared, np.ndarray]:
     """Reads the items at `path` and decodes their images, uint8 (n, c, h, w), into `cache`.
 
     A single image is enough; damaged ones, however many, are left out and listed.
     """
+    del given  # nothing in the settings of images describes only the run's own source
     known = None if trained is None else load_values(trained)
     data = config.data.model_copy(update={"path": path, "max_bad": 1.0})
     file = Path(path).expanduser()

@@ -41,8 +41,9 @@ class CleanStatistics(Callback):
             layer.reset_running_stats()
             layer.momentum = None  # makes PyTorch average over batches
             layer.train()
+        dtype = next(encoder.parameters()).dtype
         for rows in np.array_split(self.rows, -(-len(self.rows) // BATCH)):
-            encoder(to_float(torch.from_numpy(np.array(self.images[rows])).to(pl_module.device)))
+            encoder(to_float(torch.from_numpy(np.array(self.images[rows])).to(pl_module.device)).to(dtype))
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
             layer.eval()

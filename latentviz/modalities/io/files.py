@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +85,7 @@ class Listing:
         return [file for file in self.files if suffix_of(file) in suffixes]
 
 
+DEEP = "folders or brackets are nested too deeply; move the data up"
 # Folders that this process made of links to the files that a glob matches.
 OWN_LINKS: set[str] = set()
 
@@ -103,7 +104,7 @@ def walk(folder: Path, *, links: bool = False) -> Listing:
             raise error
         found.closed.append(os.path.relpath(error.filename, folder))
 
-    for parent, folders, names in os.walk(folder, onerror=closed):
+    for parent, folders, names in _folders(folder, closed):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in (*folders, *names) if not name.startswith(".")):
             if not links and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
@@ -112,6 +113,13 @@ def walk(folder: Path, *, links: bool = False) -> Listing:
                 found.files.append(path.relative_to(folder).as_posix())
     found.files.sort(key=natural)
     return found
+
+
+def _folders(folder: Path, closed: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+    try:
+        yield from os.walk(folder, onerror=closed)
+    except RecursionError:
+        raise DataError(f"{printable(str(folder))}: {DEEP}") from None
 
 
 def names_below(folder: Path) -> Iterator[str]:
@@ -130,6 +138,8 @@ def refusing(path: str) -> Iterator[None]:
     """Turns the system's errors about reading `path` into a DataError."""
     try:
         yield
+    except RecursionError:
+        raise DataError(f"{printable(path)}: {DEEP}") from None
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{printable(path)}: cannot be read ({reason}); check its permissions") from None

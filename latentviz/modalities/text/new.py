@@ -1,12 +1,13 @@
 """New texts for a trained model, tokenised with its tokenizer. Loads without torch."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from latentviz.errors import DataError
-from latentviz.modalities.base import NewItem
+from latentviz.modalities.base import NewItem, found_again
 from latentviz.modalities.io import prepared
 from latentviz.modalities.io.files import examine, text_of
 from latentviz.modalities.io.names import MissingColumnError
@@ -41,16 +42,19 @@ def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[s
     return NewItem(text, rows[0], [note])
 
 
-def read_items(path: str, config: ResolvedTextConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+def read_items(
+    path: str, config: ResolvedTextConfig, cache: Path, trained: Path, given: Collection[str] = ()
+) -> tuple[Prepared, np.ndarray]:
     """Writes the tokens (n, t) of the texts at `path` into `cache`; see `base.ReadNew`.
 
     One text is enough, and any number of unreadable ones is left out.
     """
-    data = config.data.model_copy(update={"path": path, "group_column": "none", "split": "all"})
+    data = config.data.model_copy(update={"path": path, **found_again({"group_column": "none", "split": "all"}, given)})
     try:
         source = read(data)
     except MissingColumnError:  # the table has other columns than the one that the run was trained on
-        source = read(data.model_copy(update=dict.fromkeys(("text_column", "label_column", "id_column"), "auto")))
+        auto = dict.fromkeys(("text_column", "label_column", "id_column"), "auto")
+        source = read(data.model_copy(update=found_again(auto, given)))
     found = prepare(data, cache, config.seed_everything, source=source, tokenizer=Tokenizer.load(trained))
     return found, load(cache)
 

@@ -2,12 +2,13 @@
 
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.base import NewItem
+from latentviz.modalities.base import NewItem, found_again
 from latentviz.modalities.io import prepared
 from latentviz.modalities.io.memory import find
 from latentviz.modalities.io.names import MissingColumnError, printable
@@ -44,13 +45,16 @@ def read_item(word: str, config: ResolvedVectorConfig, trained: Path) -> NewItem
         return NewItem(Shown(text or printable(Path(word).name)), np.array(vectors[0], np.float32), found.notes)
 
 
-def read_items(path: str, config: ResolvedVectorConfig, cache: Path, trained: Path) -> tuple[Prepared, np.ndarray]:
+def read_items(
+    path: str, config: ResolvedVectorConfig, cache: Path, trained: Path, given: Collection[str] = ()
+) -> tuple[Prepared, np.ndarray]:
     """Copies the vectors at `path`, (n, d), into `cache`; see `base.ReadNew`.
 
     Looks for columns and arrays again, because the file may be named differently inside than the run's file.
     """
     auto = dict.fromkeys(("array", "vector_column", "label_column", "text_column", "decimal"), "auto")
-    data = config.data.model_copy(update={"path": path, "items": "none", "labels": "none", **auto})
+    reset = found_again({"items": "none", "labels": "none", **auto}, given)
+    data = config.data.model_copy(update={"path": path, **reset})
     d, units = load(trained).shape[1], load_units(trained)
     try:
         found = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)

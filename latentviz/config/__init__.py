@@ -1,32 +1,26 @@
 """Configs: frozen pydantic sections, read from YAML and `key=value` overrides; all mistakes are reported at once."""
 
-import ast
-import importlib.util
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_serializer, field_validator
 
+from latentviz.config.base import AtLeast1 as AtLeast1
+from latentviz.config.base import AtLeast2 as AtLeast2
+from latentviz.config.base import Auto as Auto
+from latentviz.config.base import Section as Section
+from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
 from latentviz.errors import ConfigError, did_you_mean
 
 S = TypeVar("S", bound="Section")
+MOST_ALIASES = 20  # of a config; nested ones multiply what they stand for
 
-Auto = Literal["auto"]
 Role = Literal["encoder", "decoder", "likelihood", "objective"]  # parts of a model that a user can give
-AtLeast1 = Annotated[int, Field(ge=1)]
-AtLeast2 = Annotated[int, Field(ge=2)]
-
-
-class Section(BaseModel):
-    """A frozen group of settings without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 MEMORY = "memory:"  # the beginning of `data.path` where the data is a Python object
@@ -69,7 +63,11 @@ class FitConfig(Section):
     check_memory: bool = Field(True, description="refuse work that does not fit into memory; false: try it")
     data: DataSection
     model: ModelSection
-    trainer: dict[str, Any] = Field(default_factory=dict, description="arguments of pytorch_lightning.Trainer")
+    trainer: dict[str, Any] = Field(
+        default_factory=dict,
+        description="arguments of pytorch_lightning.Trainer",
+        json_schema_extra=lambda schema: schema.update(TrainerSection.model_json_schema()),
+    )
     networks: dict[Role, str] = Field({}, description="names of the user's own networks, which only lv.fit can give")
 
     @field_validator("networks", mode="before")
@@ -79,43 +77,26 @@ class FitConfig(Section):
             raise ValueError(f"{min(unknown)}: unknown key; allowed here: {', '.join(get_args(Role))}")
         return value
 
-    @field_validator("trainer")
+    @field_validator("trainer", mode="before")
     @classmethod
-    def _known_trainer_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
-        names = trainer_parameters()
-        mistakes = [
-            f"{key}: Lightning's Trainer has no such argument.{did_you_mean(str(key), names)}"
-            for key in value
-            if key not in names
-        ]
-        mistakes += [
-            f"{key}: latentviz sets this itself; leave it out" for key in value if key in OWN_TRAINER_ARGUMENTS
-        ]
-        mistakes += [
-            f"{key}: must be a whole number from 1 on, or -1 for no limit (got {value[key]!r})"
-            for key in ("max_epochs", "max_steps")
-            if not (value.get(key) is None or (type(value[key]) is int and (value[key] >= 1 or value[key] == -1)))
-        ]
+    def _known_trainer_arguments(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        given = {str(key): each for key, each in value.items()}
+        known = {key: each for key, each in given.items() if key in TrainerSection.model_fields}
+        checked = {key: each for key, each in known.items() if not is_object(key, each)}
+        mistakes = refusals(given)
+        try:
+            found = TrainerSection.model_validate(checked)
+        except ValidationError as error:
+            mistakes += _mistakes(TrainerSection, error.errors())
         if mistakes:
             raise ValueError("\n".join(mistakes))  # one line per argument; `_lines` prefixes each with the section
-        return value
+        return {key: getattr(found, key) if key in checked else each for key, each in given.items()}
 
-
-OWN_TRAINER_ARGUMENTS = {"callbacks", "logger", "default_root_dir", "enable_progress_bar", "enable_checkpointing"}
-
-
-@cache
-def trainer_parameters() -> tuple[str, ...]:
-    """Read the argument names of `pytorch_lightning.Trainer` from its source; importing it takes seconds."""
-    spec = importlib.util.find_spec("pytorch_lightning")
-    if spec is None or spec.origin is None:
-        raise ConfigError("trainer: the package pytorch-lightning is missing; run `pip install pytorch-lightning`")
-    source = Path(spec.origin).parent / "trainer" / "trainer.py"
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ClassDef) and node.name == "Trainer":
-            init = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
-            return tuple(a.arg for a in (*init.args.args, *init.args.kwonlyargs) if a.arg != "self")
-    raise AssertionError("no class Trainer in pytorch_lightning.trainer.trainer")
+    @field_serializer("trainer")
+    def _with_notes(self, value: dict[str, Any]) -> dict[str, Any]:
+        return {key: noted(key, each) for key, each in value.items()}
 
 
 class ReduceSection(Section):
@@ -181,8 +162,19 @@ class ResolvedClusterConfig(ClusterConfig):
     reduce: ResolvedReduceSection
 
 
+LARGEST_YAML = 2**20  # bytes of a config, which has a few kB
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-3 as a number and rejects duplicate keys."""
+    """Safe YAML that reads 1e-3 as a number and rejects duplicate keys and aliases of aliases without end."""
+
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.aliases += self.check_event(yaml.AliasEvent)
+        if self.aliases > MOST_ALIASES:
+            raise ConfigError(f"more than {MOST_ALIASES} aliases (*name); write the values out")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -211,6 +203,8 @@ def read_yaml(path: Path) -> dict[str, object]:
         ConfigError: the file cannot be read, is not YAML, is not a mapping, or has a duplicate key.
     """
     try:
+        if path.is_file() and path.stat().st_size > LARGEST_YAML:
+            raise ConfigError(f"larger than a config can be ({LARGEST_YAML:,} bytes)")
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
@@ -246,7 +240,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, object]:
             if not isinstance(level, dict):
                 raise ConfigError(f"{key}: '{parent}' has a value already; it cannot be a section too")
         try:
-            level[last] = yaml.load(value, _Loader)  # noqa: S506 - a subclass of SafeLoader
+            level[last] = yaml.load(value, _Loader) if value else ""  # noqa: S506 - a subclass of SafeLoader
         except yaml.YAMLError:
             level[last] = value
         except (ValueError, RecursionError) as error:
@@ -359,7 +353,7 @@ def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 
 
 def _allowed(annotation: Any) -> list[str]:
@@ -377,7 +371,7 @@ def _allowed(annotation: Any) -> list[str]:
         return [word for branch in inner for word in _allowed(branch)]
     if origin is tuple:
         return [f"[{', '.join(' or '.join(_allowed(branch)) for branch in inner)}]"]
-    return [_WORDS.get(annotation, "a section of keys")]
+    return ["a list"] if origin is list else [_WORDS.get(annotation, "a section of keys")]
 
 
 def dump(config: Section) -> str:
@@ -391,13 +385,14 @@ def dump(config: Section) -> str:
 def dump_commented(config: Section) -> str:
     """Format the config as YAML with a comment per key."""
     lines: list[str] = []
+    plain = config.model_dump(mode="json")
     for name, value in config:
         field = type(config).model_fields[name]
         if isinstance(value, Section):
             lines.append(f"{name}:")
             lines += [f"  {line}" if line else "" for line in dump_commented(value).splitlines()]
         else:
-            text = yaml.safe_dump({name: value}, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+            text = yaml.safe_dump({name: plain[name]}, sort_keys=False, allow_unicode=True, width=1000).rstrip()
             if isinstance(value, str) and "\n" in text:  # a comment after its first line would be part of it
                 text = f"{name}: {json.dumps(value)}"
             head, *rest = text.splitlines()
