@@ -9,7 +9,8 @@ For each layout (n, 2) of the same neighbour graph the tree is built once per `m
    z ~ q(z|x); without a posterior it is left out.
 3. Of the winners of all layouts, the one that agrees most with the others is chosen.
 
-Where some of the items were clustered earlier, only the cuts that agree most with those clusters take part.
+Where some of the items were clustered earlier, only the cuts that agree most with those clusters take part, among them
+one per tree of the nodes that agree most with them.
 
 docs/experiments.md has the alternatives that this was measured against.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
+from latentviz.clustering.following import nodes_like
 from latentviz.clustering.repeats import spanning_tree, with_heavy_items
 from latentviz.clustering.stability import Draws, partition_agreement, stability
 
@@ -185,7 +187,7 @@ def choose_cut(
     sweep: list[CutScores] = []
     winners: list[Cut] = []
     for number, points in enumerate(layouts):
-        cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, separation, drawn)
+        cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, separation, drawn, earlier)
         winners.append(cuts[max(_like(cuts, earlier), key=lambda i: _value(cuts[i].scores, k0))])
         sweep += [cut.scores for cut in cuts]
     agreement = _agreement(winners)
@@ -213,7 +215,12 @@ def _value(scores: CutScores, k0: int) -> float:
 
 
 def _cuts(
-    layout: int, points: np.ndarray, quality: Modularity, separation: Separation, drawn: Draws | None
+    layout: int,
+    points: np.ndarray,
+    quality: Modularity,
+    separation: Separation,
+    drawn: Draws | None,
+    earlier: np.ndarray | None,
 ) -> tuple[list[Cut], int]:
     """Returns the cuts of one layout, and k₀."""
     from fast_hdbscan.hdbscan import clusters_from_spanning_tree, compute_minimum_spanning_tree
@@ -268,6 +275,9 @@ def _cuts(
                 )
                 if labels.max() > 0:
                     cuts.append(cut(selection, samples, size, labels, probabilities))
+        if earlier is not None and (earlier >= 0).any():
+            size = max(5, round(FACTORS[0] * int(np.unique(earlier[earlier >= 0], return_counts=True)[1].min())))
+            cuts.append(cut("eom", samples, size, *nodes_like(earlier, tree, size)))
     return cuts, k0
 
 

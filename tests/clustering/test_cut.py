@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from fast_hdbscan.hdbscan import compute_minimum_spanning_tree
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 
 from latentviz.clustering.cut import Separation, choose_cut
+from latentviz.clustering.following import nodes_like
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import fuzzy_graph, umap_reduce
 
@@ -101,3 +103,17 @@ def test_every_cut_that_was_looked_at_is_kept_and_one_layout_is_enough() -> None
     assert chosen.cut.scores in chosen.sweep
     assert len(chosen.cut.labels) == len(chosen.cut.probabilities) == len(chosen.cut.filled) == 160
     assert (chosen.cut.probabilities[chosen.cut.labels == -1] == 0).all()
+
+
+def test_the_tree_is_cut_where_earlier_clusters_were() -> None:
+    """No single size cuts the first pair of clouds in two and leaves the second whole."""
+    random = np.random.default_rng(0)
+    cloud = np.repeat(np.arange(4), 150)
+    centres = np.array([[0, 0], [7, 0], [40, 0], [47, 0]])
+    points = (centres[cloud] + random.normal(size=(600, 2))).astype(np.float32)
+    for truth in (np.array([0, 1, 2, 2]), np.array([0, 0, 1, 2]), np.array([0, 0, 1, 1])):
+        earlier = np.where(random.random(600) < 0.5, truth[cloud], -1)
+        tree = compute_minimum_spanning_tree(points, min_samples=5, reproducible=True)[0]
+        labels, strengths = nodes_like(earlier, tree, 20)
+        assert adjusted_rand_score(truth[cloud], labels) > 0.95
+        assert (strengths[labels < 0] == 0).all()
