@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from latentviz.config import read_yaml
-from latentviz.display import LISTED, Rows, Shown, html_map, show_page
+from latentviz.display import Rows, Shown, html_map, show_page
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.memory import Given, source_of
 from latentviz.modalities.networks import Networks
@@ -322,21 +322,9 @@ class Run(Shown):
         return hash(self.path)
 
     def _shown(self) -> tuple[str, Rows]:
-        title, path = f"Run {self.name!r}", ("path", self.path)
-        if not self._folder.finished:
-            return title, [("state", "training has not finished"), path]
-        info = self._folder.info()
-        summary = info["summary"]
-        return title, [
-            ("kind", info["kind"]),
-            ("items", f"{summary['items']:,}"),
-            ("epochs", summary["epochs"]),
-            ("latent_dim", f"{summary['latent_dim']}, {summary['active_units']} active"),
-            ("log-likelihood (nats)", f"{summary['log_likelihood']:.1f}"),
-            ("KL (nats)", f"{summary['kl']:.1f}"),
-            ("clusterings", ", ".join(self.clusterings) or "none; run.cluster() makes one"),
-            path,
-        ]
+        from latentviz.stages.overview import run_rows
+
+        return f"Run {self.name!r}", run_rows(self._folder)
 
 
 @dataclass(frozen=True, repr=False)
@@ -406,27 +394,14 @@ class Result(Shown):
         show_page(self.map, "latentviz map")
 
     def _shown(self) -> tuple[str, Rows]:
-        from latentviz.clustering.description import cluster_names
+        from latentviz.stages.overview import result_rows
 
-        info = self._folder.info()
-        names = cluster_names(self._folder.points(), info)
-        rows = [
-            (f"cluster {c['cluster']}", f"{c['size']:,}  {names.get(c['cluster'], '')}".rstrip())
-            for c in info["clusters"][:LISTED]
-        ]
-        if (more := len(info["clusters"]) - len(rows)) > 0:
-            rows.append((f"{more:,} more", "result.clusters"))
-        return f"Result {self.name!r} of run {self.run.name!r}", [
-            ("items", f"{info['n_items']:,}"),
-            ("clusters", info["n_clusters"]),
-            ("noise", f"{info['noise_share']:.1%}"),
-            *rows,
-            ("map", self.map),
-        ]
+        return f"Result {self.name!r} of run {self.run.name!r}", result_rows(self._folder)
 
     def _repr_html_(self) -> str:
         """Returns the map, or a picture of a large one, and the table."""
-        return html_map(self.map, self._folder.picture_file) + Shown._repr_html_(self)
+        shown = html_map(self.map, self._folder.picture_file) if self.map.exists() else ""
+        return shown + Shown._repr_html_(self)
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -18,8 +18,11 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import validate_data
 
 from latentviz.api import Result, Run, cluster, fit
+from latentviz.clustering.acting import check_acting
 from latentviz.config import ClusterConfig, validate
+from latentviz.errors import ArgumentError
 from latentviz.modalities.memory import source_of
+from latentviz.model.checkpoint import kept_checkpoint
 from latentviz.progress import quietly
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import AnyPath
@@ -29,7 +32,7 @@ from latentviz.stages.transform import log_bounds
 
 Settings = Mapping[str, Any]
 
-RUN = "map"  # the name of a temporary run
+RUN = Path("map")  # the name of a temporary run
 NUMBERS = "biuf"  # NumPy's kinds of real numbers
 
 
@@ -107,20 +110,23 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         X = self._checked(X, reset=True)  # noqa: N806
         seed = self._seed()
         clustering = _Clustering(self.reduce or {}, self.cluster or {}, seed)
-        validate(ClusterConfig, {"reduce": clustering.reduce, "cluster": clustering.cluster}, "cluster settings")
-        earlier: _Fitted | None = self.__dict__.get("_fitted")
+        check_acting(
+            validate(ClusterConfig, {"reduce": clustering.reduce, "cluster": clustering.cluster}, "cluster settings")
+        )
+        model = _with(self.model, "model", "latent_dim", self.latent_dim)
+        trainer = _with(self.trainer, "trainer", "max_epochs", self.epochs)
+        own = self._replaces()
         folder = Path(tempfile.mkdtemp(prefix="latentviz-")) if self.run is None else Path(self.outputs)
-        name = self.run or RUN
         with quietly(self.verbose):
             try:
                 made = fit(
                     X,
-                    run=name,
+                    run=str(RUN) if self.run is None else self.run,
                     outputs=folder,
-                    force=earlier is not None and earlier.run.path == folder / name,
+                    force=own,
                     data=self.data,
-                    model=_with(self.model, latent_dim=self.latent_dim),
-                    trainer=_with(self.trainer, max_epochs=self.epochs),
+                    model=model,
+                    trainer=trainer,
                     seed_everything=seed,
                 )
             except BaseException:
@@ -206,8 +212,22 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
             raise NotFittedError("This LatentMap instance is not fitted yet; call fit(X) first")
         return self._fitted
 
+    def _replaces(self) -> bool:
+        """Whether the run of this name is there and was made by this object; another one is never replaced."""
+        if self.run is None or not (path := Path(self.outputs) / self.run).exists():
+            return False
+        earlier: _Fitted | None = self.__dict__.get("_fitted")
+        if earlier is None or earlier.run.path != path:
+            raise ArgumentError(
+                f"run: {path} exists already, and this object did not make it; choose another name or outputs=, remove "
+                "that folder, or leave run out: a temporary run serves clones and searches"
+            )
+        return True
+
     def _seed(self) -> int:
         if isinstance(self.random_state, (int, np.integer)):
+            if not 0 <= self.random_state < 2**32:
+                raise ArgumentError(f"random_state: must be 0 to {2**32 - 1:,} (got {self.random_state}); or None")
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31))
 
@@ -252,8 +272,14 @@ def _rows(X: Any) -> int:  # noqa: N803
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
-def _with(section: Settings | None, **given: object) -> Settings:
-    return {**(section or {}), **{key: value for key, value in given.items() if value is not None}}
+def _with(section: Settings | None, name: str, key: str, value: object) -> Settings:
+    """Adds a parameter to the section of settings that it belongs to."""
+    given = dict(section or {})
+    if value is None:
+        return given
+    if given.get(key, value) != value:
+        raise ArgumentError(f'{name}: "{key}" is given twice (got {given[key]!r} and {value!r}); keep one')
+    return {**given, key: value}
 
 
 @dataclass(frozen=True)
@@ -291,9 +317,12 @@ class _Fitted:
     def __getstate__(self) -> dict[str, Any]:
         kept = {"clustering": self.clustering, "path": self.run.path, "files": None}
         if self.temporary:
-            stream = io.BytesIO()
+            stream, run = io.BytesIO(), RunFolder(self.run.path)
+            loaded = kept_checkpoint(self.run._opened.config, run)  # a temporary run is not trained on from another
+            others = {file for file in run.checkpoints.iterdir() if file != loaded} | {run.samples}
+            unused = {str(RUN / file.relative_to(run.path)) for file in others}
             with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=1) as archive:
-                archive.add(self.run.path, RUN)
+                archive.add(run.path, RUN, filter=lambda file: None if file.name in unused else file)
             kept["files"] = stream.getvalue()
         return kept
 

@@ -130,9 +130,19 @@ def test_results_show_themselves_in_a_few_lines(run: lv.Run, few: Path) -> None:
         assert len(repr(result)) < 3000, result
 
 
-def test_an_unfinished_run_says_so(run_folder: Path) -> None:
+def test_a_run_that_is_not_whole_still_shows_itself(run_folder: Path) -> None:
+    run = lv.open(run_folder)
+    result = run.cluster(reduce={"method": "pca"}, cluster={"method": "gmm", "n_clusters": 3})
+    (run_folder / "clusters" / "default" / "clusters.json").write_text("{")
+    assert "damaged" in repr(result)
+    assert "damaged" in result._repr_html_()
+    (run_folder / "run.json").write_text("{")
+    assert "damaged" in repr(run)
     (run_folder / "run.json").unlink()
-    assert "not finished" in repr(lv.open(run_folder))
+    assert "not finished" in repr(run)
+    shutil.rmtree(run_folder)
+    assert "deleted" in repr(run)
+    assert str(run_folder) in repr(result)
 
 
 def test_a_clustering_that_does_not_exist_names_the_command(run: lv.Run) -> None:

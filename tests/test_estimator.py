@@ -167,10 +167,32 @@ def test_the_seed_decides(blobs) -> None:
     assert not np.array_equal(one, other)
 
 
-def test_mistakes_are_one_line(blobs) -> None:
-    with pytest.raises(NotFittedError):
-        lv.LatentMap().predict(blobs)
-    for wrong in ({"reduce": {"methd": "pca"}}, {"model": {"latentdim": 3}}, {"trainer": {"epochs": 3}}):
-        with pytest.raises(LatentvizError, match="Did you mean") as refused:
-            lv.LatentMap(**wrong).fit(blobs)
-        assert "\n" not in str(refused.value)
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"reduce": {"methd": "pca"}}, "Did you mean 'method'"),
+        ({"model": {"latentdim": 3}}, "Did you mean 'latent_dim'"),
+        ({"trainer": {"epochs": 3}}, "Did you mean"),
+        ({"cluster": {"n_clusters": 3}}, "cluster.n_clusters"),
+        ({"epochs": 2, "trainer": {"max_epochs": 3}}, "got 3 and 2"),
+        ({"random_state": -1}, "random_state: "),
+    ],
+)
+def test_mistakes_are_one_line_before_the_training(blobs, wrong, says) -> None:
+    with pytest.raises(LatentvizError, match=says) as refused:
+        lv.LatentMap(**wrong).fit(blobs)
+    assert "\n" not in str(refused.value)
+
+
+def test_nothing_works_before_fit(blobs) -> None:
+    for verb in ("transform", "predict", "score_samples", "inverse_transform", "score"):
+        with pytest.raises(NotFittedError):
+            getattr(lv.LatentMap(), verb)(blobs)
+    assert not hasattr(lv.LatentMap(), "run_")
+
+
+def test_other_tables_of_numbers(blobs) -> None:
+    torch, sparse = pytest.importorskip("torch"), pytest.importorskip("scipy.sparse")
+    kinds = [torch.tensor(blobs), sparse.csr_matrix(blobs), blobs.tolist()]
+    labels = [lv.LatentMap(**QUICK).fit(kind).labels_.tolist() for kind in kinds]
+    assert labels[0] == labels[1] == labels[2]

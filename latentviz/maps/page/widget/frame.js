@@ -8,7 +8,8 @@
   const { map } = app;
   const { store, state } = map;
   const idOf = await store.ids();
-  const points = new Map(Array.from({ length: store.n }, (_, i) => [store.row[i], i]));
+  const points = new Int32Array(store.n); // row → point
+  for (let i = 0; i < store.n; i++) points[store.row[i]] = i;
   let tags = {};
   const known = {}; // what the notebook has, as JSON by key: only changes are sent
 
@@ -27,9 +28,13 @@
 
   const take = {
     rows(given) {
-      const chosen = given.map((row) => points.get(row)).filter((i) => i !== undefined);
+      const chosen = given.map((row) => points[row]);
       if (map.select) map.select(chosen.length ? chosen : null);
-      else state.set({ selection: chosen.length ? Uint8Array.from({ length: store.n }, (_, i) => (chosen.includes(i) ? 1 : 0)) : null });
+      else {
+        const mask = new Uint8Array(store.n);
+        for (const i of chosen) mask[i] = 1;
+        state.set({ selection: chosen.length ? mask : null });
+      }
     },
     names(given) {
       const names = Object.entries(given).map(([id, name]) => [Number(id), name]);
@@ -66,7 +71,7 @@
   function tag(word, on) {
     const next = { ...tags };
     for (const row of rows()) {
-      const id = idOf(points.get(row));
+      const id = idOf(points[row]);
       const others = (next[id] ?? []).filter((each) => each !== word);
       if (on) others.push(word);
       if (others.length) next[id] = others;
@@ -93,7 +98,7 @@
   /** Shows the tags of the selected items; a click takes one from them. */
   function show() {
     const counts = new Map();
-    for (const row of rows()) for (const word of tags[idOf(points.get(row))] ?? []) counts.set(word, (counts.get(word) ?? 0) + 1);
+    for (const row of rows()) for (const word of tags[idOf(points[row])] ?? []) counts.set(word, (counts.get(word) ?? 0) + 1);
     const buttons = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 20).map(([word, count]) => {
       const button = element("button", "action", `${word} ${count.toLocaleString("en")} ×`);
       Object.assign(button, { type: "button", title: `Take the tag ${word} from the selected items`, onclick: () => tag(word, false) });
