@@ -14,6 +14,7 @@ import numpy as np
 
 from latentviz.config import read_yaml
 from latentviz.display import Rows, Shown, html_map, show_page
+from latentviz.errors import LatentvizError
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.memory import Given, source_of
 from latentviz.modalities.networks import Networks
@@ -198,16 +199,14 @@ def widget(
         height: in pixels.
     """
     from latentviz.clustering.description import cluster_names
-    from latentviz.errors import LatentvizError
 
     try:
         from latentviz.maps.widget import MapWidget
     except ModuleNotFoundError as error:
         if error.name != "anywidget":
             raise
-        raise LatentvizError(
-            "lv.widget: needs the package anywidget; run `pip install 'latentviz[notebook]'`"
-        ) from None
+        missing = "lv.widget: needs the package anywidget; run `pip install 'latentviz[notebook]'`"
+        raise LatentvizError(missing) from None
     if not isinstance(result, Result):
         result = Run(RunFolder.open(result, outputs)).clustering(clustering)
     folder = result._folder
