@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -110,7 +111,8 @@ class WriteError(RunError):
     """A file that cannot be written, with the system's reason: a full or read-only disk, missing permissions."""
 
     def __init__(self, path: "str | PathLike[str]", reason: str) -> None:
-        super().__init__(f"{path}: cannot be written ({reason}); {ADVICE}")
+        limits = {os.strerror(number): READ_ADVICE[number] for number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)}
+        super().__init__(f"{path}: cannot be written ({reason}); {limits.get(reason, ADVICE)}")
         self.path, self.reason = path, reason
 
 

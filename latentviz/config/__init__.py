@@ -15,7 +15,7 @@ from latentviz.config.base import AtLeast2 as AtLeast2
 from latentviz.config.base import Auto as Auto
 from latentviz.config.base import Section as Section
 from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
-from latentviz.errors import ConfigError, did_you_mean
+from latentviz.errors import ConfigError, ReadError, did_you_mean
 
 S = TypeVar("S", bound="Section")
 MOST_ALIASES = 20  # of a config; nested ones multiply what they stand for
@@ -200,7 +200,8 @@ def read_yaml(path: Path) -> dict[str, object]:
     """Read the mapping in a YAML file.
 
     Raises:
-        ConfigError: the file cannot be read, is not YAML, is not a mapping, or has a duplicate key.
+        ConfigError: there is no such file, it is not YAML, is not a mapping, or has a duplicate key.
+        ReadError: the system refuses to read it.
     """
     try:
         if path.is_file() and path.stat().st_size > LARGEST_YAML:
@@ -208,8 +209,10 @@ def read_yaml(path: Path) -> dict[str, object]:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise ReadError(path, error) from None
     except (ValueError, RecursionError) as error:  # a number with thousands of digits, an impossible date
         raise ConfigError(f"{path}: not valid YAML ({str(error)[:80]})") from None
     except yaml.MarkedYAMLError as error:

@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz.config import LARGEST_YAML, MEMORY, Section, dump
-from latentviz.errors import LatentvizError, RunError, WriteError, did_you_mean
+from latentviz.errors import LatentvizError, ReadError, RunError, WriteError, did_you_mean
 from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, verify
 from latentviz.runs.files import (
     LONGEST_PART,
@@ -368,6 +368,8 @@ class RunFolder(RunPlace):
                 target.rename(earlier)
             temporary.rename(target)
         except OSError as error:
+            if isinstance(error.filename, str) and not Path(error.filename).is_relative_to(parent):
+                raise ReadError(error.filename, error) from None
             raise WriteError(target, error.strerror or str(error)) from None
         finally:
             remove(temporary)

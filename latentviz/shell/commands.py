@@ -19,7 +19,9 @@ def _nested(overrides: Overrides) -> dict[str, Any]:
 
 
 def _print_json(content: Any) -> None:
-    _print_utf8(jsonlib.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    from latentviz.runs.files import without_nan
+
+    _print_utf8(jsonlib.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _print_utf8(text: str) -> None:

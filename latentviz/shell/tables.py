@@ -7,7 +7,8 @@ from typing import Any
 
 from latentviz.clustering.description import label_names
 from latentviz.display import columns, table
-from latentviz.errors import RunError
+from latentviz.errors import LatentvizError
+from latentviz.runs.ours import check_links
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 LISTED = 12  # clusters whose keywords are printed: more scroll the metrics off a small terminal
@@ -93,6 +94,7 @@ def run_overview(run: RunFolder) -> dict[str, Any]:
     """Describes a run and its clusterings; `problem` is set instead where a file is damaged."""
     row: dict[str, Any] = {"run": run.name, "path": str(run.path), "date": _date(run.config_file), "finished": False}
     try:
+        check_links(run.path)
         if not run.finished:
             return row
         info = run.info()
@@ -110,7 +112,7 @@ def run_overview(run: RunFolder) -> dict[str, Any]:
             if folder.outdated:
                 clusters["outdated"] = True
             row["clusterings"].append({**clusters, "date": _date(folder.info_file)})
-    except (RunError, KeyError) as error:
+    except LatentvizError as error:
         row["problem"] = str(error)
     return row
 
