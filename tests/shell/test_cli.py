@@ -188,7 +188,9 @@ class TestRuns:
         folder = RunFolder.open(run_folder).clustering("fine")
         folder.begin(force=False)
         points = pa.table({"id": ["a"], "x": [0.0], "y": [0.0], "cluster": [-1]})
-        folder.write(ClusterConfig(), points, {"n_clusters": 3, "noise_share": 0.25})
+        clusters = [{"cluster": k, "size": 50, "persistence": None, "exemplars": []} for k in range(3)]
+        counts = {"n_items": 200, "n_clusters": 3, "noise_share": 0.25}
+        folder.write(ClusterConfig(), points, {**counts, "clusters": clusters, "lines": [], "settings": {}})
         for name in ("half", "broken"):
             shutil.copytree(run_folder, outputs / name)
         (outputs / "half" / "run.json").unlink()
@@ -296,7 +298,7 @@ class TestMistakes:
     def test_latents_of_another_run(self, shell, run_folder) -> None:
         np.save(run_folder / "mu.npy", np.zeros((3, 4), np.float32))
         reseal(run_folder)
-        assert "mu.npy: damaged (3 rows" in shell("cluster", "small", "--outputs", run_folder.parent).complaint
+        assert "mu.npy: damaged" in shell("cluster", "small", "--outputs", run_folder.parent).complaint
 
     def test_a_damaged_cache(self, shell, run_folder) -> None:
         (run_folder / "cache" / "images.npy").write_bytes(b"gone")
