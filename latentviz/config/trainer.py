@@ -197,7 +197,7 @@ def refusals(trainer: Mapping[str, object]) -> list[str]:
         return value if isinstance(value, int) and value > 0 else math.nan
 
     lines += [
-        f"min_{unit}: must be at most trainer.max_{unit}, {number(f'max_{unit}')} (got {number(f'min_{unit}')})"
+        f"min_{unit}: must be at most max_{unit}, which is {number(f'max_{unit}')} (got {number(f'min_{unit}')})"
         for unit in ("epochs", "steps")
         if number(f"min_{unit}") > number(f"max_{unit}")
     ]

@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "latentviz"
 DISTRIBUTIONS = packages_distributions()
 # Distributions that are needed and not imported by name, each with the reason.
-UNIMPORTED = dict.fromkeys(("onnx", "onnxscript"), "what torch.onnx.export writes with")
+UNIMPORTED = dict.fromkeys(("onnx", "onnxscript"), "what torch.onnx.export writes with") | dict.fromkeys(
+    ("mlflow", "wandb"), "what Lightning's loggers of trainer.logger write with"
+)
 # Imported without being declared: they come with what is, and are its own interface.
 TRANSITIVE = {
     "lightning_fabric": "pytorch-lightning",
@@ -22,6 +24,7 @@ TRANSITIVE = {
     "pynndescent": "umap-learn",
     "huggingface_hub": "datasets",
     "typing_extensions": "pydantic",
+    "pydantic_core": "pydantic",
     "traitlets": "anywidget",
 }
 
