@@ -122,9 +122,11 @@ def table(fits: dict[str, dict[str, dict[str, float]]], transforms: dict[str, di
     lines = [
         "# Data in memory",
         "",
-        f"Made by `python benchmarks/memory.py` on {platform.processor() or platform.machine()}, "
-        f"Python {platform.python_version()}. CPU seconds (reading, {TRAINER['limit_train_batches']} batches of training, "
-        "encoding) and peak anonymous memory of a fit from a file and from the same data in memory.",
+        (
+            f"By `python benchmarks/memory.py` on {platform.processor() or platform.machine()}, "
+            f"Python {platform.python_version()}. CPU seconds (reading, a few batches, encoding) and "
+            "peak anonymous memory of a fit from a file and from the same data in memory."
+        ),
         "",
         "| data | seconds, file | seconds, memory | ratio | MB, file | MB, memory | of which the object | without it |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",

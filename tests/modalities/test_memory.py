@@ -1,6 +1,8 @@
 """Data in memory is read as files are: the same cache, labels and latents, the same refusals."""
 
+import doctest
 import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -305,10 +307,7 @@ def test_an_array_goes_on_where_it_was_interrupted_and_another_one_does_not(tmp_
     (longer.path / "mu.npy").write_bytes(b"damaged")
     with pytest.raises(RunError) as caught:
         _ = longer.mu
-    remedy = str(caught.value).split("`")[1]
-    assert remedy.startswith("lv.fit(x, ")
-    again = eval(remedy, {"lv": lv, "x": VECTORS})
-    assert len(again.mu) == N
+    assert f"`lv.fit(x, run='r', outputs={str(tmp_path)!r}, force=True)`" in str(caught.value)
 
 
 def test_new_items_have_the_black_and_white_of_the_training_data(tmp_path: Path) -> None:
@@ -421,3 +420,12 @@ def test_a_frame_read_from_parquet_is_the_file(tmp_path: Path) -> None:
         assert {k: v for k, v in rows.items() if k not in {"id", "source"}} == {
             k: v for k, v in items.items() if k not in {"id", "source"}
         }
+
+
+def test_the_examples_of_the_page_are_what_they_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```pycon\n(.*?)```", page, re.DOTALL)
+    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "python.md", None, 0)
+    assert len(examples.examples) > 10
+    assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples).failed == 0
