@@ -377,9 +377,9 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "ids that repeat": (VECTORS, {"ids": ["a"] * N}, "'a'"),
     "too few ids": (VECTORS, {"ids": ["a", "b"]}, "2 values for 60"),
     "labels of another length": (VECTORS, {"labels": LABELS[1:]}, "59 values for 60"),
-    "a string of labels": (VECTORS, {"labels": "a" * N}, "str"),
+    "a string of labels": (VECTORS, {"labels": "a" * N}, "labels"),
     "columns of another length": (VECTORS, {"columns": {"size": [1]}}, "size"),
-    "columns that are no dict": (VECTORS, {"columns": [1]}, "list"),
+    "columns that are no dict": (VECTORS, {"columns": [1]}, "columns"),
     "labels of a file": ("digits", {"labels": LABELS}, "labels"),
     "a vector in images": (VECTORS, {"data": {"kind": "image"}}, r"\(60, 6\)"),
     "texts as vectors": (TEXTS, {"data": {"kind": "vectors"}}, "list"),
@@ -389,7 +389,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_objects_that_cannot_be_learnt_from_are_one_line(name: str, tmp_path: Path) -> None:
     x, given, part = BAD[name]
-    with pytest.raises(ObjectError, match=part) as caught:
+    with pytest.raises(LatentvizError, match=part) as caught:
         lv.fit(x, run="bad", outputs=tmp_path, **given)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, TypeError)
