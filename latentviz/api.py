@@ -266,15 +266,10 @@ class Run(Shown):
         return OpenRun(self._folder)
 
     def transform(self, x: Given) -> np.ndarray:
-        """Encodes new items and returns their posterior means, float32 (n, d); writes nothing.
-
-        The model stays loaded from one call to the next.
+        """Returns the posterior means of new items, float32 (n, d), and writes nothing; the model stays loaded.
 
         Args:
-            x: n items, as for `lv.fit`; row i of the result is item i.
-
-        Raises:
-            LatentvizError: an item cannot be read.
+            x: n items, as for `lv.fit`; row i of the result is item i. One that cannot be read is a LatentvizError.
         """
         from latentviz.stages.transform import transform as stage
 
@@ -282,10 +277,7 @@ class Run(Shown):
             return stage(self._opened, path)
 
     def decode(self, z: "np.ndarray | Sequence[Sequence[float]]") -> "np.ndarray | Sequence[str]":
-        """Decodes z, without chance and without writing anything.
-
-        Args:
-            z: (m, d), such as rows of `mu` or what lies between them.
+        """Decodes z (m, d), such as rows of `mu` or what lies between them, without chance; writes nothing.
 
         Returns:
             images, uint8 (m, c, h, w) in [0, 255]; m texts; or vectors, float32 (m, D), in the units of the data.

@@ -310,6 +310,27 @@ def test_an_array_goes_on_where_it_was_interrupted_and_another_one_does_not(tmp_
     assert f"`lv.fit(x, run='r', outputs={str(tmp_path)!r}, force=True)`" in str(caught.value)
 
 
+def test_channels_that_could_be_two_axes_are_said(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).integers(0, 256, (N, 3, 9, 3), np.uint8)
+    assert "moveaxis" in str(lv.inspect(values))
+    assert "moveaxis" not in str(lv.inspect(COLOUR))
+    _, stored, _ = prepared(values, tmp_path)
+    assert np.load(io.BytesIO(stored["images.npy"])).shape == (N, 3, 8, 9)  # sides are 8 pixels at least
+
+
+@pytest.mark.skipif(_optional("anndata") is None, reason="needs anndata")
+def test_the_matrices_of_an_anndata_are_columns(tmp_path: Path) -> None:
+    obs = pd.DataFrame({"label": LABELS}, index=[f"c{row}" for row in range(N)])
+    x = _optional("anndata").AnnData(VECTORS, obs=obs)
+    x.obsm["X_pca"] = VECTORS[:, :3].copy()
+    with source_of(x) as path:
+        config, _ = load_config(path, {"data": {"vector_column": "X_pca"}})
+        found = modality("vectors").data_kind.prepare(config, tmp_path)
+    assert np.load(tmp_path / "vectors.npy") == pytest.approx(VECTORS[:, :3], abs=0)
+    assert found.items.column("id")[:2] == ["c0", "c1"]
+    assert found.items.column("label") == LABELS
+
+
 def test_new_items_have_the_black_and_white_of_the_training_data(tmp_path: Path) -> None:
     """A dark image alone was read as a bright one, because its own range decided."""
     dim = (IMAGES // 4).astype(np.float32)

@@ -94,10 +94,13 @@ def read_npy(path: Path, data: ImageData, trained: tuple[float, float] | None = 
     """Reads the images in a .npy or .npz file; joins arrays such as x_train and x_test."""
     headers = read_headers(path)
     chosen = [("", "", None)] if "" in headers else _choose_arrays(path, headers, data)
-    parts, notes = [], []
+    parts: list[Part] = []
+    notes: list[str] = []
     for part, image_key, label_key in chosen:
         origin = printable(f"{path}/{image_key}" if image_key else str(path))
-        images = as_images(read_array(path, image_key, headers[image_key]), origin)
+        array = read_array(path, image_key, headers[image_key])
+        images = as_images(array, origin)
+        notes += _ambiguous(array.shape)
         labels = None
         if label_key is not None:
             where = printable(f"{path}/{label_key}")
@@ -105,7 +108,7 @@ def read_npy(path: Path, data: ImageData, trained: tuple[float, float] | None = 
         parts.append(Part(part or stem(path), images, labels, origin))
     if image_keys := [key for _, key, _ in chosen if key]:
         label_keys = [key for _, _, key in chosen if key]
-        notes = [f"images: {' and '.join(image_keys)}; labels: {' and '.join(label_keys) or 'none found'}"]
+        notes += [f"images: {' and '.join(image_keys)}; labels: {' and '.join(label_keys) or 'none found'}"]
     return array_source(parts, notes, trained=trained)
 
 
@@ -121,6 +124,18 @@ def as_images(array: np.ndarray, origin: str) -> np.ndarray:
     if array.ndim == 4 and array.shape[1] in CHANNELS:
         return np.moveaxis(array, 1, -1)
     raise DataError(f"{origin}: an array of shape {array.shape}; {wanted}; convert it with numpy.reshape")
+
+
+def _ambiguous(shape: tuple[int, ...]) -> list[str]:
+    """Returns the note on images whose second and last axis could both be the channels."""
+    if len(shape) != 4 or shape[1] not in CHANNELS or shape[-1] not in CHANNELS or shape[1] == shape[-1] == 1:
+        return []
+    return [
+        (
+            f"channels: the second and the last axis of {shape} could both be these; the last one is taken; "
+            "numpy.moveaxis(x, 1, -1) makes the second one the last"
+        )
+    ]
 
 
 def as_labels(array: np.ndarray, n: int, where: str) -> list[str | None]:

@@ -244,8 +244,13 @@ def _anndata(store: Any, file: Path, folder: Path) -> Made:
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
     kept["embedding" if "embedding" not in kept else "X"] = pa.FixedSizeListArray.from_arrays(flat, d)
     said = f"{printable(file.name)}: matrix X, {n:,} × {d:,}; columns of obs: {said or 'none'}"
-    if "obsm" in store and len(store["obsm"]):
-        said += f"; not read: obsm {', '.join(map(printable, store['obsm']))}"
+    others = {str(name): values for name, values in store["obsm"].items()} if "obsm" in store else {}
+    arrays = {name: np.asarray(v[:]) for name, v in others.items() if hasattr(v, "shape") and len(v.shape) == 2}
+    for name, values in arrays.items():
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        kept[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    if arrays:
+        said += f"; obsm: {', '.join(map(printable, arrays))}; data.vector_column=NAME learns from one of these"
     return _save_table(kept, folder / f"{file.stem}.parquet"), (*notes, said)
 
 
