@@ -179,6 +179,13 @@ def test_mistakes_are_latentviz_errors(tmp_path, run_folder) -> None:
     assert list(tmp_path.glob("digits")) == []
 
 
+def test_messages_name_an_object_by_what_it_is(tmp_path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    with pytest.raises(ConfigError, match=r"^ndarray \(60, 4\): model\.latentdim"):
+        lv.fit(x, outputs=tmp_path, model={"latentdim": 3})
+    assert str(lv.inspect(x)).startswith("ndarray (60, 4): vectors")
+
+
 SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "seed_everything", "check_memory"}
 OPTIONS = {
     "fit": SECTIONS | {"ids", "labels", "captions", "columns"} | {"encoder", "decoder", "likelihood", "objective"},

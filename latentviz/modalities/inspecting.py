@@ -10,6 +10,7 @@ from latentviz.config import MEMORY, FitConfig
 from latentviz.errors import DataError
 from latentviz.modalities.io.containers import Place, located
 from latentviz.modalities.io.files import ARROW_SUFFIXES, contents, marked_encoding, suffix_of, text_of, walk
+from latentviz.modalities.io.memory import named
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, printable
 from latentviz.modalities.io.roles import TEXT_NAMES, Column, Role, judge
 from latentviz.modalities.io.table_kind import choose_text, image_finder, is_table, listed, sample
@@ -49,7 +50,7 @@ class Inspection:
     def __str__(self) -> str:
         """At most five lines, and the first items."""
         count = "" if self.count is None else f", {self.count:,} items"
-        lines = [f"{self.source}: {self.kind}{count}"]
+        lines = [f"{named(self.source)}: {self.kind}{count}"]
         if self.taken:
             columns = "column" if len(self.taken) == 1 else f"{len(self.taken):,} columns"
             lines.append(f"learnt from: {columns} {listed(self.taken, 20)}")

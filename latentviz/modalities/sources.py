@@ -10,6 +10,7 @@ from latentviz.config import FitConfig, Section, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
 from latentviz.modalities import MODALITIES, SCHEMES, detect, kinds, modality
 from latentviz.modalities.acting import check_acting
+from latentviz.modalities.io.memory import named
 
 YAML_SUFFIXES = {".yaml", ".yml"}
 
@@ -111,7 +112,7 @@ def _read(source: str) -> Source:
         return Source(read_yaml(path), path.resolve().parent.name if path.name == "config.yaml" else path.stem, source)
     if not source.startswith(SCHEMES) and not Path(source).exists() and (near := did_you_mean(source, table)):
         raise DataError(f"{source}: no recipe, config, file or folder of this name.{near}")
-    return Source({"data": {"path": source}}, run_name(source), source)
+    return Source({"data": {"path": source}}, run_name(source), named(source))
 
 
 def run_name(source: str) -> str:

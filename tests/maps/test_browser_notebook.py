@@ -106,6 +106,15 @@ def test_a_large_map_is_a_picture_and_a_link(host, mapped, monkeypatch) -> None:
     assert page.get_attribute("a", "href") == result.map.as_uri()
 
 
+def test_a_map_without_scripts_says_what_it_needs(chromium, mapped) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(lv.open(mapped).clustering().map.as_uri())
+    assert page.locator("noscript p").is_visible()
+    assert not page.locator("#boot").is_visible()
+    context.close()
+
+
 def test_reports_recommendations_and_outputs_are_shown(host, mapped) -> None:
     run = lv.open(mapped)
     page = host(run.evaluate()._repr_html_())
