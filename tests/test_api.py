@@ -28,6 +28,7 @@ def test_the_package_names_its_commands() -> None:
         "export",
         "open",
         "inspect",
+        "verify",
         "widget",
     }
     assert set(dir(lv)) == set(lv.__all__) == verbs | {"Run", "Result", "Evaluation", "LatentMap", "VAE", "__version__"}
@@ -81,7 +82,7 @@ def run(trained, tmp_path_factory) -> lv.Run:
 
 def test_a_run_shows_what_users_need(run: lv.Run) -> None:
     shown = {name for name in dir(run) if not name.startswith("_")}
-    verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "transform", "decode"}
+    verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "transform", "decode", "verify"}
     facts = {"path", "name", "summary", "config", "mu", "logvar", "items", "clusterings"}
     assert shown == verbs | facts | {"clustering"}
     assert run.mu.shape == run.logvar.shape == (200, 4)
