@@ -116,6 +116,18 @@ class BatchNorm(nn.BatchNorm2d):
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
+def check_shares(network: nn.Module, batch: int, processes: Team) -> None:
+    """Refuses batches of which a process gets a single item, where batch normalisation needs two.
+
+    `BatchNorm` does not, because it normalises over all processes.
+    """
+    if batch // processes.size < 2 and any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules()):
+        raise ConfigError(
+            f"trainer.devices: {processes.size} processes divide batches of {batch} items, and each needs 2 of them; "
+            f"use at most trainer.devices={max(1, batch // 2)}, or a larger data.batch_size, or more items"
+        )
+
+
 @contextmanager
 def team(trainer: "Trainer") -> Iterator[Team]:
     """Starts the processes that the Trainer's settings ask for, and yields them.

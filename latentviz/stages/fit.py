@@ -42,7 +42,7 @@ from latentviz.model.callbacks import (
 )
 from latentviz.model.check import check
 from latentviz.model.checkpoint import kept_checkpoint, load_weights
-from latentviz.model.distributed import Team, team
+from latentviz.model.distributed import Team, check_shares, team
 from latentviz.model.encoding import active_units, encode
 from latentviz.model.ending import Guard, LastValidation, Patience
 from latentviz.model.training import LightningVAE, WholeCheckpoints
@@ -129,6 +129,7 @@ def _fit(
         vae = LightningVAE.of(kind.build(networks))
         if networks.names:
             check(vae, kind.examples(2), kind.examples(COMPARED))
+        check_shares(vae, min(len(kind.items.train), config.data.batch_size), processes)
     except BaseException:
         if processes.first and not resume:  # a network that cannot be trained is given again, for a run of this name
             run.abandon()

@@ -67,9 +67,9 @@ def decode(run: OpenRun, z: np.ndarray) -> np.ndarray | Sequence[str]:
     d, values = run.mu.shape[1], np.asarray(z)
     if values.dtype.kind not in "buif" or values.ndim != 2 or values.shape[1] != d or not len(values):
         raise ObjectError(
-            f"--z: must be an array of numbers (m, {d}), such as rows of run.mu (got {values.dtype}{values.shape})"
+            f"z: must be an array of numbers (m, {d}), such as rows of run.mu (got {values.dtype}{values.shape})"
         )
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise ObjectError(f"--z: row {row} has values that are NaN or infinite; every z needs {d} numbers")
+        raise ObjectError(f"z: row {row} has values that are NaN or infinite; every z needs {d} numbers")
     return run.model.kind.outputs(run.model.vae, np.array(values, np.float32))

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from latentviz import progress
+from latentviz.errors import ConfigError
 from latentviz.modalities.batches.order import Batches
 from latentviz.modalities.loading import load_model
 from latentviz.model.contrast import from_all, info_nce
-from latentviz.model.distributed import ALONE, Team
+from latentviz.model.distributed import ALONE, BatchNorm, Team, check_shares
 from latentviz.model.encoding import encode
 from latentviz.runs.run import RunFolder
 
@@ -164,6 +165,14 @@ def fit(
     file.write_text(script, encoding="utf-8")
     command = [sys.executable, str(file), *first, "fit", str(few), "--outputs", str(outputs), "--run", name]
     return subprocess.run([*command, *words], capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_shares_too_small_for_batch_normalisation_are_refused() -> None:
+    plain, own, two = torch.nn.Sequential(torch.nn.BatchNorm1d(3)), torch.nn.Sequential(BatchNorm(3)), Team(0, 2)
+    for network, batch, team in ((plain, 4, two), (plain, 2, ALONE), (own, 2, two)):
+        check_shares(network, batch, team)
+    with pytest.raises(ConfigError, match=r"^trainer.devices: .*trainer.devices=1\b.*data.batch_size"):
+        check_shares(plain, 3, two)
 
 
 @pytest.mark.slow

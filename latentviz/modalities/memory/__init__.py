@@ -66,7 +66,7 @@ def source_of(
     if is_path(x):
         if given := [name for name, value in extra.items() if value is not None]:
             raise ObjectError(
-                f"--{given[0]}: goes with an object in memory (got the path {x}); a file holds its own: in a table, "
+                f"{given[0]}: goes with an object in memory (got the path {x}); a file holds its own: in a table, "
                 "name the columns with data.label_column=NAME and the like"
             )
         import os

@@ -105,14 +105,14 @@ def _with_extra(
         given["ids"] = [printable(str(value)) for value in _listed("ids", ids, content)]
         if len(set(given["ids"])) < content.n:
             again = Counter(given["ids"]).most_common(1)[0][0]
-            raise ObjectError(f"--ids: {again!r} is there more than once; give every item an id of its own, or no ids")
+            raise ObjectError(f"ids: {again!r} is there more than once; give every item an id of its own, or no ids")
     if labels is not None:
         given["labels"] = [as_label(value) for value in _listed("labels", labels, content)]
     if captions is not None:
         given["captions"] = ["" if value is None else str(value) for value in _listed("captions", captions, content)]
     if columns is not None:
         if not hasattr(columns, "items"):
-            raise ObjectError(f"--columns: a dict of names and values is needed (got {type(columns).__name__})")
+            raise ObjectError(f"columns: a dict of names and values is needed (got {type(columns).__name__})")
         given["columns"] = {str(name): _listed(f"columns: {name}", values, content) for name, values in columns.items()}
     return replace(content, **given)
 
@@ -120,10 +120,10 @@ def _with_extra(
 def _listed(name: str, values: Any, content: InMemory) -> list[Any]:
     """Returns n values as Python objects; from a list, an array, a tensor, or a Series."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-        raise ObjectError(f"--{name}: a list or an array of values is needed (got {type(values).__name__})")
+        raise ObjectError(f"{name}: a list or an array of values is needed (got {type(values).__name__})")
     if len(values) != content.n:
         raise ObjectError(
-            f"--{name}: {len(values):,} values for {content.n:,} items of {content.shown}; every item needs one"
+            f"{name}: {len(values):,} values for {content.n:,} items of {content.shown}; every item needs one"
         )
     to_list = getattr(values, "tolist", None) or getattr(values, "to_list", None) or getattr(values, "to_pylist", None)
     listed: list[Any] = to_list() if to_list else list(values)
