@@ -4,7 +4,7 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from typing import TypeVar
@@ -126,6 +126,19 @@ class ReadError(LatentvizError):
 
 class TrainingError(LatentvizError):
     """A training that failed, for example because the loss became NaN."""
+
+
+def mistakes(where: str, lines: Sequence[str]) -> ConfigError:
+    """Makes the error of one or more mistakes, a line for each.
+
+    >>> print(mistakes("mine.yaml", ["model.lr: missing", "data: missing"]))
+    mine.yaml: 2 mistakes
+      model.lr: missing
+      data: missing
+    """
+    return ConfigError(
+        f"{where}:" + (f" {lines[0]}" if len(lines) == 1 else "\n  ".join([f" {len(lines)} mistakes", *lines]))
+    )
 
 
 def did_you_mean(got: str, allowed: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Settings of `cluster` that cannot act with the chosen methods are refused."""
+"""Settings of `cluster` that cannot act with the chosen methods, or with so few items, are refused."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from latentviz.clustering.clusterers import CLUSTERERS
 from latentviz.clustering.reducers import REDUCERS
 from latentviz.config import ClusterConfig, Section
-from latentviz.errors import ConfigError
+from latentviz.errors import mistakes
 
 
 def check_acting(config: ClusterConfig) -> None:
@@ -19,8 +19,7 @@ def check_acting(config: ClusterConfig) -> None:
     if not lines:
         lines = _of_the_cut(config)
     if lines:
-        listed = f" {lines[0]}" if len(lines) == 1 else "\n  ".join([f" {len(lines)} mistakes", *lines])
-        raise ConfigError(f"cluster settings:{listed}")
+        raise mistakes("cluster settings", lines)
 
 
 def _given(section: Section, name: str) -> Any:
@@ -62,3 +61,34 @@ def _of_the_cut(config: ClusterConfig) -> list[str]:
                 f"cluster.min_cluster_size, as in cluster.min_cluster_size=20; leave it out, or set that"
             )
     return lines
+
+
+def check_size(config: ClusterConfig, n: int, d: int) -> None:
+    """Refuses settings that n items of d dimensions cannot satisfy; defaults adapt to them.
+
+    Raises:
+        ConfigError: a line per mistake, with the range.
+    """
+    reduction, section = config.reduce, config.cluster
+    given, landmarks = reduction.n_neighbors, reduction.landmarks
+    laid = landmarks if isinstance(landmarks, int) and 0 < landmarks < n else n
+    k = given if "n_neighbors" in reduction.model_fields_set else min(given, max(2, n - 1))
+    items = f"with {n:,} items"
+    of_laid = items if laid == n else f"with {laid:,} landmarks"
+    lines = [
+        f"{key}: must be {least} to {most:,} {why} (got {value})"
+        for key, value, least, most, why in (
+            ("reduce.n_neighbors", k, 2, max(2, n - 1), items),
+            ("reduce.n_components", reduction.n_components, 1, max(2, d), f"with mu of {d} dimensions"),
+            ("cluster.min_cluster_size", section.min_cluster_size, 2, max(2, n // 2), items),
+            ("cluster.min_samples", section.min_samples, 1, max(1, laid - 1), of_laid),
+            ("cluster.n_clusters", section.n_clusters, 1, laid, of_laid),
+        )
+        if value != "auto" and value > most
+    ]
+    if laid <= k and laid < n:
+        lines.append(
+            f"reduce.landmarks: must be 0, for all items, or more than reduce.n_neighbors, which is {k} (got {laid})"
+        )
+    if lines:
+        raise mistakes("cluster settings", lines)

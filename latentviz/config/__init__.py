@@ -15,14 +15,12 @@ from latentviz.config.base import AtLeast2 as AtLeast2
 from latentviz.config.base import Auto as Auto
 from latentviz.config.base import Section as Section
 from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
-from latentviz.errors import ConfigError, ReadError, did_you_mean
+from latentviz.errors import ConfigError, ReadError, did_you_mean, mistakes
 
 S = TypeVar("S", bound="Section")
 MOST_ALIASES = 20  # of a config; nested ones multiply what they stand for
 
 Role = Literal["encoder", "decoder", "likelihood", "objective"]  # parts of a model that a user can give
-
-
 MEMORY = "memory:"  # the beginning of `data.path` where the data is a Python object
 
 
@@ -85,13 +83,13 @@ class FitConfig(Section):
         given = {str(key): each for key, each in value.items()}
         known = {key: each for key, each in given.items() if key in TrainerSection.model_fields}
         checked = {key: each for key, each in known.items() if not is_object(key, each)}
-        mistakes = refusals(given)
+        lines = refusals(given)
         try:
             found = TrainerSection.model_validate(checked)
         except ValidationError as error:
-            mistakes += _mistakes(TrainerSection, error.errors())
-        if mistakes:
-            raise ValueError("\n".join(mistakes))  # one line per argument; `_lines` prefixes each with the section
+            lines += _mistakes(TrainerSection, error.errors())
+        if lines:
+            raise ValueError("\n".join(lines))  # one line per argument; `_lines` prefixes each with the section
         return {key: getattr(found, key) if key in checked else each for key, each in given.items()}
 
     @field_serializer("trainer")
@@ -103,7 +101,7 @@ class ReduceSection(Section):
     """Settings of the reducer: mu (n, d) → coordinates (n, k) to cluster, and points (n, 2) to draw."""
 
     method: str = Field("umap", description="umap or pca")
-    n_neighbors: int = Field(15, ge=2, description="neighbours per item in the graph that UMAP lays out")
+    n_neighbors: int = Field(15, ge=2, le=1_000, description="neighbours per item in the graph that UMAP lays out")
     n_components: int = Field(2, ge=1, le=100, description="dimensions k of the coordinates that are clustered")
     metric: Literal["euclidean", "cosine"] | Auto = Field(
         "auto", description="distance between mu vectors; auto: cosine after a training with contrast"
@@ -301,9 +299,7 @@ def validate(section: type[S], values: Mapping[str, object], source: str) -> S:
     try:
         return section.model_validate(dict(values))
     except ValidationError as error:
-        lines = _mistakes(section, error.errors())
-        listed = f" {lines[0]}" if len(lines) == 1 else "\n  ".join([f" {len(lines)} mistakes", *lines])
-        raise ConfigError(f"{source}:{listed}") from None
+        raise mistakes(source, _mistakes(section, error.errors())) from None
 
 
 def _mistakes(section: type[BaseModel], details: Iterable[Any]) -> list[str]:

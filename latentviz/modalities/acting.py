@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from latentviz.config import FitConfig, Role, Section
-from latentviz.errors import ConfigError
+from latentviz.errors import ConfigError, mistakes
 from latentviz.modalities.image.config import IDX_NAME
 from latentviz.modalities.io import memory
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, suffix_of
@@ -135,8 +135,7 @@ def check_acting(config: FitConfig, given: Iterable[str], origin: str) -> None:
     """
     found = [line for key in given if (line := idle(config, key))]
     if found:
-        listed = f" {found[0]}" if len(found) == 1 else "\n  ".join([f" {len(found)} mistakes", *found])
-        raise ConfigError(f"{origin}:{listed}")
+        raise mistakes(origin, found)
 
 
 # Kind → setting of the model → the parts that, where a user gives all of them, leave it without effect.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from latentviz.errors import ConfigError, RunError
+from latentviz.errors import ArgumentError, RunError
 from latentviz.modalities.base import Shown
 from latentviz.model.samplers import aggregated, sample
 from latentviz.queries.lookup import CLUSTER, Lookup
@@ -18,16 +18,27 @@ NEAR_RANK, NEAR_SHARE = 5, 0.99  # near data: the 5th neighbour is within the di
 ACTIVE = 0.01  # variance of mu above which a latent dimension is active (Burda et al. 2016, section 3.3)
 WALK = 3.0  # standard deviations of the prior, in both directions
 LARGEST_GRID = 40  # cells per side
+WIDEST = 1_000.0  # factor on a posterior's standard deviation; decoders are meaningless long before
+FARTHEST = 1e30  # a coordinate on the map, whose square is still a number
 
 
 class Options(NamedTuple):
-    """Options that several ways share."""
+    """Options of some of the ways; `ACTS` says of which."""
 
-    n: int  # number of draws
-    steps: int  # z along a path
-    spread: float  # factor on the posterior's standard deviation
-    sampler: str  # a name in `samplers.SAMPLERS`
     rng: np.random.Generator  # source of every draw
+    n: int = 64  # number of draws
+    steps: int = 9  # z along a path
+    spread: float = 1.0  # factor on the posterior's standard deviation
+    sampler: str = "auto"  # a name in `samplers.SAMPLERS`
+
+
+# Option → the ways that read it; the others refuse it.
+ACTS: Mapping[str, tuple[str, ...]] = {
+    "n": ("prior", "cluster", "like"),
+    "steps": ("between", "traverse"),
+    "spread": ("like",),
+    "sampler": ("prior",),
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ def from_cluster(lookup: Lookup, number: int, options: Options) -> Plan:
 def between(lookup: Lookup, ends: Sequence[str], options: Options) -> Plan:
     """Go from one item or cluster to another, along a straight line and along an arc (White 2016)."""
     if len(ends) != 2:
-        raise ConfigError(f"--between: must be two items or clusters (got {len(ends)})")
+        raise ArgumentError(f"--between: must be two items or clusters (got {len(ends)})")
     a, b = (lookup.place(word) for word in ends)
     at = np.linspace(0, 1, options.steps, dtype=np.float32)[:, None]
     line, arc = (1 - at) * a.mu + at * b.mu, spherical(a.mu, b.mu, at)
@@ -103,6 +114,9 @@ def at_position(lookup: Lookup, position: tuple[float, float], _: Options) -> Pl
     """
     from scipy.spatial import cKDTree
 
+    if not all(abs(number) <= FARTHEST for number in position):
+        x, y = position
+        raise ArgumentError(f"--at: must be two numbers from {-FARTHEST:g} to {FARTHEST:g} (got {x:g},{y:g})")
     table = lookup.points
     points = np.stack([table.column("x").to_numpy(), table.column("y").to_numpy()], axis=1).astype(np.float64)
     placed = np.flatnonzero(np.isfinite(points).all(axis=1))
@@ -146,17 +160,15 @@ def parse_spot(text: str) -> tuple[float, float]:
     try:
         x, y = (float(number) for number in text.split(","))
     except ValueError:
-        x = y = math.nan
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise ConfigError(f"--at {text!r}: not a position on the map; write two numbers, as in --at 1.5,-2")
+        raise ArgumentError(f"--at {text!r}: not a position on the map; write two numbers, as in --at 1.5,-2") from None
     return x, y
 
 
 def like_item(lookup: Lookup, word: str, options: Options) -> Plan:
     """Draw n z around an item: z ~ N(μ, (spread·σ)²) of its posterior."""
     item = lookup.place(word)
-    if options.spread < 0:
-        raise ConfigError(f"--spread: must be 0 or more (got {options.spread:g})")
+    if not 0 <= options.spread <= WIDEST:
+        raise ArgumentError(f"--spread: must be 0 to {WIDEST:g} (got {options.spread:g})")
     z = aggregated(item.mu[None], item.logvar[None], np.zeros(options.n, np.int64), options.rng, options.spread)
     noise = np.full(len(z), min(1.0, options.spread), np.float32)
     return Plan(f"like-{item.short}", z, _block(len(z)), [(item.name, [item.given])], noise=noise)
@@ -192,7 +204,7 @@ def parse_vector(text: str) -> list[tuple[int, str]]:
     terms = [(1, first)] if first else []
     terms += [(1 if sign == "+" else -1, name.strip()) for sign, name in zip(rest[::2], rest[1::2], strict=True)]
     if not terms or not all(name for _, name in terms):
-        raise ConfigError(
+        raise ArgumentError(
             f'--vector {text!r}: not a sum; write items or {CLUSTER}K with spaces around + and -, as in "A - B + C"'
         )
     return terms
@@ -202,7 +214,7 @@ def reconstruct(lookup: Lookup, words: Sequence[str], _: Options) -> Plan:
     """Decode the mu of items; the sheet shows the items above their reconstructions."""
     items = [lookup.item(word) for word in ([words] if isinstance(words, str) else words)]
     if not items:
-        raise ConfigError("--reconstruct: no items (got none); give ids, row numbers or files")
+        raise ArgumentError("--reconstruct: no items (got none); give ids, row numbers or files")
     return Plan(
         "reconstruct",
         np.stack([item.mu for item in items]),
@@ -252,7 +264,7 @@ def manifold(lookup: Lookup, cells: int, _: Options) -> Plan:
             "`latentviz fit SOURCE model.latent_dim=2`"
         )
     if not 2 <= cells <= LARGEST_GRID:
-        raise ConfigError(f"--manifold: must be 2 to {LARGEST_GRID} cells per side (got {cells})")
+        raise ArgumentError(f"--manifold: must be 2 to {LARGEST_GRID} cells per side (got {cells})")
     quantiles = ndtri((np.arange(cells) + 0.5) / cells)
     z = np.stack([np.tile(quantiles, cells), np.repeat(quantiles[::-1], cells)], axis=1).astype(np.float32)
     return Plan("manifold", z, [("", range(row * cells, (row + 1) * cells)) for row in range(cells)])

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz import resources
+from latentviz.clustering.acting import check_size
 from latentviz.clustering.clusterers import CLUSTERERS, Clustering, cluster, from_cut
 from latentviz.clustering.cut import Choice, choose_cut, fill
 from latentviz.clustering.description import GroupKeywords, describe, group_keywords
@@ -19,7 +20,7 @@ from latentviz.clustering.reducers import REDUCERS, choose_backend, directions, 
 from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.clustering.stability import Draws, posterior_draws
 from latentviz.config import ClusterConfig
-from latentviz.errors import ConfigError, RunError, choose
+from latentviz.errors import RunError, choose
 from latentviz.evaluation.metrics import sample
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import listed
@@ -105,7 +106,7 @@ def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
 
     Raises:
         RunError: n is not the number of items.
-        ConfigError: more coordinates are asked for than there are dimensions.
+        ConfigError: a setting is more than the items or the dimensions allow.
     """
     mu = np.asarray(opened.mu)
     if len(opened.items) != len(mu):
@@ -114,9 +115,7 @@ def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
             "`latentviz fit` makes the run again with --force"
         )
     found = np.ascontiguousarray(mu[:, : opened.content_dim]) if config.cluster.on == "mu" else mu
-    if (asked := config.reduce.n_components) > (most := max(2, found.shape[1])):
-        dimensions = f"{found.shape[1]} dimensions to lay out"
-        raise ConfigError(f"reduce.n_components: μ has {dimensions} (got {asked}); {most} at most")
+    check_size(config, *found.shape)
     return found
 
 
@@ -134,17 +133,12 @@ def with_metric(config: ClusterConfig, opened: OpenRun) -> ClusterConfig:
 
 
 def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]]:
-    """Clamps settings that exceed n items; returns a note on each."""
+    """Clamps settings that exceed n distinct items; returns a note on each. `check_size` has compared them with all."""
     notes, k = [], config.reduce.n_neighbors
     if k >= n:
         notes.append(f"reduce.n_neighbors: {n} items have no {k} neighbours each; using {max(2, n - 1)}")
         k = max(2, n - 1)
         config = updated(config, "reduce", n_neighbors=k)
-    landmarks = config.reduce.landmarks
-    if isinstance(landmarks, int) and 0 < landmarks <= k:
-        raised = min(n, 10 * k)
-        notes.append(f"reduce.landmarks: {landmarks} have no {k} neighbours each; using {raised}")
-        config = updated(config, "reduce", landmarks=raised)
     section = config.cluster
     for key, value, most, why in (
         ("n_clusters", section.n_clusters, n, "no more clusters than items"),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentviz.display import LISTED, Rows, Shown, link, picture
-from latentviz.errors import ConfigError, choose
+from latentviz.errors import ArgumentError, choose
 from latentviz.modalities.base import Outputs
 from latentviz.model.samplers import SAMPLERS
 from latentviz.progress import say, warn
 from latentviz.queries.lookup import Lookup
-from latentviz.queries.ways import WAYS, Options, Plan
+from latentviz.queries.ways import ACTS, WAYS, Options, Plan
 from latentviz.runs.files import write_json
 from latentviz.runs.run import ResultFolder, RunFolder
 
@@ -105,21 +105,26 @@ def generate(
     """
     ways = {way: value for way, value in ways.items() if value is not None and value is not False}
     if len(ways) > 1:
-        raise ConfigError(f"generate: takes one way at a time (got {', '.join(f'--{way}' for way in ways)})")
-    if not 1 <= n <= MOST:
-        raise ConfigError(f"--n: must be 1 to {MOST:,} (got {n})")
-    if not 2 <= steps <= MOST:
-        raise ConfigError(f"--steps: must be 2 to {MOST:,} (got {steps})")
+        raise ArgumentError(f"generate: takes one way at a time (got {', '.join(f'--{way}' for way in ways)})")
     if seed < 0:
-        raise ConfigError(f"--seed: must be 0 or more (got {seed})")
+        raise ArgumentError(f"--seed: must be 0 or more (got {seed})")
     way, value = next(iter(ways.items()), ("prior", True))
-    if sampler not in {"auto", "prior"} and way != "prior":
-        raise ConfigError(f"--sampler: is for fresh draws (got {sampler}); leave it out, or leave out --{way}")
+    given = Options(np.random.default_rng(seed), n, steps, spread, sampler)
+    for option, where in ACTS.items():
+        if way not in where and (got := getattr(given, option)) != Options._field_defaults[option]:
+            these = " and ".join("fresh draws" if name == "prior" else f"--{name}" for name in where)
+            raise ArgumentError(f"--{option}: is for {these} (got {got}); leave it out, or leave out --{way}")
+    if not 1 <= n <= MOST:
+        raise ArgumentError(f"--n: must be 1 to {MOST:,} (got {n})")
+    if not 2 <= steps <= MOST:
+        raise ArgumentError(f"--steps: must be 2 to {MOST:,} (got {steps})")
     choose({"auto": None, **SAMPLERS}, sampler, "--sampler")
     lookup = Lookup(run, clustering)
     if way == "prior" and sampler == "auto":
         sampler = fitting_sampler(lookup)
-    plan = WAYS[way](lookup, value, Options(n, steps, spread, sampler, np.random.default_rng(seed)))
+    plan = WAYS[way](lookup, value, given._replace(sampler=sampler))
+    if len(plan.z) > MOST:
+        raise ArgumentError(f"--steps: gives {len(plan.z):,} outputs (got {steps:,}); at most {MOST:,} are written")
     drawn = {"sampler": sampler} if way == "prior" else {}
     return write(lookup, plan, {"way": way, "asked": _plain(value), **drawn, "seed": seed}, name=name, force=force)
 

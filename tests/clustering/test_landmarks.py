@@ -104,21 +104,15 @@ def test_a_run_clustered_by_landmarks(shell: Callable, run_folder: Path) -> None
 
     images = run_folder / "again.npy"
     np.save(images, np.load(run.cache / "images.npy")[:, 0])
-    again = lv.encode(run, images).points
+    again = lv.encode(run_folder, images).points
     for name in ("x", "y", "probability"):
         assert again[name].to_numpy() == pytest.approx(points[name].to_numpy(), abs=0.05), name
     assert (again["cluster"] == points["cluster"]).mean() > 0.98
-    assert lv.generate(run, at=(float(points["x"][0]), float(points["y"][0]))).info["near_data"]
-    assert len(lv.recommend(run, 0, k=5).rows) == 5
+    assert lv.generate(run_folder, at=(float(points["x"][0]), float(points["y"][0]))).info["near_data"]
+    assert len(lv.recommend(run_folder, 0, k=5).rows) == 5
     assert shell("evaluate", run_folder).code in {0, 1}
     assert shell("map", run_folder, "theme=dark").code == 0
 
     assert shell("cluster", run_folder, *settings, "reduce.landmarks=0", "--force").code == 0
     assert folder.landmarks() is None
     assert pq.read_table(folder.points_file).num_rows == 200
-
-
-def test_too_few_landmarks_are_raised_and_said(shell: Callable, run_folder: Path) -> None:
-    outcome = shell("cluster", run_folder, "reduce.landmarks=5", "reduce.method=pca", "cluster.method=gmm")
-    assert "warning: reduce.landmarks: 5 have no 15 neighbours each; using 150" in outcome.err
-    assert outcome.code == 0

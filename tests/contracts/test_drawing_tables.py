@@ -49,7 +49,7 @@ class TestSamplers:
 class TestWays:
     def test_every_z_stands_in_the_sheet_once(self, way: str, mapped: Path) -> None:
         lookup = Lookup(RunFolder.open(mapped))
-        options = Options(5, 4, 1.0, "prior", np.random.default_rng(0))
+        options = Options(np.random.default_rng(0), n=5, steps=4, sampler="prior")
         if way == "manifold":  # this run's latent has four dimensions
             with pytest.raises(RunError, match="needs a latent of 2 dimensions"):
                 WAYS[way](lookup, ASKED[way], options)

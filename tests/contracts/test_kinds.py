@@ -144,8 +144,15 @@ class TestEveryKind:
         assert lv.map(walked, title="Again").map.stat().st_size > 10_000
 
     def test_generate(self, walked: Path) -> None:
-        for way in ({}, {"cluster": 0}, {"at": (0.0, 0.0)}, {"traverse": True}, {"reconstruct": ["0"]}):
-            made = lv.generate(walked, n=3, steps=3, **way)
+        ways = (
+            {"n": 3},
+            {"cluster": 0, "n": 3},
+            {"at": (0.0, 0.0)},
+            {"traverse": True, "steps": 3},
+            {"reconstruct": ["0"]},
+        )
+        for way in ways:
+            made = lv.generate(walked, **way)
             assert len(made.outputs) == len(made.z) == len(made.info["outputs"])
             assert all((made.folder.path / name).exists() for name in made.info["sheet"])
 

@@ -413,14 +413,11 @@ class TestCluster:
         assert any("No cluster was found" in line for line in info["lines"])
         assert (folder / "map.html").stat().st_size > 1000
 
-    def test_fewer_items_than_neighbours_are_lowered_and_said(self, shell, tmp_path) -> None:
+    def test_fewer_items_than_neighbours_are_refused(self, shell, tmp_path) -> None:
         source = write_digits(tmp_path, 20)
         assert shell("fit", source, *SMALL, "--run", "few", "--outputs", tmp_path).code == 0
-        said = shell("cluster", "few", "reduce.n_neighbors=50", "--outputs", tmp_path)
-        assert said.code == 0, said.err
-        assert "reduce.n_neighbors: 20 items have no 50 neighbours each; using 19" in said.err
-        info = json.loads((tmp_path / "few" / "clusters" / "default" / "clusters.json").read_text())
-        assert any("reduce.n_neighbors" in line for line in info["lines"])
+        assert "2 to 19 with 20 items" in shell("cluster", tmp_path / "few", "reduce.n_neighbors=50").complaint
+        assert shell("cluster", tmp_path / "few", "reduce.n_neighbors=19").code == 0
 
     @pytest.mark.parametrize(
         "words",

@@ -50,7 +50,7 @@ def test_a_run_is_a_path_or_a_name(run) -> None:
 def test_numbers_of_numpy_and_row_numbers_are_taken(mapped: Path) -> None:
     made = lv.generate(mapped, between=[np.int64(0), 1], steps=np.int32(2), seed=np.uint8(3))
     assert len(made.z) == 4
-    assert len(lv.generate(mapped, at=np.zeros(2, np.float32), n=1).z) == 1
+    assert len(lv.generate(mapped, at=np.zeros(2, np.float32)).z) == 1
     assert len(lv.generate(mapped, like=3, spread=np.float32(0), n=2).z) == 2
 
 

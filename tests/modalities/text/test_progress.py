@@ -84,7 +84,7 @@ def test_plans_know_means_from_draws(run: RunFolder) -> None:
     from latentviz.queries.lookup import Lookup
     from latentviz.queries.ways import WAYS, Options
 
-    lookup, options = Lookup(run), Options(3, 5, 1.0, "prior", np.random.default_rng(0))
+    lookup, options = Lookup(run), Options(np.random.default_rng(0), n=3, steps=5, sampler="prior")
     noise = {
         name: WAYS[name](lookup, asked, options).noise
         for name, asked in (
