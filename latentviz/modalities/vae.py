@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,11 @@ class VAE(LightningVAE):
         own = Networks(encoder, decoder, likelihood)
         if shape is not None and not (isinstance(shape, Sequence) and all(isinstance(size, int) for size in shape)):
             raise ArgumentError(f"shape: must be (c, h, w) or (m,), whole numbers (got {shape!r})")
+        for name, value in (("shape", min(shape or (1,))), ("latent_dim", latent_dim)):
+            if not isinstance(value, int) or value < 1:
+                raise ArgumentError(f"{name}: must be 1 or more, a whole number (got {value!r})")
+        if not lr > 0:
+            raise ArgumentError(f"lr: must be greater than 0 (got {lr!r})")
         if shape is None and not all(isinstance(network, torch.nn.Module) for network in (encoder, decoder)):
             raise ArgumentError(
                 "shape: networks are built for the shape of an item (got none); give shape=(c, h, w) or shape=(m,), or "
@@ -71,6 +77,20 @@ class VAE(LightningVAE):
         super().__init__(*networks, latent_dim, objective=objective, lr=lr, kl_warmup=kl_warmup, free_bits=free_bits)
         self.save_hyperparameters(ignore=["encoder", "decoder", "likelihood", "objective"])
         self.checked = False
+        parts = {"encoder": encoder, "decoder": decoder, "likelihood": likelihood, "objective": objective}
+        self.given = [name for name, part in parts.items() if part is not None]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the names of the user's parts, whose weights alone are stored."""
+        checkpoint["given"] = self.given
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that the user gave the parts again."""
+        if missing := [name for name in checkpoint.get("given", ()) if name not in self.given]:
+            raise ArgumentError(
+                f"{missing[0]}: the checkpoint was made with a part of yours, and holds its weights alone; give it "
+                f"again, as in VAE.load_from_checkpoint(file, {missing[0]}=…)"
+            )
 
     def on_train_batch_start(self, batch: Batch | Loaded, batch_idx: int) -> None:
         """Check networks, likelihood and objective on the first batch."""

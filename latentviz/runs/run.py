@@ -135,6 +135,8 @@ class RunFolder(RunPlace):
 
     @classmethod
     def _named(cls, run: "str | os.PathLike[str]", outputs: Path, names: list[str]) -> Self:
+        if not isinstance(run, (str, os.PathLike)):
+            raise RunError(f"run: must be a name or a path (got {type(run).__name__})")
         for given in (outputs / run, folder_path("RUN", run)):
             path = given
             if given.is_symlink():  # locks and results belong next to the folder itself

@@ -43,13 +43,17 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*positional: P.args, **named: P.kwargs) -> R:
-        bound = signature.bind(*positional, **named)
+        try:
+            bound = signature.bind(*positional, **named)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}() {error}") from None
         for name, value in bound.arguments.items():
             wanted = signature.parameters[name].annotation
             try:
                 bound.arguments[name] = converted(wanted, value)
             except TypeError:
-                raise ArgumentError(f"{name}: must be {described(wanted)} (got {repr(value)[:80]})") from None
+                shown = " ".join(repr(value).split())[:80]
+                raise ArgumentError(f"{name}: must be {described(wanted)} (got {shown})") from None
         return function(*bound.args, **bound.kwargs)
 
     return call
@@ -74,6 +78,8 @@ def converted(wanted: Any, value: Any) -> Any:
         if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__getitem__"):
             raise TypeError
         return value if get_args(wanted) == (object,) else [converted(get_args(wanted)[0], each) for each in value]
+    if kind is Mapping and hasattr(value, "columns") and get_origin(get_args(wanted)[1]) is Sequence:
+        return dict(value.items())  # a DataFrame is a dict of columns
     expected = str if kind is Literal else kind
     if expected in WORDS and not isinstance(value, expected):
         raise TypeError
@@ -105,5 +111,8 @@ def described(wanted: Any) -> str:
         words = [described(choice) for choice in get_args(wanted)]
         return " or ".join(dict.fromkeys(words))
     if kind is Sequence:
-        return f"a list of {described(get_args(wanted)[0])}"
+        entry = get_args(wanted)[0]
+        return "a list, an array or a Series" if entry is object else f"a list whose entries are {described(entry)}"
+    if kind is Mapping and get_origin(get_args(wanted)[1]) is Sequence:
+        return "a dict of lists, or a DataFrame"
     return WORDS.get(kind, "another object")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy import sparse
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 import latentviz as lv
 from latentviz.config import read_yaml
@@ -89,6 +89,7 @@ def of_images() -> dict[str, tuple[Any, bool]]:
         "list of tensors": (list(torch.from_numpy(IMAGES)), False),
         "list of images": (pictures, False),
         "dict of arrays": ({"images": IMAGES, "labels": np.array(LABELS)}, True),
+        "dict of an array and a list": ({"images": IMAGES, "labels": LABELS}, True),
         "frame": (pd.DataFrame(table), True),
         "series": (pd.Series(pictures), False),
         "Dataset": (Pairs(pictures), True),
@@ -115,6 +116,10 @@ def of_vectors() -> dict[str, tuple[Any, bool]]:
         "list of arrays": (list(VECTORS), False),
         "tuple of lists": (tuple(VECTORS.tolist()), False),
         "dict": ({"embedding": VECTORS, "label": np.array(LABELS)}, True),
+        "dict with a list": ({"embedding": torch.from_numpy(VECTORS), "label": LABELS}, True),
+        "dict with a series": ({"embedding": VECTORS, "label": pd.Series(LABELS)}, True),
+        "series of arrays": (pd.Series(list(VECTORS)), False),
+        "sparse frame": (pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(VECTORS)), False),
         "frame of numbers": (pd.DataFrame({**numbers, "label": LABELS}), True),
         "frame without names": (pd.DataFrame(VECTORS), False),
         "frame of lists": (pd.DataFrame(lists), True),
@@ -356,8 +361,46 @@ def test_encoded_frames_keep_their_index_and_writing_is_optional(tmp_path: Path)
     assert found.asked[0].mu == pytest.approx(run.mu[3], abs=1e-6)
 
 
+def test_new_columns_are_found_by_name_in_any_order(tmp_path: Path) -> None:
+    frame = pd.DataFrame(VECTORS * [1, 2, 3, 4, 5, 6], columns=list("abcdef"))
+    run = lv.fit(frame, run="v", outputs=tmp_path, model=MODELS["vectors"], **SETTINGS)
+    turned = frame[list("fedcba")].assign(more=1.0)
+    turned.to_csv(tmp_path / "turned.csv", index=False)
+    for x in (turned, pa.Table.from_pandas(turned), tmp_path / "turned.csv", frame.to_numpy(), frame.add_prefix("x")):
+        assert run.transform(x) == pytest.approx(run.mu, abs=1e-5)
+    with pytest.raises(LatentvizError, match="no column f"):
+        run.transform(turned.rename(columns={"f": "g"}))
+    on = lv.fit(turned.head(20) + 1, start=run, run="on", outputs=tmp_path, **SETTINGS)
+    assert on.transform(turned.head(3) + 1) == pytest.approx(on.mu[N : N + 3], abs=1e-5)
+
+
+def test_files_of_a_series_have_its_index_and_what_is_given_with_them(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    images = [tmp_path / f"{row}.png" for row in range(20)]
+    texts = [tmp_path / "d" / f"{row}.txt" for row in range(20)]
+    for row in range(20):
+        Image.fromarray(IMAGES[row]).save(images[row])
+        texts[row].write_text("" if row == 3 else f"{TEXTS[row]}\nlast {TEXTS[row]}")
+    images[3].write_bytes(b"")
+    index, rows = [f"k{row}" for row in range(20)], [str(row) for row in range(20) if row != 3]
+    for kind, files in (("image", images), ("text", texts)):
+        series = pd.Series([str(file) for file in files], index)
+        settings = {"outputs": tmp_path / "outputs", "model": MODELS[kind], "trainer": SHORT}
+        run = lv.fit(series, run=kind, labels=range(20), **settings)
+        assert run.items.index.tolist() == [f"k{row}" for row in rows]
+        assert run.items["label"].tolist() == rows
+    lines = lv.fit(pd.Series([str(f) for f in texts[4:14]], index[4:14]), run="lines", labels=range(10), **settings)
+    assert lines.items["label"].tolist() == [str(row) for row in range(10) for _ in range(2)]
+
+
+def test_the_bins_of_pandas_cut_are_a_column(tmp_path: Path) -> None:
+    _, _, items = prepared(FRAME.assign(size=pd.cut(VECTORS[:, 0], 2)), tmp_path)
+    assert len(set(items["size"])) == 2
+
+
 ARRAY = np.zeros((N, 6))
 NAN = np.where(np.arange(N * 6).reshape(N, 6) == 13, np.nan, 1.0 * np.arange(N * 6).reshape(N, 6))
+FRAME = pd.DataFrame(VECTORS, columns=list("abcdef"), index=[f"k{row}" for row in range(N)])
 BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "nothing": (None, {}, "NoneType"),
     "a number": (3, {}, "int"),
@@ -402,6 +445,18 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "columns of another length": (VECTORS, {"columns": {"size": [1]}}, "size"),
     "columns that are no dict": (VECTORS, {"columns": [1]}, "columns"),
     "labels of a file": ("digits", {"labels": LABELS}, "labels"),
+    "labels of a row per class": (VECTORS, {"labels": np.eye(2)[np.arange(N) % 2]}, "labels: row 0"),
+    "captions that are lists": (VECTORS, {"captions": [["a"]] * N}, "captions: row 0"),
+    "an id that is missing": (VECTORS, {"ids": [None, *map(str, range(1, N))]}, "ids: row 0"),
+    "labels in another order": (FRAME, {"labels": pd.Series(LABELS, FRAME.index[::-1])}, "labels.*order"),
+    "a column in another order": (FRAME, {"columns": {"q": pd.Series(LABELS, FRAME.index[::-1])}}, "q.*order"),
+    "single values in a dict": ({"x": 1, "y": 2}, {}, "x is of type int"),
+    "a single value next to an array": ({"x": VECTORS, "label": "a"}, {}, "label is of type str"),
+    "too few values next to an array": ({"x": VECTORS, "label": LABELS[1:]}, {}, "label has 59 values for 60"),
+    "complex numbers in a frame": (FRAME.assign(z=1j), {}, "column z.*complex"),
+    "a Dataset of three tensors": (TensorDataset(*[torch.zeros(N, 3)] * 3), {}, "item 0.*tuple of 3"),
+    "a Dataset whose label is an array": (TensorDataset(*[torch.zeros(N, 3)] * 2), {}, "label of item 0"),
+    "paths of images that are not there": ([f"nowhere/{row}.png" for row in range(N)], {}, "nowhere/0.png"),
     "a vector in images": (VECTORS, {"data": {"kind": "image"}}, r"\(60, 6\)"),
     "texts as vectors": (TEXTS, {"data": {"kind": "vectors"}}, "list"),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -107,3 +108,22 @@ def test_what_cannot_be_trained_is_refused_at_the_first_batch(
 ) -> None:
     with pytest.raises(ArgumentError, match=expected):
         trainer(tmp_path).fit(vae(), loader(batches))
+
+
+def test_a_checkpoint_names_the_part_of_the_user_s_that_it_needs(tmp_path: Path) -> None:
+    vae = lv.VAE(encoder=Encoder(), shape=(1, 8, 8), latent_dim=4)
+    fitting = trainer(tmp_path, epochs=1)
+    fitting.fit(vae, loader(X))
+    fitting.save_checkpoint(tmp_path / "own.ckpt")
+    with pytest.raises(ArgumentError, match="encoder"):
+        lv.VAE.load_from_checkpoint(tmp_path / "own.ckpt")
+    again = lv.VAE.load_from_checkpoint(tmp_path / "own.ckpt", encoder=Encoder())
+    torch.testing.assert_close(again.eval().encode(X)[0], vae.eval().encode(X)[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [({"shape": (0,)}, "shape"), ({"latent_dim": 0}, "latent_dim"), ({"lr": -1.0}, "lr")]
+)
+def test_settings_out_of_range_are_named(given: dict[str, Any], name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name}: must be "):
+        lv.VAE(**{"shape": (6,), **given})

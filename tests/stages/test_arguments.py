@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import latentviz as lv
-from latentviz.errors import ArgumentError
+from latentviz.errors import ArgumentError, LatentvizError
 
 WRONG = [
     ("generate", {"n": "3"}, "n"),
@@ -57,3 +57,17 @@ def test_numbers_of_numpy_and_row_numbers_are_taken(mapped: Path) -> None:
 def test_an_unknown_name_is_pythons_own_error(mapped: Path) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'm'"):
         lv.generate(mapped, m=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("given", [{"labels": "kind"}, {"columns": [1]}, {"model": np.zeros((9, 9))}])
+def test_what_is_given_with_data_is_compared_too(given) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        lv.fit(np.zeros((20, 3)), **given)
+    assert str(caught.value).startswith(f"{next(iter(given))}: must be a ")
+    assert "\n" not in str(caught.value)
+    assert "another object" not in str(caught.value)
+
+
+def test_a_widget_is_of_a_result_or_a_run() -> None:
+    with pytest.raises(LatentvizError, match=r"run: must be .* \(got int\)"):
+        lv.widget(5)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ Loads nothing heavy: `latentviz.modalities.memory` converts the objects.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -111,10 +112,24 @@ def rows_of(origins: Sequence[str]) -> list[int]:
     return [int(origin.rpartition("#")[2]) for origin in origins]
 
 
+def _rows(content: InMemory, origins: Sequence[str]) -> list[int]:
+    """Returns the row of each item; of the items of a file, the nth has the nth row with its path, or the last."""
+    if not content.files:
+        return rows_of(origins)
+    root = os.path.commonpath([file.parent for file in content.files])
+    places: dict[str, list[int]] = {}
+    for row, file in reversed(list(enumerate(content.files))):
+        for name in (str(file), file.relative_to(root).as_posix()):
+            places.setdefault(printable(name), []).append(row)
+    parts = [(origin, origin.rpartition("#")[0], origin.rpartition(":")[0]) for origin in origins]  # a.tif#2, a.txt:2
+    found = [next(places[name] for name in names if name in places) for names in parts]
+    return [rows.pop() if len(rows) > 1 else rows[0] for rows in found]
+
+
 def index_of(path: str, origins: Sequence[str]) -> pa.Table | None:
     """Returns the index of the items that come from a pandas object, by their origins; None for anything else."""
     content = find(path)
-    return None if content is None or content.index is None else content.index.take(rows_of(origins))
+    return None if content is None or content.index is None else content.index.take(_rows(content, origins))
 
 
 def described(source: S, path: str) -> S:
@@ -126,7 +141,7 @@ def described(source: S, path: str) -> S:
     source = replace(source, notes=[*content.notes, *source.notes])
     if not given:
         return source
-    rows = range(content.n) if len(source) == content.n else rows_of(source.origins)
+    rows = range(content.n) if len(source) == content.n and not content.files else _rows(content, source.origins)
     ids: Sequence[str] = source.ids
     if content.ids is not None:
         ids = [content.ids[row] for row in rows]

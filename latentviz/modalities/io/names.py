@@ -13,6 +13,8 @@ from latentviz.errors import DataError, did_you_mean
 class MissingColumnError(DataError):
     """A setting names a column that the table lacks."""
 
+    columns: Sequence[str] = ()  # what it has, where that is known
+
 
 # The column with the part of a data set (its own train/test division) that an item belongs to.
 PART = "part"
@@ -79,6 +81,11 @@ def by_name(names: Sequence[str], candidates: Sequence[str]) -> str | None:
     """
     lower = {name.lower(): name for name in reversed(names)}
     return next((lower[candidate] for candidate in candidates if candidate in lower), None)
+
+
+def index_name(value: Any) -> str:
+    """Returns a value of an index or a column's name as text; of several levels, joined by points."""
+    return ".".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def as_label(value: Any) -> str | None:

@@ -196,7 +196,7 @@ def read_table(
     if memory.is_in_memory(path):
         data, shown = memory.get(path).table, printable(memory.named(path))
         if data is None:
-            raise DataError(f"{shown}: has no columns; give a DataFrame, or leave out data.kind")
+            raise DataError(f"{shown}: is of another kind than is needed here, and no table; give items of that kind")
         rows = Rows(data, range(len(data)), name=shown, stem=memory.ROW)
         return Table(shown, data, [rows], Path.cwd(), anywhere=True)
     if path.startswith("hf:"):

@@ -36,7 +36,7 @@ def of_columns(columns: Mapping[str, Any], said: str, **given: Any) -> InMemory:
     Raises:
         ObjectError: the columns differ in length, or one mixes kinds of values.
     """
-    lengths = {name: len(values) for name, values in columns.items()}
+    lengths = lengths_of(columns, said)
     if len(set(lengths.values())) > 1:
         raise ObjectError(
             f"{said}: its columns differ in length ({', '.join(f'{k}: {v:,}' for k, v in lengths.items())})"
@@ -46,11 +46,36 @@ def of_columns(columns: Mapping[str, Any], said: str, **given: Any) -> InMemory:
         if isinstance(values, pa.Array | pa.ChunkedArray):
             made[name] = values
             continue
-        if getattr(getattr(values, "dtype", None), "kind", "O") != "O":
-            made[name] = pa.array(values)
+        if getattr(getattr(values, "dtype", None), "kind", "O") != "O" and getattr(values, "ndim", 1) == 1:
+            made[name] = as_arrow(values, name, said)
             continue
         made[name] = _objects(list(values), name, said)
     return InMemory(shown=said, n=next(iter(lengths.values()), 0), table=checked(pa.table(made), said), **given)
+
+
+def lengths_of(columns: Mapping[str, Any], said: str) -> dict[str, int]:
+    """Returns the number of values in each column; an ObjectError for one that holds a single value."""
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0:
+            raise ObjectError(
+                f"{said}: {printable(name)} is of type {type(values).__name__}; give each column as a list or an array "
+                "with a value per item"
+            )
+    return {name: len(values) for name, values in columns.items()}
+
+
+def as_arrow(values: Any, name: str, said: str) -> Any:
+    """Converts an array or a Series with a dtype to Arrow; NaN in a Series is a missing value."""
+    try:
+        dense = values.sparse.to_dense() if str(values.dtype).startswith("Sparse") else values
+        if str(dense.dtype) == "category" and str(dense.cat.categories.dtype).startswith(("interval", "period")):
+            dense = dense.cat.rename_categories(str)  # of pandas.cut
+        return pa.array(dense, from_pandas=True) if hasattr(dense, "iloc") else pa.array(dense)
+    except (pa.ArrowException, TypeError, ValueError):
+        raise ObjectError(
+            f"{said}: column {printable(name)}: holds values of type {values.dtype}, which a table cannot hold; "
+            "convert them to numbers or texts, or leave the column out"
+        ) from None
 
 
 def _objects(values: list[Any], name: str, said: str) -> Any:

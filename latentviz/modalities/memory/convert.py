@@ -12,7 +12,7 @@ import numpy as np
 
 from latentviz.errors import ObjectError
 from latentviz.modalities.io.memory import InMemory
-from latentviz.modalities.io.names import as_label, printable
+from latentviz.modalities.io.names import as_label, index_name, printable
 
 KNOWN = (
     "an array, a tensor, a sparse matrix, a DataFrame or Series, an Arrow table, a list of strings, images or paths, a "
@@ -102,14 +102,17 @@ def _with_extra(
 ) -> InMemory:
     given: dict[str, Any] = {}
     if ids is not None:
-        given["ids"] = [printable(str(value)) for value in _listed("ids", ids, content)]
+        listed = _listed("ids", ids, content)
+        if (row := next((row for row, value in enumerate(listed) if as_label(value) is None), None)) is not None:
+            raise ObjectError(f"ids: row {row} has none (got {listed[row]!r}); give every item an id, or no ids")
+        given["ids"] = [printable(str(value)) for value in listed]
         if len(set(given["ids"])) < content.n:
             again = Counter(given["ids"]).most_common(1)[0][0]
             raise ObjectError(f"ids: {again!r} is there more than once; give every item an id of its own, or no ids")
     if labels is not None:
-        given["labels"] = [as_label(value) for value in _listed("labels", labels, content)]
+        given["labels"] = [as_label(value) for value in _single("labels", labels, content)]
     if captions is not None:
-        given["captions"] = ["" if value is None else str(value) for value in _listed("captions", captions, content)]
+        given["captions"] = ["" if value is None else str(value) for value in _single("captions", captions, content)]
     if columns is not None:
         if not hasattr(columns, "items"):
             raise ObjectError(f"columns: a dict of names and values is needed (got {type(columns).__name__})")
@@ -125,6 +128,31 @@ def _listed(name: str, values: Any, content: InMemory) -> list[Any]:
         raise ObjectError(
             f"{name}: {len(values):,} values for {content.n:,} items of {content.shown}; every item needs one"
         )
+    _check_order(name, values, content)
     to_list = getattr(values, "tolist", None) or getattr(values, "to_list", None) or getattr(values, "to_pylist", None)
     listed: list[Any] = to_list() if to_list else list(values)
+    return [value.item() if hasattr(value, "detach") and value.ndim == 0 else value for value in listed]
+
+
+def _single(name: str, values: Any, content: InMemory) -> list[Any]:
+    """Returns n values, none of which is a list."""
+    listed = _listed(name, values, content)
+    for row, value in enumerate(listed):
+        if isinstance(value, (list, tuple, dict, set, np.ndarray)):
+            raise ObjectError(
+                f"{name}: row {row} is of type {type(value).__name__}; give one value per item, a number or a text"
+            )
     return listed
+
+
+def _check_order(name: str, values: Any, content: InMemory) -> None:
+    """Raises an ObjectError if a Series has the index of the frame that it goes with in another order."""
+    if content.index is None or not (hasattr(values, "iloc") and hasattr(values, "index")):
+        return
+    rows = content.index_ids or [str(row) for row in range(content.n)]
+    index = [printable(index_name(value)) for value in values.index]
+    if index != list(rows) and sorted(index) == sorted(rows):
+        raise ObjectError(
+            f"{name}: the Series has the index of {content.shown} in another order, and values are taken row by row; "
+            "reorder it as series.loc[frame.index]"
+        )

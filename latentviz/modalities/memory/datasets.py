@@ -66,9 +66,17 @@ def torch_dataset(x: Any, kind: str | None) -> InMemory:
         for row, item in enumerate(tqdm(_each(x), desc="reading items", delay=1, leave=False, disable=None)):
             pair = isinstance(item, (tuple, list)) and len(item) == 2 and not isinstance(item[0], (int, float))
             content, label = item if pair else (item, None)
-            if isinstance(content, dict):
-                raise ObjectError(f"{name}: item {row} is a dict; a Dataset gives an item, or (item, label)")
+            if isinstance(content, dict) or (isinstance(content, tuple) and any(np.ndim(part) for part in content)):
+                raise ObjectError(
+                    f"{name}: item {row} is a {type(content).__name__} of {len(content)}; a Dataset gives an item, or "
+                    "(item, label)"
+                )
             items.add(content, row)
+            if label is not None and bool(getattr(label, "ndim", False)):
+                raise ObjectError(
+                    f"{name}: the label of item {row} has the shape {tuple(label.shape)}; a Dataset gives an item, or "
+                    "(item, label), a number or a text"
+                )
             labels.append(_label(label, classes))
         said = f"{name} ({len(labels)})"
         found = items.content(said, kind)
@@ -95,8 +103,6 @@ def _classes(x: Any) -> list[Any]:
 def _label(label: Any, classes: list[Any]) -> str | None:
     if hasattr(label, "ndim") and label.ndim == 0:
         label = label.item()
-    if hasattr(label, "ndim"):
-        raise ObjectError(f"a label of shape {tuple(label.shape)}: a label is one number or name")
     if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(classes):
         label = classes[label]
     return as_label(label)

@@ -14,6 +14,7 @@ from latentviz.errors import ObjectError
 from latentviz.modalities.io.columns import as_column
 from latentviz.modalities.io.files import suffix_of
 from latentviz.modalities.io.memory import InMemory
+from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.roles import IMAGE_SUFFIXES
 from latentviz.modalities.memory.arrays import numbers, numpy_of
 from latentviz.modalities.memory.columns import of_columns
@@ -68,8 +69,16 @@ def _what(kind: type) -> str:
 def _strings(values: Sequence[Any], kind: str | None, said: str) -> InMemory:
     """Strings are texts, unless the first of them name files."""
     first = [value for value in values[:_LOOKED_AT] if value]
-    if kind != "text" and first and all(_is_file(value) for value in first):
-        return _paths(values, kind, said)
+    if kind != "text" and first:
+        files = [_is_file(value) for value in first]
+        named = all(len(value) < 4096 and suffix_of(value) in IMAGE_SUFFIXES for value in first)
+        if all(files) or ((named or kind == "image") and any(files)):
+            return _paths(values, kind, said)
+        if named or kind == "image":
+            raise ObjectError(
+                f"{said}: paths of images that do not exist, such as {printable(first[0])}; correct them, or learn "
+                "from the strings as texts with data.kind=text"
+            )
     try:
         texts = pa.array(values, pa.string())
     except (UnicodeEncodeError, pa.ArrowException):  # halves of surrogate pairs, or more than 2 GB

@@ -11,7 +11,7 @@ from latentviz.errors import ObjectError
 from latentviz.modalities.io.memory import InMemory
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.memory.arrays import numbers, numpy_of
-from latentviz.modalities.memory.columns import of_columns, shown
+from latentviz.modalities.memory.columns import lengths_of, of_columns, shown
 from latentviz.modalities.memory.lists import sequence
 
 
@@ -35,12 +35,21 @@ def mapping(x: Mapping[Any, Any], kind: str | None) -> InMemory:
     if not x:
         raise ObjectError("a dict without entries: give arrays or columns by name")
     values = {str(name): numpy_of(v) if hasattr(v, "detach") else v for name, v in x.items()}
-    if all(isinstance(value, np.ndarray) for value in values.values()):
-        if objects := [name for name, value in values.items() if value.dtype.hasobject and value.ndim != 1]:
-            raise ObjectError(
-                f"{said}: {objects[0]} is an array of Python objects; convert it with x.astype('float32')"
-            )
-        if any(value.ndim > 1 for value in values.values()):
-            arrays = {name: v.astype(str) if v.dtype.hasobject else v for name, v in values.items()}
-            return InMemory(shown=said, n=max(len(v) for v in arrays.values() if v.ndim > 1), kind=kind, arrays=arrays)
+    objects = [name for name, v in values.items() if isinstance(v, np.ndarray) and v.dtype.hasobject and v.ndim != 1]
+    if objects:
+        raise ObjectError(f"{said}: {objects[0]} is an array of Python objects; convert it with x.astype('float32')")
+    if n := max((len(v) for v in values.values() if isinstance(v, np.ndarray) and v.ndim > 1), default=0):
+        given = {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
+        if wrong := [name for name, length in lengths_of(given, said).items() if length != n]:
+            raise ObjectError(f"{said}: {wrong[0]} has {len(given[wrong[0]]):,} values for {n:,} items; give each one")
+        arrays = {name: _of_plain(value) for name, value in values.items()}
+        return InMemory(shown=said, n=n, kind=kind, arrays=arrays)
     return of_columns(values, said)
+
+
+def _of_plain(values: Any) -> np.ndarray:
+    """Returns an array of numbers or strings, as an .npz file holds it; None and NaN in a list of texts are empty."""
+    array = np.asarray(values)
+    if not array.dtype.hasobject:
+        return array
+    return np.array(["" if value is None or value != value else str(value) for value in array.tolist()])  # noqa: PLR0124

@@ -11,9 +11,9 @@ from latentviz.errors import ObjectError
 from latentviz.modalities.io.columns import is_text
 from latentviz.modalities.io.header import unique_columns
 from latentviz.modalities.io.memory import InMemory
-from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.names import index_name, printable
 from latentviz.modalities.memory.arrays import numbers, sparse
-from latentviz.modalities.memory.columns import checked, of_columns, shown
+from latentviz.modalities.memory.columns import as_arrow, checked, of_columns, shown
 from latentviz.modalities.memory.lists import sequence
 
 NAMELESS = "text"  # a column without a name that holds strings
@@ -22,21 +22,13 @@ NAMELESS = "text"  # a column without a name that holds strings
 def pandas_frame(x: Any, kind: str | None) -> InMemory:
     """Converts a DataFrame; its index comes back with the items."""
     del kind
-    said, names = shown(x), unique_columns([_name(column) for column in x.columns])
+    said, names = shown(x), unique_columns([index_name(column) for column in x.columns])
     columns = {}
     for place, name in enumerate(names):
         series = x.iloc[:, place]
-        columns[name] = series if series.dtype.kind == "O" and series.dtype == object else _arrow(series)
+        columns[name] = series if series.dtype.kind == "O" and series.dtype == object else as_arrow(series, name, said)
     index, index_ids = _index(x.index)
     return of_columns(columns, said, index=index, index_ids=index_ids)
-
-
-def _name(column: Any) -> str:
-    return ".".join(map(str, column)) if isinstance(column, tuple) else str(column)
-
-
-def _arrow(series: Any) -> Any:
-    return pa.array(series, from_pandas=True)
 
 
 def _index(index: Any) -> tuple[pa.Table, list[str] | None]:
@@ -49,7 +41,7 @@ def _index(index: Any) -> tuple[pa.Table, list[str] | None]:
         index = index.map(str)
         table = pa.Table.from_pandas(pd.DataFrame(index=index), preserve_index=True)
     counts = isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
-    return table, None if counts or not index.is_unique else [printable(_name(value)) for value in index]
+    return table, None if counts or not index.is_unique else [printable(index_name(value)) for value in index]
 
 
 def pandas_series(x: Any, kind: str | None) -> InMemory:
@@ -59,9 +51,10 @@ def pandas_series(x: Any, kind: str | None) -> InMemory:
     if not len(x):
         raise ObjectError(f"{said}: has no rows; check how it was made")
     if x.dtype == object or x.dtype.kind in "OUT" or str(x.dtype) in {"string", "str"}:
-        found = sequence([None if value != value else value for value in x.tolist()], kind, said)  # noqa: PLR0124
+        values = [None if np.ndim(value) == 0 and value != value else value for value in x.tolist()]  # noqa: PLR0124
+        found = sequence(values, kind, said)
         return InMemory(**{**vars(found), "index": index, "index_ids": index_ids})
-    return of_columns({str(x.name or NAMELESS): _arrow(x)}, said, index=index, index_ids=index_ids)
+    return of_columns({str(x.name or NAMELESS): x}, said, index=index, index_ids=index_ids)
 
 
 def polars_frame(x: Any, kind: str | None) -> InMemory:
@@ -111,7 +104,7 @@ def anndata(x: Any, kind: str | None) -> InMemory:
     del kind
     n, said = x.n_obs, f"AnnData ({x.n_obs}, {x.n_vars})"
     columns: dict[str, Any] = {"id": [str(name) for name in x.obs_names]}
-    columns |= {str(name): _arrow(x.obs[name]) for name in x.obs.columns}
+    columns |= {str(name): as_arrow(x.obs[name], str(name), said) for name in x.obs.columns}
     notes: tuple[str, ...] = ()
     matrices = {"X": x.X} | {str(name): values for name, values in x.obsm.items()}
     for name, values in matrices.items():

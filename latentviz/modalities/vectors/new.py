@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem, found_again
 from latentviz.modalities.io import prepared
-from latentviz.modalities.io.memory import find
+from latentviz.modalities.io.memory import find, named
 from latentviz.modalities.io.names import MissingColumnError, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import ResolvedVectorConfig
@@ -58,12 +58,23 @@ def read_items(
     d, units = load(trained).shape[1], load_units(trained)
     try:
         found = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
-    except MissingColumnError:
+    except MissingColumnError as error:
         if config.data.columns == "auto" and config.data.exclude == "none":
             raise
+        if missing := _missing(config.data.columns, error.columns):
+            raise DataError(
+                f"{printable(named(path))}: has no column {', '.join(missing[:3])}, on which the run was trained; give "
+                "a table with the same columns, or an array of their numbers in the same order"
+            ) from None
         data = data.model_copy(update={"columns": "auto", "exclude": "none"})
         found = prepare(data, cache, config.seed_everything, learn=False, dimensions=d, units=units)
     return found, load(cache)
+
+
+def _missing(trained: str | Sequence[str], given: Collection[str]) -> list[str]:
+    """Returns the columns that a table lacks, if it has others of the same names; one with none is read by order."""
+    known = set(() if isinstance(trained, str) else trained)
+    return [printable(name) for name in trained if name not in given] if known & set(given) else []
 
 
 def cached(cache: Path) -> np.ndarray:

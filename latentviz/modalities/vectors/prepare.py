@@ -92,6 +92,8 @@ def prepare(
         units: in which a trained model takes them; None: as they are.
     """
     source = read(data)
+    if not learn and source.names and isinstance(data.columns, list):
+        source = source.in_order(data.columns)
     if not learn and not len(source):
         raise DataError(f"{source.origin}: holds 0 vectors, so there is nothing to encode; give at least one row")
     if dimensions not in {None, source.shape[1]}:

@@ -1,7 +1,7 @@
 """What a reader of vectors returns, and the column names by which it finds ids and texts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,13 @@ class Source:
     def __len__(self) -> int:
         """The number of vectors."""
         return self.shape[0]
+
+    def in_order(self, names: Sequence[str]) -> "Source":
+        """Returns the columns in the order of `names`, if these are all of them."""
+        if sorted(names) != sorted(self.names) or tuple(names) == self.names:
+            return self
+        places = [self.names.index(name) for name in names]
+        return replace(self, names=tuple(names), blocks=lambda: (block[:, places] for block in self.blocks()))
 
 
 def about_items(columns: Mapping[str, list[Any]], label: str | None, text: str | None, note: str) -> About:

@@ -228,10 +228,12 @@ def _matching(found: Mapping[str, Column], setting: str, value: str | Sequence[s
     patterns = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
     for pattern in patterns:
         if not any(name == pattern or fnmatchcase(name, pattern) for name in found):
-            raise MissingColumnError(
+            error = MissingColumnError(
                 f"data.{setting}: no column {pattern!r}; there are {', '.join(map(printable, found)) or 'none'}."
                 f"{did_you_mean(pattern, list(found))}"
             )
+            error.columns = list(found)
+            raise error
     return [name for name in found if any(name == p or fnmatchcase(name, p) for p in patterns)]
 
 
