@@ -149,7 +149,7 @@ def fitting_sampler(lookup: Lookup) -> str:
         return "prior"
     say(
         "drawn from a mixture over mu: the run was trained with contrast, so its latents form groups that the prior "
-        "misses (--sampler prior draws from the prior instead)"
+        "misses (--sampler=prior draws from the prior instead)"
     )
     return "gmm"
 

@@ -12,6 +12,7 @@ from latentviz.modalities.io.names import printable
 
 _DELIMITERS = "\t,;|"
 _NONE = "\x1f"  # a delimiter that no file has, for tables of one column
+_COUNTED = 8  # a first line 0, 1, 2, … of as many numbers is no row of whole numbers by chance
 _SNIFFED = 100  # lines that determine the delimiter
 Quoting = Literal[0, 3]
 _QUOTINGS: tuple[Quoting, ...] = (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
@@ -29,16 +30,38 @@ def first_rows(file: Path, encoding: str, errors: str = "strict") -> tuple[list[
     return [*rows, *(row for row in reader if row)], above, delimiter, quoting
 
 
-def read_header(file: Path, encoding: str, *, headless: bool) -> tuple[list[str], int, str, Quoting, list[str]]:
+def read_header(file: Path, encoding: str, *, numbers: bool) -> tuple[list[str], int, str, Quoting, list[str]]:
     """Returns column names, the number of lines above the first row, the delimiter, how the table quotes, and notes.
 
-    `headless`: a first line of numbers, but for two cells, is a row; the columns are then called f0, f1, ….
+    `numbers`: the table is one of numbers, so that the first line may be a row; columns are then called f0, f1, ….
     """
-    (first, *_), above, delimiter, quoting = first_rows(file, encoding)
-    if headless and first and sum(map(is_number, first)) >= max(1, len(first) - 2):
+    rows, above, delimiter, quoting = first_rows(file, encoding)
+    first = rows[0]
+    if numbers and first and headless(rows):
         return [f"f{i}" for i in range(len(first))], 0, delimiter, quoting, []
     names = unique_columns(first)
     return names, above, delimiter, quoting, said_twice(first, names)
+
+
+def headless(rows: Sequence[Sequence[str]]) -> bool:
+    """Returns whether the first line of a table of numbers is a row: all but two of its cells are numbers.
+
+    Names that count the columns, as pandas writes those of an array, are a header.
+
+    >>> headless([["0", "1", "2"], ["3.5", "4.0", "1e-3"]]), headless([["0", "1", "2"], ["1", "2", "3"]])
+    (False, True)
+    """
+    first, *others = rows
+    places = [i for i, cell in enumerate(first) if is_number(cell)]
+    if len(places) < max(1, len(first) - 2):
+        return False
+    if [first[i].strip() for i in places] != [str(i) for i in range(len(places))]:
+        return True
+    if not first[0].strip() or len(places) >= _COUNTED:  # an index without a name is before the columns
+        return False
+    whole = [row for row in others if len(row) == len(first)]
+    fractions = all(any(set(row[i]) & set(".,eE") for row in whole) for i in places)
+    return not (fractions and len(places) > 1 and whole)
 
 
 def sniff(head: Sequence[str], suffix: str) -> tuple[str, Quoting]:

@@ -12,7 +12,7 @@ from latentviz.errors import DataError
 from latentviz.modalities.io import memory
 from latentviz.modalities.io.file_index import FILE_NAMES, FileIndex, find_files, index_near
 from latentviz.modalities.io.files import ARROW_SUFFIXES, TABLE_SUFFIXES, marked_encoding, suffix_of, text_of
-from latentviz.modalities.io.header import first_rows, is_number
+from latentviz.modalities.io.header import first_rows, headless
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, printable
 from latentviz.modalities.io.roles import (
     IMAGE_SUFFIXES,
@@ -248,15 +248,10 @@ def _sample(file: Path, changed: int, size: int) -> dict[str, list[Any]]:
         rows = [row[: len(row)] for row in first_rows(file, encoding, "replace")[0]]
         if not rows or not rows[0]:
             return {}
-        names, rows = (rows[0], rows[1:]) if not headless(rows[0]) else ([f"f{i}" for i in range(len(rows[0]))], rows)
+        names, rows = (rows[0], rows[1:]) if not headless(rows) else ([f"f{i}" for i in range(len(rows[0]))], rows)
         whole = [row for row in rows if len(row) == len(names)][:SAMPLED]
         return {name or f"column {i}": [row[i - 1] for row in whole] for i, name in enumerate(names, 1)}
     return _objects(_json_rows(file, encoding, suffix))
-
-
-def headless(first: Sequence[str]) -> bool:
-    """Return whether the first line of a table of numbers is a row: all but two of its cells are numbers."""
-    return sum(map(is_number, first)) >= max(1, len(first) - 2)
 
 
 def _json_rows(file: Path, encoding: str, suffix: str) -> list[Any]:

@@ -48,7 +48,7 @@ def read_text_table(file: Path, encoding: str, *, numbers: bool) -> Rows:
     if suffix_of(file.name) in {".json", ".jsonl", ".ndjson"}:
         return _read_json(file, examine(file, encoding))
     found = _read_numbers(file) if numbers else None
-    return found or _read_csv(file, examine(file, encoding), headless=numbers)
+    return found or _read_csv(file, examine(file, encoding), numbers=numbers)
 
 
 def _parsing(delimiter: str, quoting: Quoting, **options: Any) -> pa.csv.ParseOptions:
@@ -59,7 +59,7 @@ def _parsing(delimiter: str, quoting: Quoting, **options: Any) -> pa.csv.ParseOp
 def _read_numbers(file: Path) -> Rows | None:
     """Reads a table of text with the types that Arrow finds, which is fastest; None unless all of it is in order."""
     try:
-        names, above, delimiter, quoting, notes = read_header(file, "utf-8-sig", headless=True)
+        names, above, delimiter, quoting, notes = read_header(file, "utf-8-sig", numbers=True)
         if not names:
             return None
         with opened(file) as stream:
@@ -73,11 +73,11 @@ def _read_numbers(file: Path) -> Rows | None:
     return Rows(table, range(above + 1, above + 1 + len(table)), ":", notes=notes)
 
 
-def _read_csv(file: Path, encoding: str, *, headless: bool) -> Rows:
+def _read_csv(file: Path, encoding: str, *, numbers: bool) -> Rows:
     """Reads a table of text; rows with another number of fields than the header are bad."""
     shown = printable(str(file))
     try:
-        names, above, delimiter, quoting, notes = read_header(file, encoding, headless=headless)
+        names, above, delimiter, quoting, notes = read_header(file, encoding, numbers=numbers)
         if not names:
             raise DataError(f"{shown}: only blank lines; give a table whose first line names its columns")
         bad: list[Any] = []  # pa.csv.InvalidRow

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from pyarrow import feather
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.io.table_kind import sample
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.prepare import load, load_standard, load_texts, prepare
 from latentviz.modalities.vectors.show import load_images
@@ -133,6 +135,23 @@ def test_csv(tmp_path: Path, header: bool) -> None:
     assert np.allclose(load(tmp_path / "cache"), VECTORS)
     assert items.labels == (LABELS if header else None)
     assert items.column("id" if header else "f0") == NAMES
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("label", [True, False])
+def test_names_that_count_the_columns_are_a_header(tmp_path: Path, index: bool, whole: bool, label: bool) -> None:
+    values = np.round(VECTORS * 100).astype(int) if whole else VECTORS
+    if whole and not index:
+        values = np.hstack([values, values])  # ten columns
+    frame = pd.DataFrame(values)
+    (frame.assign(label=LABELS) if label else frame).to_csv(tmp_path / "v.csv", index=index)
+    found = read(tmp_path / "v.csv", tmp_path / "cache")
+    assert np.allclose(load(tmp_path / "cache"), values)
+    assert found.items.labels == (LABELS if label else None)
+    names = list(map(str, range(values.shape[1])))
+    assert found.data.columns == names
+    assert [name for name in sample(tmp_path / "v.csv") if name.isdigit()] == names
 
 
 def test_unit_vectors_are_compared_by_cosine_with_a_note(tmp_path: Path) -> None:
