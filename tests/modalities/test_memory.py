@@ -393,6 +393,14 @@ def test_files_of_a_series_have_its_index_and_what_is_given_with_them(tmp_path: 
     assert lines.items["label"].tolist() == [str(row) for row in range(10) for _ in range(2)]
 
 
+def test_truth_values_are_learnt_from_as_the_message_says(tmp_path: Path) -> None:
+    truths = FRAME > 5
+    with pytest.raises(LatentvizError, match=r"data.kind=vectors data.columns=A,B"):
+        lv.inspect(truths)
+    settings = {"kind": "vectors", "columns": "a,b,c"}
+    assert "3 columns of numbers: a, b, c" in str(lv.inspect(truths, data=settings))
+
+
 def test_the_bins_of_pandas_cut_are_a_column(tmp_path: Path) -> None:
     _, _, items = prepared(FRAME.assign(size=pd.cut(VECTORS[:, 0], 2)), tmp_path)
     assert len(set(items["size"])) == 2

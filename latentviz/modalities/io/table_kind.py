@@ -122,7 +122,8 @@ def kind_of(found: Mapping[str, Column], shown: str, exists: Callable[[str], boo
     raise DataError(
         f"{shown}: no column of texts, numbers, vectors or images; it has "
         f"{', '.join(column.shown for column in found.values())}; to learn from one of them as texts, name it with "
-        "data.kind=text data.text_column=NAME"
+        "data.kind=text data.text_column=NAME, or from truth values as numbers with data.kind=vectors "
+        "data.columns=A,B,…"
     )
 
 
