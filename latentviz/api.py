@@ -284,8 +284,9 @@ class Run(Shown):
         """
         from latentviz.stages.transform import decode as stage
 
-        return stage(self._opened, np.asarray(z))
+        return stage(self._opened, z)
 
+    @checked
     def clustering(self, name: str = "default") -> "Result":
         """Returns a finished clustering.
 

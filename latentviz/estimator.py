@@ -274,6 +274,8 @@ def _rows(X: Any) -> int:  # noqa: N803
 
 def _with(section: Settings | None, name: str, key: str, value: object) -> Settings:
     """Adds a parameter to the section of settings that it belongs to."""
+    if not isinstance(section, Mapping | None):
+        raise ArgumentError(f"{name}: must be a dict or None (got {section!r})")
     given = dict(section or {})
     if value is None:
         return given

@@ -266,6 +266,7 @@ def export(
     return stage(RunFolder.open(run, outputs), onnx=onnx, safetensors=safetensors, force=force)
 
 
+@checked
 def verify(run: AnyPath | None = None, *, outputs: AnyPath = "outputs") -> "Verification":
     """Checks a run: every byte that has a checksum, what its files hold, its links, and files of others in it.
 

@@ -329,7 +329,7 @@ def _lines(section: type[BaseModel], key: str, details: Sequence[Any]) -> list[s
     for parent in parents:
         section = cast("type[BaseModel]", section.model_fields[parent].annotation)
     by_type = {detail["type"]: detail for detail in details}
-    if "extra_forbidden" in by_type:
+    if {"extra_forbidden", "invalid_key"} & by_type.keys():
         names = section.model_fields
         return [f"{key}: unknown key; allowed here: {', '.join(names)}.{did_you_mean(last, names)}"]
     if "missing" in by_type:

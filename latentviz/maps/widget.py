@@ -47,8 +47,13 @@ class MapWidget(anywidget.AnyWidget):
             map_file: the HTML map.
             points: of the clustering, in the order of the rows.
             names: cluster → its name, of all clusters.
-            height: in pixels.
+            height: in pixels, from 100 to 10,000.
+
+        Raises:
+            ArgumentError: the height is another one.
         """
+        if not 100 <= height <= 10_000:
+            raise ArgumentError(f"height: must be 100 to 10,000 pixels (got {height})")
         self._points, self._first = points, dict(names)
         self._row = {item: row for row, item in enumerate(points["id"])}
         script = (PAGE / "widget/frame.js").read_text(encoding="utf-8")

@@ -101,7 +101,10 @@ def _number(kind: type, value: Any) -> int | float | bool:
     allowed = {int: isinstance(value, Integral), float: isinstance(value, Real), bool: True}[kind]
     if truth != (kind is bool) or not allowed:
         raise TypeError
-    return kind(value)  # type: ignore[no-any-return]
+    try:
+        return kind(value)  # type: ignore[no-any-return]
+    except OverflowError:
+        raise TypeError from None
 
 
 def described(wanted: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from latentviz.display import WIDEST, columns, picture
-from latentviz.errors import ConfigError, RunError, choose
+from latentviz.errors import ArgumentError, RunError, choose
 from latentviz.modalities.io.memory import named
 from latentviz.modalities.loading import OpenRun
 from latentviz.progress import one_line, warn
@@ -17,6 +17,7 @@ from latentviz.queries.filter import select
 from latentviz.queries.lookup import Found, Lookup
 from latentviz.runs.files import write_json
 from latentviz.runs.run import ResultFolder, RunFolder
+from latentviz.stages.arguments import checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +164,7 @@ class Recommendation:
         """The ids, best first."""
         return [self.lookup.ids[row] for row in self.nearest.rows]
 
+    @checked
     def save(self, name: str | None = None, *, force: bool = False) -> tuple[ResultFolder, list[str]]:
         """Write the sheet and the table to `recommended/<name>/`; return the folder and the names of the sheet."""
         with self.lookup.run.adding("recommended", name, self.asked[0].short, force=force) as folder:
@@ -241,14 +243,14 @@ class Recommender:
         n = len(self.lookup)
         items, disliked = _listed(items), _listed(disliked)
         if not items:
-            raise ConfigError("recommend: no items (got none); give ids, row numbers or files")
+            raise ArgumentError("recommend: no items (got none); give ids, row numbers or files")
         if not 0 <= diverse <= 1:
-            raise ConfigError(f"--diverse: must be 0 (nearest only) to 1 (got {diverse:g})")
+            raise ArgumentError(f"--diverse: must be 0 (nearest only) to 1 (got {diverse:g})")
         found = self.lookup.found(items)
         unwanted = self.lookup.found(disliked)
         asked = {item.row for item in (*found, *unwanted) if item.row is not None}
         if not 1 <= k <= n - len(asked):
-            raise ConfigError(
+            raise ArgumentError(
                 f"-k: must be 1 to {n - len(asked):,}, the number of other items in {self.run.name} (got {k})"
             )
         if where is not None and "cluster" in where and "cluster" not in self.table.column_names:

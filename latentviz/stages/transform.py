@@ -58,13 +58,17 @@ def log_bounds(run: OpenRun, path: str, seed: int) -> np.ndarray:
         return bounds(run.model.vae, stored, run.model.kind.to_input, draws=DRAWS, seed=seed)
 
 
-def decode(run: OpenRun, z: np.ndarray) -> np.ndarray | Sequence[str]:
+def decode(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray | Sequence[str]:
     """Return what the decoder makes of each z (m, d): images uint8 (m, c, h, w), texts, or vectors float32 (m, D).
 
     Raises:
         ObjectError: z has another shape, or numbers that are not finite.
     """
-    d, values = run.mu.shape[1], np.asarray(z)
+    d = run.mu.shape[1]
+    try:
+        values = np.asarray(z)
+    except ValueError:  # rows of different lengths
+        values = np.asarray(z, object)
     if values.dtype.kind not in "buif" or values.ndim != 2 or values.shape[1] != d or not len(values):
         raise ObjectError(
             f"z: must be an array of numbers (m, {d}), such as rows of run.mu (got {values.dtype}{values.shape})"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import latentviz as lv
-from latentviz.errors import ArgumentError, LatentvizError
+from latentviz.errors import ArgumentError, ConfigError, LatentvizError
 
 WRONG = [
     ("generate", {"n": "3"}, "n"),
@@ -30,6 +30,12 @@ WRONG = [
     ("evaluate", {"outputs": 0}, "outputs"),
     ("export", {"onnx": range(3)}, "onnx"),
     ("encode", {"data": "x", "clustering": np.float32(1)}, "clustering"),
+    ("generate", {"like": 0, "spread": 10**400}, "spread"),
+    ("generate", {"at": (0, float("nan"))}, "at"),
+    ("generate", {"n": 10**30}, "n"),
+    ("recommend", {"items": 0, "k": 0}, "k"),
+    ("recommend", {"items": 0, "diverse": float("nan")}, "diverse"),
+    ("verify", {"outputs": 3}, "outputs"),
 ]
 
 
@@ -52,6 +58,25 @@ def test_numbers_of_numpy_and_row_numbers_are_taken(mapped: Path) -> None:
     assert len(made.z) == 4
     assert len(lv.generate(mapped, at=np.zeros(2, np.float32)).z) == 1
     assert len(lv.generate(mapped, like=3, spread=np.float32(0), n=2).z) == 2
+
+
+def test_methods_are_checked(mapped: Path) -> None:
+    run = lv.open(mapped)
+    for mistake in (
+        lambda: run.clustering(3),
+        lambda: run.generate(n="3"),
+        lambda: run.recommend(0, k=2).save(3),
+        lambda: run.decode([[1, 2], [1]]),
+        lambda: lv.LatentMap(trainer=3).fit(np.zeros((40, 3))),
+    ):
+        with pytest.raises(ValueError, match="must be") as caught:
+            mistake()
+        assert isinstance(caught.value, LatentvizError)
+
+
+def test_keys_of_settings_are_texts(mapped: Path) -> None:
+    with pytest.raises(ConfigError, match="3: unknown key; allowed here: method"):
+        lv.cluster(mapped, reduce={3: 1}, name="keys")  # type: ignore[dict-item]
 
 
 def test_an_unknown_name_is_pythons_own_error(mapped: Path) -> None:
