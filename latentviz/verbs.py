@@ -118,7 +118,7 @@ def generate(
 
     Args:
         run: an `lv.Run`, a name or a path; the newest by default.
-        cluster: draw from the aggregated posterior of this cluster.
+        cluster: draw from the aggregated posterior of this cluster; −1: of the items in none.
         between: two items or clusters (`"cluster:3"`): decode the path from one to the other.
         at: a position (x, y) on the map.
         like: draw around the posterior of this item.

@@ -69,7 +69,7 @@ def judge_health(health: Health, model: Mapping[str, object]) -> Verdict:
             f"The aggregated posterior is at least {health.prior_kl_least:.0f} nats from the prior, so draws from the "
             "prior fall where there are no items. This does not affect the map."
         )
-        advice.append("for new items, draw near the latents of existing items, or train with a smaller model.c")
+        advice.append("for new items, draw near the latents of existing items, or train again with a lower model.c")
     if used < d / 2:
         lines.append(f"{d - used} dimensions are unused, which does no harm.")
         advice.append(f"model.latent_dim={max(2, used + used // 4)} is enough")

@@ -38,6 +38,8 @@ class Parser(argparse.ArgumentParser):
             )
         elif unknown := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose", message):
             message, hint = f"unknown command {unknown[1]!r}", did_you_mean(unknown[1], COMMANDS)
+        elif message.startswith("the following arguments are required: SOURCE"):
+            message = "give a SOURCE: a recipe (see `latentviz recipes`), a YAML file, a folder, a file, or hf:NAME"
         self.exit(2, f"{self.prog.replace(' ', ': ', 1)}: {message}; see `{self.prog} --help`.{hint}\n")
 
 
@@ -119,7 +121,9 @@ def _map(parser: Parser) -> None:
 def _generate(parser: Parser) -> None:
     _run(parser)
     ways = parser.add_argument_group("what to decode: fresh draws, or one of").add_mutually_exclusive_group()
-    ways.add_argument("--cluster", type=int, metavar="K", help="draws from the aggregated posterior of cluster K")
+    ways.add_argument(
+        "--cluster", type=int, metavar="K", help="draws from the posteriors of cluster K; −1: of the noise"
+    )
     ways.add_argument("--between", nargs=2, metavar=("A", "B"), help="the path from A to B: items, or cluster:3")
     ways.add_argument("--at", metavar="X,Y", help="a position on the map")
     ways.add_argument("--like", metavar="ITEM", help="draws around the posterior of an item")

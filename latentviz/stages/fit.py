@@ -197,7 +197,8 @@ def _read(read: Reader, run: RunFolder, seconds: dict[str, float], *, resume: bo
             with atomic_write(run.bad_items_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
                 rows = ((safe_cell(bad.source), safe_cell(bad.reason)) for bad in prepared.bad)
                 csv.writer(f).writerows([("source", "reason"), *rows])
-            warn(f"{len(prepared.bad):,} items were left out; the reasons are in {run.bad_items_file}")
+            left = "1 item was" if len(prepared.bad) == 1 else f"{len(prepared.bad):,} items were"
+            warn(f"{left} left out; the reasons are in {run.bad_items_file}")
         with atomic_write(run.cache / "fingerprint.txt") as temporary:
             temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")
         run.write_items(prepared.items)

@@ -447,6 +447,7 @@ class TestCluster:
     [
         (["generate", "--n", "x"], "generate: argument --n: invalid int value: 'x'"),
         (["generate", "--between", "1"], "generate: argument --between: expected 2 arguments"),
+        (["fit"], "fit: give a SOURCE: a recipe"),
         (["encode", "digits"], "encode: the following arguments are required: DATA"),
         (["cluster", "one", "two"], "cluster: one RUN at a time"),
     ],
