@@ -19,6 +19,7 @@ from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
 
 if TYPE_CHECKING:
+    from latentviz.model.base import Encoder
     from latentviz.model.vae import VAE
 
 
@@ -117,6 +118,13 @@ class Loaded:
     def run(self) -> RunFolder:
         """Where the run is on disk."""
         return self.opened.run
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder in its fastest form, made once."""
+        from latentviz.model.encoding import at_rest
+
+        return at_rest(self.vae)
 
     @property
     def config(self) -> FitConfig:

@@ -166,19 +166,20 @@ def _join(parts: Sequence[Path], file: Path, shape: tuple[int, int]) -> None:
 
 
 @torch.inference_mode()
-def means(vae: VAE, stored: np.ndarray, to_input: ToInput) -> np.ndarray:
+def means(vae: VAE, encoder: Encoder, stored: np.ndarray, to_input: ToInput) -> np.ndarray:
     """Return μ of n items as `encode` writes it, float32 (n, d), without the time that decoding takes.
 
     Args:
-        vae: the trained model; it is put into evaluation mode.
+        vae: the trained model.
+        encoder: of the model, from `at_rest`.
         stored: n items as the data kind stores them, such as uint8 (n, c, h, w).
         to_input: stored items → the encoder's input.
     """
-    encoder, found = at_rest(vae), np.empty((len(stored), vae.latent_dim), np.float32)
+    found = np.empty((len(stored), vae.latent_dim), np.float32)
     for rows in split(range(len(stored)), at_a_time(vae)):
-        part = np.array(stored[rows[0] : rows[-1] + 1])
+        part = stored[rows[0] : rows[-1] + 1]
         filled = part if len(part) >= BATCH else part[np.minimum(np.arange(BATCH), len(part) - 1)]
-        mu, _ = moments(encoder(to_input(torch.from_numpy(filled).to(vae.device))))
+        mu, _ = moments(encoder(to_input(torch.from_numpy(np.require(filled, requirements="W")).to(vae.device))))
         found[rows[0] : rows[-1] + 1] = _float32(mu[: len(part)])
     return found
 

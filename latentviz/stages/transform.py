@@ -49,7 +49,7 @@ def stored_items(run: OpenRun, path: str) -> Iterator[np.ndarray]:
 def transform(run: OpenRun, path: str) -> np.ndarray:
     """Return the posterior means of the items at `path`, float32 (n, d); the model stays loaded."""
     with stored_items(run, path) as stored:
-        return means(run.model.vae, stored, run.model.kind.to_input)
+        return means(run.model.vae, run.model.encoder, stored, run.model.kind.to_input)
 
 
 def log_bounds(run: OpenRun, path: str, seed: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.image.pixels import known_range, to_uint8, value_range
-from latentviz.modalities.io.memory import stem
+from latentviz.modalities.io.memory import named, stem
 from latentviz.modalities.io.names import LABEL_NAMES, PART, PARTS, as_label, choose_column, printable
 from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers, row_blocks
 from latentviz.modalities.io.source import ImageSource
@@ -97,7 +97,8 @@ def read_npy(path: Path, data: ImageData, trained: tuple[float, float] | None = 
     parts: list[Part] = []
     notes: list[str] = []
     for part, image_key, label_key in chosen:
-        origin = printable(f"{path}/{image_key}" if image_key else str(path))
+        shown = named(str(path))
+        origin = printable(f"{shown}/{image_key}" if image_key else shown)
         array = read_array(path, image_key, headers[image_key])
         images = as_images(array, origin)
         notes += _ambiguous(array.shape)

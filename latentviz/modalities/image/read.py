@@ -61,7 +61,7 @@ def _read_object(content: memory.InMemory, data: ImageData, trained: tuple[float
         return read_npy(Path(data.path), data, trained)
     return ImageSource(
         ids=[f"{memory.ROW}/{row}" for row in range(content.n)],
-        origins=[f"{content.path}#{row}" for row in range(content.n)],
+        origins=[f"{content.shown}#{row}" for row in range(content.n)],
         labels=[None] * content.n,
         open=content.images,
     )

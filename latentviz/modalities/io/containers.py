@@ -58,7 +58,7 @@ def locate(named: str) -> Place:
         DataError: it is remote, of a format that is not read, damaged or hostile.
     """
     if memory.is_in_memory(named):
-        return Place(named, memory.get(named).shown)
+        return Place(memory.get(named).path, named)
     if named.startswith(("hf:", "sklearn:", "python:")) and not named.startswith("hf://"):
         return Place(named, named)
     if not named.strip():

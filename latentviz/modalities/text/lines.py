@@ -67,7 +67,7 @@ def read_strings(content: InMemory) -> TextSource:
     return TextSource(
         texts=pa.chunked_array([texts.filter(there)]),
         ids=[f"{ROW}/{row}" for row in kept],
-        origins=[f"{content.path}#{row}" for row in kept],
+        origins=[f"{content.shown}#{row}" for row in kept],
         labels=[None] * len(kept),
         notes=[f"texts: one per string{f'; {blank:,} blank strings skipped' if blank else ''}"],
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latentviz.errors import DataError
+from latentviz.modalities.io.memory import named
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, printable
 from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers, row_blocks
 from latentviz.modalities.vectors.config import VectorData
@@ -19,7 +20,8 @@ def read_arrays(path: Path, data: VectorData) -> Source:
     """Reads the vectors of a .npy or .npz file."""
     headers = read_headers(path)
     key = "" if "" in headers else _choose_array(path, headers, data)
-    origin = printable(f"{path}/{key}" if key else str(path))
+    shown = named(str(path))
+    origin = printable(f"{shown}/{key}" if key else shown)
     header = headers.pop(key)
     if header.dtype.hasobject:
         raise DataError(
@@ -44,8 +46,8 @@ def read_arrays(path: Path, data: VectorData) -> Source:
             "label; choose another array with data.label_column=NAME, or none"
         )
     columns = {printable(name): _values(path, name, other) for name, other in per_item.items()}
-    named = data.text_column if data.text_column in columns else None
-    text = by_name(list(columns), TEXT_NAMES) if data.text_column == "auto" else named
+    wanted = data.text_column if data.text_column in columns else None
+    text = by_name(list(columns), TEXT_NAMES) if data.text_column == "auto" else wanted
     about = about_items(columns, printable(label) if label else None, text, f"vectors: {origin}")
     notes = list(about.notes) if headers else []
     if ignored := [printable(name) for name in headers if name not in per_item]:

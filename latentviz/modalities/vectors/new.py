@@ -112,9 +112,9 @@ def stored(path: str, config: ResolvedVectorConfig, trained: Path) -> np.ndarray
     array = content.arrays.get("") if content is not None else None
     if array is None or array.ndim != 2 or array.shape[1] != load(trained).shape[1] or not len(array):
         return None
-    values = array.astype(np.float64)
-    if not (np.abs(values) <= LARGEST).all():  # `read_items` says what is wrong
+    if not -LARGEST <= array.min() <= array.max() <= LARGEST:  # also of NaN; `read_items` says what is wrong
         return None
-    cosine = config.data.metric == "cosine"
-    half = array.dtype == np.float16 and not cosine
-    return as_stored(values, np.float16 if half else np.float32, load_units(trained), cosine=cosine)
+    units, cosine = load_units(trained), config.data.metric == "cosine"
+    if units is None and not cosine and array.dtype in {np.float16, np.float32}:
+        return array
+    return as_stored(array.astype(np.float64), np.float32, units, cosine=cosine)
