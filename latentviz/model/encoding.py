@@ -179,7 +179,7 @@ def means(vae: VAE, encoder: Encoder, stored: np.ndarray, to_input: ToInput) -> 
     for rows in split(range(len(stored)), at_a_time(vae)):
         part = stored[rows[0] : rows[-1] + 1]
         filled = part if len(part) >= BATCH else part[np.minimum(np.arange(BATCH), len(part) - 1)]
-        mu, _ = moments(encoder(to_input(torch.from_numpy(np.require(filled, requirements="W")).to(vae.device))))
+        mu = encoder(to_input(torch.from_numpy(np.require(filled, requirements="W")).to(vae.device))).mean
         found[rows[0] : rows[-1] + 1] = _float32(mu[: len(part)])
     return found
 

@@ -112,9 +112,11 @@ def stored(path: str, config: ResolvedVectorConfig, trained: Path) -> np.ndarray
     array = content.arrays.get("") if content is not None else None
     if array is None or array.ndim != 2 or array.shape[1] != load(trained).shape[1] or not len(array):
         return None
-    if not -LARGEST <= array.min() <= array.max() <= LARGEST:  # also of NaN; `read_items` says what is wrong
-        return None
     units, cosine = load_units(trained), config.data.metric == "cosine"
-    if units is None and not cosine and array.dtype in {np.float16, np.float32}:
-        return array
+    if units is None and not cosine and array.dtype == np.float32:
+        flat = array.reshape(-1)
+        # Faster than a look at each number; NaN and infinity make it none. `read_items` says what is wrong.
+        return array if np.dot(flat, flat) <= LARGEST**2 else None
+    if not -LARGEST <= array.min() <= array.max() <= LARGEST:
+        return None
     return as_stored(array.astype(np.float64), np.float32, units, cosine=cosine)
