@@ -11,6 +11,7 @@ from latentviz.errors import ConfigError, DataError, did_you_mean
 from latentviz.modalities import MODALITIES, SCHEMES, detect, kinds, modality
 from latentviz.modalities.acting import check_acting
 from latentviz.modalities.io.memory import named
+from latentviz.runs.files import RESERVED
 
 YAML_SUFFIXES = {".yaml", ".yml"}
 
@@ -118,12 +119,13 @@ def _read(source: str) -> Source:
 def run_name(source: str) -> str:
     """Derives the name of a run from `source`.
 
-    >>> run_name("photos/cats/"), run_name("hf:ylecun/mnist"), run_name("a b.npy")
-    ('cats', 'mnist', 'a-b')
+    >>> run_name("photos/cats/"), run_name("hf:ylecun/mnist"), run_name("a b.npy"), run_name("nul.txt")
+    ('cats', 'mnist', 'a-b', 'nul-run')
     """
     pieces = re.split(r"[/\\:]", source.rstrip("/\\"))
     while len(pieces) > 1 and glob.has_magic(pieces[-1]):  # photos/*.jpg
         pieces.pop()
     last = pieces[-1]
     stem = last.split(".")[0] or last.strip(".") or Path.cwd().name
-    return re.sub(r"[^\w-]+", "-", stem).strip("-") or "run"
+    name = re.sub(r"[^\w-]+", "-", stem).strip("-") or "run"
+    return f"{name}-run" if RESERVED.match(name) else name

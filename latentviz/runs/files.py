@@ -28,7 +28,7 @@ T = TypeVar("T")
 AGAIN = "the command that made it makes it again with --force"
 _NO_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NO_NAME = re.compile(rf"{_NO_PATH.pattern}|[/\\\\]")
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # by Windows
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # by Windows
 LONGEST_PART = 255  # bytes that file systems take in a name
 LONGEST_NAME = 200  # bytes of a folder's name that we make: temporary names are longer
 HOST = (
@@ -147,7 +147,7 @@ def check_name(option: str, name: str) -> None:
         raise RunError(
             f"{option} {name[:40] + '…'!r}: too long for a folder's name ({length} bytes); {LONGEST_NAME} at most"
         )
-    if not name.strip() or name in {".", ".."} or name[0] == "-" or _NO_NAME.search(name) or _RESERVED.match(name):
+    if not name.strip() or name in {".", ".."} or name[0] == "-" or _NO_NAME.search(name) or RESERVED.match(name):
         raise RunError(f"{option} {name!r}: not a folder name; use letters, digits, '-' and '_'")
 
 
