@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from latentviz.config import RESERVED
 from latentviz.errors import RunError, WriteError
 from latentviz.runs.checksums import seal, sync, verify
 from latentviz.runs.info import Content
@@ -28,7 +29,6 @@ T = TypeVar("T")
 AGAIN = "the command that made it makes it again with --force"
 _NO_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NO_NAME = re.compile(rf"{_NO_PATH.pattern}|[/\\\\]")
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # by Windows
 LONGEST_PART = 255  # bytes that file systems take in a name
 LONGEST_NAME = 200  # bytes of a folder's name that we make: temporary names are longer
 HOST = (
