@@ -21,6 +21,7 @@ S = TypeVar("S", bound="Section")
 MOST_ALIASES = 20  # of a config; nested ones multiply what they stand for
 
 Role = Literal["encoder", "decoder", "likelihood", "objective"]  # parts of a model that a user can give
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # names of folders, by Windows
 MEMORY = "memory:"  # the beginning of `data.path` where the data is a Python object
 
 

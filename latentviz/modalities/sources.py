@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from latentviz.config import FitConfig, Section, merge, read_yaml, validate
+from latentviz.config import RESERVED, FitConfig, Section, merge, read_yaml, validate
 from latentviz.errors import ConfigError, DataError, did_you_mean
 from latentviz.modalities import MODALITIES, SCHEMES, detect, kinds, modality
 from latentviz.modalities.acting import check_acting
 from latentviz.modalities.io.memory import named
-from latentviz.runs.files import RESERVED
 
 YAML_SUFFIXES = {".yaml", ".yml"}
 
