@@ -53,7 +53,7 @@ from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.ours import check_links, foreign_to_result, holds, is_run
 from latentviz.runs.place import RunPlace
-from latentviz.runs.regular import check_regular, damage
+from latentviz.runs.regular import check_regular, damage, open_regular
 from latentviz.runs.tables import ITEM_TYPES, items_problem, read_table, write_table
 
 LARGEST_MU, LARGEST_LOGVAR = 1e15, 80.0  # squares and exp of larger values are not finite in single precision
@@ -190,8 +190,8 @@ class RunFolder(RunPlace):
                     words = ["latentviz", "fit", "--continue", start, data, "--run", self.name]
                     return shlex.join([*words, "--outputs", str(self.path.parent), "--force"])
                 return f"lv.fit(x, start={start!r}, {place})"
-        with suppress(OSError, UnicodeDecodeError):
-            if re.search(rf"^ +path: ['\"]?{MEMORY}", self.config_file.read_text(encoding="utf-8"), re.MULTILINE):
+        with suppress(OSError, ValueError), open_regular(self.config_file, LARGEST_YAML) as stream:
+            if re.search(rf"^ +path: ['\"]?{MEMORY}", stream.read().decode(), re.MULTILINE):
                 return f"lv.fit(x, {place})"
         return f"{self.fit_command(self.config_file)} --force"
 

@@ -165,7 +165,7 @@ def test_a_signal_leaves_no_lock_and_no_temporary_file(done, few, number, words,
         said = process.stderr.read()
         assert process.wait(30) == 128 + number, said
         assert "Traceback" not in said
-        assert [path.name for path in (done / "outputs").rglob(".*")] == []
+        assert {path.name for path in (done / "outputs").rglob(".*")} <= {".latentviz.json"}
         if words[0] == "fit":
             ends(sh(f"LATENTVIZ {' '.join(words)} --resume trainer.max_epochs=1", done), 0)
             shutil.rmtree(done / "outputs/new")
