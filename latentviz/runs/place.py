@@ -62,6 +62,8 @@ class RunPlace:
                 f"{path}: a link to {target}, and a run is neither made nor replaced through a link; use "
                 f"--outputs {target.parent} --run {target.name}, or choose another --run NAME"
             )
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path}: a file has this name; choose another --run NAME")
         try:
             run.recover()
             if path.exists() and not is_empty(path):

@@ -62,6 +62,8 @@ def damage(path: Path, again: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - libraries raise many types for damaged files
         if refused(error):
             raise ReadError(path, error) from None
+        if isinstance(error, FileNotFoundError):
+            raise RunError(f"{path}: missing; {again}") from None
         raise RunError(f"{path}: damaged ({_line(error)}); {again}") from None
 
 

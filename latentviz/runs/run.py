@@ -51,7 +51,7 @@ from latentviz.runs.files import (
 from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, read_info
 from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
-from latentviz.runs.ours import check_links, foreign_to_result, holds, is_run
+from latentviz.runs.ours import check_links, foreign_to_result, holds, is_run, no_runs
 from latentviz.runs.place import RunPlace
 from latentviz.runs.regular import check_regular, damage, open_regular
 from latentviz.runs.tables import ITEM_TYPES, items_problem, read_table, write_table
@@ -128,9 +128,7 @@ class RunFolder(RunPlace):
         if run is not None:
             return cls._named(run, folder, [each.name for each in found])
         if not found:
-            raise RunError(
-                f"{folder}: no runs here; make one with `latentviz fit SOURCE`, as in `latentviz fit digits`"
-            )
+            raise RunError(no_runs(folder))
         return found[-1]
 
     @classmethod

@@ -157,14 +157,16 @@ def verify(run: str | None = None, *, outputs: str = "outputs") -> int:
 def runs(*, outputs: str = "outputs", json: bool = False) -> None:
     """Prints the runs and their clusterings, newest last."""
     from latentviz.runs.files import folder_path
+    from latentviz.runs.ours import no_runs
     from latentviz.runs.run import RunFolder
     from latentviz.shell.tables import run_overview, runs_table
 
-    rows = [run_overview(run) for run in RunFolder.all(folder_path("--outputs", outputs))]
+    folder = folder_path("--outputs", outputs)
+    rows = [run_overview(run) for run in RunFolder.all(folder)]
     if json:
         _print_json(rows)
     else:
-        print(runs_table(rows))
+        print(runs_table(rows) if rows else no_runs(folder))
 
 
 def recipes() -> None:

@@ -23,7 +23,14 @@ _LIMITS = {
     "can't start new thread": "no more threads may be started; close other programs, or raise the limit (`ulimit -u`)",
     "No usable temporary directory": "no folder for temporary files can be written to; set TMPDIR to one that can",
 }
-_MEMORY = ("failed to map segment", "can't allocate memory", "not enough memory", "Unable to allocate", "bad_alloc")
+_MEMORY = (
+    "failed to map segment",
+    "can't allocate memory",
+    "not enough memory",
+    "Unable to allocate",
+    "bad_alloc",
+    "create a primitive",
+)
 _stopped: list[tuple[int, float]] = []  # number and time of the first signal
 
 

@@ -119,8 +119,6 @@ def run_overview(run: RunFolder) -> dict[str, Any]:
 
 def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Formats the runs, newest last."""
-    if not rows:
-        return "no run; `latentviz fit SOURCE` makes one"
     cells = []
     for row in rows:
         state = "damaged" if "problem" in row else "none" if row["finished"] else "training has not finished"

@@ -88,16 +88,16 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
         previous.add_to(info, matched, layout)
 
     run.unchanged_since(made)
-    folder.reopen()
-    folder.write_coordinates(layout.coordinates)
-    folder.write_neighbours(layout.neighbours[:, :SHOWN_NEIGHBOURS])
-    folder.write_landmarks(rows)
-    folder.write_tree(layout.clusters.raw_tree)
-    with stage("writing the map", seconds):
-        draw(folder, config.map, table, info, opened)
     keys = type(config.cluster).model_fields
     effective = {key: value for key, value in layout.clusters.settings.items() if key in keys}
-    folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
+    with folder.replacing():
+        folder.write_coordinates(layout.coordinates)
+        folder.write_neighbours(layout.neighbours[:, :SHOWN_NEIGHBOURS])
+        folder.write_landmarks(rows)
+        folder.write_tree(layout.clusters.raw_tree)
+        with stage("writing the map", seconds):
+            draw(folder, config.map, table, info, opened)
+        folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
     return folder
 
 

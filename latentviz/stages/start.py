@@ -16,6 +16,7 @@ from latentviz.modalities.sources import load_config
 from latentviz.progress import may_follow
 from latentviz.runs.extension import LongerRun
 from latentviz.runs.files import AnyPath, check_name, folder_path
+from latentviz.runs.ours import is_run
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 Settings = Mapping[str, Any]
@@ -48,7 +49,12 @@ def train(
     check_networks(config.data.kind, overrides.get("model"), [*networks.names])
     config = config.model_copy(update={"networks": networks.names})
     check_name("--run", name if run is None else run)
-    folder = RunFolder(folder_path("--outputs", outputs) / (run or name))
+    parent = folder_path("--outputs", outputs)
+    if is_run(parent):
+        raise RunError(
+            f"--outputs {parent}: this is a run; give the folder that holds the runs, such as {parent.parent}"
+        )
+    folder = RunFolder(parent / (run or name))
     if may_follow():
         from latentviz.stages.fit import follow
 

@@ -81,8 +81,9 @@ def test_a_run_after_every_command_holds_nothing_foreign(shell, mapped: Path, fe
         ).code in {0, 1}
     assert foreign(run) == []
     for group in ("generated", "recommended", "encoded"):
-        (result,) = (run / group).iterdir()
-        assert foreign_to_result(result) == []
+        made = list((run / group).iterdir())
+        assert made
+        assert [foreign_to_result(result) for result in made] == [[]] * len(made)
 
 
 @pytest.mark.parametrize("kept", [("config.yaml", "items.parquet"), ("run.json",), (MARKER,)], ids=" ".join)

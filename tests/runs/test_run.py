@@ -113,7 +113,7 @@ class TestCreate:
     def test_a_file_in_the_way_is_one_line(self, tmp_path: Path, blocked: str) -> None:
         (tmp_path / blocked).parent.mkdir(exist_ok=True)
         (tmp_path / blocked).write_text("a file")
-        with pytest.raises(RunError, match=r'cannot be written \(.+\); .*outputs="DIR"'):
+        with pytest.raises(RunError, match=r'cannot be written \(.+\); .*outputs="DIR"|small: a file .*run="NAME"'):
             RunFolder.create(tmp_path / "outputs" / "small", force=False)
         assert (tmp_path / blocked).read_text() == "a file"
 
@@ -242,8 +242,15 @@ class TestClusterFolder:
             folder.begin(force=False)
         folder.begin(force=True)
         assert folder.finished, "the earlier one stays until there is something to put in its place"
-        folder.reopen()
+        with pytest.raises(OSError, match="full"), folder.replacing():
+            assert not folder.finished
+            folder.points_file.write_bytes(b"half")
+            raise OSError("full")
+        assert folder.points() == table, "after an error the earlier one is back"
+        with folder.replacing():
+            pass
         assert not folder.finished
+        assert not list(folder.path.parent.glob(".*"))
 
     @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/x"])
     def test_a_name_that_is_no_folder_name_is_refused(self, run_folder: Path, name: str) -> None:

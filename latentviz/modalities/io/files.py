@@ -16,6 +16,7 @@ from typing import BinaryIO, NoReturn, cast
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import natural, printable
+from latentviz.runs.ours import is_run
 
 # Apache Arrow's own file format, also known as Feather.
 ARROW_SUFFIXES = frozenset({".arrow", ".feather", ".ipc"})
@@ -91,7 +92,7 @@ OWN_LINKS: set[str] = set()
 
 
 def walk(folder: Path, *, links: bool = False) -> Listing:
-    """Lists a folder; linked subfolders are not entered; `links`: links to files outside are followed.
+    """Lists a folder; linked subfolders and runs are not entered; `links`: links to files outside are followed.
 
     Raises:
         OSError: the folder itself cannot be read.
@@ -105,7 +106,7 @@ def walk(folder: Path, *, links: bool = False) -> Listing:
         found.closed.append(os.path.relpath(error.filename, folder))
 
     for parent, folders, names in _folders(folder, closed):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".") and not is_run(Path(parent, name))]
         for path in (Path(parent, name) for name in (*folders, *names) if not name.startswith(".")):
             if not links and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
                 found.links += 1
@@ -125,8 +126,8 @@ def _folders(folder: Path, closed: Callable[[OSError], None]) -> Iterator[tuple[
 def names_below(folder: Path) -> Iterator[str]:
     """Yields the names of the first 10,000 files below a folder, without hidden ones: enough to tell what it holds."""
     seen = 0
-    for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and not is_run(Path(parent, name))]
         yield from (name for name in names if not name.startswith("."))
         seen += len(names)
         if seen > 10_000:
@@ -152,7 +153,7 @@ def require_exists(path: str, advice: str) -> Path:
         return place
     if place.exists():
         raise DataError(f"{shown}: neither a file nor a folder; {advice}")
-    raise DataError(f"{shown}: no such file or folder; check data.path")
+    raise DataError(f"{shown}: no such file or folder; check the path (in a config, data.path)")
 
 
 def contents(files: Sequence[str]) -> str:

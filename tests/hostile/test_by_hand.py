@@ -1,0 +1,89 @@
+"""What people do in a hurry: the wrong folder, runs inside the data, names in macOS's form, a disk that fills."""
+
+import shutil
+from pathlib import Path
+from unicodedata import normalize
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentviz.modalities.io.files import names_below, walk
+from latentviz.queries.lookup import Lookup
+from latentviz.runs.files import atomic_write
+from latentviz.runs.run import RunFolder
+from latentviz.stages import cluster as stage
+
+QUICK = ("reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=2")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("map", "--outputs", "RUN"), "this is a run, not a folder of runs; write it as RUN"),
+        (("cluster", "--outputs", "RUN", "--name", "x"), "this is a run, not a folder of runs"),
+        (("fit", "digits", "--outputs", "RUN"), "this is a run; give the folder that holds the runs"),
+        (("map",), "the present folder is one; write `.` as RUN"),
+    ],
+)
+def test_a_run_for_a_folder_of_runs(shell, run_folder: Path, monkeypatch, words, says) -> None:
+    monkeypatch.chdir(run_folder)
+    before = sorted(run_folder.rglob("*"))
+    complaint = shell(*(run_folder if word == "RUN" else word for word in words)).complaint
+    assert says in complaint
+    assert sorted(run_folder.rglob("*")) == before
+
+
+def test_no_runs_names_the_folder(shell, tmp_path: Path) -> None:
+    ended = shell("runs", "--outputs", tmp_path)
+    assert (ended.code, str(tmp_path) in ended.out) == (0, True)
+
+
+def test_a_file_of_the_runs_name(shell, few: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    for force in ((), ("--force",)):
+        complaint = shell("fit", few, "--run", "taken", "--outputs", tmp_path, *force).complaint
+        assert "taken: a file has this name" in complaint
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
+def test_runs_inside_the_data_are_no_data(run_folder: Path) -> None:
+    data = run_folder.parent.parent
+    Image.new("L", (8, 8)).save(data / "a.png")
+    assert any(run_folder.rglob("*.png"))
+    assert [name for name in walk(data).files if name.endswith(".png")] == ["a.png"]
+    assert "epoch-1.png" not in set(names_below(data))
+    assert "a.png" in set(names_below(data))
+
+
+def test_a_missing_file_is_not_called_damaged(shell, run_folder: Path) -> None:
+    shutil.rmtree(run_folder / "cache")
+    complaint = shell("generate", run_folder, "--sampler", "prior", "--n", "1").complaint
+    assert "missing" in complaint
+    assert "damaged" not in complaint
+    assert "Errno" not in complaint
+
+
+def test_ids_are_found_in_either_form_of_unicode(run_folder: Path) -> None:
+    lookup = Lookup(RunFolder(run_folder))
+    lookup.__dict__["ids"] = [normalize("NFD", "é"), *lookup.ids[1:]]
+    assert lookup.row(normalize("NFC", "é")) == lookup.row(normalize("NFD", "é")) == 0
+    assert lookup.row("ö") is None
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_the_earlier_clustering_comes_back(shell, run_folder: Path, monkeypatch, error) -> None:
+    assert shell("cluster", run_folder, *QUICK).code == 0
+    folder = run_folder / "clusters" / "default"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    def fails(folder, *_: object) -> None:
+        with atomic_write(folder.map_file):
+            raise error
+
+    monkeypatch.setattr(stage, "draw", fails)
+    ended = shell("cluster", run_folder, *QUICK, "cluster.n_clusters=3", "--force")
+    assert ended.code in {2, 130}
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert np.load(folder / "coordinates.npy").shape[0] == 200
+    assert [path.name for path in folder.parent.iterdir()] == ["default"]
