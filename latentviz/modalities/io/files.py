@@ -16,7 +16,6 @@ from typing import BinaryIO, NoReturn, cast
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import natural, printable
-from latentviz.runs.ours import is_run
 
 # Apache Arrow's own file format, also known as Feather.
 ARROW_SUFFIXES = frozenset({".arrow", ".feather", ".ipc"})
@@ -106,7 +105,7 @@ def walk(folder: Path, *, links: bool = False) -> Listing:
         found.closed.append(os.path.relpath(error.filename, folder))
 
     for parent, folders, names in _folders(folder, closed):
-        folders[:] = [name for name in folders if not name.startswith(".") and not is_run(Path(parent, name))]
+        folders[:] = _of_data(parent, folders)
         for path in (Path(parent, name) for name in (*folders, *names) if not name.startswith(".")):
             if not links and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
                 found.links += 1
@@ -114,6 +113,13 @@ def walk(folder: Path, *, links: bool = False) -> Listing:
                 found.files.append(path.relative_to(folder).as_posix())
     found.files.sort(key=natural)
     return found
+
+
+def _of_data(parent: str, folders: list[str]) -> list[str]:
+    """Returns the folders that hold data: hidden ones and runs do not."""
+    from latentviz.runs.ours import is_run  # loads pyarrow
+
+    return [name for name in folders if not name.startswith(".") and not is_run(Path(parent, name))]
 
 
 def _folders(folder: Path, closed: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -127,7 +133,7 @@ def names_below(folder: Path) -> Iterator[str]:
     """Yields the names of the first 10,000 files below a folder, without hidden ones: enough to tell what it holds."""
     seen = 0
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and not is_run(Path(parent, name))]
+        folders[:] = _of_data(parent, folders)
         yield from (name for name in names if not name.startswith("."))
         seen += len(names)
         if seen > 10_000:
