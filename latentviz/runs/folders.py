@@ -180,7 +180,7 @@ class ClusterFolder:
     @contextmanager
     def replacing(self) -> Iterator[None]:
         """Marks the clustering as unfinished while a new one is written; after an error the earlier one comes back."""
-        kept = temporary_name(self.path)
+        kept = temporary_name(self.path / "earlier")
         try:
             kept.mkdir()
             for file in self.path.iterdir() if self.finished else ():

@@ -65,6 +65,6 @@ def test_a_few_aliases_are_read(tmp_path, shell) -> None:
 )
 def test_more_than_there_is(mapped, shell, words, key) -> None:
     complaint = shell(*(mapped if word == "RUN" else word for word in words)).complaint
-    assert complaint.startswith(key)
+    assert complaint.find(key) >= 0
     assert len(complaint) < 1_000
     assert not (mapped / "clusters/x/clusters.json").exists()
