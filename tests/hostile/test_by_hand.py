@@ -1,5 +1,6 @@
 """What people do in a hurry: the wrong folder, runs inside the data, names in macOS's form, a disk that fills."""
 
+import os
 import shutil
 from pathlib import Path
 from unicodedata import normalize
@@ -87,3 +88,13 @@ def test_the_earlier_clustering_comes_back(shell, run_folder: Path, monkeypatch,
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert np.load(folder / "coordinates.npy").shape[0] == 200
     assert [path.name for path in folder.parent.iterdir()] == ["default"]
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("verify",), ("map",)])
+def test_a_file_of_holes_is_not_read(shell, run_folder: Path, command) -> None:
+    """All of its 3 TB could be read in ten minutes."""
+    assert shell("cluster", run_folder, *QUICK).code == 0
+    os.truncate(run_folder / "clusters" / "default" / "points.parquet", 3 * 10**12)
+    ended = shell(*command, run_folder)
+    assert ended.code == 2
+    assert "nearly none are on the disk" in ended.out + ended.err
