@@ -112,7 +112,7 @@ def test_a_result_with_files_of_the_user_is_not_replaced(shell, mapped, few, tmp
     elif left == "a file of the user":
         plant(target.parent, {"x": "years"})
     elif left == "a link":
-        target.parent.mkdir()
+        target.parent.mkdir(exist_ok=True)
         target.symlink_to(elsewhere)
     else:
         assert shell(*words, "--name", "x", "--outputs", run.parent).code == 0
