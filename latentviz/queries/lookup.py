@@ -170,7 +170,7 @@ class Lookup:
         if is_folder(word):
             raise DataError(
                 f"{word}: is a folder; give one file, or encode all its files with "
-                f"`latentviz encode {self.run.name} {word}`"
+                f"`{shlex.join(['latentviz', 'encode', self.run.name, word])}`"
             )
         mistyped = None if is_file(word) else self._mistyped(word)
         read = None if mistyped else self.read(word)

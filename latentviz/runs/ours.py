@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -65,8 +66,9 @@ def is_run(folder: Path) -> bool:
 def no_runs(outputs: Path) -> str:
     """Says that there are no runs in a folder, and what its user may have meant."""
     if is_run(outputs):
-        return f"{outputs}: this is a run, not a folder of runs; write it as RUN, as in `latentviz map {outputs}`"
-    if is_run(Path.cwd()):
+        command = shlex.join(["latentviz", "map", str(outputs)])
+        return f"{outputs}: this is a run, not a folder of runs; write it as RUN, as in `{command}`"
+    if is_run(Path()):
         return f"{outputs}: no runs here, but the present folder is one; write `.` as RUN, as in `latentviz map .`"
     return f"{outputs}: no runs here; make one with `latentviz fit SOURCE`, as in `latentviz fit digits`"
 

@@ -2,6 +2,7 @@
 
 import io
 import json as jsonlib
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,8 +46,8 @@ def fit(
 
     folder = train(source, _nested(overrides), outputs=outputs, **options)
     print(fit_table(folder))
-    where = "" if folder.path.parent == Path("outputs") else f" --outputs {folder.path.parent}"
-    print(f"run {folder.path}; its map: latentviz cluster {folder.name}{where}")
+    where = [] if folder.path.parent == Path("outputs") else ["--outputs", str(folder.path.parent)]
+    print(f"run {folder.path}; its map: {shlex.join(['latentviz', 'cluster', folder.name, *where])}")
 
 
 def cluster(run: str | None = None, overrides: Overrides = (), *, outputs: str = "outputs", **options: Any) -> None:

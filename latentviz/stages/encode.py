@@ -148,10 +148,7 @@ class Frozen:
         self.table = lookup.points
         coordinates, self.landmarks = folder.coordinates(), folder.landmarks()
         if coordinates is None:
-            raise RunError(
-                f"{folder.path} has no {folder.coordinates_file.name}; make the clustering again with "
-                f"`latentviz cluster {lookup.run.path} --name {folder.name} --force`"
-            )
+            raise RunError(f"{folder.path} has no {folder.coordinates_file.name}; {folder.again}")
         if not self.table.num_rows == len(coordinates) == len(lookup.mu):
             raise RunError(
                 f"{folder.path}: damaged (its tables differ in length); `latentviz cluster` makes it again with --force"

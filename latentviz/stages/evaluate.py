@@ -124,10 +124,7 @@ def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
     kept = slice(opened.content_dim if on_mu else None)
     mu, logvar = np.array(opened.mu[:, kept]), np.array(opened.logvar[:, kept])
     if len(mu) != points.num_rows:
-        raise RunError(
-            f"{folder.points_file}: {points.num_rows} rows, but the run has {len(mu)} items; make it again with "
-            f"`latentviz cluster {opened.run.path} --name {folder.name} --force`"
-        )
+        raise RunError(f"{folder.points_file}: {points.num_rows} rows, but the run has {len(mu)} items; {folder.again}")
     position = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
     coordinates = folder.coordinates()
     if coordinates is None:

@@ -1,5 +1,6 @@
 """Similar items: exact search among the mu by blocked matrix products, without an index."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,7 +256,8 @@ class Recommender:
             )
         if where is not None and "cluster" in where and "cluster" not in self.table.column_names:
             raise RunError(
-                f"--where {where!r}: {self.run.name} has no clusters yet; run `latentviz cluster {self.run.path}` first"
+                f"--where {where!r}: {self.run.name} has no clusters yet; run "
+                f"`{shlex.join(['latentviz', 'cluster', str(self.run.path)])}` first"
             )
         allowed = np.ones(n, bool) if where is None else select(where, self.table)
         allowed[list(asked)] = False

@@ -1,6 +1,7 @@
 """What people do in a hurry: the wrong folder, runs inside the data, names in macOS's form, a disk that fills."""
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from unicodedata import normalize
@@ -14,6 +15,7 @@ from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import atomic_write
 from latentviz.runs.run import RunFolder
 from latentviz.stages import cluster as stage
+from tests.conftest import SMALL
 
 QUICK = ("reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=2")
 
@@ -98,3 +100,11 @@ def test_a_file_of_holes_is_not_read(shell, run_folder: Path, command) -> None:
     ended = shell(*command, run_folder)
     assert ended.code == 2
     assert "nearly none are on the disk" in ended.out + ended.err
+
+
+def test_the_command_that_fit_prints_can_be_pasted(shell, few: Path, tmp_path: Path) -> None:
+    outputs = tmp_path / "my runs"
+    ended = shell("fit", few, *SMALL, "--run", "a b", "--outputs", outputs)
+    command = ended.out.splitlines()[-1].split("its map: latentviz ")[1]
+    assert shlex.split(command) == ["cluster", "a b", "--outputs", str(outputs)]
+    assert shell(*shlex.split(command), *QUICK).code == 0
