@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from latentviz.config import FitConfig
 from latentviz.modalities.networks import STANDARD, Networks
-from latentviz.modalities.settings import Settings, batch_size, with_epochs
+from latentviz.modalities.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from latentviz.clustering.keywords import Terms
     from latentviz.modalities.io.prepared import Prepared
+    from latentviz.modalities.length import ItemSeconds, Length
     from latentviz.model.base import Decoder, Encoder
     from latentviz.model.encoding import Stored
     from latentviz.model.own import LikelihoodOf
@@ -230,13 +231,6 @@ class Training(NamedTuple):
     callbacks: list[Callback]
 
 
-class ItemSeconds(NamedTuple):
-    """Seconds of one core for one item: to learn from it once, and to encode it."""
-
-    learn: float
-    encode: float
-
-
 class PageDecoder(NamedTuple):
     """A network z (b, d) → images (b, c, h, w) that the map's page can run, and (c, h, w)."""
 
@@ -245,54 +239,6 @@ class PageDecoder(NamedTuple):
 
 
 AT_A_TIME = 256  # z decoded in one batch
-
-
-class Length(NamedTuple):
-    """How long a training is."""
-
-    items: int
-    train: int  # items to learn from; the others are held out
-    batch_size: int
-    epochs: int | None  # None: `trainer.max_steps` decides
-    seconds: float  # of the machine that the constants of `resources` were measured on
-    trainer: dict[str, Any]  # the Trainer's arguments; with max_epochs unless that is an estimate
-
-    @property
-    def steps(self) -> int:
-        """Batches in an epoch; the last, smaller one is left out."""
-        return max(1, self.train // self.batch_size)
-
-    @classmethod
-    def of(
-        cls,
-        config: FitConfig,
-        n: int,
-        epochs: Callable[[int], float],
-        fewest: int,
-        most: int,
-        *,
-        item: int = 0,
-        seconds: ItemSeconds | None = None,
-    ) -> Length:
-        """Compute it for n items.
-
-        Args:
-            config: what to fit.
-            n: items, at least 2.
-            epochs: training items → epochs, before the bounds `fewest` and `most`.
-            fewest: epochs at least.
-            most: epochs at most.
-            item: bytes of an item in the cache, from which the seconds follow unless they are given.
-            seconds: of an item.
-        """
-        from latentviz.resources import fit_needs
-
-        train = n - min(n - 1, max(1, round(n * config.data.val_fraction)))
-        trainer = with_epochs(config.trainer, epochs(train), fewest, most)
-        found, size = trainer.get("max_epochs"), batch_size(config, train)
-        draws = float(found * n if found else trainer.get("max_steps", 0) * size)
-        needs = fit_needs(n, item, size, 0, draws, seconds)
-        return cls(n, train, size, found, sum(need.seconds for need in needs), trainer)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import re
 from latentviz.config import FitConfig, dump_commented
 from latentviz.errors import LatentvizError
 from latentviz.modalities import modality
-from latentviz.modalities.base import Length
 from latentviz.modalities.io.names import printable
+from latentviz.modalities.length import Length
 from latentviz.progress import one_line
 from latentviz.resources import core_speed, duration
 

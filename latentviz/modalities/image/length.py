@@ -2,10 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from latentviz.modalities.base import Length
 from latentviz.modalities.image.config import ImageFitConfig
 from latentviz.modalities.image.read import read
 from latentviz.modalities.image.survey import survey
+from latentviz.modalities.length import Length
 
 # A training draws each image SEEN_EACH times, within these bounds. See docs/experiments.md.
 SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 500_000, 1_500_000

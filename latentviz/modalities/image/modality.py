@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentviz.modalities.base import Length, MapContents, Modality, ReadNew, Show
+from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.detect import detect
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from latentviz.modalities.image.kind import ImageKind
+    from latentviz.modalities.length import Length
 
 
 class ImageModality(Modality[ImageFitConfig, ResolvedImageConfig, "np.ndarray"]):

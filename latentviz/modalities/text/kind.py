@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from latentviz.config import resolved
 from latentviz.errors import RunError
-from latentviz.modalities.base import DataKind, ItemSeconds, Training
+from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.io.prepared import Prepared, again
+from latentviz.modalities.length import ItemSeconds
 from latentviz.modalities.settings import Settings, batch_size, with_epochs
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre

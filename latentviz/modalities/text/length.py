@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from latentviz.modalities.base import ItemSeconds, Length
 from latentviz.modalities.io.source import TextSource
+from latentviz.modalities.length import ItemSeconds, Length
 from latentviz.modalities.text.config import TextFitConfig
 from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read

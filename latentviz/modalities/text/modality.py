@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentviz.modalities.base import Length, MapContents, Modality, ReadNew, Show
+from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.detect import detect
 
 if TYPE_CHECKING:
     from latentviz.clustering.keywords import Terms
+    from latentviz.modalities.length import Length
     from latentviz.modalities.text.kind import TextKind
     from latentviz.runs.items import Items
 

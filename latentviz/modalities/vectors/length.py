@@ -1,6 +1,6 @@
 """How long a training on vectors is. Loads without torch."""
 
-from latentviz.modalities.base import Length
+from latentviz.modalities.length import Length
 from latentviz.modalities.vectors.config import VectorFitConfig
 from latentviz.modalities.vectors.read import read
 

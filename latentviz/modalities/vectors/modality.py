@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentviz.modalities.base import Length, MapContents, Modality, ReadNew, Show
+from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
 from latentviz.modalities.vectors.detect import detect
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from latentviz.clustering.keywords import Terms
+    from latentviz.modalities.length import Length
     from latentviz.modalities.vectors.kind import VectorKind
     from latentviz.modalities.vectors.show import Shown
     from latentviz.runs.items import Items
