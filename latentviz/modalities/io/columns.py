@@ -118,6 +118,15 @@ def _cast(column: pa.ChunkedArray, kinds: Sequence[pa.DataType] = (pa.int64(), p
     return None
 
 
+def whole_characters(text: str) -> str:
+    r"""Returns a text with halves of surrogate pairs, such as bytes that are not UTF-8 in an argument, as U+FFFD.
+
+    >>> whole_characters("a\udcff") == "a\ufffd"
+    True
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def as_column(values: list[Any]) -> pa.Array:
     r"""Returns a column of one type; mixed types become text, and halves of surrogate pairs U+FFFD.
 
@@ -127,11 +136,6 @@ def as_column(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
     except UnicodeEncodeError:  # JSON can spell them
-        return as_column(
-            [
-                v.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(v, str) else v
-                for v in values
-            ]
-        )
+        return as_column([whole_characters(value) if isinstance(value, str) else value for value in values])
     except (pa.ArrowException, OverflowError):
         return pa.array([None if value is None else printable(str(value)) for value in values], pa.string())

@@ -9,6 +9,7 @@ import pyarrow as pa
 from latentviz.errors import DataError
 from latentviz.modalities.base import NewItem, found_again
 from latentviz.modalities.io import prepared
+from latentviz.modalities.io.columns import whole_characters
 from latentviz.modalities.io.files import examine, text_of
 from latentviz.modalities.io.names import MissingColumnError
 from latentviz.modalities.io.prepared import Prepared
@@ -22,7 +23,7 @@ from latentviz.runs.files import is_file
 
 def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[str] | None:
     """Returns the text in a file, or else `word` itself, with its tokens, int32 (t,); None if it is blank."""
-    text, note = word.strip(), "a new text"
+    text, note = whole_characters(word).strip(), "a new text"
     if is_file(word):
         file = Path(word)
         with text_of(file, examine(file, config.data.encoding)) as stream:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latentviz.config import validate
 from latentviz.errors import RunError
-from latentviz.modalities.text.config import TextData
+from latentviz.modalities.text.config import ResolvedTextConfig, TextData
+from latentviz.modalities.text.new import read_item
 from latentviz.modalities.text.tokens import END, PAD, UNK, Tokenizer, count_characters
 from latentviz.modalities.text.vocabulary import choose_method, fitting_count, learn
 
@@ -148,3 +150,15 @@ def test_the_notes_report_what_was_learnt() -> None:
     tokenizer, data, notes = learn(texts, TextData(path="x", tokens="bpe", vocab_size=16, min_count=1, max_length=7))
     assert (data.tokens, data.min_count, data.max_length) == ("bpe", 1, 7)
     assert "16 parts of words (bpe)" in notes[0]
+
+
+@pytest.mark.parametrize("method", ["character", "bpe"])
+def test_a_new_text_may_hold_bytes_that_are_no_text(method: str, tmp_path: Path) -> None:
+    trained(method).save(tmp_path)
+    data = {"kind": "text", "path": "x.txt", "tokens": method, "min_count": 2, "max_length": 60}
+    model = {"topic_dim": 0, "c": 1.0, "memory": 8, "lag": 0}
+    config = validate(ResolvedTextConfig, {"data": data, "model": model}, "test")
+    item = read_item("don't \udcffstop", config, tmp_path)  # as Python gives undecodable bytes of an argument
+    assert item is not None
+    assert item.shown == "don't \ufffdstop"
+    assert (item.stored == UNK).any()
