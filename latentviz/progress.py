@@ -31,6 +31,15 @@ def one_line(text: str, widest: int = 200) -> str:
     return line if len(line) <= widest else f"{line[: widest - 1]}…"
 
 
+def plural(n: int, one: str, many: str = "") -> str:
+    """Formats a number with its noun, and where `many` is given with another plural than that in -s.
+
+    >>> plural(1, "cluster"), plural(1200, "item"), plural(2, "item was", "items were")
+    ('1 cluster', '1,200 items', '2 items were')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def say(line: str) -> None:
     """Prints one line on standard error, with options named as the caller names them.
 

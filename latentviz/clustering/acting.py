@@ -8,6 +8,7 @@ from latentviz.clustering.clusterers import CLUSTERERS
 from latentviz.clustering.reducers import REDUCERS
 from latentviz.config import ClusterConfig, Section
 from latentviz.errors import mistakes
+from latentviz.progress import plural
 
 
 def check_acting(config: ClusterConfig) -> None:
@@ -73,13 +74,13 @@ def check_size(config: ClusterConfig, n: int, d: int) -> None:
     given, landmarks = reduction.n_neighbors, reduction.landmarks
     laid = landmarks if isinstance(landmarks, int) and 0 < landmarks < n else n
     k = given if "n_neighbors" in reduction.model_fields_set else min(given, max(2, n - 1))
-    items = f"with {n:,} items"
-    of_laid = items if laid == n else f"with {laid:,} landmarks"
+    items = f"with {plural(n, 'item')}"
+    of_laid = items if laid == n else f"with {plural(laid, 'landmark')}"
     lines = [
         f"{key}: must be {least} to {most:,} {why} (got {value})"
         for key, value, least, most, why in (
             ("reduce.n_neighbors", k, 2, max(2, n - 1), items),
-            ("reduce.n_components", reduction.n_components, 1, max(2, d), f"with mu of {d} dimensions"),
+            ("reduce.n_components", reduction.n_components, 1, max(2, d), f"with mu of {plural(d, 'dimension')}"),
             ("cluster.min_cluster_size", section.min_cluster_size, 2, max(2, n // 2), items),
             ("cluster.min_samples", section.min_samples, 1, max(1, laid - 1), of_laid),
             ("cluster.n_clusters", section.n_clusters, 1, laid, of_laid),

@@ -11,6 +11,7 @@ from latentviz.clustering.clusterers import Clustering
 from latentviz.clustering.cut import SEPARATED, STABLE, Choice
 from latentviz.clustering.keywords import Keywords, Region, Terms, named, regions, tree_keywords
 from latentviz.clustering.landmarks import Layout
+from latentviz.progress import plural
 from latentviz.runs.info import ClusterEntry, ClustersInfo, RegionEntry, TreeEntry
 
 LONGEST_LABEL = 40  # characters of a label in a cluster's name
@@ -94,8 +95,7 @@ def describe(
 
 
 def _counts(found: Clustering) -> str:
-    n, plural = len(found.labels), "" if found.k == 1 else "s"
-    return f"{n:,} items, {found.k} cluster{plural}, {found.noise_share:.0%} noise"
+    return f"{plural(len(found.labels), 'item')}, {plural(found.k, 'cluster')}, {found.noise_share:.0%} noise"
 
 
 def _verdict(found: Clustering, choice: Choice | None) -> list[str]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from latentviz.evaluation.results import Clusters, Faithfulness, Health, Labels, Level, Verdict
+from latentviz.progress import plural
 
 # Nats of information about an item. With less, mu distinguishes fewer than e² ≈ 7 kinds of items. The usual count of
 # active units misses this: small variances that carry nothing pass its threshold.
@@ -71,7 +72,7 @@ def judge_health(health: Health, model: Mapping[str, object]) -> Verdict:
         )
         advice.append("for new items, draw near the latents of existing items, or train again with a lower model.c")
     if used < d / 2:
-        lines.append(f"{d - used} dimensions are unused, which does no harm.")
+        lines.append(f"{plural(d - used, 'dimension is', 'dimensions are')} unused, which does no harm.")
         advice.append(f"model.latent_dim={max(2, used + used // 4)} is enough")
     return Verdict("health", level, headline, lines, advice)
 
@@ -165,10 +166,11 @@ def judge_clusters(clusters: Clusters) -> Verdict:
         if value is not None
     ]
     level = max((level for level, *_ in known), key=LEVELS.index)
+    number = plural(clusters.n_clusters, "cluster")
     headline = {
-        "good": f"{clusters.n_clusters} clusters, well separated and reproducible.",
-        "fair": f"{clusters.n_clusters} clusters, some with uncertain borders.",
-        "poor": f"{clusters.n_clusters} clusters that are not reliable.",
+        "good": f"{number}, well separated and reproducible.",
+        "fair": f"{number}, some with uncertain borders.",
+        "poor": plural(clusters.n_clusters, "cluster that is not reliable.", "clusters that are not reliable."),
     }[level]
     lines, advice = [line for _, line, _ in known], [advice for level, _, advice in known if level != "good"]
     return Verdict("clusters", level, headline, lines, advice)

@@ -8,6 +8,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from latentviz.maps.decoder import DecoderData, finite_rows
+from latentviz.progress import plural
 
 FILE_LIMIT = 25_000_000
 
@@ -125,18 +126,9 @@ class MapData:
         """Returns the summary, or one made from the counts, and warnings."""
         n, noise = len(self), int(np.count_nonzero(np.asarray(self.cluster) < 0))
         share = f"{noise / max(n, 1):.0%} noise"
-        lines = list(self.summary) or [f"{n:,} items, {count(len(self.clusters), 'cluster')}, {share}"]
+        lines = list(self.summary) or [f"{plural(n, 'item')}, {plural(len(self.clusters), 'cluster')}, {share}"]
         if n and not self.clusters and not any("No cluster" in line for line in lines):
             lines.append("No cluster was found: every item is noise. Try a smaller cluster.min_cluster_size.")
         if missing := n - len(self.order):
-            lines.append(f"{count(missing, 'item')} without a place on the map left out.")
+            lines.append(f"{plural(missing, 'item')} without a place on the map left out.")
         return lines
-
-
-def count(n: int, noun: str) -> str:
-    """Formats a number with its noun.
-
-    >>> count(1, "cluster"), count(1200, "item")
-    ('1 cluster', '1,200 items')
-    """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

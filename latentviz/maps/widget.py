@@ -12,6 +12,7 @@ import traitlets
 from latentviz.display import without_plotly
 from latentviz.errors import ArgumentError, did_you_mean
 from latentviz.maps.html import PAGE
+from latentviz.progress import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,8 @@ class MapWidget(anywidget.AnyWidget):
         super().__init__(page=page, height=height, rows=[], names={}, tags={})
 
     def __repr__(self) -> str:
-        return f"MapWidget: {len(self._points):,} items, {len(self._first)} clusters, {len(self.rows):,} selected"
+        items, clusters = plural(len(self._points), "item"), plural(len(self._first), "cluster")
+        return f"MapWidget: {items}, {clusters}, {len(self.rows):,} selected"
 
     @property
     def selection(self) -> "pd.DataFrame":
@@ -77,7 +79,7 @@ class MapWidget(anywidget.AnyWidget):
             if len(given) != len(self._points):
                 raise ArgumentError(
                     f"widget.selection: a mask needs one truth value per item (got {len(given):,}); "
-                    f"give {len(self._points):,} values in the order of result.points, or ids"
+                    f"give {plural(len(self._points), 'value')} in the order of result.points, or ids"
                 )
             self.rows = np.flatnonzero(given).tolist()
         else:

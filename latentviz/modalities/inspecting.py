@@ -15,7 +15,7 @@ from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, p
 from latentviz.modalities.io.roles import TEXT_NAMES, Column, Role, judge
 from latentviz.modalities.io.table_kind import choose_text, image_finder, is_table, listed, sample
 from latentviz.modalities.sources import load_config
-from latentviz.progress import one_line
+from latentviz.progress import one_line, plural
 
 SHOWN = 3  # items
 _WIDEST = 100  # characters of an item
@@ -49,10 +49,10 @@ class Inspection:
 
     def __str__(self) -> str:
         """At most five lines, and the first items."""
-        count = "" if self.count is None else f", {self.count:,} items"
+        count = "" if self.count is None else f", {plural(self.count, 'item')}"
         lines = [f"{named(self.source)}: {self.kind}{count}"]
         if self.taken:
-            columns = "column" if len(self.taken) == 1 else f"{len(self.taken):,} columns"
+            columns = "column" if len(self.taken) == 1 else plural(len(self.taken), "column")
             lines.append(f"learnt from: {columns} {listed(self.taken, 20)}")
         lines += [f"shown: {', '.join(f'{what}: {name}' for what, name in self.shown.items())}"] if self.shown else []
         lines += [f"not learnt from: {listed(self.left, 12)}"] if self.left else []
@@ -181,7 +181,7 @@ def _texts(source: str, config: FitConfig, place: Place) -> Inspection:
     if not files:
         raise DataError(f"{printable(source)}: holds no texts; give a folder of .txt files, or a table")
     if len(files) < FEWEST:
-        note = f"learnt from: each line of {len(files)} files"
+        note = f"learnt from: each line of {plural(len(files), 'file')}"
         return Inspection(source, "text", notes=[note], items=_lines(path / files[0]))
     items = [one_line(f"{file}: {' '.join(_lines(path / file))}", _WIDEST) for file in files[:SHOWN]]
     others = sorted(set(found.files) - set(files))
@@ -221,7 +221,7 @@ def _read_whole(source: str, config: FitConfig) -> Inspection:
     found = read_vectors(config.data)
     block = next(found.blocks(), ())[:SHOWN]
     items = [one_line(", ".join(f"{x:.4g}" for x in row[:8]) + (", …" if len(row) > 8 else "")) for row in block]
-    note = f"learnt from: vectors of {found.shape[1]:,} numbers"
+    note = f"learnt from: vectors of {plural(found.shape[1], 'number')}"
     return Inspection(source, "vectors", len(found), notes=[note, *found.about.notes], items=items)
 
 

@@ -13,7 +13,7 @@ from latentviz.errors import ConfigError, RunError
 from latentviz.modalities import kinds, modality
 from latentviz.modalities.base import AnyDataKind, AnyModality, MapContents
 from latentviz.modalities.networks import STANDARD, Networks, check_given, listed, missing, recall
-from latentviz.progress import one_line
+from latentviz.progress import one_line, plural
 from latentviz.runs.info import RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.run import RunFolder
@@ -163,14 +163,14 @@ def load_model(run: RunFolder | OpenRun, networks: Networks | None = None) -> Lo
     )
     if len(kind.dataset()) != len(opened.items):
         raise RunError(
-            f"{folder.cache}: damaged ({len(kind.dataset()):,} items, and the run has {len(opened.items):,}); "
+            f"{folder.cache}: damaged ({plural(len(kind.dataset()), 'item')}, and the run has {len(opened.items):,}); "
             f"{folder.again}"
         )
     vae = load_weights(kind.build(networks), checkpoint, again).eval()
     if vae.latent_dim != opened.mu.shape[1]:
         raise RunError(
-            f"{folder.config_file}: damaged (the model has {vae.latent_dim} latent dimensions, and mu.npy has "
-            f"{opened.mu.shape[1]}); {folder.again}"
+            f"{folder.config_file}: damaged (the model has {plural(vae.latent_dim, 'latent dimension')}, and "
+            f"mu.npy has {opened.mu.shape[1]}); {folder.again}"
         )
     return Loaded(opened, vae, kind)
 

@@ -12,6 +12,7 @@ from latentviz.model.base import distortion_and_log_likelihood, point_estimate
 from latentviz.model.elbo import kl_per_dimension, standard_normal
 from latentviz.model.own import Step, described, first_line, named
 from latentviz.model.vae import VAE
+from latentviz.progress import plural
 
 
 def check(vae: VAE, x: Tensor, more: Tensor, y: Tensor | None = None) -> None:
@@ -41,7 +42,7 @@ def _check(vae: VAE, x: Tensor, more: Tensor, y: Tensor | None) -> None:
     mu, sigma = posterior.base_dist.loc, posterior.base_dist.scale
     if mu.shape != (b, d):
         raise ArgumentError(
-            f"encoder: mu has {mu.shape[-1]} dimensions, and latent_dim is {d}; make both equal, as with "
+            f"encoder: mu has {plural(mu.shape[-1], 'dimension')}, and latent_dim is {d}; make both equal, as with "
             f'model={{"latent_dim": {mu.shape[-1]}}}'
         )
     _finite("encoder", {"mu": mu, "logvar": sigma.log()})

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from latentviz.config import RESERVED
 from latentviz.errors import RunError, WriteError
+from latentviz.progress import plural
 from latentviz.runs.checksums import seal, sync, verify
 from latentviz.runs.info import Content
 from latentviz.runs.regular import check_regular, damage, open_regular
@@ -191,7 +192,7 @@ def read_parquet(path: Path, again: str = AGAIN, expected: str | None = None) ->
         file = pq.ParquetFile(path)  # `pq.read_table` imports pandas, and reads columns from folder names
         rows, size = file.metadata.num_rows, path.stat().st_size
         if rows > max(FEW_ROWS, ROWS_A_BYTE * size):
-            raise ValueError(f"it claims {rows:,} rows in {size:,} bytes")
+            raise ValueError(f"it claims {plural(rows, 'row')} in {size:,} bytes")
         return file.read()
 
 

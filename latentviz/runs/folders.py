@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from latentviz.config import LARGEST_YAML, ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError
-from latentviz.progress import warn
+from latentviz.progress import plural, warn
 from latentviz.runs.checksums import FORMAT_VERSION, checksums, expected, opened
 from latentviz.runs.files import (
     atomic_write,
@@ -275,8 +275,8 @@ class ClusterFolder:
         array = read_npy(file, self.again, self._expected(file))
         if self.finished and not fits(array, n := self.info()["n_items"]):  # else it was written just now
             raise RunError(
-                f"{file}: damaged (an array of {array.dtype} of shape {array.shape} that does not fit the {n:,} items);"
-                f" {self.again}"
+                f"{file}: damaged (an array of {array.dtype} of shape {array.shape} that does not fit the "
+                f"{plural(n, 'item')}); {self.again}"
             )
         return array
 
@@ -320,7 +320,7 @@ class ClusterFolder:
             raise RunError(f"{file}: damaged ({problem}); {self.again}")
         run = self.run_path / "run.json"  # the clustering that a run continues has none next to it
         if run.exists() and (n := read_info(run, self.again)["summary"]["items"]) != info["n_items"]:
-            raise RunError(f"{file}: damaged ({info['n_items']:,} items, and the run has {n:,}); {self.again}")
+            raise RunError(f"{file}: damaged ({plural(info['n_items'], 'item')}, and the run has {n:,}); {self.again}")
         return info
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from latentviz.errors import LatentvizError, RunError
-from latentviz.progress import one_line
+from latentviz.progress import one_line, plural
 from latentviz.runs.files import LARGEST_JSON, TEMPORARY, read_json, remove, write_json
 from latentviz.runs.regular import open_regular
 
@@ -110,8 +110,7 @@ def holds(names: list[str]) -> str:
     >>> holds(["thesis.tex", "a", "b"])
     'holds thesis.tex and 2 other files, which latentviz did not write'
     """
-    more = len(names) - 1
-    others = f" and {more} other file{'s' * (more > 1)}" if more else ""
+    others = f" and {plural(len(names) - 1, 'other file')}" if len(names) > 1 else ""
     return f"holds {one_line(names[0], 80)}{others}, which latentviz did not write"
 
 

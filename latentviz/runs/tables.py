@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentviz.errors import RunError
-from latentviz.progress import one_line
+from latentviz.progress import one_line, plural
 from latentviz.runs.files import atomic_write, read_parquet
 from latentviz.runs.info import ClustersInfo
 
@@ -65,7 +65,7 @@ def read_table(
 def items_problem(table: pa.Table, n: int) -> str | None:
     """Says what in items.parquet cannot be n items of a run; None if nothing."""
     if table.num_rows != n:
-        return f"{table.num_rows:,} rows of {n:,} items"
+        return f"{plural(table.num_rows, 'row')} of {plural(n, 'item')}"
     if len(table.column("id").unique()) != n:
         return "ids that repeat"
     if "train" not in (splits := set(table.column("split").unique().to_pylist())) or not splits <= {"train", "val"}:
@@ -77,7 +77,7 @@ def clusters_problem(info: ClustersInfo) -> str | None:
     """Says what in a clusters.json does not fit the rest of it; None if all does."""
     numbers = [entry["cluster"] for entry in info["clusters"]]
     if info["n_clusters"] != len(numbers) or len(set(numbers)) != len(numbers):
-        return f"n_clusters is {info['n_clusters']}, and {len(set(numbers))} clusters are listed"
+        return f"n_clusters is {info['n_clusters']}, and the list has {plural(len(set(numbers)), 'cluster')}"
     samples = info["settings"].get("min_samples", 0)
     if not isinstance(samples, int) or not 0 <= samples < 2**31:
         return f"settings: min_samples is {one_line(str(samples), 40)}"
@@ -89,7 +89,7 @@ def clusters_problem(info: ClustersInfo) -> str | None:
 def points_problem(table: pa.Table, info: ClustersInfo) -> str | None:
     """Says what in points.parquet does not fit its clusters.json; None if all does."""
     if table.num_rows != info["n_items"]:
-        return f"{table.num_rows:,} rows of {info['n_items']:,} items"
+        return f"{plural(table.num_rows, 'row')} of {plural(info['n_items'], 'item')}"
     if len(table.column("id").unique()) != table.num_rows:
         return "ids that repeat"
     places = np.stack([table.column(name).to_numpy() for name in ("x", "y")], axis=1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from latentviz.config import parse_overrides
 from latentviz.errors import RunError
-from latentviz.progress import say
+from latentviz.progress import plural, say
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -102,8 +102,7 @@ def generate(
         return
     for line in made.lines:
         print(line)
-    count = f"{len(made.z)} output{'' if len(made.z) == 1 else 's'}"
-    print(f"{count}, sheet {made.folder.path / made.sheet[0]}")
+    print(f"{plural(len(made.z), 'output')}, sheet {made.folder.path / made.sheet[0]}")
 
 
 def recommend(items: Sequence[str], *, outputs: str = "outputs", json: bool = False, **options: Any) -> None:

@@ -7,7 +7,7 @@ from latentviz.errors import LatentvizError
 from latentviz.modalities import modality
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.length import Length
-from latentviz.progress import one_line
+from latentviz.progress import one_line, plural
 from latentviz.resources import core_speed, duration
 
 
@@ -30,8 +30,12 @@ def config_text(source: str, config: FitConfig) -> str:
 
 def _line(length: Length) -> str:
     about = "" if "max_epochs" in length.trainer else "about "
-    epochs = f"{about}{length.epochs} epochs of {length.steps} steps" if length.epochs else "trainer.max_steps"
+    epochs = (
+        f"{about}{plural(length.epochs, 'epoch')} of {plural(length.steps, 'step')}"
+        if length.epochs
+        else "trainer.max_steps"
+    )
     return (
-        f"{length.items:,} items, {length.train:,} to learn from, batches of {length.batch_size}: {epochs}, "
+        f"{plural(length.items, 'item')}, {length.train:,} to learn from, batches of {length.batch_size}: {epochs}, "
         f"about {duration(length.seconds / core_speed())} on this machine"
     )

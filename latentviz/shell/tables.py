@@ -8,6 +8,7 @@ from typing import Any
 from latentviz.clustering.description import label_names
 from latentviz.display import columns, table
 from latentviz.errors import LatentvizError
+from latentviz.progress import plural
 from latentviz.runs.ours import check_links
 from latentviz.runs.run import ClusterFolder, RunFolder
 
@@ -65,7 +66,10 @@ def cluster_table(run: RunFolder, folder: ClusterFolder) -> str:
     if listed and more > 0:
         listed.append((f"{more} more", f"{folder.info_file}"))
     events = [
-        (change["change"], f"{_numbers(change['before'])} → {_numbers(change['after'])}  {change['items']:,} items")
+        (
+            change["change"],
+            f"{_numbers(change['before'])} → {_numbers(change['after'])}  {plural(change['items'], 'item')}",
+        )
         for change in info.get("continued", {}).get("changes", [])
         if change["change"] != "kept"
     ]

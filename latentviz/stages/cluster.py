@@ -25,7 +25,7 @@ from latentviz.evaluation.metrics import sample
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import listed
 from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
-from latentviz.progress import say, stage, warn
+from latentviz.progress import plural, say, stage, warn
 from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.earlier import Previous
@@ -111,8 +111,8 @@ def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
     mu = np.asarray(opened.mu)
     if len(opened.items) != len(mu):
         raise RunError(
-            f"{opened.run.mu_file}: damaged ({len(mu)} rows, and {opened.run.items_file} has {len(opened.items)}); "
-            "`latentviz fit` makes the run again with --force"
+            f"{opened.run.mu_file}: damaged ({plural(len(mu), 'row')}, and {opened.run.items_file} has "
+            f"{len(opened.items)}); `latentviz fit` makes the run again with --force"
         )
     found = np.ascontiguousarray(mu[:, : opened.content_dim]) if config.cluster.on == "mu" else mu
     check_size(config, *found.shape)
@@ -136,7 +136,9 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
     """Clamps settings that exceed n distinct items; returns a note on each. `check_size` has compared them with all."""
     notes, k = [], config.reduce.n_neighbors
     if k >= n:
-        notes.append(f"reduce.n_neighbors: {n} items have no {k} neighbours each; using {max(2, n - 1)}")
+        notes.append(
+            f"reduce.n_neighbors: {plural(n, 'item has', 'items have')} no {k} neighbours each; using {max(2, n - 1)}"
+        )
         k = max(2, n - 1)
         config = updated(config, "reduce", n_neighbors=k)
     section = config.cluster
@@ -145,7 +147,7 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
         ("min_cluster_size", section.min_cluster_size, n // 2, "no two clusters of that size"),
     ):
         if value != "auto" and value > most:
-            notes.append(f"cluster.{key}: {n} items have {why} (got {value}); using {most}")
+            notes.append(f"cluster.{key}: {plural(n, 'item has', 'items have')} {why} (got {value}); using {most}")
             config = updated(config, "cluster", **{key: most})
     return config, notes
 

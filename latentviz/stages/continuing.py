@@ -20,7 +20,7 @@ from latentviz.modalities.io.memory import index_of, named
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.loading import OpenRun
-from latentviz.progress import may_follow
+from latentviz.progress import may_follow, plural
 from latentviz.runs.extension import keep_earlier
 from latentviz.runs.files import unique_ids
 from latentviz.runs.items import Items
@@ -125,7 +125,7 @@ def read(opened: OpenRun, source: str, config: FitConfig, cache: Path, given: Co
     shutil.rmtree(fresh)
     keep_earlier(old, old.require(kept_checkpoint(opened.config, old)), cache, source)
     digest = hashlib.sha256(f"{opened.info['fingerprint']} {found.fingerprint}".encode())
-    added = f"{len(rows):,} new items are added to the {len(opened.items):,} of {old.name}"
+    added = f"{plural(len(rows), 'new item is', 'new items are')} added to the {len(opened.items):,} of {old.name}"
     return replace(
         found,
         items=items,
@@ -216,7 +216,7 @@ def join_items(old: pa.Table, new: pa.Table) -> tuple[pa.Table, list[str]]:
     if changed := [(given, made) for given, made in zip(ids[1], unique, strict=True) if given != made]:
         given, made = changed[0]
         notes.append(
-            f"ids: {len(changed):,} new items have ids of other items, such as {given}; they get a number: {made}"
+            f"ids of other items: {plural(len(changed), 'new item')}, such as {given}, which get a number: {made}"
         )
     new = new.set_column(new.column_names.index("id"), "id", pa.array(unique, pa.string()))
     for name in new.column_names:

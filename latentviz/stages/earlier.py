@@ -13,6 +13,7 @@ from latentviz.clustering.landmarks import Layout, renumbered
 from latentviz.clustering.matching import Earlier, Matched, match
 from latentviz.config import merge
 from latentviz.errors import RunError
+from latentviz.progress import plural
 from latentviz.runs.extension import EarlierClustering, earlier_clustering
 from latentviz.runs.info import ClusterEntry, ClustersInfo, Continued, EarlierMap
 from latentviz.runs.run import RunFolder
@@ -128,9 +129,10 @@ def summary(continued: Continued) -> str:
     counts: dict[str, int] = {}
     for change in continued["changes"]:
         counts[change["change"]] = counts.get(change["change"], 0) + 1
+    kept = counts.get("kept", 0)
     before = {number for change in continued["changes"] for number in change["before"]}
     events = "".join(f", {counts[kind]} {kind}" for kind in ("split", "merged", "born", "gone") if kind in counts)
     return (
-        f"Continues {continued['run']}: {counts.get('kept', 0)} of its {len(before)} clusters keep their number, "
-        f"with {continued['kept']:.1%} of their items{events}"
+        f"Continues {continued['run']}: {kept} of its {plural(len(before), 'cluster')} "
+        f"{'keeps its' if kept == 1 else 'keep their'} number, with {continued['kept']:.1%} of their items{events}"
     )

@@ -21,7 +21,7 @@ from latentviz.errors import RunError
 from latentviz.modalities.io.memory import index_of, named
 from latentviz.modalities.sources import run_name
 from latentviz.model.encoding import posteriors
-from latentviz.progress import say, stage, warn
+from latentviz.progress import plural, say, stage, warn
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import unique_ids, write_json
 from latentviz.runs.items import ITEM_COLUMNS, Items, indexed, own_names
@@ -51,7 +51,7 @@ class Thresholds:
             "validation_items": self.items,
             "meaning": f"unlike: log-likelihood below {self.log_likelihood:.1f} nats, or mu farther than "
             f"{self.distance:.3g} from that of every fitted item; each holds for {UNLIKE_SHARE:.1%} of the "
-            f"{self.items:,} validation items",
+            f"{plural(self.items, 'validation item')}",
         }
 
 
@@ -299,8 +299,8 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
         cluster_colours=colours(entries),
         title=f"{lookup.run.name}: {folder.final.path.name}",
         summary=[
-            f"{m:,} new items over {n:,} fitted ones",
-            f"{_count(table.column('unlike')):,} are unlike the training data",
+            f"{plural(m, 'new item')} over {n:,} fitted ones",
+            f"unlike the training data: {_count(table.column('unlike')):,}",
         ],
         texts=None if shown.texts is None else [*shown.texts, *(fresh.texts or [""] * m)],
         images=images,

@@ -16,7 +16,7 @@ from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels, Stab
 from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
 from latentviz.modalities.loading import OpenRun
-from latentviz.progress import say, stage
+from latentviz.progress import plural, say, stage
 from latentviz.runs.files import atomic_write, write_json
 from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
 
@@ -124,7 +124,9 @@ def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
     kept = slice(opened.content_dim if on_mu else None)
     mu, logvar = np.array(opened.mu[:, kept]), np.array(opened.logvar[:, kept])
     if len(mu) != points.num_rows:
-        raise RunError(f"{folder.points_file}: {points.num_rows} rows, but the run has {len(mu)} items; {folder.again}")
+        raise RunError(
+            f"{folder.points_file}: {plural(points.num_rows, 'row')} for {plural(len(mu), 'item')}; {folder.again}"
+        )
     position = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
     coordinates = folder.coordinates()
     if coordinates is None:

@@ -48,7 +48,7 @@ from latentviz.model.ending import Guard, LastValidation, Patience
 from latentviz.model.training import LightningVAE, WholeCheckpoints
 from latentviz.model.vae import VAE
 from latentviz.model.warm_start import Start
-from latentviz.progress import quiet, say, stage, warn
+from latentviz.progress import plural, quiet, say, stage, warn
 from latentviz.runs.cells import safe_cell
 from latentviz.runs.extension import earlier_weights
 from latentviz.runs.files import atomic_write
@@ -138,7 +138,7 @@ def _fit(
         weights = sum(p.numel() for p in vae.parameters())
         resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds)
     clock = Clock()
-    say(f"training on {len(kind.items.train):,} items; samples of each epoch are in {run.samples} …")
+    say(f"training on {plural(len(kind.items.train), 'item')}; samples of each epoch are in {run.samples} …")
     with quiet(), _interruptible(), _threads(kind.threads):
         batches, callbacks = kind.training(run.cache)
         if (start := earlier_weights(run)) is not None:
@@ -197,7 +197,7 @@ def _read(read: Reader, run: RunFolder, seconds: dict[str, float], *, resume: bo
             with atomic_write(run.bad_items_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
                 rows = ((safe_cell(bad.source), safe_cell(bad.reason)) for bad in prepared.bad)
                 csv.writer(f).writerows([("source", "reason"), *rows])
-            left = "1 item was" if len(prepared.bad) == 1 else f"{len(prepared.bad):,} items were"
+            left = plural(len(prepared.bad), "item was", "items were")
             warn(f"{left} left out; the reasons are in {run.bad_items_file}")
         with atomic_write(run.cache / "fingerprint.txt") as temporary:
             temporary.write_text(prepared.fingerprint + "\n", encoding="utf-8")
@@ -324,7 +324,7 @@ def _at_least_one_batch(given: Mapping[str, Any], batches: TrainingBatches) -> d
         limit = {**given, **found}.get("limit_train_batches") or epoch
         epoch = min(epoch, limit) if isinstance(limit, int) else int(epoch * limit)
         if every > epoch:
-            say(f"trainer.val_check_interval: an epoch has {epoch} batches (got {every}); validated after each one")
+            say(f"trainer.val_check_interval: above an epoch's {epoch} (got {every}); validated after each one")
             found["val_check_interval"] = epoch
     return found
 

@@ -9,7 +9,7 @@ from latentviz.display import LISTED, Rows, Shown, link, picture
 from latentviz.errors import ArgumentError, choose
 from latentviz.modalities.base import Outputs
 from latentviz.model.samplers import SAMPLERS
-from latentviz.progress import say, warn
+from latentviz.progress import plural, say, warn
 from latentviz.queries.lookup import Lookup
 from latentviz.queries.ways import ACTS, WAYS, Options, Plan
 from latentviz.runs.files import write_json
@@ -124,7 +124,9 @@ def generate(
         sampler = fitting_sampler(lookup)
     plan = WAYS[way](lookup, value, given._replace(sampler=sampler))
     if len(plan.z) > MOST:
-        raise ArgumentError(f"--steps: gives {len(plan.z):,} outputs (got {steps:,}); at most {MOST:,} are written")
+        raise ArgumentError(
+            f"--steps: gives {plural(len(plan.z), 'output')} (got {steps:,}); at most {MOST:,} are written"
+        )
     drawn = {"sampler": sampler} if way == "prior" else {}
     return write(lookup, plan, {"way": way, "asked": _plain(value), **drawn, "seed": seed}, name=name, force=force)
 

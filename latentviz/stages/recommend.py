@@ -13,7 +13,7 @@ from latentviz.display import WIDEST, columns, picture
 from latentviz.errors import ArgumentError, RunError, choose
 from latentviz.modalities.io.memory import named
 from latentviz.modalities.loading import OpenRun
-from latentviz.progress import one_line, warn
+from latentviz.progress import one_line, plural, warn
 from latentviz.queries.filter import select
 from latentviz.queries.lookup import Found, Lookup
 from latentviz.runs.files import write_json
@@ -194,7 +194,7 @@ class Recommendation:
 
     def __repr__(self) -> str:
         asked = ", ".join(one_line(item.name, WIDEST) for item in self.asked)
-        return f"Recommendation: {len(self.rows):,} items like {asked}\n{self}"
+        return f"Recommendation: {plural(len(self.rows), 'item')} like {asked}\n{self}"
 
     def _repr_html_(self) -> str:
         """Return the sheet, if it is a picture, and the table, for notebooks."""

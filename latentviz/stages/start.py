@@ -13,7 +13,7 @@ from latentviz.modalities.io.memory import find, named
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import STANDARD, Networks, check_given, check_training, recall, remember
 from latentviz.modalities.sources import load_config
-from latentviz.progress import may_follow
+from latentviz.progress import may_follow, plural
 from latentviz.runs.extension import LongerRun
 from latentviz.runs.files import AnyPath, check_name, folder_path
 from latentviz.runs.ours import is_run
@@ -184,12 +184,12 @@ def check_longer(run: RunFolder, config: FitConfig, *, given: bool) -> None:
     most, steps = config.trainer.get("max_epochs"), config.trainer.get("max_steps", -1)
     if not given:
         raise RunError(
-            f"{run.path}: this run has finished its {epochs} epochs; "
+            f"{run.path}: this run has finished its {plural(epochs, 'epoch')}; "
             f"to train on, {again} trainer.max_epochs={2 * epochs}`"
         )
     if steps in {None, -1} and most not in {None, -1} and most <= epochs:
         raise RunError(
-            f"trainer.max_epochs: {run.path} has {epochs} epochs already (got {most}); "
+            f"trainer.max_epochs: {run.path} has {plural(epochs, 'epoch')} already (got {most}); "
             f"give more, as in {again} trainer.max_epochs={2 * epochs}`"
         )
 

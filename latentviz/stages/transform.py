@@ -13,6 +13,7 @@ from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import examples
 from latentviz.modalities.loading import OpenRun
 from latentviz.model.encoding import bounds, means
+from latentviz.progress import plural
 
 DRAWS = 16  # z per item for the bound on log p(x)
 
@@ -75,5 +76,5 @@ def decode(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> np.ndarra
         )
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise ObjectError(f"z: row {row} has values that are NaN or infinite; every z needs {d} numbers")
+        raise ObjectError(f"z: row {row} has values that are NaN or infinite; every z needs {plural(d, 'number')}")
     return run.model.kind.outputs(run.model.vae, np.array(values, np.float32))

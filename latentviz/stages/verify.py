@@ -8,6 +8,7 @@ from pathlib import Path
 
 from latentviz.errors import LatentvizError
 from latentviz.modalities.loading import OpenRun
+from latentviz.progress import plural
 from latentviz.runs.checksums import verify as verify_file
 from latentviz.runs.info import ClustersInfo, RunInfo
 from latentviz.runs.ours import foreign, leaving
@@ -38,7 +39,7 @@ class Verification:
 
     def __str__(self) -> str:
         count = f"{len(self.damage)} found damaged" if self.damage else "nothing damaged"
-        return "\n".join([*self.damage, *self.notes, f"{self.run}: {self.files} files compared, {count}"])
+        return "\n".join([*self.damage, *self.notes, f"{self.run}: {plural(self.files, 'file')} compared, {count}"])
 
 
 def verify(run: RunFolder) -> Verification:

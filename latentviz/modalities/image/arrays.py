@@ -16,6 +16,7 @@ from latentviz.modalities.io.memory import named, stem
 from latentviz.modalities.io.names import LABEL_NAMES, PART, PARTS, as_label, choose_column, printable
 from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers, row_blocks
 from latentviz.modalities.io.source import ImageSource
+from latentviz.progress import plural
 
 # Names of image arrays in .npz files, in order of preference; "" stands for arrays named only "train" or "test".
 _IMAGE_NAMES = ("x", "images", "image", "imgs", "img", "data", "arr_0", "")
@@ -146,7 +147,7 @@ def as_labels(array: np.ndarray, n: int, where: str) -> list[str | None]:
     values = [as_label(value) for value in array.reshape(-1).tolist()]
     if len(values) != n:
         raise DataError(
-            f"{where}: {len(values)} labels for {n} images; every image needs one label; "
+            f"{where}: {plural(len(values), 'label')} for {plural(n, 'image')}; every image needs one label; "
             "correct the labels, or choose others with data.label_column=NAME, or none"
         )
     return values

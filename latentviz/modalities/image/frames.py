@@ -13,6 +13,7 @@ from PIL import Image
 
 from latentviz.modalities.image.pixels import ANIMATED_FORMATS, Unreadable, open_image
 from latentviz.modalities.io.source import ImageSource
+from latentviz.progress import plural
 
 Frames = Literal["auto", "all", "first"] | int
 
@@ -113,7 +114,7 @@ def expand(source: ImageSource, root: Path, names: Sequence[str], wanted: Frames
     marks = [f"#{frame}" if row in multiple else "" for row, frame in chosen]
     columns = {name: [values[row] for row in rows] for name, values in source.columns.items()}
     name = "frame" if "frame" not in columns else "frame of file"
-    note = f"{several:,} {'file has' if several == 1 else 'files have'} several pages or frames, read as {made:,} items"
+    note = f"{plural(several, 'file has', 'files have')} several pages or frames, read as {plural(made, 'item')}"
     return replace(
         source,
         ids=[source.ids[row] + mark for row, mark in zip(rows, marks, strict=True)],

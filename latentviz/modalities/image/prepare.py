@@ -19,6 +19,7 @@ from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import ImageSource
+from latentviz.progress import plural
 from latentviz.runs.files import atomic_write, read_npy
 
 IMAGES, VALUES = "images.npy", "values.npy"
@@ -119,7 +120,7 @@ def _write(
             prepared.require_trainable(len(good), bad, data, "image", alike=identical)
         elif not good:
             why = f" ({prepared.examples(bad)})" if bad else ""
-            none = f"none of its {len(bad):,} images can be read{why}"
+            none = f"none of its {plural(len(bad), 'image')} can be read{why}"
             raise DataError(f"{printable(data.path)}: {none}; repair or replace them")
         out.seek(0)
         prepared.write_header(out, np.uint8, (len(good), *shape.chw))

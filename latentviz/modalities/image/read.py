@@ -24,6 +24,7 @@ from latentviz.modalities.io.files import (
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import FEWEST
 from latentviz.modalities.io.source import ImageSource
+from latentviz.progress import plural
 
 _FORMATS = "give a folder of images, or an IDX, .npy or .npz file, or a table"
 # A folder of Parquet files may also hold a few images for its README.
@@ -80,7 +81,7 @@ def _read_folder(path: Path, data: ImageData) -> ImageSource:
     if images or metadata:
         return read_folder(path, data, found)
     got = [contents(found.files)] if found.files else []
-    got += [f"{found.links:,} symbolic links out of the folder"] if found.links else []
+    got += [f"{plural(found.links, 'symbolic link')} out of the folder"] if found.links else []
     what = f"holds no images (got {', '.join(got)})" if got else "the folder is empty"
     raise DataError(f"{printable(data.path)}: {what}; {_FORMATS}")
 

@@ -20,6 +20,7 @@ from latentviz.modalities.io.files import OWN_LINKS, refusing
 from latentviz.modalities.io.formats import CONVERSIONS, FOREIGN
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.modalities.io.source import Source
+from latentviz.progress import plural
 
 S = TypeVar("S", bound=Source)
 
@@ -179,7 +180,7 @@ def _of_glob(named: str, pattern: str) -> Place:
             if not link.is_symlink():
                 link.symlink_to(os.path.realpath(file))
                 count += 1
-    place = Place(folder.name, str(root), (f"{printable(named)}: {count:,} files match",))
+    place = Place(folder.name, str(root), (f"{printable(named)}: {plural(count, 'file matches', 'files match')}",))
     _places[folder.name, 0, 0] = place, folder
     return place
 

@@ -15,6 +15,7 @@ from latentviz.modalities.io.files import TABLE_SUFFIXES, Listing
 from latentviz.modalities.io.names import LABEL_NAMES, choose_column, printable
 from latentviz.modalities.io.plain import plain_columns
 from latentviz.modalities.io.tables import Table, read_table
+from latentviz.progress import plural
 
 _TABLES = tuple(TABLE_SUFFIXES)
 _MOST_TABLES = 16  # a folder with more tables holds one per file, or data of another kind
@@ -139,7 +140,7 @@ def _join(
             joined[name] = [b if a is None else a for a, b in zip(before, cells, strict=True)]
             source.setdefault(name, table)
     own, several = sum(map(bool, rows)), sum(len(numbers) > 1 for numbers in rows)
-    note = f"{printable(table)}: column {printable(match.column)} names {own:,} of {len(files):,} {what}s"
+    note = f"{printable(table)}: column {printable(match.column)} names {own:,} of {plural(len(files), what)}"
     note += f", {several:,} of them in several rows" if several else ""
     if lost:
         example = printable(str(columns[match.column][lost[0]]))

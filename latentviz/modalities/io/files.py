@@ -16,6 +16,7 @@ from typing import BinaryIO, NoReturn, cast
 
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import natural, printable
+from latentviz.progress import plural
 
 # Apache Arrow's own file format, also known as Feather.
 ARROW_SUFFIXES = frozenset({".arrow", ".feather", ".ipc"})
@@ -170,8 +171,8 @@ def contents(files: Sequence[str]) -> str:
     """
     words = []
     for suffix, count in Counter(Path(file).suffix.lower() for file in files).most_common(5):
-        name = "file" if count == 1 else "files"
-        words.append(f"{count:,} {printable(suffix)} {name}" if suffix else f"{count:,} {name} without a suffix")
+        name = f"{printable(suffix)} file" if suffix else "file"
+        words.append(plural(count, name) + ("" if suffix else " without a suffix"))
     return ", ".join(words)
 
 
@@ -180,8 +181,8 @@ def check_rows(file: Path, rows: int) -> None:
     size = file.stat().st_size
     if rows > max(FEW_ROWS, ROWS_A_BYTE * size):
         raise DataError(
-            f"{printable(str(file))}: claims {rows:,} rows in {size:,} bytes; it is damaged, or made to fill the "
-            "memory; fetch or write it again"
+            f"{printable(str(file))}: claims {plural(rows, 'row')} in {plural(size, 'byte')}; it is damaged, or "
+            "made to fill the memory; fetch or write it again"
         )
 
 

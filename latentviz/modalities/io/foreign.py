@@ -14,6 +14,7 @@ from latentviz.modalities.io.files import check_room
 from latentviz.modalities.io.formats import FOREIGN, need
 from latentviz.modalities.io.header import said_twice, unique_columns
 from latentviz.modalities.io.names import printable
+from latentviz.progress import plural
 
 _DENSE_ROWS = 1024  # of a sparse matrix, at a time
 Made = tuple[Path, tuple[str, ...]]
@@ -166,7 +167,7 @@ def _openpyxl(file: Path, folder: Path) -> Made:
     target = _save_table(columns, folder / f"{file.stem}.parquet")
     others = f"; the other {len(sheets) - 1} have none" if len(sheets) > 1 else ""
     return target, (
-        f"{printable(file.name)}: sheet {printable(title)}, {len(rows):,} rows{others}",
+        f"{printable(file.name)}: sheet {printable(title)}, {plural(len(rows), 'row')}{others}",
         *said_twice(given, names),
     )
 

@@ -15,6 +15,7 @@ from latentviz.config import DataSection
 from latentviz.errors import ADVICE, DataError, WriteError
 from latentviz.modalities.io.columns import as_column
 from latentviz.modalities.io.names import BadItem, printable
+from latentviz.progress import plural
 from latentviz.runs.files import atomic_write, read_npy, unique_ids
 from latentviz.runs.items import RESERVED, Items, own_names
 from latentviz.runs.run import RunFolder
@@ -87,11 +88,11 @@ def require_trainable(
     name, found = name or printable(data.path), n + len(bad)
     if len(bad) > data.max_bad * found:
         raise DataError(
-            f"{name}: {len(bad):,} of {found:,} {what}s cannot be read, more than data.max_bad={data.max_bad:g} allows "
-            f"({examples(bad)}); repair or remove them, or raise data.max_bad"
+            f"{name}: {len(bad):,} of {plural(found, what)} cannot be read, more than data.max_bad={data.max_bad:g} "
+            f"allows ({examples(bad)}); repair or remove them, or raise data.max_bad"
         )
     if n < FEWEST:
-        count = f"{n} of its {found} {what}s can be read" if bad else f"holds {n} {what}{'s' * (n != 1)}"
+        count = f"{n} of its {plural(found, what)} can be read" if bad else f"holds {plural(n, what)}"
         cure = " without repeats, or set data.duplicates=keep" if data.duplicates == "drop" else ""
         raise DataError(f"{name}: {count}; training needs at least {FEWEST}; add more {what}s{cure}")
     if alike:
@@ -138,8 +139,8 @@ class Repeated:
 
 def repeated(again: int, n: int, what: str, *, drop: bool) -> list[str]:
     """Returns the note on items (`what`: "images") that are equal to earlier ones, or none."""
-    then = "they were left out (data.duplicates=drop)" if drop else "data.duplicates=drop leaves them out"
-    return [f"repeated: {again:,} of {n:,} {what} occur earlier in the data; {then}"] if again else []
+    then = "left out (data.duplicates=drop)" if drop else "data.duplicates=drop leaves them out"
+    return [f"repeated: {again:,} of {n:,} {what}, equal to earlier ones; {then}"] if again else []
 
 
 def examples(bad: Sequence[BadItem]) -> str:
@@ -197,7 +198,7 @@ def item_table(
     if unique != list(ids):
         changed = [row for row, (given, made) in enumerate(zip(ids, unique, strict=True)) if given != made]
         notes.append(
-            f"ids: {len(changed):,} of {len(ids):,} occur earlier, such as {ids[changed[0]]}; each item is kept, with "
+            f"ids: {len(changed):,} of {len(ids):,} came earlier, such as {ids[changed[0]]}; each item is kept, with "
             f"a number after its id: {unique[changed[0]]}"
         )
     taken = (*RESERVED, "text") if texts is not None else RESERVED

@@ -19,6 +19,7 @@ from latentviz.modalities.io.columns import PADDED, as_column, left_out, typed
 from latentviz.modalities.io.files import examine, opened, suffix_of, text_of
 from latentviz.modalities.io.header import Quoting, first_rows, read_header
 from latentviz.modalities.io.names import printable
+from latentviz.progress import plural
 
 _CSV_BLOCKS = (2**24, 2**27, 2**31 - 1)  # bytes parsed at a time: a row must fit into one; Arrow counts in 32 bits
 _UTF8 = {"utf-8": "utf8", "utf-8-sig": "utf8"}  # the encoding that Arrow reads itself, by its name for it
@@ -118,7 +119,9 @@ def _read_csv(file: Path, encoding: str, *, numbers: bool) -> Rows:
     lines, bad_lines = _lines(above, columns, bad)
     empty = np.logical_and.reduce([column.is_null().to_numpy() for column in columns])
     kept = pa.array(~empty)
-    reasons = [f"{row.actual_columns} fields, and the table has {len(names)} columns" for row in bad]
+    reasons = [
+        f"{plural(row.actual_columns, 'field')}, and the table has {plural(len(names), 'column')}" for row in bad
+    ]
     return Rows(
         pa.table([typed(column.filter(kept)) for column in columns], names),
         lines[~empty].tolist(),

@@ -13,6 +13,7 @@ import numpy as np
 from latentviz.errors import ObjectError
 from latentviz.modalities.io.memory import InMemory
 from latentviz.modalities.io.names import as_label, index_name, printable
+from latentviz.progress import plural
 
 KNOWN = (
     "an array, a tensor, a sparse matrix, a DataFrame or Series, an Arrow table, a list of strings, images or paths, a "
@@ -126,7 +127,8 @@ def _listed(name: str, values: Any, content: InMemory) -> list[Any]:
         raise ObjectError(f"{name}: a list or an array of values is needed (got {type(values).__name__})")
     if len(values) != content.n:
         raise ObjectError(
-            f"{name}: {len(values):,} values for {content.n:,} items of {content.shown}; every item needs one"
+            f"{name}: {plural(len(values), 'value')} for {plural(content.n, 'item')} of {content.shown}; "
+            "every item needs one"
         )
     _check_order(name, values, content)
     to_list = getattr(values, "tolist", None) or getattr(values, "to_list", None) or getattr(values, "to_pylist", None)

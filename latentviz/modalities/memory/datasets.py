@@ -18,6 +18,7 @@ from latentviz.modalities.io.names import as_label
 from latentviz.modalities.io.numpy_files import map_file
 from latentviz.modalities.memory.arrays import numbers, numpy_of
 from latentviz.modalities.memory.lists import sequence
+from latentviz.progress import plural
 
 _ROWS = 1_000  # of a streamed data set, at a time
 
@@ -50,7 +51,7 @@ def hugging_face_stream(x: Any, kind: str | None) -> InMemory:
             raise ObjectError("an IterableDataset without rows; check how it was made")
         writer.close()
         table = pa.ipc.open_file(pa.memory_map(file.name)).read_all()
-    note = f"an IterableDataset: its {n:,} rows were read one after the other into a temporary file"
+    note = f"an IterableDataset: {plural(n, 'row')}, read one after the other into a temporary file"
     return InMemory(shown=f"IterableDataset ({n}, {table.num_columns})", n=n, table=table, notes=[note])
 
 
@@ -81,7 +82,7 @@ def torch_dataset(x: Any, kind: str | None) -> InMemory:
         said = f"{name} ({len(labels)})"
         found = items.content(said, kind)
     sized = "" if hasattr(x, "__len__") else ", which has no length"
-    note = f"{name}{sized}: its {len(labels):,} items were read one after the other into a temporary file"
+    note = f"{name}{sized}: {plural(len(labels), 'item')}, read one after the other into a temporary file"
     given = {"labels": labels} if any(label is not None for label in labels) else {}
     return InMemory(**{**vars(found), "notes": [*found.notes, note], **given})
 

@@ -18,6 +18,7 @@ from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.roles import IMAGE_SUFFIXES
 from latentviz.modalities.memory.arrays import numbers, numpy_of
 from latentviz.modalities.memory.columns import of_columns
+from latentviz.progress import plural
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -106,7 +107,7 @@ def _paths(values: Sequence[Any], kind: str | None, said: str) -> InMemory:
             f"{said}: paths of files that are not all images or all texts (got {', '.join(sorted(suffixes))}); give "
             "paths of one kind, or say the kind with data.kind=image or data.kind=text"
         )
-    note = f"{said}: {len(files):,} paths of files; data.kind=text takes strings as the texts themselves"
+    note = f"{said}: {plural(len(files), 'path')} of files; data.kind=text takes strings as the texts themselves"
     return InMemory(shown=said, n=len(files), kind=what, files=files, notes=[note])
 
 

@@ -13,6 +13,7 @@ from latentviz.modalities.io.names import printable
 from latentviz.modalities.memory.arrays import numbers, numpy_of
 from latentviz.modalities.memory.columns import lengths_of, of_columns, shown
 from latentviz.modalities.memory.lists import sequence
+from latentviz.progress import plural
 
 
 def array(x: Any, kind: str | None) -> InMemory:
@@ -41,7 +42,9 @@ def mapping(x: Mapping[Any, Any], kind: str | None) -> InMemory:
     if n := max((len(v) for v in values.values() if isinstance(v, np.ndarray) and v.ndim > 1), default=0):
         given = {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
         if wrong := [name for name, length in lengths_of(given, said).items() if length != n]:
-            raise ObjectError(f"{said}: {wrong[0]} has {len(given[wrong[0]]):,} values for {n:,} items; give each one")
+            raise ObjectError(
+                f"{said}: {wrong[0]} has {plural(len(given[wrong[0]]), 'value')} for {plural(n, 'item')}; give each one"
+            )
         arrays = {name: _of_plain(value) for name, value in values.items()}
         return InMemory(shown=said, n=n, kind=kind, arrays=arrays)
     return of_columns(values, said)

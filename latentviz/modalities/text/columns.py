@@ -15,6 +15,7 @@ from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.io.table_kind import choose_text
 from latentviz.modalities.io.tables import read_table, sampled
 from latentviz.modalities.text.config import TextData
+from latentviz.progress import plural
 
 _ID_NAMES = ("id", "uid", "uuid", "key")
 _SHARED = 2  # texts that a label has on average, at least; "target" may also hold the translation of a sentence
@@ -58,7 +59,7 @@ def table_source(
     kept = np.flatnonzero(there.to_numpy()).tolist()
     if not kept:
         raise DataError(
-            f"{printable(data.path)}: the column {printable(name)} holds no text in any of its {len(table):,} rows; "
+            f"{printable(data.path)}: the column {printable(name)} holds no text in {plural(len(table), 'row')}; "
             f"name another with data.text_column=…, of {', '.join(map(printable, names))}"
         )
     table, texts = table.filter(there), texts.filter(there)
@@ -79,7 +80,7 @@ def table_source(
         origins=[origins[i] for i in kept],
         labels=labels if labels is not None else [None] * len(kept),
         columns={other: table.column(other) for other in names if other not in used},
-        notes=[*notes, note + (f"; {skipped:,} rows without a text skipped" if skipped else "")],
+        notes=[*notes, note + (f"; {plural(skipped, 'row')} without a text skipped" if skipped else "")],
         bad=bad,
     )
 
@@ -99,5 +100,5 @@ def _labels(table: pa.Table, label: str | None, *, chosen: bool) -> tuple[list[s
     labels = [as_label(value) for value in table.column(label).to_pylist()]
     distinct = len(set(labels))
     if not chosen and distinct * _SHARED > len(labels):
-        return None, f"none ({printable(label)} has {distinct:,} different values)"
+        return None, f"none ({printable(label)} has {plural(distinct, 'different value')})"
     return labels, f"column {printable(label)}"

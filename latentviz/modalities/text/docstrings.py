@@ -16,6 +16,7 @@ from tqdm import tqdm
 from latentviz.errors import DataError
 from latentviz.modalities.io.names import natural
 from latentviz.modalities.io.source import TextSource
+from latentviz.progress import plural
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ def read_docstrings() -> TextSource:
     labels = [item.name.split(".")[0] for item in items]
     again = seen.total() - len(seen)
     note = (
-        f"docstrings of {len(set(labels)):,} packages, at most {MOST_ITEMS:,} of each; {again:,} with a "
+        f"docstrings of {plural(len(set(labels)), 'package')}, at most {MOST_ITEMS:,} of each; {again:,} with a "
         "sentence that another has were left out"
     )
     return TextSource(

@@ -14,6 +14,7 @@ from latentviz.modalities.io.names import PART, BadItem, folder_labels, part_of,
 from latentviz.modalities.io.prepared import FEWEST
 from latentviz.modalities.io.source import TextSource
 from latentviz.modalities.text.detect import is_note
+from latentviz.progress import plural
 
 _BLOCK = 65_536  # lines held as Python strings at a time
 
@@ -44,7 +45,7 @@ def read_lines(files: Sequence[Path], encoding: str, root: Path) -> TextSource:
                     block = []
         chunks.append(pa.array(block, pa.string()))
     if not ids:
-        what = printable(str(files[0])) if len(files) == 1 else f"{printable(str(root))}: its {len(files):,} files"
+        what = printable(str(files[0])) if len(files) == 1 else f"{printable(str(root))}, {plural(len(files), 'file')}"
         raise DataError(f"{what}: only blank lines ({blank:,} of them); give a file with one item per line")
     return TextSource(
         texts=pa.chunked_array(chunks, pa.string()),
@@ -52,7 +53,7 @@ def read_lines(files: Sequence[Path], encoding: str, root: Path) -> TextSource:
         origins=origins,
         labels=[None] * len(ids),
         columns={PART: parts} if len(files) > 1 and None not in parts else {},
-        notes=[f"texts: one per line{f'; {blank:,} blank lines skipped' if blank else ''}"],
+        notes=["texts: one per line" + (f"; {plural(blank, 'blank line')} skipped" if blank else "")],
     )
 
 
@@ -69,7 +70,7 @@ def read_strings(content: InMemory) -> TextSource:
         ids=[f"{ROW}/{row}" for row in kept],
         origins=[f"{content.shown}#{row}" for row in kept],
         labels=[None] * len(kept),
-        notes=[f"texts: one per string{f'; {blank:,} blank strings skipped' if blank else ''}"],
+        notes=["texts: one per string" + (f"; {plural(blank, 'blank string')} skipped" if blank else "")],
     )
 
 
@@ -94,7 +95,7 @@ def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: s
             texts.append(text)
             kept.append(path)
     labels, parts, notes = folder_labels(kept)
-    skipped = f"; {blank:,} blank files skipped" if blank else ""
+    skipped = f"; {plural(blank, 'blank file')} skipped" if blank else ""
     names = [printable(path) for path in kept]
     return TextSource(
         texts=pa.chunked_array([pa.array(texts, pa.string())]),
@@ -102,6 +103,6 @@ def read_files(files: Sequence[Path], encoding: str, root: Path, label_column: s
         origins=names,
         labels=[None] * len(kept) if label_column == "none" else labels,
         columns={PART: parts} if parts is not None else {},
-        notes=[f"texts: one per file, {len(kept):,} files{skipped}", *notes],
+        notes=[f"texts: one per file, {plural(len(kept), 'file')}{skipped}", *notes],
         bad=bad,
     )

@@ -17,7 +17,7 @@ from latentviz.modalities.text.config import ResolvedTextConfig
 from latentviz.modalities.text.prepare import TOKENS, load, load_texts, prepare, write_texts
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.tokens import UNKNOWN, Tokenizer
-from latentviz.progress import one_line
+from latentviz.progress import one_line, plural
 from latentviz.runs.files import is_file
 
 
@@ -37,9 +37,9 @@ def read_item(word: str, config: ResolvedTextConfig, trained: Path) -> NewItem[s
             f"{one_line(word, 60)}: the model knows no token of this text; give one like those it was trained on"
         )
     if cut:
-        note += f", cut to the {longest - 1:,} tokens that the model takes"
+        note += f", cut to the {plural(longest - 1, 'token')} that the model takes"
     if unknown:
-        note += f"; {unknown:,} of its {np.count_nonzero(rows) - 1:,} tokens are unknown"
+        note += f"; unknown: {unknown:,} of its {plural(int(np.count_nonzero(rows)) - 1, 'token')}"
     return NewItem(text, rows[0], [note])
 
 

@@ -20,6 +20,7 @@ from latentviz.modalities.text.config import ResolvedTextData, TextData
 from latentviz.modalities.text.read import read
 from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.text.vocabulary import BLOCK, learn
+from latentviz.progress import plural
 from latentviz.runs.files import atomic_write, read_npy, read_parquet
 
 TOKENS = "tokens.npy"
@@ -144,9 +145,9 @@ def _write(texts: pa.ChunkedArray, tokenizer: Tokenizer, longest: int, file: Pat
     notes = []
     if cut:
         notes.append(
-            f"cut: {cut:,} of {len(texts):,} texts ({cut / len(texts):.1%}) have more than {longest - 1:,} tokens and "
-            "lose their end; raise data.max_length to keep more"
+            f"cut: {cut:,} of {plural(len(texts), 'text')} ({cut / len(texts):.1%}), to {plural(longest - 1, 'token')}"
+            "; raise data.max_length to keep more"
         )
     if unknown:
-        notes.append(f"unknown: {unknown:,} tokens, {unknown / total:.2%} of the text")
+        notes.append(f"unknown: {plural(unknown, 'token')}, {unknown / total:.2%} of the text")
     return digest, notes

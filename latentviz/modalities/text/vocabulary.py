@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from latentviz.modalities.text.config import TextData
 from latentviz.modalities.text.tokens import Method, Tokenizer, count_characters
+from latentviz.progress import plural
 
 BLOCK = 8192  # texts tokenized at a time
 _LOOKED_AT = 20_000  # texts that choices are based on
@@ -92,9 +93,9 @@ def _described(tokenizer: Tokenizer, counts: Counter[str], min_count: int, why: 
     known = set(tokenizer.vocabulary)
     left = sum(1 for c, n in counts.items() if n >= min_count and c not in known and not c.isspace())
     name = "characters" if tokenizer.method == "character" else f"{tokenizer.size:,} parts of words (bpe)"
-    line = f"tokens: {name}{f' ({why})' if why else ''}; {len(counts):,} distinct characters"
+    line = f"tokens: {name}{f' ({why})' if why else ''}; {plural(len(counts), 'distinct character')}"
     if rare:
-        line += f", {rare:,} of them unknown because they occur less than {min_count} times"
+        line += f", {rare:,} of them unknown because they occur less than {plural(min_count, 'time')}"
     if left:
         line += f", {left:,} of them unknown because of vocab_size"
     return line

@@ -11,6 +11,7 @@ from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, p
 from latentviz.modalities.io.numpy_files import Header, listing, read_array, read_headers, row_blocks
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import TEXT_NAMES, Source, about_items, check_shape
+from latentviz.progress import plural
 
 # Names of arrays of vectors in .npz files, in order of preference.
 _VECTOR_NAMES = ("vectors", "embeddings", "embedding", "emb", "features", "x", "data", "arr_0")
@@ -39,7 +40,7 @@ def read_arrays(path: Path, data: VectorData) -> Source:
     label = choose_column(list(headers), "label_column", data.label_column, LABEL_NAMES, "array")
     if label not in {None, *per_item}:
         other = headers[str(label)]
-        what = f"an array of {other.dtype}{other.shape} for {n:,} vectors"
+        what = f"an array of {other.dtype}{other.shape} for {plural(n, 'vector')}"
         raise DataError(
             f"{printable(str(path))}: {printable(str(label))} is "
             f"{'pickled objects, which are never loaded' if other.dtype.hasobject else what}; every vector needs one "

@@ -13,6 +13,7 @@ from latentviz.modalities.io.tables import read_table
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.read import read_lines
 from latentviz.modalities.vectors.source import ID_NAMES, TEXT_NAMES, About, about_items
+from latentviz.progress import plural
 from latentviz.runs.items import ITEM_COLUMNS
 
 _FORMATS = "give a .txt file with one line per vector, a table, or a folder of images"
@@ -33,7 +34,7 @@ def _read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> About:
     if path.suffix.lower() == ".txt":
         lines = read_lines(path, "data.items")
         _check_count(len(lines), n, shown, "lines")
-        return About(texts=lines, notes=[f"items: the {n:,} lines of {shown}, line i for vector i"])
+        return About(texts=lines, notes=[f"items: the {plural(n, 'line')} of {shown}, line i for vector i"])
     if detect(data.items):
         return _read_images(data, n, cache, seed)
     if data.items.startswith("hf:") or suffix_of(path.name) in TABLE_SUFFIXES:
@@ -44,8 +45,8 @@ def _read_items_file(data: VectorData, n: int, cache: Path, seed: int) -> About:
 def _check_count(found: int, n: int, shown: str, what: str) -> None:
     if found != n:
         raise DataError(
-            f"data.items: {shown} has {found:,} {what} for {n:,} vectors; {what[:-1]} i belongs to vector i, "
-            "so the numbers must be equal; give the matching file"
+            f"data.items: {shown} has {plural(found, what[:-1])} for {plural(n, 'vector')}; {what[:-1]} i belongs to "
+            "vector i, so the numbers must be equal; give the matching file"
         )
 
 
@@ -67,7 +68,7 @@ def _read_images(data: VectorData, n: int, cache: Path, seed: int) -> About:
     table, ids = prepared.items.table, prepared.items.column("id")
     own = [name for name in table.column_names if name not in ITEM_COLUMNS]
     columns = {name: table.column(name).to_pylist() for name in own}
-    note = f"items: the {n:,} images of {printable(data.items)} in order, from {ids[0]} to {ids[-1]}"
+    note = f"items: the {plural(n, 'image')} of {printable(data.items)} in order, from {ids[0]} to {ids[-1]}"
     return About(ids, prepared.items.labels, columns=columns, notes=[note])
 
 
@@ -87,7 +88,7 @@ def _read_texts(data: VectorData, n: int) -> About:
     text = choose_column(names, "text_column", data.text_column)
     if data.text_column == "auto":
         text = _text_column(columns, label)
-    return about_items(columns, label, text, f"items: the {n:,} rows of {shown}")
+    return about_items(columns, label, text, f"items: the {plural(n, 'row')} of {shown}")
 
 
 def _text_column(columns: Mapping[str, Sequence[Any]], label: str | None) -> str | None:

@@ -20,6 +20,7 @@ from latentviz.modalities.vectors.items_file import read_items_file
 from latentviz.modalities.vectors.read import read
 from latentviz.modalities.vectors.source import About, Source, choose_scale
 from latentviz.modalities.vectors.units import COARSE, SMALLEST, UNITS, Units, find_units, named, unit_notes
+from latentviz.progress import plural
 from latentviz.runs.files import atomic_write, read_npy, read_npz, read_parquet
 from latentviz.runs.items import Items
 
@@ -98,8 +99,8 @@ def prepare(
         raise DataError(f"{source.origin}: holds 0 vectors, so there is nothing to encode; give at least one row")
     if dimensions not in {None, source.shape[1]}:
         raise DataError(
-            f"{source.origin}: its vectors have {source.shape[1]:,} numbers, but the run was trained on vectors of "
-            f"{dimensions:,}; make them with the model that made the run's vectors"
+            f"{source.origin}: its vectors have {plural(source.shape[1], 'number')}, but the run was trained on "
+            f"vectors of {dimensions:,}; make them with the model that made the run's vectors"
         )
     about = read_items_file(data, len(source), cache, seed) if data.items != "none" else About()
     notes = [*source.about.notes, *about.notes]
@@ -275,9 +276,9 @@ class Measured:
         }[metric]
         d, constant = len(self.mean), np.flatnonzero(self.constant)
         why = "all of unit length: compared by cosine" if all_unit else why
-        notes = [f"{self.n:,} vectors of {d:,} numbers, {why}"]
+        notes = [f"{plural(self.n, 'vector')} of {plural(d, 'number')}, {why}"]
         if len(constant):
-            many = f"{len(constant):,} of {d:,} columns are constant and carry no information"
+            many = f"constant and without information: {len(constant):,} of {plural(d, 'column')}"
             notes.append(f"{many}: {named(constant, names)}")
         if len(lost := np.flatnonzero(self.lost)):
             notes.append(
@@ -291,7 +292,7 @@ class Measured:
                 "or remove it if it is a mistake, or set data.metric=cosine"
             )
         if self.zeros:
-            notes.append(f"{self.zeros:,} vectors are all 0")
+            notes.append(f"{plural(self.zeros, 'vector is', 'vectors are')} all 0")
         return notes
 
 

@@ -13,6 +13,7 @@ from latentviz.modalities.vectors.arrays import read_arrays
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.source import About, Source
 from latentviz.modalities.vectors.tables import read_vectors
+from latentviz.progress import plural
 
 _FORMATS = "give a .npy or .npz file, or a table such as .csv, .jsonl, .parquet or .arrow"
 
@@ -74,8 +75,8 @@ def _read_labels(name: str, n: int) -> list[str | None]:
         values = read_lines(path, "data.labels")
     if len(values) != n:
         raise DataError(
-            f"data.labels: {shown} has {len(values):,} labels for {n:,} vectors; every vector needs one label; give "
-            "the matching file"
+            f"data.labels: {shown} has {plural(len(values), 'label')} for {plural(n, 'vector')}; every vector needs "
+            "one label; give the matching file"
         )
     return [as_label(value) for value in values]
 

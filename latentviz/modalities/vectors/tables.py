@@ -27,6 +27,7 @@ from latentviz.modalities.vectors.source import (
     check_shape,
     choose_scale,
 )
+from latentviz.progress import plural
 
 _SLIPS = 0.1  # a column with at most this share of cells that are not numbers is one of numbers with mistakes
 _SHARED = 2  # items that a label of numbers with a fraction has on average, at least
@@ -144,7 +145,7 @@ def _lists(table: Table, name: str, d: int, origin: str) -> Iterator[np.ndarray]
         wrong = np.flatnonzero(lengths != d)
         if len(wrong):
             raise DataError(
-                f"{origin}: row {start + wrong[0]} has {lengths[wrong[0]]} numbers, and the first has {d}; "
+                f"{origin}: row {start + wrong[0]} has {plural(lengths[wrong[0]], 'number')}, and the first has {d}; "
                 "every row needs as many"
             )
         flat = column.flatten()
@@ -185,7 +186,7 @@ class Chosen:
 
     def lines(self) -> list[str]:
         """Two lines for the user."""
-        said = [f"vectors: {len(self.names)} columns of numbers: {listed(self.names, 20)}"]
+        said = [f"vectors: {plural(len(self.names), 'column')} of numbers: {listed(self.names, 20)}"]
         if self.left:
             shown = ", ".join(column.shown for column in self.left[:12])
             more = f" and {len(self.left) - 12:,} more" if len(self.left) > 12 else ""
@@ -259,7 +260,7 @@ def _numbers_source(table: Table, data: VectorData) -> Source:
         name = next(iter(empty))
         raise DataError(
             f"{table.shown}: {empty[name]:,} of {len(table):,} cells of column {printable(name)} are empty"
-            + (f", and cells of {len(empty) - 1} more columns" if len(empty) > 1 else "")
+            + (f", and cells of {plural(len(empty) - 1, 'more column')}" if len(empty) > 1 else "")
             + "; every vector needs all its numbers; fill them, or leave the columns out with "
             f"data.exclude={','.join(empty)}"
         )
@@ -323,7 +324,7 @@ def _check_cells(column: pa.ChunkedArray, where: str, table: Table, most: float 
     if 0 < len(wrong) <= most * len(column):
         row, cell = wrong[0]
         raise DataError(
-            f"{where}: {len(wrong):,} of {len(column):,} cells are not numbers; the first is {printable(cell)[:40]!r} "
+            f"{where}: {len(wrong):,} of {len(column):,} cells hold no number; the first is {printable(cell)[:40]!r} "
             f"in {table.origins()[row]}; correct them, or remove the column"
         )
 

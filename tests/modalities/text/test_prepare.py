@@ -136,7 +136,7 @@ def test_the_vocabulary_is_learnt_from_the_training_split(tmp_path: Path) -> Non
 
 def test_what_is_lost_is_counted(tmp_path: Path) -> None:
     found = prepared(tmp_path, source(), max_length=5, tokens="bpe")
-    assert "cut: 100 of 100 texts (100.0%) have more than 4 tokens and lose their end" in found.notes[-1]
+    assert "cut: 100 of 100 texts (100.0%), to 4 tokens" in found.notes[-1]
 
 
 def test_repeated_texts_are_noted(tmp_path: Path) -> None:

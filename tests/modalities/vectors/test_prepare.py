@@ -243,7 +243,7 @@ def test_constant_columns_get_a_note(tmp_path: Path) -> None:
     array = VECTORS.copy()
     array[:, 2] = 7
     notes = read(saved(tmp_path, array), tmp_path / "cache").notes
-    assert any("1 of 5 columns are constant" in note for note in notes)
+    assert any("constant and without information: 1 of 5 columns" in note for note in notes)
 
 
 def test_labels_file(tmp_path: Path) -> None:
