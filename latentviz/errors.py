@@ -10,12 +10,36 @@ from os import PathLike
 from typing import TypeVar
 
 T = TypeVar("T")
-READ_ADVICE = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "check the permissions of the file and of the folders above it"),
+CHECK_DISK = "check the disk or the network, then run the command again"
+# What the system refuses to read and to write alike.
+_LIMITS = {
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open: raise the limit, as with `ulimit -n 4096`"),
     errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.ENAMETOOLONG: "use a shorter name or path",
 }
-ADVICE = "free space or fix the permissions, or pass --outputs DIR"
+READ_ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check the permissions of the file and of the folders above it"),
+    **_LIMITS,
+}
+# The system's reason → what to do; errors that are neither here nor about room and permissions have none of their own.
+_WRITE_ADVICE = {
+    os.strerror(number): advice
+    for number, advice in {
+        **dict.fromkeys(
+            (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENXIO, errno.ENODEV), CHECK_DISK
+        ),
+        **_LIMITS,
+    }.items()
+}
+
+
+def write_advice(reason: str | None) -> str:
+    """Says what to do about a file that cannot be written, for the system's reason.
+
+    >>> write_advice(os.strerror(errno.EIO))
+    'check the disk or the network, then run the command again'
+    """
+    return _WRITE_ADVICE.get(reason or "", "free space or fix the permissions, or pass --outputs DIR")
 
 
 # Options that have no value in the shell.
@@ -111,8 +135,7 @@ class WriteError(RunError):
     """A file that cannot be written, with the system's reason: a full or read-only disk, missing permissions."""
 
     def __init__(self, path: "str | PathLike[str]", reason: str) -> None:
-        limits = {os.strerror(number): READ_ADVICE[number] for number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)}
-        super().__init__(f"{path}: cannot be written ({reason}); {limits.get(reason, ADVICE)}")
+        super().__init__(f"{path}: cannot be written ({reason}); {write_advice(reason)}")
         self.path, self.reason = path, reason
 
 
@@ -120,7 +143,7 @@ class ReadError(LatentvizError):
     """A file that cannot be read although it may be whole: missing permissions, too many open files, a stale handle."""
 
     def __init__(self, path: "str | PathLike[str]", error: OSError) -> None:
-        advice = READ_ADVICE.get(error.errno or 0, "check the disk or the network, then run the command again")
+        advice = READ_ADVICE.get(error.errno or 0, CHECK_DISK)
         super().__init__(f"{path}: cannot be read ({error.strerror or error}); {advice}")
 
 

@@ -5,13 +5,16 @@ Until then the run is what it was. A training that is killed leaves the copy, wh
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from latentviz.config import Section, dump
-from latentviz.errors import WriteError
-from latentviz.runs.files import atomic_write, read_json, remove, temporary_name, write_json
+from latentviz.errors import RunError, WriteError
+from latentviz.runs.files import LARGEST_JSON, atomic_write, read_json, remove, temporary_name, write_json
 from latentviz.runs.folders import ClusterFolder
+from latentviz.runs.ours import check_links, foreign, holds, is_run, mark, remove_run
+from latentviz.runs.regular import open_regular
 from latentviz.runs.run import RunFolder
 
 ORIGIN = "origin.json"  # in the copy: the run.json of the run that was copied
@@ -96,17 +99,38 @@ class LongerRun(RunFolder):
 
     @property
     def pending(self) -> bool:
-        """Whether an earlier training left a copy of the run as it is now."""
-        origin = self.path / ORIGIN
-        return origin.exists() and origin.read_bytes() == self.run.info_file.read_bytes()
+        """Whether an earlier training left a copy of the run as it is now.
+
+        Raises:
+            RunError: a link in it leads out of it.
+        """
+        if not is_run(self.path):
+            return False
+        check_links(self.path)
+        with suppress(OSError, ValueError), open_regular(self.path / ORIGIN, LARGEST_JSON) as file:
+            return file.read() == self.run.info_file.read_bytes()
+        return False
 
     def begin(self, config: Section) -> None:
-        """Copies what a training continues from, unless an earlier one has left that, and writes the config."""
+        """Copies what a training continues from, unless an earlier one has left that, and writes the config.
+
+        Raises:
+            RunError: something else has the name of the copy.
+            WriteError: it cannot be written.
+        """
+        self.run.check_aside()
+        pending = self.pending
+        if not pending and os.path.lexists(self.path):
+            others = foreign(self.path) if is_run(self.path) else []
+            if others or not is_run(self.path):
+                found = holds(others) if others else "is not a run"
+                raise RunError(f"{self.path}: in the way, and {found}; move it elsewhere")
         try:
-            if not self.pending:
-                remove(self.path)
+            if not pending:
+                remove_run(self.path)
                 temporary = temporary_name(self.path)
                 temporary.mkdir()
+                mark(temporary)
                 for name in ("items.parquet", "bad_items.csv", "cache", "checkpoints"):
                     _link(self.run.path / name, temporary / name)  # they are replaced, never changed in place
                 for name in ("metrics.csv", "samples"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from latentviz.errors import RunError, WriteError
+from latentviz.progress import say
 from latentviz.runs.folders import Artefact
 from latentviz.runs.lock import held
 from latentviz.runs.ours import foreign, holds, is_empty, is_run, mark, remove_run
@@ -94,15 +95,21 @@ class RunPlace:
                 "--run NAME"
             )
         if self.begun or is_run(self._aside):  # the earlier run that is kept is the last one that was finished
+            if any(self.checkpoints.glob("*.ckpt")):
+                say(f"{self.path}: a training that had not finished is replaced; the finished run before it is kept")
             remove_run(self.path)
-        elif os.path.lexists(self._aside):
-            raise RunError(f"{self._aside}: in the way, and not a run; move it elsewhere, or choose another --run NAME")
         else:
+            self.check_aside()
             self.path.rename(self._aside)
 
     @property
     def _aside(self) -> Path:
         return self.path.with_name(f".{self.path.name}.replaced")
+
+    def check_aside(self) -> None:
+        """Raises a RunError if something else has the name under which the earlier run is to wait."""
+        if os.path.lexists(self._aside) and not is_run(self._aside):
+            raise RunError(f"{self._aside}: in the way, and not a run; move it elsewhere, or choose another --run NAME")
 
     def recover(self) -> None:
         """Repairs what a killed or failed fit with --force left. Only call this while holding the lock.

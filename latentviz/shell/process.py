@@ -16,7 +16,22 @@ if TYPE_CHECKING:
 INTERRUPTED = 128  # added to a signal's number: the exit code of a process that the signal ended
 AGAIN = 1.0  # seconds: `timeout` and terminals may send a signal twice; a later one is a second request
 # What the system refuses whatever the program does: a full disk, a read-only one, a name that is too long.
-_FILES = {"ENOSPC", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENAMETOOLONG", "EDQUOT", "ESTALE", "ENOTCONN", "ELOOP"}
+_FILES = {
+    "ENOSPC",
+    "EFBIG",
+    "EROFS",
+    "EACCES",
+    "EPERM",
+    "EIO",
+    "ENAMETOOLONG",
+    "EDQUOT",
+    "ESTALE",
+    "ENOTCONN",
+    "ELOOP",
+    "ETIMEDOUT",
+    "ENXIO",
+    "ENODEV",
+}
 _LIMITS = {
     "Too many open files": "too many open files; raise the limit, for example with `ulimit -n 1024`",
     "Cannot allocate memory": "not enough memory; close other programs, or raise the limit (`ulimit -v unlimited`)",
@@ -143,9 +158,9 @@ def refused(error: BaseException) -> str | None:
         chain = chain.__cause__ or chain.__context__
     if isinstance(error, OSError) and errno.errorcode.get(error.errno or 0) in _FILES:
         file = f"{error.filename}: " if error.filename else ""
-        from latentviz.errors import ADVICE
+        from latentviz.errors import write_advice
 
-        return f"{file}cannot be written or read ({error.strerror}); {ADVICE}"
+        return f"{file}cannot be written or read ({error.strerror}); {write_advice(error.strerror)}"
     return None
 
 

@@ -7,6 +7,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "latentviz"
 DISTRIBUTIONS = packages_distributions()
@@ -14,6 +16,8 @@ DISTRIBUTIONS = packages_distributions()
 UNIMPORTED = dict.fromkeys(("onnx", "onnxscript"), "what torch.onnx.export writes with") | dict.fromkeys(
     ("mlflow", "wandb"), "what Lightning's loggers of trainer.logger write with"
 )
+# Declared without a pinned version, each with the reason.
+UNPINNED = {"mlflow": "needs an older pyarrow than the pinned one"}
 # Imported without being declared: they come with what is, and are its own interface.
 TRANSITIVE = {
     "lightning_fabric": "pytorch-lightning",
@@ -71,6 +75,15 @@ def test_what_is_imported_is_declared() -> None:
 def test_what_is_declared_is_imported() -> None:
     used = {name for package in imported() for name in distributions(package)}
     assert set(declared()) - used - set(UNIMPORTED) == set()
+
+
+def test_what_is_declared_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.lower().split("==") for line in lines if "==" in line)
+    assert set(declared()) - set(pinned) == set(UNPINNED)
+    for name, line in declared().items():
+        if name in pinned:
+            assert Requirement(line).specifier.contains(pinned[name]), line
 
 
 def test_an_upper_bound_gives_its_reason() -> None:

@@ -12,6 +12,7 @@ import pytest
 from latentviz.errors import ReadError, WriteError
 from latentviz.runs.files import read_json
 from latentviz.runs.regular import damage
+from latentviz.shell import process
 from tests.faults.test_damage import ARTEFACTS
 
 NOBODY = 65534
@@ -90,6 +91,21 @@ def test_too_many_open_files(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_limit_that_hinders_writing_is_no_full_disk() -> None:
-    assert "ulimit -n" in str(WriteError("x", os.strerror(24)))
-    assert "free space" in str(WriteError("x", os.strerror(28)))
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (24, "ulimit -n"),  # EMFILE
+        (28, "free space"),  # ENOSPC
+        (13, "fix the permissions"),  # EACCES
+        (30, "--outputs"),  # EROFS
+        (116, "disk or the network"),  # ESTALE
+        (5, "disk or the network"),  # EIO
+        (110, "disk or the network"),  # ETIMEDOUT
+        (36, "shorter"),  # ENAMETOOLONG
+    ],
+)
+def test_advice_on_writing_fits_the_reason(number: int, advice: str) -> None:
+    error = OSError(number, os.strerror(number), "x")
+    for said in (str(WriteError("x", error.strerror)), str(process.refused(error))):
+        assert advice in said.replace("outputs=", "--outputs ")
+        assert ("free space" in said) == (number in {13, 28, 30})

@@ -194,8 +194,11 @@ class TestReplaced:
                 with pytest.raises(RuntimeError):
                     shell(*words)
             assert contents(run_folder.parent / ".small.replaced").items() >= old.items()
-        assert shell(*words).code == 0
+        ended = shell(*words)
+        assert ended.code == 0
+        assert f"{run_folder}: a training that had not finished is replaced" in ended.err
         assert [path.name for path in run_folder.parent.iterdir()] == ["small"]
+        assert "had not finished" not in shell(*words).err
 
     def test_a_folder_of_the_user_under_that_name_stays(self, shell, few, run_folder) -> None:
         theirs = plant(run_folder.parent / ".small.replaced", {"thesis.tex": "years"})

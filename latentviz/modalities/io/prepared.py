@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from latentviz.clustering.repeats import equal_ones, hashed
 from latentviz.config import DataSection
-from latentviz.errors import ADVICE, DataError, WriteError
+from latentviz.errors import DataError, WriteError, write_advice
 from latentviz.modalities.io.columns import as_column
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.progress import plural
@@ -52,7 +52,7 @@ def writing(file: Path, size: int) -> Iterator[IO[bytes]]:
             yield out
     except WriteError as error:
         needed = f"it needs {size / 1e6:,.1f} MB"
-        raise DataError(f"{file}: cannot be written ({error.reason}); {needed}; {ADVICE}") from None
+        raise DataError(f"{file}: cannot be written ({error.reason}); {needed}; {write_advice(error.reason)}") from None
 
 
 def write_header(out: IO[bytes], dtype: np.dtype | type, shape: tuple[int, ...]) -> None:

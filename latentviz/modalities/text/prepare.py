@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from latentviz.errors import ADVICE, DataError
+from latentviz.errors import DataError, write_advice
 from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import BadItem, choose_column
 from latentviz.modalities.io.prepared import Prepared
@@ -80,7 +80,9 @@ def prepare(
         write_texts(cache, source.texts)
         digest, counts = _write(source.texts, tokenizer, data.max_length, cache / TOKENS)
     except OSError as error:
-        raise DataError(f"{cache}: cannot be written ({error.strerror or error}); {ADVICE}") from None
+        raise DataError(
+            f"{cache}: cannot be written ({error.strerror or error}); {write_advice(error.strerror)}"
+        ) from None
     return Prepared(items, data, list(source.bad), prepared.fingerprint(digest, items), [*notes, *counts])
 
 

@@ -184,7 +184,7 @@ class TestTables:
         assert [bad.source for bad in source.bad] == ["x.jsonl:3", "x.jsonl:5"]
         left, found = source.notes
         assert left.endswith("left out: k")
-        assert found.startswith("texts: column text; labels: none found; 1 rows without a text")
+        assert found.startswith("texts: column text; labels: none found; 1 row without a text")
 
     def test_halves_of_characters_which_json_can_spell(self, tmp_path: Path) -> None:
         source = read_path(write(tmp_path / "x.jsonl", '{"text": "a \\ud83d"}\n{"text": "\\ud83d\\udc08"}\n'))

@@ -69,7 +69,7 @@ def test_long_odd_and_unknown_texts(shell: Callable, animals: Path, tmp_path: Pa
     assert ", cut to the " in outcome.err
     (tmp_path / "new.txt").write_text("a dog runs ☃")
     outcome = shell("recommend", animals, tmp_path / "new.txt", "-k", 1)
-    assert "the text in this file; 1 of its" in outcome.err
+    assert "the text in this file; unknown: 1 of its" in outcome.err
     assert shell("recommend", animals, "☃☃☃").complaint.startswith("☃☃☃: the model knows no token")
     assert "no item; give an id" in shell("recommend", animals, "  ").complaint
 
