@@ -86,7 +86,7 @@ def ours(kind: ImageKind, work: Path) -> float:
     vae = LightningVAE.of(kind.build())
     batches, callbacks = kind.training(run.path)
     with contextlib.redirect_stderr(Terminal()), quiet():
-        trainer = _trainer(kind.config, run, callbacks)
+        trainer = _trainer(kind.config, run, callbacks, batches, own=[])
         start = time.process_time()
         trainer.fit(vae, LightningBatches(batches))
         return time.process_time() - start

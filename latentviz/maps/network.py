@@ -141,6 +141,7 @@ _READERS: dict[str, Callable[[Any], Layer | None]] = {
     "Linear": lambda net: Layer("linear", {}, *_weights(net)),
     "Conv2d": _convolution,
     "ConvTranspose2d": _convolution,
+    "UpConvolution": _convolution,
     "BatchNorm1d": _batch_norm,
     "BatchNorm2d": _batch_norm,
     "LeakyReLU": lambda net: Layer("leaky_relu", {"slope": float(net.negative_slope)}),

@@ -120,4 +120,5 @@ def _default_c(values: int) -> float:
 def _normal(mean: Tensor, c: float | None) -> Distribution:
     """Return N(mean, 1/(2C)·I) for means (b, …)."""
     scale = math.sqrt(0.5 / (c or _default_c(math.prod(mean.shape[1:]))))
-    return Normal(mean.float(), torch.full_like(mean, scale, dtype=torch.float32), validate_args=False)
+    mean = mean.float()
+    return Normal(mean, mean.new_tensor(scale).expand_as(mean), validate_args=False)

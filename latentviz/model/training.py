@@ -50,15 +50,15 @@ class LightningVAE(VAE, pl.LightningModule):
         A second view of each item is encoded too and counts in the KL; only first views are decoded.
         """
         batch = as_batch(batch)
-        b = len(batch.x)
-        posterior = self.encoder(batch.x if batch.other is None else torch.cat([batch.x, batch.other]))  # b or 2b
+        b = len(batch.target)
+        posterior = self.encoder(batch.x)  # b or 2b
         z, likelihood = self._decode_draw(posterior, b)
         kl = kl_per_dimension(posterior, self.prior)  # (b or 2b, d)
         distortion, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)  # (b,), (b,)
         reconstruction, kl_cost = distortion.mean(), self.beta * with_free_bits(kl, self.free_bits)
         loss = reconstruction + kl_cost
         parts = {"reconstruction": reconstruction, "kl_cost": kl_cost}
-        if self.contrast > 0 and (batch.other is not None or batch.views is not None):
+        if self.contrast > 0 and (len(batch.x) > b or batch.views is not None):
             mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean  # (2b, d)
             first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))  # (b, content_dim) each
             parts["contrast_cost"] = self.contrast * info_nce(first, second, self.temperature)
@@ -74,8 +74,9 @@ class LightningVAE(VAE, pl.LightningModule):
         self, batch: Batch, posterior: "Independent[Normal]", z: Tensor, likelihood: Distribution
     ) -> dict[str, Tensor]:
         """Return the terms that the user has added to the objective, by name; they see first views only."""
-        first = diagonal_normal(*(part[: len(batch.x)] for part in moments(posterior)))
-        step = Step(batch.x, batch.target, first, z, likelihood, batch.y)
+        b = len(batch.target)
+        first = diagonal_normal(*(part[:b] for part in moments(posterior)))
+        step = Step(batch.x[:b], batch.target, first, z, likelihood, batch.y)
         return {name: term(step) for name, term in self.objective.items()}
 
     def _decode_draw(self, posterior: "Independent[Normal]", b: int) -> tuple[Tensor, Distribution]:

@@ -16,9 +16,8 @@ class Batch(NamedTuple):
     """The input of a training step.
 
     Attributes:
-        x: the encoder's input, (b, …).
-        target: what the decoder must reconstruct, same shape; `x` itself unless the data module makes views.
-        other: a second view of each row of `x`, same shape; None without contrast.
+        x: the encoder's input, (b, …), or (2b, …): a view of each item, then a second one of each, to contrast it with.
+        target: what the decoder must reconstruct, (b, …); `x` itself unless the data module makes views.
         views: two views of each item that are contrasted but not decoded, (2b, …), all first views before all second
             ones; None if there are none.
         y: what a loader gives next to each item, such as its label, (b, …); only terms of the objective read it.
@@ -26,7 +25,6 @@ class Batch(NamedTuple):
 
     x: Tensor
     target: Tensor
-    other: Tensor | None = None
     views: Tensor | None = None
     y: Tensor | None = None
 

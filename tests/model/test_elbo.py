@@ -66,6 +66,20 @@ def test_the_normal_log_likelihood_differs_from_the_distortion_by_its_constant_o
     torch.testing.assert_close(-likelihood.log_prob(x), distortion_and_log_likelihood(likelihood, x)[0] + constant)
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 8, 8), (5, 1, 8, 8)])
+def test_the_normal_s_terms_are_those_of_its_log_density(shape: tuple[int, ...]) -> None:
+    """Scales of one number, of one per pixel, and of one per item and pixel, with a gradient."""
+    torch.manual_seed(0)
+    x, mean, scale = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8), (0.1 + torch.rand(shape)).requires_grad_()
+    likelihood = Independent(Normal(mean, scale.expand(5, 1, 8, 8)), 3)
+    distortion, log_likelihood = distortion_and_log_likelihood(likelihood, x)
+    torch.testing.assert_close(log_likelihood, likelihood.log_prob(x).detach())
+    expected = likelihood.log_prob(mean) - likelihood.log_prob(x)
+    torch.testing.assert_close(distortion, expected)
+    gradients = (torch.autograd.grad(terms.sum(), scale) for terms in (distortion, expected))
+    torch.testing.assert_close(*gradients)
+
+
 def test_the_bernoulli_distortion_is_the_cross_entropy() -> None:
     torch.manual_seed(0)
     x, logits = torch.rand(5, 1, 8, 8), torch.randn(5, 1, 8, 8)

@@ -25,7 +25,7 @@ def views(images: Tensor, strength: float, *, flip: bool) -> Tensor:
         strength: 1 for the largest changes named above, 0 for none.
         flip: mirror half of them left to right.
     """
-    b, device = len(images), images.device
+    (b, _, h, w), device = images.shape, images.device
 
     def uniform(largest: float) -> Tensor:
         return (torch.rand(b, device=device) * 2 - 1) * (largest * strength)  # (b,)
@@ -42,10 +42,13 @@ def views(images: Tensor, strength: float, *, flip: bool) -> Tensor:
         ],
         dim=1,
     )  # (b, 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (b, h, w, 2)
-    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)  # (b, c, h, w)
+    # As F.affine_grid, whose product of small matrices takes twenty times as long.
+    across, down = ((2 * torch.arange(side, device=device) + 1) / side - 1 for side in (w, h))  # (w,), (h,)
+    grid = theta[:, :, :1, None] * across + (theta[:, :, 1:2] * down + theta[:, :, 2:])[..., None]  # (b, 2, h, w)
+    moved = F.grid_sample(images, grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)  # (b, c, h, w)
+    gain = uniform(GAIN).exp()[:, None, None, None]
     darkest = moved.amin(dim=(1, 2, 3), keepdim=True)  # (b, 1, 1, 1)
-    return darkest + (moved - darkest) * uniform(GAIN).exp()[:, None, None, None]
+    return moved.mul_(gain).add_(darkest * (1 - gain))
 
 
 def flips_fit(images: np.ndarray, seed: int, *, reference: int = 10_000, queries: int = 2_000) -> bool:

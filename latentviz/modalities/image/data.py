@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from latentviz.modalities.batches.pairs import Positives, RowsDataModule
@@ -32,9 +31,7 @@ class ImageDataModule(RowsDataModule[Views]):
         x = to_float(batch)
         if x.ndim == 4 or self.positives is None:
             return Batch(x, x)
-        clean, positive = x  # each (b, c, h, w)
-        moved = views(torch.cat([clean, positive]), self.positives.strength, flip=self.positives.flip)  # (2b, c, h, w)
-        return Batch(moved[: len(clean)], clean, moved[len(clean) :])
+        return Batch(views(x.flatten(0, 1), self.positives.strength, flip=self.positives.flip), x[0])
 
 
 def scale_to_variance(images: np.ndarray, seed: int, nats: float = 10_000.0, sample: int = 10_000) -> float:

@@ -28,7 +28,7 @@ class VectorDataModule(RowsDataModule[Positives]):
         noise = self.noise if self.trainer.training else 0.0
         units = 1.0 if self.units is None else self.units.to(x)
         noisy = x + noise * units * torch.randn_like(x) if noise else x
-        return Batch(noisy, x) if x.ndim == 2 else Batch(noisy[0], x[0], noisy[1])
+        return Batch(noisy, x) if x.ndim == 2 else Batch(noisy.flatten(0, 1), x[0])
 
 
 def principal_components(vectors: np.ndarray, seed: int, metric: str, units: np.ndarray | None = None) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent
 
-from latentviz.modalities.image.nets import NETS, build, supports_onednn
+from latentviz.modalities.image.nets import NETS, UpConvolution, build, supports_onednn
 from latentviz.model.base import distortion_and_log_likelihood
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 9, 13), (3, 17, 8), (1, 31, 64), (3, 64, 48), (1, 8, 96)]
@@ -124,3 +124,17 @@ def test_an_unsupported_encoder_stays_unchanged() -> None:
     assert not supports_onednn(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
     assert not supports_onednn(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))), "no convolution to fold it into"
     assert not supports_onednn(encoder.net.double())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_bias_added_afterwards_is_the_layer_s_own(channels: int) -> None:
+    torch.manual_seed(0)
+    layer, x = UpConvolution(6, channels, 3, 2, 1, (0, 1)), torch.randn(4, 6, 5, 3)
+    outputs = {}
+    for training in (True, False):
+        layer.train(training).zero_grad()
+        outputs[training] = layer(x)
+        outputs[training].square().sum().backward()
+        outputs[training, "gradient"] = layer.bias.grad.clone()
+    torch.testing.assert_close(outputs[True], outputs[False], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outputs[True, "gradient"], outputs[False, "gradient"], rtol=1e-4, atol=1e-4)
