@@ -85,6 +85,29 @@ def test_the_shares_of_a_batch_are_the_batch_that_one_process_sees(ranks: int) -
         assert len({len(share[number]) for share in shares}) == 1
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_batches_of_padded_items_hold_similar_lengths(ranks: int) -> None:
+    lengths = np.random.default_rng(0).integers(2, 60, 1_000)
+    modules = [Module(rank, ranks) for rank in range(ranks)]
+    orders = []
+    for seed in (7, 8):
+        shares = []
+        for rank, module in enumerate(modules):
+            torch.manual_seed(seed + rank)
+            shares.append(list(Batches(1_000, 32, shuffled=True, module=module, lengths=lengths)))
+        whole = [sorted(place for share in shares for place in share[number]) for number in range(31)]
+        assert [len(batch) for batch in whole] == [32] * 31
+        assert len({place for batch in whole for place in batch}) == 31 * 32
+        assert np.mean([np.ptp(lengths[batch]) for batch in whole]) < 4, "of 57"
+        longest = [lengths[batch].max() for batch in whole]
+        assert longest != sorted(longest), "in random order"
+        orders.append(whole)
+    assert sorted(orders[0]) != sorted(orders[1]), "another epoch has other batches"
+    held_out = [list(Batches(1_000, 32, shuffled=False, module=m, lengths=lengths)) for m in modules]
+    assert {place for share in held_out for batch in share for place in batch} == set(range(1_000))
+    assert sum(lengths[batch].max() for batch in held_out[0]) < 1.1 * lengths.sum() / 32
+
+
 def test_held_out_items_are_all_seen_in_as_many_batches() -> None:
     for n in (1, 7, 9, 40):
         shares = [list(Batches(n, 8, shuffled=False, module=Module(rank, 2))) for rank in range(2)]

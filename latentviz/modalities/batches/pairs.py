@@ -94,8 +94,14 @@ class RowsDataModule(Generic[P]):
             if self.positives is None
             else Pairs(self.values, self.train, self.positives)
         )
-        return loader(data, self.batch_size, shuffled=True, module=self)
+        return loader(data, self.batch_size, shuffled=True, module=self, lengths=self.lengths(self.train))
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Held-out batches in order."""
-        return loader(self.rows(self.values, self.val), 4 * self.batch_size, shuffled=False, module=self)
+        data, lengths = self.rows(self.values, self.val), self.lengths(self.val)
+        return loader(data, 4 * self.batch_size, shuffled=False, module=self, lengths=lengths)
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray | None:
+        """The lengths of padded items, int (m,); None: all have one length."""
+        del rows
+        return None

@@ -10,6 +10,7 @@ from latentviz.modalities.batches.pairs import Positives, Rows, RowsDataModule
 from latentviz.modalities.text.tokens import END, PAD
 from latentviz.model.vae import Batch
 
+AT_A_TIME = 65_536  # texts whose tokens are counted at a time
 SPLIT_IN_TWO = 0.5  # share of the texts that are cut at the middle; tokens of the others go to a random half
 
 
@@ -67,6 +68,11 @@ class TextDataModule(RowsDataModule[Positives]):
     ) -> None:
         super().__init__(tokens, train, val, batch_size)
         self.views = views
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """The texts' tokens with their ends, int64 (m,)."""
+        parts = np.array_split(rows, 1 + len(rows) // AT_A_TIME)
+        return np.concatenate([np.count_nonzero(self.values[part], axis=1) for part in parts])
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Convert stored tokens to ids, (b, t), and in training make the views."""

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentviz.modalities.text.nets import PLACES, Dropout, GatedConv
+from latentviz.modalities.text.nets import PLACES, Dropout, GatedConv, trimmed
 from latentviz.modalities.text.softmax import Negatives, bag_nats, inclusion_probabilities, token_nats
 from latentviz.modalities.text.tokens import END, PAD, UNK
 from latentviz.model.base import Likelihood, NoiseAwareDecoder
@@ -80,6 +81,7 @@ class TextDecoder(NoiseAwareDecoder):
         self.straight = nn.Linear(latent_dim + 1, self.places * width, bias=False)
         self.position = nn.Parameter(torch.zeros(t, width))
         self.convs = nn.Sequential(GatedConv(width, 5), GatedConv(width, 5), nn.LayerNorm(width))
+        self.beyond = 2 * (5 // 2)  # positions after one that its convolutions see
         self.bias = nn.Parameter(torch.zeros(size))
         self.recurrent = nn.GRU((3 if lag else 2) * width, memory, batch_first=True) if memory else None
         self.joined = (
@@ -119,11 +121,26 @@ class TextDecoder(NoiseAwareDecoder):
         """
         noise = z.new_ones(len(z)) if noise is None else noise
         given = torch.cat([z, noise[:, None]], dim=-1)  # (b, d + 1)
-        start = self.start(given)  # (b, 4e)
-        trunk = (self.spread(start) + self.straight(given)).view(len(z), self.places, -1)  # (b, places, e)
+        return TextLikelihood(self, given, self.start(given))
+
+    def trunk(self, given: Tensor, start: Tensor, t: int) -> Tensor:
+        """Return the features from z of the first `t` positions, (b, t, e), which do not depend on `t`.
+
+        Args:
+            given: z and its noise, (b, d + 1).
+            start: features of these, (b, 4e).
+            t: at most all positions.
+        """
+        seen = min(t + self.beyond, self.t)
+        places = seen if self.places == self.t else min(self.places, seen * self.places // self.t + 2)
+        rows = places * self.position.shape[1]
+        spread = F.linear(start, self.spread.weight[:rows], self.spread.bias[:rows])
+        spread = (spread + F.linear(given, self.straight.weight[:rows])).view(len(given), places, -1)
         if self.places < self.t:
-            trunk = F.interpolate(trunk.transpose(1, 2), self.t, mode="linear").transpose(1, 2)
-        return TextLikelihood(self, start, self.convs(trunk + self.position))
+            per_place = self.t / self.places
+            spread = F.interpolate(spread.transpose(1, 2), scale_factor=per_place, mode="linear").transpose(1, 2)
+        convolved: Tensor = self.convs(spread[:, :seen] + self.position[:seen])
+        return convolved[:, :t]
 
     def features(self, trunk: Tensor, x: Tensor) -> Tensor:
         """Return the features that predict the token of each position, (b, t, e).
@@ -180,18 +197,24 @@ class TextLikelihood(Likelihood):
 
     Args:
         decoder: the network it comes from.
-        start: features of z, (b, h).
-        trunk: each position's features from z, (b, t, e).
+        given: z and its noise, (b, d + 1).
+        start: features of these, (b, h).
     """
 
-    def __init__(self, decoder: TextDecoder, start: Tensor, trunk: Tensor) -> None:
-        super().__init__(trunk.shape[:1], trunk.shape[1:2], validate_args=False)
-        self.decoder, self.start, self.trunk = decoder, start, trunk
+    def __init__(self, decoder: TextDecoder, given: Tensor, start: Tensor) -> None:
+        super().__init__(start.shape[:1], torch.Size([decoder.t]), validate_args=False)
+        self.decoder, self.given, self.start = decoder, given, start
+
+    @cached_property
+    def trunk(self) -> Tensor:
+        """Each position's features from z, (b, t, e)."""
+        return self.decoder.trunk(self.given, self.start, self.decoder.t)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x|z) in nats, (b,): exact, over each text's tokens and its end; padding does not count."""
+        x = trimmed(x)
         with self.decoder.evaluating():
-            features = self.decoder.features(self.trunk, x)
+            features = self.decoder.features(self.decoder.trunk(self.given, self.start, x.shape[1]), x)
         return -self._nats(features, x, None)
 
     @property
@@ -202,10 +225,10 @@ class TextLikelihood(Likelihood):
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draw texts of known tokens, ids (*sample_shape, b, t)."""
-        copies, (b, t) = math.prod(sample_shape), self.trunk.shape[:2]
-        copied = TextLikelihood(self.decoder, self.start.repeat(copies, 1), self.trunk.repeat(copies, 1, 1))
+        copies = math.prod(sample_shape)
+        copied = TextLikelihood(self.decoder, self.given.repeat(copies, 1), self.start.repeat(copies, 1))
         ids = copied.generate(lambda _, logits: torch.multinomial(logits.softmax(-1), 1)[:, 0])
-        return ids.view(*sample_shape, b, t)
+        return ids.view(*sample_shape, len(self.start), self.decoder.t)
 
     @torch.no_grad()
     def generate(self, choose: Choose) -> Tensor:
@@ -244,10 +267,12 @@ class TextLikelihood(Likelihood):
             log_likelihood = self.log_prob(x)
             return -decoder.costs.c * log_likelihood, log_likelihood.detach()
         negatives = Negatives(decoder.chances, decoder.negatives) if decoder.negatives else None
-        nats = self._nats(decoder.features(self.trunk, x), x, negatives)
+        x = trimmed(x)
+        trunk = decoder.trunk(self.given, self.start, x.shape[1])
+        nats = self._nats(decoder.features(trunk, x), x, negatives)
         distortion = nats
         if decoder.by_position is not None:
-            alone = self._nats(decoder.by_position(self.trunk), x, negatives)
+            alone = self._nats(decoder.by_position(trunk), x, negatives)
             distortion = distortion + decoder.costs.position * alone
         if decoder.by_bag is not None:
             distortion = distortion + decoder.costs.bag * self._bag_nats(x, negatives)
@@ -255,11 +280,12 @@ class TextLikelihood(Likelihood):
 
     def _nats(self, features: Tensor, x: Tensor, negatives: Negatives | None) -> Tensor:
         """Return −log p summed over each text's tokens, (b,)."""
-        there = x != PAD  # (b, t)
-        there[:, -1] = False
-        bias = self.decoder.bias + self.decoder.impossible
-        nats = token_nats(features[there], x[there], self.decoder.tokens.weight, bias, negatives)
-        return nats.new_zeros(x.shape).masked_scatter(there, nats).sum(-1)
+        x = x[:, : self.decoder.t - 1]  # the end at the last position is certain
+        rows = features[:, : x.shape[1]].flatten(0, 1)
+        nats = token_nats(
+            rows, x.flatten(), self.decoder.tokens.weight, self.decoder.bias + self.decoder.impossible, negatives
+        )
+        return nats.view(x.shape).masked_fill(x == PAD, 0).sum(-1)
 
     def _bag_nats(self, x: Tensor, negatives: Negatives | None) -> Tensor:
         """Return −log p summed over each text's tokens, predicted from z without their order, (b,)."""

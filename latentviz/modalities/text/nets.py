@@ -11,7 +11,20 @@ from latentviz.model.base import Encoder
 from latentviz.model.elbo import diagonal_normal
 
 PLACES = 32  # positions with weights of their own; neighbouring positions of longer texts share them
+STEP = 4  # positions by which lengths of batches differ: a CPU keeps kernels and memory for each shape of a product
 LOGVAR_LEAST, LOGVAR_MOST = -8.0, 4.0  # beyond, the exponential of an untrained net overflows
+
+
+def trimmed(x: Tensor, beyond: int = 0) -> Tensor:
+    """Return ids (b, t) without the last positions, at which all texts have padding.
+
+    Args:
+        x: (b, t).
+        beyond: positions that are kept after the last token, if there are as many.
+    """
+    places = torch.nonzero((x != PAD).any(0))
+    longest = int(places.max()) + 1 if len(places) else 1
+    return x[:, : -(-longest // STEP) * STEP + beyond]
 
 
 class GatedConv(nn.Module):
@@ -60,6 +73,7 @@ class TextEncoder(Encoder):
         self.tokens, self.places = tokens, min(t, PLACES)
         self.position = nn.Parameter(torch.zeros(t, width))
         self.convs = nn.Sequential(GatedConv(width, 3), GatedConv(width, 3))
+        self.beyond = 2 * (3 // 2)  # positions after one that its convolutions see
         self.by_place = nn.Linear(self.places * width, hidden)
         self.by_mean = nn.Linear(2 * width, hidden)
         self.norm = nn.LayerNorm(hidden)
@@ -75,11 +89,16 @@ class TextEncoder(Encoder):
 
     def forward(self, x: Tensor) -> "Independent[Normal]":
         """Return the posterior."""
+        t = x.shape[1]
+        if self.training:  # not afterwards, when a text must have the same μ to the last bit in every batch
+            x = trimmed(x, self.beyond)
         there = (x != PAD)[..., None]  # (b, t, 1)
         n = there.sum(1).clamp_min(1)  # (b, 1)
         vectors = self.tokens(x) * there  # (b, t, e)
-        h = self.convs((vectors + self.position) * there) * there  # (b, t, e)
-        by_place = F.adaptive_avg_pool1d(h.transpose(1, 2), self.places) if self.places < x.shape[1] else h
+        h = self.convs((vectors + self.position[: x.shape[1]]) * there) * there  # (b, t, e)
+        by_place = F.pad(h, (0, 0, 0, t - x.shape[1]))
+        if self.places < t:
+            by_place = F.adaptive_avg_pool1d(by_place.transpose(1, 2), self.places)
         mean = vectors.sum(1) / n  # (b, e)
         features = self.by_place(by_place.flatten(1)) + self.by_mean(torch.cat([mean, h.sum(1) / n], dim=-1))
         features = F.gelu(self.norm(features))  # (b, 3e)

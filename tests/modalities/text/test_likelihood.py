@@ -65,6 +65,32 @@ def test_a_text_depends_neither_on_its_batch_nor_on_padding() -> None:
     torch.testing.assert_close(encoder(x).mean[1], encoder(x[1:2]).mean[0])
 
 
+@pytest.mark.parametrize("t", [12, PLACES, PLACES + 25])
+def test_padding_that_all_texts_of_a_batch_have_changes_nothing(t: int) -> None:
+    torch.manual_seed(1)
+    encoder, decoder = nets(9, t, memory=5, costs=Costs(1.0, 0.5, 0.5))
+    x = torch.full((3, t), PAD)
+    for row, length in enumerate((1, 4, 6)):
+        x[row, :length] = torch.randint(3, 9, (length,))
+        x[row, length] = END
+    whole = x.clone()
+    whole = torch.cat([whole, torch.randint(3, 9, (1, t))])  # nothing of this batch can be left out
+    whole[-1, -1] = END
+    z = torch.randn(4, D)
+    found = {}
+    for name, batch in (("short", x), ("whole", whole)):
+        encoder.train(), decoder.train()
+        terms = decoder(z[: len(batch)]).training_terms(batch)
+        posterior = encoder(batch)
+        found[name] = [part[:3] for part in (*terms, posterior.mean, posterior.stddev)]
+        weights = [*encoder.parameters(), *decoder.parameters()]
+        gradients = torch.autograd.grad(sum(part.sum() for part in found[name]), weights, allow_unused=True)
+        found[name] += [gradient for gradient in gradients if gradient is not None]
+    assert len(found["short"]) > 30
+    for short, complete in zip(found["short"], found["whole"], strict=True):
+        torch.testing.assert_close(short, complete, atol=1e-4, rtol=1e-4)
+
+
 def test_a_token_is_predicted_only_from_those_before_it() -> None:
     _, decoder = nets(memory=5, lag=2)
     trunk, x = decoder.eval()(torch.randn(1, D)).trunk, torch.tensor([[3, 4, 5, END]])
