@@ -333,6 +333,10 @@ class DataKind(ABC, Generic[C, R]):
 
         return self.decode_all(vae, z, np.zeros(len(z), np.float32))
 
+    def values_of(self, outputs: Outputs) -> Outputs:
+        """Return what `decode` gave as `outputs` has it; kinds whose `decode` describes it in words override this."""
+        return outputs
+
     @abstractmethod
     def recorder(self, folder: Path) -> Recorder:
         """Return what records the decoder's progress in `folder`."""

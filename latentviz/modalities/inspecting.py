@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentviz.config import MEMORY, FitConfig
 from latentviz.errors import DataError
 from latentviz.modalities.io.containers import Place, located
 from latentviz.modalities.io.files import ARROW_SUFFIXES, contents, marked_encoding, suffix_of, text_of, walk
-from latentviz.modalities.io.memory import named
+from latentviz.modalities.io.memory import find, named
 from latentviz.modalities.io.names import LABEL_NAMES, by_name, choose_column, printable
 from latentviz.modalities.io.roles import TEXT_NAMES, Column, Role, judge
 from latentviz.modalities.io.table_kind import choose_text, image_finder, is_table, listed, sample
 from latentviz.modalities.sources import load_config
 from latentviz.progress import one_line, plural
+
+if TYPE_CHECKING:
+    from latentviz.modalities.io.source import ImageSource
 
 SHOWN = 3  # items
 _WIDEST = 100  # characters of an item
@@ -78,6 +81,8 @@ def inspect_source(source: str, overrides: Mapping[str, object]) -> Inspection:
     path = config.data.path
     if path.startswith("hf:"):
         return _hub(source, config)
+    if path.startswith(MEMORY) and is_table(path):
+        return _table(source, config, Path(path))
     if path.startswith(("sklearn:", "python:", MEMORY)):
         return _read_whole(source, config)
     from latentviz.modalities.text.tang import is_package
@@ -108,7 +113,9 @@ def _table(source: str, config: FitConfig, file: Path) -> Inspection:
     left = [found[name].shown for name in others if name not in shown.values()]
     rows = range(min(SHOWN, max((len(values) for values in columns.values()), default=0)))
     items = [one_line(_row(columns, taken, row), _WIDEST) for row in rows]
-    return Inspection(source, config.data.kind, _rows(file), taken, shown, left, scaling, items=items)
+    content = find(str(file))
+    count, notes = (_rows(file), ()) if content is None else (content.n, content.notes)
+    return Inspection(source, config.data.kind, count, taken, shown, left, scaling, notes, items)
 
 
 def _choose(
@@ -203,9 +210,8 @@ def _read_whole(source: str, config: FitConfig) -> Inspection:
         assert isinstance(config.data, ImageData)
         images = read_images(config.data)
         shown = {"labels": f"{len(set(images.labels) - {None}):,} classes"} if any(images.labels) else {}
-        return Inspection(
-            source, "image", len(images), shown=shown, notes=images.notes, items=[str(i) for i in images.ids[:SHOWN]]
-        )
+        notes, first = [*_first_image(images, config), *images.notes], [str(i) for i in images.ids[:SHOWN]]
+        return Inspection(source, "image", len(images), shown=shown, notes=notes, items=first)
     if config.data.kind == "text":
         from latentviz.modalities.text.config import TextData
         from latentviz.modalities.text.read import read as read_texts
@@ -223,6 +229,22 @@ def _read_whole(source: str, config: FitConfig) -> Inspection:
     items = [one_line(", ".join(f"{x:.4g}" for x in row[:8]) + (", …" if len(row) > 8 else "")) for row in block]
     note = f"learnt from: vectors of {plural(found.shape[1], 'number')}"
     return Inspection(source, "vectors", len(found), notes=[note, *found.about.notes], items=items)
+
+
+def _first_image(images: "ImageSource", config: FitConfig) -> list[str]:
+    """Say how large the first image is, and which axes of an array were taken for what."""
+    from latentviz.modalities.image.arrays import axes
+    from latentviz.modalities.image.pixels import header
+
+    try:
+        with images.open(0) as first:
+            found, channels = header(first), len(first.getbands())
+    except Exception:  # noqa: BLE001 - Pillow raises nearly anything on damaged files; `fit` reports it
+        return []
+    size = f"the first image: {found.height} × {found.width} pixels, {channels} channel{'s' * (channels > 1)}"
+    content = find(config.data.path)
+    array = None if content is None else content.arrays.get("")
+    return [size if array is None else f"{size}; axes {axes(array.shape)}"]
 
 
 def _hub(source: str, config: FitConfig) -> Inspection:

@@ -16,8 +16,8 @@ from latentviz.modalities.networks import Networks
 from latentviz.modalities.vectors import nets as vectors
 from latentviz.model.base import Decoder, Encoder
 from latentviz.model.check import check
-from latentviz.model.own import LikelihoodOf, Network, Term, assembled
-from latentviz.model.training import LightningVAE, Loaded, as_batch
+from latentviz.model.own import LikelihoodOf, Network, Term, assembled, described
+from latentviz.model.training import LightningVAE, Loaded
 from latentviz.model.vae import Batch
 
 CHANNELS, UNITS = 16, 512  # widths of the networks for images and for vectors, those of `lv.fit`
@@ -76,9 +76,56 @@ class VAE(LightningVAE):
         networks = assembled(own, lambda: _standard(size, latent_dim, c), partial(_normal, c=c), size, latent_dim)
         super().__init__(*networks, latent_dim, objective=objective, lr=lr, kl_warmup=kl_warmup, free_bits=free_bits)
         self.save_hyperparameters(ignore=["encoder", "decoder", "likelihood", "objective"])
-        self.checked = False
+        self.checked, self.shape, self.floats = False, size, encoder is None
         parts = {"encoder": encoder, "decoder": decoder, "likelihood": likelihood, "objective": objective}
         self.given = [name for name, part in parts.items() if part is not None]
+
+    def batch_of(self, loaded: Batch | Loaded) -> Batch:
+        """Return a batch in the floating-point type of the weights; an ArgumentError if its shape is another."""
+        batch = super().batch_of(loaded)
+        x = self._items(batch.x)
+        return batch._replace(x=x, target=x if batch.target is batch.x else self.cast(batch.target))
+
+    def forward(self, x: Tensor | np.ndarray) -> Tensor:
+        """Return the reconstruction of each item of x (b, …) from its posterior mean, as `decode` does."""
+        return super().forward(self._items(x))
+
+    def encode(self, x: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return (μ, log σ²) of q(z|x), each (b, d): the mean and never a draw, so that two calls agree."""
+        return super().encode(self._items(x))
+
+    def decode(self, z: Tensor | np.ndarray, noise: Tensor | None = None) -> Tensor:
+        """Return one item for each z (b, d), without chance: the mean of p(x|z), or the mode of categories."""
+        z = self._tensor("z", z)
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ArgumentError(f"z: must have the shape (b, {self.latent_dim}) (got {tuple(z.shape)})")
+        return super().decode(z.to(self.prior.mean.dtype), noise)
+
+    def _items(self, x: Tensor | np.ndarray) -> Tensor:
+        """Return x where the weights are, with floating-point numbers of their type.
+
+        Raises:
+            ArgumentError: x is none, has another shape than `shape`, or whole numbers that latentviz's networks do not
+                take.
+        """
+        x = self._tensor("x", x)
+        if self.shape and tuple(x.shape[1:]) != self.shape:
+            hint = "; x[:, None] adds the axis of channels" if tuple(x.shape[1:]) == self.shape[1:] else ""
+            raise ArgumentError(
+                f"x: must have the shape (b, {', '.join(map(str, self.shape))}) (got {tuple(x.shape)}){hint}"
+            )
+        if self.floats and not x.is_floating_point():
+            raise ArgumentError(
+                f"x: must be floating-point numbers, of images in [0, 1] (got {x.dtype}); convert it, as with x.float()"
+                f"{' / 255' if x.dtype == torch.uint8 and len(self.shape) == 3 else ''}"
+            )
+        return self.cast(x)
+
+    def _tensor(self, name: str, values: Tensor | np.ndarray) -> Tensor:
+        try:
+            return torch.as_tensor(values, device=self.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ArgumentError(f"{name}: must be a tensor or an array of numbers (got {described(values)})") from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the names of the user's parts, whose weights alone are stored."""
@@ -96,7 +143,7 @@ class VAE(LightningVAE):
         """Check networks, likelihood and objective on the first batch."""
         del batch_idx
         if not self.checked:
-            x = as_batch(batch)
+            x = self.batch_of(batch)
             check(self, x.x[:2], x.x, None if x.y is None else x.y[:2])
             self.checked = True
 

@@ -94,11 +94,12 @@ class OwnDecoder(Decoder):
     Args:
         net: z (b, d) → a Distribution, a tensor, or several tensors.
         likelihood: the tensors → p(x|z); None: `net` returns a Distribution.
+        shape: of the mean of an item, if `net` must return that; empty: not known.
     """
 
-    def __init__(self, net: nn.Module, likelihood: LikelihoodOf | None) -> None:
+    def __init__(self, net: nn.Module, likelihood: LikelihoodOf | None, shape: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.net, self.likelihood = net, likelihood
+        self.net, self.likelihood, self.shape = net, likelihood, shape
 
     def forward(self, z: Tensor) -> Distribution:
         """Return the likelihood, with all dimensions but the first as the event.
@@ -109,6 +110,11 @@ class OwnDecoder(Decoder):
         """
         try:
             out, name = self.net(z), named(self.net)
+            if self.shape and isinstance(out, Tensor) and tuple(out.shape[1:]) != self.shape:
+                raise ArgumentError(
+                    f"decoder: {name} must return means of shape ({len(z)}, {', '.join(map(str, self.shape))}) "
+                    f"(got {tuple(out.shape)}); nn.Unflatten(1, shape) gives them the shape of an item"
+                )
             if not isinstance(out, Distribution) and self.likelihood is not None:
                 several = isinstance(out, (tuple, list))
                 out, name = self.likelihood(*out) if several else self.likelihood(out), named(self.likelihood)
@@ -149,8 +155,18 @@ def encoder_of(given: Network, shape: tuple[int, ...], latent_dim: int) -> Encod
     return net if isinstance(net, Encoder) else OwnEncoder(net)
 
 
-def decoder_of(given: Network, likelihood: LikelihoodOf | None, shape: tuple[int, ...], latent_dim: int) -> Decoder:
-    """Return the decoder that a user's module or factory stands for, as `encoder_of` does."""
+def decoder_of(
+    given: Network,
+    own: LikelihoodOf | None,
+    standard: LikelihoodOf | None,
+    shape: tuple[int, ...],
+    latent_dim: int,
+) -> Decoder:
+    """Return the decoder that a user's module or factory stands for, as `encoder_of` does.
+
+    Its likelihood is the user's `own`, or else the `standard` one of means, if there is one.
+    """
+    likelihood = own or standard
     net = _module("decoder", given, shape, latent_dim)
     if isinstance(net, Decoder):
         return net
@@ -159,7 +175,7 @@ def decoder_of(given: Network, likelihood: LikelihoodOf | None, shape: tuple[int
             f"likelihood: must be a function of the decoder's output that returns a Distribution "
             f"(got {described(likelihood)})"
         )
-    return OwnDecoder(net, likelihood)
+    return OwnDecoder(net, likelihood, () if own else shape)
 
 
 def assembled(
@@ -183,7 +199,7 @@ def assembled(
     """
     if own.encoder is not None and own.decoder is not None:
         encoder = encoder_of(own.encoder, shape, latent_dim)
-        return encoder, decoder_of(own.decoder, own.likelihood or likelihood, shape, latent_dim)
+        return encoder, decoder_of(own.decoder, own.likelihood, likelihood, shape, latent_dim)
     encoder, decoder = standard()
     if own.encoder is not None:
         encoder = encoder_of(own.encoder, shape, latent_dim)
@@ -195,7 +211,7 @@ def assembled(
                 "likelihood: this kind of data has a decoder that is none without its likelihood; give decoder= too"
             )
     if net is not None:
-        decoder = decoder_of(net, own.likelihood or likelihood, shape, latent_dim)
+        decoder = decoder_of(net, own.likelihood, likelihood, shape, latent_dim)
     return encoder, decoder
 
 

@@ -44,12 +44,16 @@ class LightningVAE(VAE, pl.LightningModule):
         steps = self.kl_warmup * float(self.trainer.estimated_stepping_batches)
         return min(1.0, (self.global_step + 1) / steps) if steps > 0 else 1.0
 
+    def batch_of(self, loaded: Batch | Loaded) -> Batch:
+        """Return what a loader gives as the input of a step."""
+        return as_batch(loaded)
+
     def training_step(self, batch: Batch | Loaded, _: int) -> Tensor:
         """Return the loss E_batch[distortion + β·KL] + contrast·InfoNCE; sums over an item and over the latent.
 
         A second view of each item is encoded too and counts in the KL; only first views are decoded.
         """
-        batch = as_batch(batch)
+        batch = self.batch_of(batch)
         b = len(batch.target)
         posterior = self.encoder(batch.x)  # b or 2b
         z, likelihood = self._decode_draw(posterior, b)
@@ -93,16 +97,16 @@ class LightningVAE(VAE, pl.LightningModule):
 
     def validation_step(self, batch: Batch | Loaded, _: int) -> None:
         """Add the batch's loss, log-likelihood and KL to the epoch's means, without warm-up and free bits."""
-        self._measure(as_batch(batch), "val")
+        self._measure(self.batch_of(batch), "val")
 
     def test_step(self, batch: Batch | Loaded, batch_idx: int) -> None:
         """As `validation_step`, of the test set."""
         del batch_idx
-        self._measure(as_batch(batch), "test")
+        self._measure(self.batch_of(batch), "test")
 
     def predict_step(self, batch: Batch | Loaded, _: int) -> Tensor:
         """Return μ of the batch, (b, d)."""
-        return self.encode(as_batch(batch).x)[0]
+        return self.encode(self.batch_of(batch).x)[0]
 
     def _measure(self, batch: Batch, split: str) -> None:
         posterior = self.encoder(batch.x)

@@ -23,6 +23,11 @@ WORDS = {
     Literal: "text",
     NoneType: "None",
 }
+COLUMN = {  # what to do with the name of a column
+    "labels": '; a column of the data is named with data={{"label_column": {}}}',
+    "ids": "; give the values of a column, as in ids=frame[{}]",
+    "captions": "; give the values of a column, as in captions=frame[{}]",
+}
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -53,7 +58,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 bound.arguments[name] = converted(wanted, value)
             except TypeError:
                 shown = " ".join(repr(value).split())[:80]
-                raise ArgumentError(f"{name}: must be {described(wanted)} (got {shown})") from None
+                hint = COLUMN.get(name, "").format(shown) if isinstance(value, str) else ""
+                raise ArgumentError(f"{name}: must be {described(wanted)} (got {shown}){hint}") from None
         return function(*bound.args, **bound.kwargs)
 
     return call

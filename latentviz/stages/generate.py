@@ -24,12 +24,13 @@ class Generated(Shown):
 
     Attributes:
         z: float32 (m, d), what was decoded.
-        outputs: uint8 (m, c, h, w) for images; m texts for the other kinds.
+        outputs: images, uint8 (m, c, h, w); m texts; or vectors, float32 (m, D), in the units of the data.
         folder: where they are.
         asked: the way, its value, the sampler of fresh draws, and the seed.
         plan: how z was chosen.
         sheet: names of the sheet's files.
         files: the file of each output, m names.
+        texts: the outputs in words, m texts; those of vectors name the nearest items. Empty for images.
         lines: what a terminal shows, one line per output; empty for images.
     """
 
@@ -40,12 +41,13 @@ class Generated(Shown):
     plan: Plan
     sheet: Sequence[str]
     files: Sequence[str]
+    texts: Sequence[str]
     lines: Sequence[str]
 
     @property
     def info(self) -> dict[str, object]:
         """The content of generated.json."""
-        origins, texts = self.plan.origins, isinstance(self.outputs, Sequence)
+        origins = self.plan.origins
         return {
             **self.asked,
             "latent_dim": int(self.z.shape[1]),
@@ -56,7 +58,7 @@ class Generated(Shown):
                 {
                     "file": file,
                     **({"from": origins[i]} if origins else {}),
-                    **({"text": str(self.outputs[i])} if texts else {}),
+                    **({"text": str(self.texts[i])} if self.texts else {}),
                     "z": self.z[i].tolist(),
                 }
                 for i, file in enumerate(self.files)
@@ -135,12 +137,14 @@ def write(lookup: Lookup, plan: Plan, asked: Mapping[str, object], *, name: str 
     """Decode the z of a plan and write the outputs, the sheet and generated.json."""
     for line in plan.warnings:
         warn(line)
-    outputs = lookup.model.kind.decode_all(lookup.model.vae, plan.z, plan.noise)
+    kind = lookup.model.kind
+    outputs = kind.decode_all(lookup.model.vae, plan.z, plan.noise)
+    texts = outputs if isinstance(outputs, Sequence) else []
     with lookup.run.adding("generated", name, plan.name, force=force) as folder:
         rows = [(caption, [outputs[i] for i in numbers]) for caption, numbers in plan.rows]
         sheet, files = lookup.show.draw(folder.path, list(outputs), [*plan.given, *rows])
         lines = lookup.show.lines(list(outputs))
-        made = Generated(plan.z, outputs, folder.final, asked, plan, sheet, files, lines)
+        made = Generated(plan.z, kind.values_of(outputs), folder.final, asked, plan, sheet, files, texts, lines)
         write_json(folder.generated_file, made.info)
     return made
 

@@ -154,6 +154,7 @@ class TestEveryKind:
         for way in ways:
             made = lv.generate(walked, **way)
             assert len(made.outputs) == len(made.z) == len(made.info["outputs"])
+            assert type(made.outputs) is type(lv.open(walked).decode(made.z))
             assert all((made.folder.path / name).exists() for name in made.info["sheet"])
 
     def test_recommend(self, walked: Path) -> None:

@@ -102,6 +102,19 @@ def test_arrays_lines_and_files(tmp_path: Path) -> None:
     assert any(".rst" in note for note in found.notes)
 
 
+def test_objects_in_memory() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(ROWS)
+    found = lv.inspect(frame)
+    assert (found.kind, found.count, found.taken, found.shown) == ("text", N, ["text"], {"labels": "label"})
+    numbers = frame[["x", "y"]].rename(columns={"y": "z"}).assign(odd=frame["x"] % 2 == 1)
+    assert lv.inspect(numbers).taken == ["x", "z"]
+    assert lv.inspect(numbers, data={"columns": "x,odd"}).taken == ["x", "odd"]
+    pixels = np.arange(N * 8 * 9 * 3, dtype=np.uint8)
+    for shape, said in (((N, 8, 9, 3), "8 × 9 pixels, 3 channels"), ((N, 3, 8, 9), "axes (n, c, h, w)")):
+        assert any(said in line for line in lines(lv.inspect(pixels.reshape(shape))))
+
+
 def test_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     kinds = {"id": "int64", "text": "string", "title": "string"}

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy import sparse
-from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 import latentviz as lv
 from latentviz.config import read_yaml
@@ -298,6 +298,11 @@ def test_paths_are_files_and_texts_are_texts(tmp_path: Path) -> None:
     assert (kind, len(items["id"])) == ("image", N)
     with source_of([str(path) for path in paths], kind="text") as path:
         assert load_config(path, {})[0].data.kind == "text"
+    lost = [paths[0], "/nowhere/else/0.png", *paths[1:]]  # ids and labels stay those of the folder
+    _, _, items = prepared(list(map(Path, lost)), tmp_path / "lost")
+    assert (items["id"], items["label"]) == (of_folder[2]["id"], of_folder[2]["label"])
+    _, _, items = prepared(list(map(Path, lost)), tmp_path / "numbered", labels=range(N + 1))
+    assert items["label"] == ["0", *map(str, range(2, N + 1))]
 
 
 def test_an_array_goes_on_where_it_was_interrupted_and_another_one_does_not(tmp_path: Path) -> None:
@@ -398,7 +403,7 @@ def test_truth_values_are_learnt_from_as_the_message_says(tmp_path: Path) -> Non
     with pytest.raises(LatentvizError, match=r"data.kind=vectors data.columns=A,B"):
         lv.inspect(truths)
     settings = {"kind": "vectors", "columns": "a,b,c"}
-    assert "3 columns of numbers: a, b, c" in str(lv.inspect(truths, data=settings))
+    assert lv.inspect(truths, data=settings).taken == ["a", "b", "c"]
 
 
 def test_the_bins_of_pandas_cut_are_a_column(tmp_path: Path) -> None:
@@ -414,6 +419,9 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a number": (3, {}, "int"),
     "a generator": ((text for text in TEXTS), {}, "generator"),
     "a set": (set(TEXTS), {}, "set"),
+    "a DataLoader": (DataLoader(Pairs(TEXTS)), {}, "loader.dataset"),
+    "the name of a column as labels": (FRAME, {"labels": "a"}, r"labels: .*data=\{\"label_column\": 'a'\}"),
+    "the name of a column as ids": (FRAME, {"ids": "a"}, r"ids: .*ids=frame\['a'\]"),
     "an empty list": ([], {}, "empty"),
     "an empty dict": ({}, {}, "dict"),
     "an empty array": (np.zeros((0, 8, 8)), {}, r"\(0, 8, 8\)"),

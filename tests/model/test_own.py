@@ -96,7 +96,7 @@ def test_a_likelihood_is_summed_over_an_item_in_nats(likelihood: Callable, expec
     torch.manual_seed(0)
     module = Lambda(D, M, torch.nn.functional.softplus if expected is None else lambda out: out)
     z, x = torch.randn(B, D), counts()
-    found = decoder_of(module, likelihood, (M,), D)(z).log_prob(x)
+    found = decoder_of(module, likelihood, None, (M,), D)(z).log_prob(x)
     out = module(z)
     by_hand = (x * out.log() - out - (x + 1).lgamma()).sum(-1) if expected is None else expected(out, x)
     torch.testing.assert_close(found, by_hand)
@@ -104,7 +104,7 @@ def test_a_likelihood_is_summed_over_an_item_in_nats(likelihood: Callable, expec
 
 def test_several_outputs_of_a_decoder_are_several_arguments_of_the_likelihood() -> None:
     module = Lambda(D, 2 * M, halves)
-    found = decoder_of(module, lambda mean, logvar: Normal(mean, logvar.exp()), (M,), D)(torch.randn(B, D))
+    found = decoder_of(module, lambda mean, logvar: Normal(mean, logvar.exp()), None, (M,), D)(torch.randn(B, D))
     assert found.log_prob(counts()).shape == (B,)
 
 
@@ -184,6 +184,10 @@ BAD = {
         "encoder: no gradient reaches its weights",
     ),
     "no gradient of the decoder": (lambda: vae(decode=lambda out: out.detach()), "decoder: no gradient reaches"),
+    "means of another shape": (
+        lambda: VAE(None, nn.Linear(D, M + 1), D, shape=(M,)),
+        r"decoder: Linear must return means of shape \(2, 6\) \(got \(2, 7\)\)",
+    ),
     "no likelihood": (lambda: vae(likelihood=lambda out: out), r"likelihood: <lambda> must return .*Distribution"),
     "a likelihood that is none": (lambda: vae(likelihood=3), r"likelihood: must be a function .*got int"),
     "another shape": (lambda: vae(outer=M + 1), r"decoder: p\(x\|z\) must be over items of shape \(6,\) \(got \(7,\)"),

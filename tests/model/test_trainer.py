@@ -99,6 +99,8 @@ def test_the_user_s_own_modules_are_trained(tmp_path: Path) -> None:
             X,
             r"decoder: p\(x\|z\) must be over items of shape \(1, 8, 8\)",
         ),
+        (lambda: lv.VAE(shape=(1, 8, 8)), X[:, 0], r"x: must have the shape \(b, 1, 8, 8\) .*x\[:, None\]"),
+        (lambda: lv.VAE(shape=(1, 8, 8)), (X * 255).to(torch.uint8), r"x: must be floating-point .*x.float\(\) / 255"),
         (lambda: lv.VAE(shape=(1, 8, 8)), [{"x": row} for row in X], r"batch: must be a tensor x .*\(got dict\)"),
         (lambda: lv.VAE(shape=(1, 8, 8)), TensorDataset(X, Y, Y), r"batch: must be a tensor x .*\(got list\)"),
     ],
@@ -108,6 +110,18 @@ def test_what_cannot_be_trained_is_refused_at_the_first_batch(
 ) -> None:
     with pytest.raises(ArgumentError, match=expected):
         trainer(tmp_path).fit(vae(), loader(batches))
+
+
+def test_arrays_and_other_floating_point_numbers_are_taken(tmp_path: Path) -> None:
+    vae = lv.VAE(shape=(1, 8, 8), latent_dim=4)
+    trainer(tmp_path, epochs=1).fit(vae, loader(X.double()), loader(X.double()))
+    expected = vae.eval().encode(X)[0]
+    for x in (X.double(), X.numpy(), X.double().numpy()):
+        torch.testing.assert_close(vae.encode(x)[0], expected)
+    torch.testing.assert_close(vae.decode(expected.numpy()), vae(X.numpy()))
+    for call, values in ((vae.encode, X[:, 0]), (vae, "x"), (vae.decode, X[:, 0, 0]), (vae.encode, [[1.0], []])):
+        with pytest.raises(ArgumentError, match=r"^[xz]: must"):
+            call(values)
 
 
 def test_a_checkpoint_names_the_part_of_the_user_s_that_it_needs(tmp_path: Path) -> None:

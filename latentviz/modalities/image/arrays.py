@@ -128,6 +128,17 @@ def as_images(array: np.ndarray, origin: str) -> np.ndarray:
     raise DataError(f"{origin}: an array of shape {array.shape}; {wanted}; convert it with numpy.reshape")
 
 
+def axes(shape: tuple[int, ...]) -> str:
+    """Says which axes of an array `as_images` takes for what.
+
+    >>> axes((9, 8, 8)), axes((9, 8, 8, 3)), axes((9, 3, 8, 8))
+    ('(n, h, w)', '(n, h, w, c)', '(n, c, h, w)')
+    """
+    if len(shape) == 3:
+        return "(n, h, w)"
+    return "(n, h, w, c)" if shape[-1] in CHANNELS else "(n, c, h, w)"
+
+
 def _ambiguous(shape: tuple[int, ...]) -> list[str]:
     """Returns the note on images whose second and last axis could both be the channels."""
     if len(shape) != 4 or shape[1] not in CHANNELS or shape[-1] not in CHANNELS or shape[1] == shape[-1] == 1:

@@ -4,7 +4,6 @@ This does not use `datasets`, because it decodes whole columns (so one damaged f
 formats, and follows links out of the folder.
 """
 
-import os
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,9 +89,8 @@ def read_folder(root: Path, data: ImageData, found: Listing) -> ImageSource:
     return expand(source, root, paths, data.frames)
 
 
-def read_files(files: Sequence[Path], data: ImageData) -> ImageSource:
-    """Finds the images that a list of paths names; labels are the names of their folders, as of a folder."""
-    root = Path(os.path.commonpath([file.parent for file in files]))
+def read_files(files: Sequence[Path], root: Path, data: ImageData) -> ImageSource:
+    """Finds the images that a list of paths below `root` names; labels are the names of folders, as of a folder."""
     paths = [file.relative_to(root).as_posix() for file in files]
     labels, _, notes = folder_labels(paths)
     source = ImageSource(

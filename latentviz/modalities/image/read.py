@@ -57,7 +57,7 @@ def _read_object(content: memory.InMemory, data: ImageData, trained: tuple[float
     if content.table is not None:
         return read_images(data.path, data)
     if content.files:
-        return read_files(content.files, data)
+        return read_files(content.present, content.root, data)
     if content.images is None:
         return read_npy(Path(data.path), data, trained)
     return ImageSource(

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from latentviz.config import MEMORY
 from latentviz.errors import DataError
-from latentviz.modalities.io.names import printable
+from latentviz.modalities.io.names import BadItem, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,22 @@ class InMemory:
     def path(self) -> str:
         """What stands for the object in `data.path`."""
         return f"{MEMORY}{self.shown}"
+
+    @cached_property
+    def present(self) -> Sequence[Path]:
+        """The files that exist; all of them if none does."""
+        return [file for file in self.files if file.is_file()] or self.files
+
+    @cached_property
+    def lost(self) -> Sequence[BadItem]:
+        """The others, which must not change the ids and labels of those that exist."""
+        present = set(self.present)
+        return [BadItem(printable(str(file)), "does not exist") for file in self.files if file not in present]
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder that all present files are in; ids and labels come from their places in it."""
+        return Path(os.path.commonpath([file.parent for file in self.present]))
 
 
 _held: ContextVar[tuple[InMemory, ...]] = ContextVar("in_memory", default=())
@@ -116,10 +133,10 @@ def _rows(content: InMemory, origins: Sequence[str]) -> list[int]:
     """Returns the row of each item; of the items of a file, the nth has the nth row with its path, or the last."""
     if not content.files:
         return rows_of(origins)
-    root = os.path.commonpath([file.parent for file in content.files])
     places: dict[str, list[int]] = {}
     for row, file in reversed(list(enumerate(content.files))):
-        for name in (str(file), file.relative_to(root).as_posix()):
+        inside = [file.relative_to(content.root).as_posix()] if file.is_relative_to(content.root) else []
+        for name in (str(file), *inside):
             places.setdefault(printable(name), []).append(row)
     parts = [(origin, origin.rpartition("#")[0], origin.rpartition(":")[0]) for origin in origins]  # a.tif#2, a.txt:2
     found = [next(places[name] for name in names if name in places) for names in parts]
@@ -138,7 +155,7 @@ def described(source: S, path: str) -> S:
     if content is None:
         return source
     given = content.ids or content.labels or content.captions or content.columns or content.index_ids
-    source = replace(source, notes=[*content.notes, *source.notes])
+    source = replace(source, notes=[*content.notes, *source.notes], bad=[*source.bad, *content.lost])
     if not given:
         return source
     rows = range(content.n) if len(source) == content.n and not content.files else _rows(content, source.origins)

@@ -196,7 +196,10 @@ def read_table(
     if memory.is_in_memory(path):
         data, shown = memory.get(path).table, printable(memory.named(path))
         if data is None:
-            raise DataError(f"{shown}: is of another kind than is needed here, and no table; give items of that kind")
+            what = memory.get(path).kind or "other"
+            raise DataError(
+                f"{shown}: holds items of the kind {what}, and items of another kind are needed here; give such items"
+            )
         rows = Rows(data, range(len(data)), name=shown, stem=memory.ROW)
         return Table(shown, data, [rows], Path.cwd(), anywhere=True)
     if path.startswith("hf:"):

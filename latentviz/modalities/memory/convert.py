@@ -19,6 +19,11 @@ KNOWN = (
     "an array, a tensor, a sparse matrix, a DataFrame or Series, an Arrow table, a list of strings, images or paths, a "
     "dict of arrays, an AnnData, or a Dataset of torch or Hugging Face"
 )
+_INSTEAD = {
+    "torch.DataLoader": "give its Dataset, loader.dataset",
+    "builtins.generator": "give its items as a list, list(x)",
+    "builtins.set": "give its items in an order, sorted(x)",
+}
 
 
 def is_path(x: object) -> bool:
@@ -60,7 +65,8 @@ def convert(x: Any, kind: str | None, **extra: Any) -> InMemory:
     if found is None and hasattr(x, "__array__"):
         found = _converters()["numpy.ndarray"]
     if found is None:
-        raise ObjectError(f"an object of type {type(x).__name__}: cannot be learnt from; give {KNOWN}")
+        hint = next((hint for name, hint in _INSTEAD.items() if name in types), f"give {KNOWN}")
+        raise ObjectError(f"an object of type {type(x).__name__}: cannot be learnt from; {hint}")
     return _with_extra(found(x, kind), **extra)
 
 

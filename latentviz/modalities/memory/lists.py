@@ -96,9 +96,9 @@ def _is_file(text: str) -> bool:
 
 def _paths(values: Sequence[Any], kind: str | None, said: str) -> InMemory:
     """Paths are files of images or of texts."""
-    files = [Path(value).expanduser().absolute() for value in values if value is not None]
+    files = [Path(value).expanduser().absolute() for value in values if value is not None and str(value).strip()]
     if len(files) < len(values):
-        raise ObjectError(f"{said}: {len(values) - len(files):,} of its paths are None; leave them out")
+        raise ObjectError(f"{said}: {len(values) - len(files):,} of its paths are None or empty; leave them out")
     suffixes = {suffix_of(file.name) for file in files}
     found = {"image" if suffix in IMAGE_SUFFIXES else "text" if suffix in _TEXTS else suffix for suffix in suffixes}
     what = kind or (next(iter(found)) if len(found) == 1 else "")

@@ -1,6 +1,5 @@
 """Finds the texts that `data.path` names: chooses the reader, which returns a `Source`."""
 
-import os
 from pathlib import Path
 
 from latentviz.errors import DataError
@@ -27,8 +26,7 @@ def read(data: TextData) -> TextSource:
 
 def _read_object(content: memory.InMemory, data: TextData) -> TextSource:
     if content.files:
-        root = Path(os.path.commonpath([file.parent for file in content.files]))
-        return read_files(content.files, data.encoding, root, data.label_column)
+        return read_files(content.present, data.encoding, content.root, data.label_column)
     if content.texts is None:
         return read_texts(data.path, data)
     return read_strings(content)

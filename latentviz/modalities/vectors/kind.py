@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentviz.config import resolved
 from latentviz.errors import RunError
-from latentviz.modalities.base import DataKind, Training
+from latentviz.modalities.base import DataKind, Outputs, Training
 from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.modalities.io.memory import named
 from latentviz.modalities.io.names import printable
@@ -171,11 +171,19 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
         del noise
         means = vae.decode(z).float().cpu().numpy()
         near = nearest(means, self.vectors, min(NAMED, len(self.vectors)), self.config.data.metric, self.units)
-        return self.described(means, near.rows, near.scores)
+        return self.described(self._in_units(means), near.rows, near.scores)
 
     def outputs(self, vae: VAE, z: np.ndarray) -> np.ndarray:
         """Return the means of p(x|z) in the units of the data, float32 (m, dimensions), or float64 if these need it."""
-        means, units = decode_batches(vae, z), load_units(self.cache)
+        return self._in_units(decode_batches(vae, z))
+
+    def values_of(self, outputs: Outputs) -> np.ndarray:
+        """Return the vectors that are described."""
+        return np.stack([np.asarray(output.vector) for output in outputs if isinstance(output, Shown)])
+
+    def _in_units(self, means: np.ndarray) -> np.ndarray:
+        """Return stored vectors in the units of the data."""
+        units = load_units(self.cache)
         return means if units is None else means / units.unit + units.shift
 
     def described(self, vectors: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> list[Shown]:

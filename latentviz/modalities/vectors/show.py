@@ -19,7 +19,7 @@ class Shown(str):
 
     Attributes:
         image: uint8 (c, h, w), the item's or the nearest item's image; None if there are no images.
-        vector: float32 (m,), the decoded vector; None for an item.
+        vector: float (m,), the decoded vector in the units of the data; None for an item.
     """
 
     __slots__ = ("image", "vector")
@@ -58,14 +58,14 @@ def lines(outputs: Sequence[str]) -> list[str]:
 def draw(
     folder: Path, outputs: Sequence[Shown], groups: Sequence[tuple[str, Sequence[Shown]]]
 ) -> tuple[list[str], list[str]]:
-    """Writes the decoded vectors, float32 (m, d), and the sheet; returns the sheet's files and each output's place.
+    """Writes the decoded vectors, float (m, d), and the sheet; returns the sheet's files and each output's place.
 
     Args:
         folder: where to write.
         outputs: decoded vectors.
         groups: captions and rows of the sheet.
     """
-    np.save(folder / VECTORS, np.stack([np.asarray(output.vector, np.float32) for output in outputs]))
+    np.save(folder / VECTORS, np.stack([np.asarray(output.vector) for output in outputs]))
     return draw_sheet(folder, groups), [f"{VECTORS}#{row}" for row in range(len(outputs))]
 
 

@@ -167,7 +167,7 @@ class Chosen:
         marks = {"point": ".", "comma": ","}
         values = [
             [
-                unformatted(str(v), marks.get(data.decimal, found[name].decimal))
+                unformatted(str(float(v) if isinstance(v, bool) else v), marks.get(data.decimal, found[name].decimal))
                 for v in columns[name]
                 if v not in {None, ""}
             ]
