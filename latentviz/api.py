@@ -17,7 +17,7 @@ from latentviz.display import Rows, Shown, html_map, show_page
 from latentviz.errors import LatentvizError
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.memory import Given, source_of
-from latentviz.modalities.networks import Networks
+from latentviz.modalities.networks import Networks, recall
 from latentviz.runs.files import AnyPath
 from latentviz.runs.info import RunSummary
 from latentviz.runs.items import indexed
@@ -166,8 +166,7 @@ def open(
 ) -> "Run":
     """Opens a run.
 
-    A run does not hold the code of networks that were given to `fit`: give them again, and all commands on the run know
-    them until Python ends.
+    A run does not hold the code of networks given to `fit`; given again, they are known while the result is kept.
 
     Args:
         run: its name or its path; the newest by default.
@@ -220,6 +219,7 @@ class Run(Shown):
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
+        self._networks = recall(folder)  # keeps them
 
     @property
     def path(self) -> Path:

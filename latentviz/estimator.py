@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
@@ -22,6 +22,7 @@ from latentviz.clustering.acting import check_acting
 from latentviz.config import ClusterConfig, validate
 from latentviz.errors import ArgumentError
 from latentviz.modalities.memory import source_of
+from latentviz.modalities.networks import remember
 from latentviz.model.checkpoint import kept_checkpoint
 from latentviz.progress import quietly
 from latentviz.queries.lookup import Lookup
@@ -29,6 +30,9 @@ from latentviz.runs.files import AnyPath
 from latentviz.runs.run import RunFolder
 from latentviz.stages.encode import Frozen
 from latentviz.stages.transform import log_bounds
+
+if TYPE_CHECKING:
+    from latentviz.model.own import LikelihoodOf, Network, Term
 
 Settings = Mapping[str, Any]
 
@@ -58,6 +62,10 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         run: name of the run to keep; None: a temporary folder that goes with this object. Fitting again replaces a run
             that this object made, and no other.
         outputs: folder of the runs.
+        encoder: as for `lv.fit`.
+        decoder: as for `lv.fit`.
+        likelihood: as for `lv.fit`.
+        objective: as for `lv.fit`.
         random_state: seed of every draw: an int, a RandomState, or None for another one each time.
         verbose: whether to print the progress.
 
@@ -69,7 +77,7 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         points_: the places of the items on the map, float32 (n, 2).
         n_features_in_: d of a table of numbers, whose names are in `feature_names_in_`.
 
-    A pickle holds the files of a temporary run, and the path of one that is kept.
+    A pickle holds the files of a temporary run, and the path of one that is kept; networks of your own as pickle does.
     """
 
     def __init__(  # noqa: PLR0913 - every parameter is one of scikit-learn's
@@ -84,6 +92,10 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         cluster: Settings | None = None,
         run: str | None = None,
         outputs: AnyPath = "outputs",
+        encoder: "Network | None" = None,
+        decoder: "Network | None" = None,
+        likelihood: "LikelihoodOf | None" = None,
+        objective: "Mapping[str, Term] | None" = None,
         random_state: int | np.random.RandomState | None = 0,
         verbose: bool = False,
     ) -> None:
@@ -96,6 +108,10 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         self.cluster = cluster
         self.run = run
         self.outputs = outputs
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.objective = objective
         self.random_state = random_state
         self.verbose = verbose
 
@@ -128,6 +144,10 @@ class LatentMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
                     model=model,
                     trainer=trainer,
                     seed_everything=seed,
+                    encoder=self.encoder,
+                    decoder=self.decoder,
+                    likelihood=self.likelihood,
+                    objective=self.objective,
                 )
             except BaseException:
                 if self.run is None:
@@ -317,7 +337,7 @@ class _Fitted:
         return Frozen(Lookup(RunFolder(self.result.run.path)))
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {"clustering": self.clustering, "path": self.run.path, "files": None}
+        kept = {"clustering": self.clustering, "path": self.run.path, "files": None, "networks": self.run._networks}
         if self.temporary:
             stream, run = io.BytesIO(), RunFolder(self.run.path)
             loaded = kept_checkpoint(self.run._opened.config, run)  # a temporary run is not trained on from another
@@ -334,5 +354,6 @@ class _Fitted:
             path = Path(tempfile.mkdtemp(prefix="latentviz-")) / RUN
             with tarfile.open(fileobj=io.BytesIO(files)) as archive:
                 archive.extractall(path.parent, filter="data")
+        remember(RunFolder(path), kept["networks"])
         self.run, self.clustering, self.temporary = Run(RunFolder(path)), kept["clustering"], files is not None
         self.__post_init__()

@@ -1,6 +1,7 @@
 """`lv.LatentMap`: scikit-learn's own checks, and what its users do with an estimator."""
 
 import copy
+import gc
 import pickle
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import latentviz as lv
 from latentviz.errors import LatentvizError
+from latentviz.modalities import networks
+from tests.stages.test_networks import Encoder, decoder
 
 QUICK: dict[str, Any] = {
     "latent_dim": 2,
@@ -114,6 +117,22 @@ def test_copies_and_pickles_work_alone(fitted, blobs, tmp_path) -> None:
     assert np.array_equal(np.load(tmp_path / "mu.npy"), mu)
     assert np.array_equal(np.load(tmp_path / "labels.npy"), labels)
     assert not Path(ended.stdout.strip()).exists()
+
+
+def test_own_networks_are_cloned_and_pickled(blobs) -> None:
+    module = decoder(blobs.shape[1:], 3)
+    estimator = lv.LatentMap(latent_dim=3, epochs=1, encoder=Encoder, decoder=module)
+    mu = estimator.fit(blobs).transform(blobs)
+    assert estimator.get_params()["decoder"] is module
+    assert np.array_equal(clone(estimator).fit(blobs).transform(blobs), mu)
+    content = pickle.dumps(estimator)
+    del estimator
+    networks._latest.clear()
+    again = pickle.loads(content)
+    networks._latest.clear()
+    gc.collect()
+    assert np.array_equal(again.transform(blobs), mu)
+    assert again.inverse_transform(mu).shape == blobs.shape
 
 
 def test_a_temporary_run_goes_with_its_object(blobs) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from latentviz.config import Role
 from latentviz.errors import ArgumentError, RunError
@@ -46,14 +48,18 @@ class Networks:
 
 
 STANDARD = Networks()
-# The networks that this process was given, by the path of their run: a run on disk has the weights alone.
-_given: dict[Path, Networks] = {}
+LATEST = 16  # runs whose networks are kept without an object that uses them
+# The networks that this process was given, by the path of their run: a run on disk has the weights alone. They are kept
+# by the `lv.Run` of the run, and of the latest runs in any case; a notebook that trains hundreds does not keep all.
+_given: WeakValueDictionary[Path, Networks] = WeakValueDictionary()
+_latest: deque[Networks] = deque(maxlen=LATEST)
 
 
 def remember(run: RunFolder, networks: Networks) -> None:
-    """Keep the networks of a run until the process ends, for all commands on it."""
+    """Keep the networks of a run for all commands on it, while one of its objects holds what `recall` returns."""
     if networks != STANDARD:
         _given[run.path.resolve()] = networks
+        _latest.append(networks)
 
 
 def recall(run: RunFolder) -> Networks:

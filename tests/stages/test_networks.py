@@ -1,5 +1,6 @@
 """Runs with networks of the user's own: they go through every command, in Python and, as far as possible, the shell."""
 
+import gc
 import json
 import re
 import subprocess
@@ -154,6 +155,16 @@ def test_it_is_opened_with_its_networks_again(made: tuple[lv.Run, dict]) -> None
 @pytest.fixture
 def images_run(tmp_path: Path) -> lv.Run:
     return fitted(tmp_path, images(tmp_path), "own", encoder=Encoder, decoder=decoder, objective={"sparsity": sparsity})
+
+
+def test_networks_are_kept_while_a_run_is_used(tmp_path: Path) -> None:
+    folders = [RunFolder(tmp_path / str(number)) for number in range(networks.LATEST + 2)]
+    held = None
+    for folder in folders:
+        networks.remember(folder, networks.Networks(encoder=Encoder))
+        held = held or lv.Run(folder)
+    gc.collect()
+    assert [networks.recall(folder) is networks.STANDARD for folder in folders[:3]] == [False, True, False]
 
 
 def test_terms_of_the_objective_are_in_the_loss_and_in_the_metrics(images_run: lv.Run) -> None:
