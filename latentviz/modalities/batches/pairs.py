@@ -80,6 +80,7 @@ class RowsDataModule(Generic[P]):
     """
 
     rows: ClassVar[type[Rows]] = Rows
+    held_out_batches: ClassVar[int] = 4  # training batches in a held-out one, which needs no gradients
 
     def __init__(
         self, values: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, positives: P | None = None
@@ -99,7 +100,7 @@ class RowsDataModule(Generic[P]):
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Held-out batches in order."""
         data, lengths = self.rows(self.values, self.val), self.lengths(self.val)
-        return loader(data, 4 * self.batch_size, shuffled=False, module=self, lengths=lengths)
+        return loader(data, self.held_out_batches * self.batch_size, shuffled=False, module=self, lengths=lengths)
 
     def lengths(self, rows: np.ndarray) -> np.ndarray | None:
         """The lengths of padded items, int (m,); None: all have one length."""

@@ -62,6 +62,7 @@ class TextDataModule(RowsDataModule[Positives]):
     """
 
     rows = Tokens
+    held_out_batches = 1  # the longest texts come together
 
     def __init__(
         self, tokens: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, *, views: bool = False

@@ -75,7 +75,7 @@ class TextDecoder(NoiseAwareDecoder):
         hidden, joined = 4 * width, 2 * width
         self.tokens, self.t, self.places, self.lag = tokens, t, min(t, PLACES), lag
         self.word_dropout, self.dropout, self.costs = word_dropout, Dropout(dropout), costs
-        self.negatives = negatives if negatives < size else 0
+        self.negatives, self.exact = negatives if negatives < size else 0, False  # exact: −log p over all tokens
         self.start = nn.Sequential(nn.Linear(latent_dim + 1, hidden), nn.GELU())
         self.spread = nn.Linear(hidden, self.places * width)
         self.straight = nn.Linear(latent_dim + 1, self.places * width, bias=False)
@@ -269,7 +269,7 @@ class TextLikelihood(Likelihood):
         negatives = Negatives(decoder.chances, decoder.negatives) if decoder.negatives else None
         x = trimmed(x)
         trunk = decoder.trunk(self.given, self.start, x.shape[1])
-        nats = self._nats(decoder.features(trunk, x), x, negatives)
+        nats = self._nats(decoder.features(trunk, x), x, None if decoder.exact else negatives)
         distortion = nats
         if decoder.by_position is not None:
             alone = self._nats(decoder.by_position(trunk), x, negatives)

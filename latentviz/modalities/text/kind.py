@@ -19,7 +19,7 @@ from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
 from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
-from latentviz.modalities.text.length import ENCODING, FEWEST_EPOCHS, LEARNING, MOST_EPOCHS, SHORT, epochs
+from latentviz.modalities.text.length import FEWEST_EPOCHS, MOST_EPOCHS, SHORT, epochs, item_seconds
 from latentviz.modalities.text.nets import TextEncoder
 from latentviz.modalities.text.prepare import TOKENS, load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
@@ -127,7 +127,7 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
     @property
     def seconds(self) -> ItemSeconds:
         """Proportional to the length of a text."""
-        return ItemSeconds(self.tokens.shape[1] * LEARNING, self.tokens.shape[1] * ENCODING)
+        return item_seconds(self.tokens)
 
     def training(self, cache: Path) -> Training:
         """Return the batches, and the callbacks that start, schedule and watch the text losses."""

@@ -17,7 +17,6 @@ from latentviz.model.vae import VAE
 from latentviz.progress import warn
 
 MONITORED = 2_000  # held-out texts that the latent is measured on, which caps the information at log 2,000 = 7.6 nats
-AT_A_TIME = 1024  # of them encoded in one batch
 ACTIVE = 0.2  # variance of μ of an active unit; collapsed models exceed the usual threshold of 0.01
 FADED_TO, FADED_AT = 0.1, 0.7  # share of the auxiliary terms that remains, from this share of the training on
 COLLAPSED_KL, COLLAPSED_INFORMATION = 1.0, 1.0  # nats per text
@@ -75,10 +74,10 @@ class FullVocabulary(Callback):
         self.share = share
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-        """Switch to the exact softmax when that phase begins."""
+        """Switch to the exact softmax when that phase begins; auxiliary terms stay sampled."""
         decoder, total = _decoder(pl_module), trainer.estimated_stepping_batches
         if decoder and decoder.negatives and math.isfinite(total) and trainer.global_step >= (1 - self.share) * total:
-            decoder.negatives = 0
+            decoder.exact = True
 
 
 class FadeAuxiliary(Callback):
@@ -116,7 +115,7 @@ class CollapseMonitor(Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the mutual information I(x; z) in nats and the number of active units."""
         assert isinstance(pl_module, VAE)
-        mu, logvar = (part.double() for part in encode_rows(pl_module, self.data, to_ids, batch_size=AT_A_TIME))
+        mu, logvar = (part.double() for part in encode_rows(pl_module, self.data, to_ids))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             together = aggregate(mu, logvar, len(mu))

@@ -31,8 +31,8 @@ def test_a_training_without_end_keeps_them() -> None:
     assert model.decoder.costs == COSTS
 
 
-@pytest.mark.parametrize(("step", "negatives"), [(94, 5), (95, 0)])
-def test_the_last_share_is_trained_on_the_whole_vocabulary(step: int, negatives: int) -> None:
+@pytest.mark.parametrize(("step", "exact"), [(94, False), (95, True)])
+def test_the_last_share_is_trained_on_the_whole_vocabulary(step: int, exact: bool) -> None:
     trainer, model = at(step)
     FullVocabulary(0.05).on_train_batch_start(trainer, model)
-    assert model.decoder.negatives == negatives
+    assert model.decoder.exact == exact
