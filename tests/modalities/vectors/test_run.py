@@ -154,7 +154,7 @@ def test_images_of_the_items_are_on_the_map_and_on_sheets(tmp_path: Path) -> Non
     lv.cluster(run, reduce={"method": "pca"}, cluster={"method": "gmm", "n_clusters": 3})
     made = lv.generate(run, between=("0.png", "1.png"), steps=2)
     assert "<img" in made._repr_html_()
-    assert [int(output.image.max()) for output in made.outputs[:2]] == [0, 80]
+    assert [int(output.image.max()) for output in made.texts[:2]] == [0, 80]
     np.save(tmp_path / "new.npy", np.load(vectors)[:2])
     assert lv.encode(run, tmp_path / "new.npy").map.exists()
     assert (run.recommend(["3.png"], k=2).save()[0].path / "sheet.png").exists()
