@@ -293,7 +293,7 @@ class Run(Shown):
         Raises:
             LatentvizError: the run has no clustering of this name.
         """
-        return Result(self._folder.clustering(name).require())
+        return Result(self._folder.clustered(name))
 
     cluster = cluster
     map = map

@@ -28,6 +28,10 @@ _WRITE_ADVICE = {
         **dict.fromkeys(
             (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENXIO, errno.ENODEV), CHECK_DISK
         ),
+        **dict.fromkeys(
+            (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT),
+            "a file is in the way, or a folder above it is missing; pass another --outputs DIR",
+        ),
         **_LIMITS,
     }.items()
 }

@@ -203,13 +203,13 @@ def read_yaml(path: Path) -> dict[str, object]:
         ReadError: the system refuses to read it.
     """
     try:
-        if path.is_file() and path.stat().st_size > LARGEST_YAML:
-            raise ConfigError(f"larger than a config can be ({LARGEST_YAML:,} bytes)")
+        if (large := path.stat().st_size > LARGEST_YAML) or not (path.is_file() or path.is_dir()):
+            raise ConfigError(f"larger than a config ({LARGEST_YAML:,} bytes)" if large else "a pipe or a device")
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a config") from None
     except OSError as error:
         raise ReadError(path, error) from None
     except (ValueError, RecursionError) as error:  # a number with thousands of digits, an impossible date

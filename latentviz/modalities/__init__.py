@@ -117,7 +117,7 @@ def _detect(path: str) -> str:
         found = walk(Path(path)).files if Path(path).is_dir() else []
     what = f"a {Path(path).suffix or 'nameless'} file"
     if Path(path).is_dir():
-        what = f"a folder with {contents(found)}" if found else "the folder is empty"
+        what = f"a folder with {contents(found)}" if found else "the folder is empty, runs and hidden files apart"
     known = " or ".join(f"{kind.removesuffix('s')}s" for kind in kinds())
     raise DataError(
         f"{path}: {what}; cannot tell what kind of data this is. Name a folder or file of "

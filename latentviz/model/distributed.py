@@ -128,6 +128,16 @@ def check_shares(network: nn.Module, batch: int, processes: Team) -> None:
         )
 
 
+def check_devices(trainer: "Trainer") -> None:
+    """Raises a ConfigError if there are more processes than cores, each with all of the libraries in memory."""
+    cores = max(2, os.cpu_count() or 1)
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
+        raise ConfigError(
+            f"trainer.devices: must be 1 to {cores}, the processes that this machine has cores for (got "
+            f"{trainer.num_devices})"
+        )
+
+
 @contextmanager
 def team(trainer: "Trainer") -> Iterator[Team]:
     """Starts the processes that the Trainer's settings ask for, and yields them.
@@ -135,7 +145,7 @@ def team(trainer: "Trainer") -> Iterator[Team]:
     An error in the first process ends those that it started; Lightning ends all on an error in another.
 
     Raises:
-        ConfigError: the strategy forks or spawns processes.
+        ConfigError: the strategy forks or spawns processes, or there are too many of them.
         TrainingError: another process ended while this one waited for it.
     """
     from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
@@ -149,6 +159,8 @@ def team(trainer: "Trainer") -> Iterator[Team]:
             f"trainer.strategy: {type(strategy).__name__} with forked or spawned processes cannot train "
             "here; use trainer.strategy=ddp from the shell, or trainer.devices=1 in a notebook"
         )
+    if not launcher.cluster_environment.creates_processes_externally:
+        check_devices(trainer)
     before = {name: os.environ.get(name) for name in LAUNCH_VARIABLES}
     try:
         with quiet():

@@ -18,7 +18,7 @@ from latentviz.modalities.base import NewItem, Shown
 from latentviz.modalities.io.memory import find
 from latentviz.modalities.loading import Loaded, OpenRun
 from latentviz.progress import one_line, say
-from latentviz.runs.files import is_file, is_folder
+from latentviz.runs.files import check_name, is_file, is_folder
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 CLUSTER = "cluster:"
@@ -58,6 +58,13 @@ class Lookup:
         self.opened = OpenRun(run)
         self.mu, self.logvar, self.items = self.opened.mu, self.opened.logvar, self.opened.items
         self.show = self.opened.modality.show
+        check_name("--clustering", clustering)
+        if clustering != "default" and not run.clustering(clustering).finished:  # commands that need none work without
+            raise RunError(
+                f"--clustering {clustering}: {run.name} has no clustering of this name; "
+                f"`{shlex.join(['latentviz', 'cluster', str(run.path), '--name', clustering])}` makes it."
+                f"{did_you_mean(clustering, run.clusterings)}"
+            )
 
     def __len__(self) -> int:
         """Return n."""
@@ -86,7 +93,7 @@ class Lookup:
     @cached_property
     def folder(self) -> ClusterFolder:
         """The clustering, which must exist."""
-        return self.run.clustering(self.clustering).require()
+        return self.run.clustered(self.clustering)
 
     @cached_property
     def points(self) -> pa.Table:
@@ -104,12 +111,6 @@ class Lookup:
         folder = self.run.clustering(self.clustering)
         if folder.finished:
             return self.points.append_column("split", self.items.table.column("split"))
-        if self.clustering != "default":
-            raise RunError(
-                f"--clustering {self.clustering}: {self.run.name} has no clustering of this name; `latentviz cluster "
-                f"{self.run.path} --name {self.clustering}` makes it."
-                f"{did_you_mean(self.clustering, self.run.clusterings)}"
-            )
         return self.items.table
 
     def given(self, rows: Sequence[int] | np.ndarray) -> Sequence[Shown]:

@@ -51,7 +51,7 @@ from latentviz.runs.files import (
 from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, read_info
 from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
-from latentviz.runs.ours import check_links, foreign_to_result, holds, is_run, no_runs
+from latentviz.runs.ours import MARKER, check_links, foreign_to_result, holds, is_run, no_runs
 from latentviz.runs.place import RunPlace
 from latentviz.runs.regular import check_regular, damage, open_regular
 from latentviz.runs.tables import ITEM_TYPES, items_problem, read_table, write_table
@@ -140,8 +140,13 @@ class RunFolder(RunPlace):
             if given.is_symlink():  # locks and results belong next to the folder itself
                 path = given.resolve()
                 _recover(path.parent)
-            if cls(path).config_file.exists() and is_run(path):
-                return cls(path)
+            if is_run(path):
+                if cls(path).begun:
+                    raise RunError(
+                        f"{path}: its fit has not read the data; wait until it has, or run it again if it was stopped"
+                    )
+                if cls(path).config_file.exists():
+                    return cls(path)
         runs = f"; runs there: {', '.join(names)}." if names else "."
         raise RunError(
             f"{os.fspath(run)}: no run of this name in {outputs}, and no run folder{runs}"
@@ -164,7 +169,8 @@ class RunFolder(RunPlace):
         """
         first, folder = words[0], folder_path("--outputs", outputs)
         _recover(folder)
-        if not first.strip() or not any(is_file(str(place / first / "config.yaml")) for place in (folder, Path())):
+        marks = [place / first / name for place in (folder, Path()) for name in ("config.yaml", MARKER)]
+        if not first.strip() or not any(is_file(str(mark)) for mark in marks):
             return cls.open(None, outputs), words
         run = cls.open(first, outputs)
         if len(words) == 1:
@@ -326,6 +332,15 @@ class RunFolder(RunPlace):
         if len(name.encode("utf-8", "replace")) > LONGEST_PART:
             raise RunError(f"--clustering {name[:40] + '…'!r}: no clustering has so long a name; `latentviz runs`")
         return ClusterFolder(self.path, name)
+
+    def clustered(self, name: str) -> ClusterFolder:
+        """Returns a finished clustering.
+
+        Raises:
+            RunError: the run, or `cluster` under this name, has not finished.
+        """
+        self.require(self.info_file)
+        return self.clustering(name).require()
 
     @contextmanager
     def adding(self, group: str, name: str | None, default: str, *, force: bool = False) -> Iterator[ResultFolder]:

@@ -107,7 +107,7 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
 def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
     """Opens the clustering to evaluate; None if none was named and there is no "default"."""
     if name is not None:
-        return run.clustering(name).require()
+        return run.clustered(name)
     folder = run.clustering()
     if folder.finished:
         return folder

@@ -115,7 +115,8 @@ def generate(
     for option, where in ACTS.items():
         if way not in where and (got := getattr(given, option)) != Options._field_defaults[option]:
             these = " and ".join("fresh draws" if name == "prior" else f"--{name}" for name in where)
-            raise ArgumentError(f"--{option}: is for {these} (got {got}); leave it out, or leave out --{way}")
+            other = f"leave out --{way}" if ways else f"give --{where[0]}"
+            raise ArgumentError(f"--{option}: is for {these} (got {got}); leave it out, or {other}")
     if not 1 <= n <= MOST:
         raise ArgumentError(f"--n: must be 1 to {MOST:,} (got {n})")
     if not 2 <= steps <= MOST:

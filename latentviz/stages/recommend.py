@@ -249,6 +249,8 @@ class Recommender:
             raise ArgumentError(f"--diverse: must be 0 (nearest only) to 1 (got {diverse:g})")
         found = self.lookup.found(items)
         unwanted = self.lookup.found(disliked)
+        if both := {item.name for item in found} & {item.name for item in unwanted}:
+            raise ArgumentError(f"--not: {min(both)} is also to be recommended from; leave it out in one of the two")
         asked = {item.row for item in (*found, *unwanted) if item.row is not None}
         if not 1 <= k <= n - len(asked):
             raise ArgumentError(
@@ -271,7 +273,8 @@ class Recommender:
             picks = diversify(vectors[nearest.rows].astype(np.float64), nearest.scores, k, diverse, metric)
             nearest = Nearest(nearest.rows[picks], nearest.scores[picks])
         if len(nearest.rows) < k:
-            warn(f"{len(nearest.rows)} of {k}: no more items meet --where {where!r}")
+            more = "more" if len(nearest.rows) else "other"
+            warn(f"{len(nearest.rows)} of {k}: no {more} items meet --where {where!r}")
         return found, nearest
 
     def describe(self, nearest: Nearest) -> list[dict[str, object]]:

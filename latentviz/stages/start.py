@@ -50,10 +50,7 @@ def train(
     config = config.model_copy(update={"networks": networks.names})
     check_name("--run", name if run is None else run)
     parent = folder_path("--outputs", outputs)
-    if is_run(parent):
-        raise RunError(
-            f"--outputs {parent}: this is a run; give the folder that holds the runs, such as {parent.parent}"
-        )
+    check_outputs(parent)
     folder = RunFolder(parent / (run or name))
     if may_follow():
         from latentviz.stages.fit import follow
@@ -74,6 +71,14 @@ def train(
         folder = stage(config, folder, networks=networks)
         remember(folder, networks)
         return folder
+
+
+def check_outputs(outputs: Path) -> None:
+    """Raises a RunError if the folder that is to hold runs is one, or lies in one, where its files would be foreign."""
+    for place in (outputs, *outputs.resolve().parents):
+        if is_run(place):
+            what = "this is a run" if place == outputs else f"it lies in the run {place}"
+            raise RunError(f"--outputs {outputs}: {what}; give the folder that holds the runs, such as {place.parent}")
 
 
 def _continue(
@@ -229,7 +234,7 @@ def make_clustering(
 
 def draw_map(run: RunFolder, overrides: Settings, *, clustering: str) -> ClusterFolder:
     """Does what `map` says, with the settings as one mapping, either bare or under `map`."""
-    folder = run.clustering(clustering).require()
+    folder = run.clustered(clustering)
     given = {**overrides.get("map", {}), **{key: value for key, value in overrides.items() if key != "map"}}
     config = validate(MapSection, merge(folder.config().map.model_dump(), given), "map settings")
     from latentviz.stages.map import redraw

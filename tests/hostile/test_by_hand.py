@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import time
 from pathlib import Path
 from unicodedata import normalize
 
@@ -13,6 +14,7 @@ from PIL import Image
 from latentviz.modalities.io.files import names_below, walk
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import atomic_write
+from latentviz.runs.ours import mark
 from latentviz.runs.run import RunFolder
 from latentviz.stages import cluster as stage
 from tests.conftest import SMALL
@@ -26,13 +28,16 @@ QUICK = ("reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=2")
         (("map", "--outputs", "RUN"), "this is a run, not a folder of runs; write it as RUN"),
         (("cluster", "--outputs", "RUN", "--name", "x"), "this is a run, not a folder of runs"),
         (("fit", "digits", "--outputs", "RUN"), "this is a run; give the folder that holds the runs"),
+        (("fit", "digits", "--outputs", "RUN/cache"), "it lies in the run"),
+        (("fit", "digits", "--outputs", "RUN/clusters/default/new"), "it lies in the run"),
+        (("fit", "digits"), "it lies in the run"),  # in the run's folder, with the default for --outputs
         (("map",), "the present folder is one; write `.` as RUN"),
     ],
 )
 def test_a_run_for_a_folder_of_runs(shell, run_folder: Path, monkeypatch, words, says) -> None:
     monkeypatch.chdir(run_folder)
     before = sorted(run_folder.rglob("*"))
-    complaint = shell(*(run_folder if word == "RUN" else word for word in words)).complaint
+    complaint = shell(*(word.replace("RUN", str(run_folder)) for word in words)).complaint
     assert says in complaint
     assert sorted(run_folder.rglob("*")) == before
 
@@ -108,3 +113,92 @@ def test_the_command_that_fit_prints_can_be_pasted(shell, few: Path, tmp_path: P
     command = ended.out.splitlines()[-1].split("its map: latentviz ")[1]
     assert shlex.split(command) == ["cluster", "a b", "--outputs", str(outputs)]
     assert shell(*shlex.split(command), *QUICK).code == 0
+
+
+@pytest.fixture
+def begun(run_folder: Path) -> Path:
+    """A run whose training was stopped, and `early` next to it, which was stopped while it read its data."""
+    for name in ("run.json", "mu.npy", "logvar.npy"):
+        (run_folder / name).unlink()
+    early = run_folder.with_name("early")
+    early.mkdir()
+    mark(early)
+    return run_folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "RUN"),
+        ("cluster", "RUN"),
+        ("map", "RUN"),
+        ("map", "RUN", "--clustering", "fine"),
+        ("generate", "RUN", "--clustering", "fine"),
+        ("evaluate", "RUN", "--clustering", "fine"),
+        ("recommend", "RUN", "3"),
+        ("encode", "RUN", "DATA"),
+        ("export", "RUN", "--onnx"),
+        ("fit", "--continue", "RUN", "DATA"),
+    ],
+    ids=" ".join,
+)
+def test_a_run_that_is_not_finished(shell, begun: Path, few: Path, words) -> None:
+    """Every command names the one that finishes it, or says that there is nothing to finish yet."""
+    given = [begun if word == "RUN" else few if word == "DATA" else word for word in words]
+    complaint = shell(*given).complaint
+    assert f"`latentviz fit {begun}/config.yaml --run small --outputs {begun.parent} --resume`" in complaint
+    given = [begun.with_name("early") if word == "RUN" else few if word == "DATA" else word for word in words]
+    complaint = shell(*given).complaint
+    assert complaint.startswith(f"{begun.parent}/early: its fit has not read the data")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("generate", "RUN", "--clustering", "nope"), "no clustering of this name"),
+        (("generate", "RUN", "--traverse", "--clustering", "nope"), "no clustering of this name"),
+        (("recommend", "RUN", "3", "--clustering", "nope"), "no clustering of this name"),
+        (("generate", "RUN", "--spread", "2"), "or give --like"),
+        (("generate", "RUN", "--steps", "3"), "or give --between"),
+        (("generate", "RUN", "--at", "0,0", "--n", "3"), "or leave out --at"),
+        (("recommend", "RUN", "3", "--not", "3"), "--not"),
+        (("config", "nowhere.yaml"), "nowhere.yaml: cannot be read (No such file or directory); give"),
+        (("config", "RUN/nowhere.yml"), "nowhere.yml: cannot be read (No such file or directory); give"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_would_be_ignored_or_misadvised(shell, mapped: Path, words, says) -> None:
+    assert says in shell(*(word.replace("RUN", str(mapped)) for word in words)).complaint
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/deeper"])
+def test_a_file_in_place_of_the_outputs(shell, few: Path, tmp_path: Path, place) -> None:
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    complaint = shell("fit", few, "--run", "new", "--outputs", tmp_path / place).complaint
+    assert "a file is in the way" in complaint
+    assert "free space" not in complaint
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_folder_of_runs_alone_is_said_to_hold_no_data(shell, run_folder: Path) -> None:
+    for words in (("fit", run_folder.parent), ("fit", run_folder.parent, "data.kind=image", "--dry-run")):
+        assert "runs and hidden files apart" in shell(*words).complaint
+
+
+def test_more_processes_than_cores_are_not_started(shell, few: Path, tmp_path: Path) -> None:
+    started = time.monotonic()
+    complaint = shell("fit", few, *SMALL, "trainer.devices=999", "trainer.accelerator=cpu", "--outputs", tmp_path)
+    assert complaint.complaint.startswith("trainer.devices: must be 1 to")
+    assert time.monotonic() - started < 60
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("command", [("config",), ("fit",), ("fit", "--dry-run")])
+@pytest.mark.parametrize("made", ["a pipe", "a link to a device"])
+def test_a_config_that_never_ends_is_not_read(shell, tmp_path: Path, monkeypatch, command, made) -> None:
+    monkeypatch.chdir(tmp_path)
+    if made == "a pipe":
+        os.mkfifo("mine.yaml")
+    else:
+        Path("mine.yaml").symlink_to("/dev/zero")
+    assert "mine.yaml: a pipe or a device" in shell(*command, "mine.yaml").complaint

@@ -82,7 +82,7 @@ def _read_folder(path: Path, data: ImageData) -> ImageSource:
         return read_folder(path, data, found)
     got = [contents(found.files)] if found.files else []
     got += [f"{plural(found.links, 'symbolic link')} out of the folder"] if found.links else []
-    what = f"holds no images (got {', '.join(got)})" if got else "the folder is empty"
+    what = f"holds no images (got {', '.join(got)})" if got else "the folder is empty, runs and hidden files apart"
     raise DataError(f"{printable(data.path)}: {what}; {_FORMATS}")
 
 

@@ -39,7 +39,11 @@ def read_folder(path: Path, data: TextData, formats: str) -> TextSource:
                 notes=[*source.notes, *said.notes, *([f"labels: column {printable(column)}"] if column else [])],
             )
     else:
-        what = f"holds no texts (got {contents(found.files)})" if found.files else "the folder is empty"
+        what = (
+            f"holds no texts (got {contents(found.files)})"
+            if found.files
+            else "the folder is empty, runs and hidden files apart"
+        )
         raise DataError(f"{printable(data.path)}: {what}; {formats}")
     ignored = [file for file in found.files if file not in used]
     return replace(source, notes=[*source.notes, *([f"ignored files: {contents(ignored)}"] if ignored else [])])
