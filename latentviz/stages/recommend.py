@@ -273,8 +273,8 @@ class Recommender:
             picks = diversify(vectors[nearest.rows].astype(np.float64), nearest.scores, k, diverse, metric)
             nearest = Nearest(nearest.rows[picks], nearest.scores[picks])
         if len(nearest.rows) < k:
-            more = "more" if len(nearest.rows) else "other"
-            warn(f"{len(nearest.rows)} of {k}: no {more} items meet --where {where!r}")
+            found_any = "no more items meet" if len(nearest.rows) else "no other item meets"
+            warn(f"{len(nearest.rows)} of {k}: {found_any} --where {where!r}")
         return found, nearest
 
     def describe(self, nearest: Nearest) -> list[dict[str, object]]:
