@@ -112,7 +112,7 @@ def cluster_needs(n: int, d: int, laid: int, layouts: int, pixels: int) -> list[
     pairs = float(laid) * (laid if laid <= ALL_UP_TO else 60_000)
     needs = [
         Need("neighbours", own + blocks + laid * (12 * d + 240), pairs * 2.6e-9 / cores),
-        Need("reducing", own + jobs * (WORKER + laid * LAYOUT), layouts * laid * 5.0e-4 / jobs),
+        Need("reducing", own + jobs * laid * LAYOUT, layouts * laid * 5.0e-4 / jobs),
         Need("clustering", own + laid * CUT * layouts, layouts * laid * 2.3e-4),
         Need("drawing", own + laid * LAYOUT, laid * 3.0e-4),
         Need("placing the others", own + blocks + n * PLACED + laid * 400, (n - laid) * 7.0e-5),
@@ -242,7 +242,6 @@ def pixels(cache: Path) -> int:
 # Bytes at the peak of a stage, rounded up from benchmarks/results/scale.md.
 BASE = 650 * MIB  # Python with torch, UMAP, HDBSCAN and Plotly
 ITEM = 150  # an item in its table
-WORKER = 450 * MIB  # a process that lays out
 LAYOUT = 4_000  # an item in UMAP: its graph, its edges, its spectrum
 CUT = 1_500  # an item in a sweep of the cut: trees, labels
 PLACED = 300  # an item placed: its columns and neighbours

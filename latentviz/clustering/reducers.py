@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,13 +17,11 @@ from latentviz.errors import ConfigError, choose
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-PARALLEL_ABOVE = 10_000  # items; below, starting a process costs more than it saves
-
 
 def import_umap() -> ModuleType:
     """Imports umap without its warning about TensorFlow, and makes numba cache what it compiles for it.
 
-    UMAP does not ask for the cache itself, which costs seconds in each process.
+    UMAP does not ask for the cache itself, which costs seconds in each process, nor to let other threads run.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -35,7 +34,15 @@ def import_umap() -> ModuleType:
             for function in list(vars(module).values()):
                 if isinstance(function, Dispatcher) and function.__module__ == name:
                     function.enable_caching()
+    _unlock(umap.layouts._nb_optimize_layout_euclidean_single_epoch)
     return cast("ModuleType", umap)
+
+
+def _unlock(function: Any) -> None:
+    """Lets threads run beside a compiled function; what it caches is kept apart from what holds Python's lock."""
+    key = function._cache._index_key
+    function._cache._index_key = lambda signature, codegen: (*key(signature, codegen), "nogil")
+    function.targetoptions["nogil"] = True
 
 
 def directions(mu: np.ndarray, metric: str) -> np.ndarray:
@@ -72,27 +79,92 @@ def umap_reduce(
         start: float32 (n, k), initial coordinates; None: the graph's spectrum.
         backend: "cpu" for umap-learn, or "cuml".
     """
-    n, k = graph.indices.shape
-    spectral_or_random = "spectral" if n > n_components + 2 else "random"
-    settings: dict[str, Any] = {
-        "n_neighbors": k,
-        "n_components": n_components,
-        "min_dist": min_dist,
-        "random_state": seed if repeatable else None,
-        "init": spectral_or_random if start is None else start,
-    }
     if backend == "cuml":
         from cuml.manifold import UMAP
 
-        reducer = UMAP(**settings, output_type="numpy", precomputed_knn=(graph.indices, graph.distances))
+        n, k = graph.indices.shape
+        reducer = UMAP(
+            n_neighbors=k,
+            n_components=n_components,
+            min_dist=min_dist,
+            random_state=seed if repeatable else None,
+            init=start if start is not None else "spectral" if n > n_components + 2 else "random",
+            output_type="numpy",
+            precomputed_knn=(graph.indices, graph.distances),
+        )
         return np.asarray(reducer.fit_transform(vectors), np.float32)
-    known = (graph.indices.copy(), graph.distances.copy(), None)  # copies, because UMAP writes into them
-    umap = import_umap()
-    with warnings.catch_warnings():
+    return _umap_layouts(vectors, graph, n_components, [seed], min_dist, repeatable, start)[0]
+
+
+def _umap_layouts(
+    vectors: np.ndarray,
+    graph: Neighbours,
+    n_components: int,
+    seeds: Sequence[int],
+    min_dist: float = 0.0,
+    repeatable: bool = True,
+    start: np.ndarray | None = None,
+) -> list[np.ndarray]:
+    """Lays items out once per seed, float32 (n, k) each, one core each; without `repeatable` on all cores, in turn.
+
+    The same coordinates as those of `umap.UMAP`, whose graph and spectrum are computed once for all seeds.
+    """
+    umap = import_umap().umap_
+    weights, (a, b) = fuzzy_graph(graph), umap.find_ab_params(1.0, min_dist)
+    states = [np.random.RandomState(seed if repeatable else None) for seed in seeds]
+
+    def one(number: int) -> np.ndarray:
+        points, _ = umap.simplicial_set_embedding(
+            vectors,
+            weights,
+            n_components,
+            initial_alpha=1.0,
+            a=a,
+            b=b,
+            gamma=1.0,
+            negative_sample_rate=5,
+            n_epochs=None,
+            init=starts[number],
+            random_state=states[number],
+            metric="euclidean",
+            metric_kwds={},
+            densmap=False,
+            densmap_kwds={},
+            output_dens=False,
+            parallel=not repeatable,
+        )
+        return np.asarray(points, np.float32)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() if repeatable else 1) as pool:
         warnings.simplefilter("ignore")
-        reducer = umap.UMAP(**settings, n_jobs=1 if repeatable else -1, precomputed_knn=known)
-        coordinates: np.ndarray = reducer.fit_transform(vectors)
-    return coordinates.astype(np.float32)
+        starts = _starts(vectors, weights, n_components, states) if start is None else [start] * len(seeds)
+        return list(pool.map(one, range(len(seeds))))
+
+
+def _starts(
+    vectors: np.ndarray, weights: "csr_matrix", k: int, states: Sequence[np.random.RandomState]
+) -> list[np.ndarray | str]:
+    """Returns where the layouts of a graph start: float32 (n, k) for each random state, which is advanced."""
+    from scipy.sparse.csgraph import connected_components
+    from umap.distances import euclidean
+    from umap.spectral import spectral_layout
+    from umap.umap_ import noisy_scale_coords
+
+    n = len(vectors)
+    if n <= k + 2:
+        return ["random"] * len(states)
+    kept = weights.tocoo()
+    kept.sum_duplicates()
+    kept.data[kept.data < kept.data.max() / (500 if n <= 10_000 else 200)] = 0  # UMAP's epochs: drawn less than once
+    kept.eliminate_zeros()
+    connected, spectrum, starts = connected_components(kept)[0] == 1, None, []
+    for state in states:
+        if spectrum is None or not connected:
+            spectrum = spectral_layout(vectors, kept, k, state, metric=euclidean)
+        else:
+            state.normal(size=(n, k + 1))  # UMAP draws this for a solver that then starts from ones
+        starts.append(noisy_scale_coords(spectrum, state))
+    return starts
 
 
 def fuzzy_graph(graph: Neighbours) -> "csr_matrix":
@@ -142,19 +214,10 @@ def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: in
 
 
 def layouts(
-    method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int], **settings: object
+    method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int], **settings: Any
 ) -> list[np.ndarray]:
-    """Lays items out once per seed, float32 (n, k) each; many items in parallel, on one core per layout."""
-    parallel = (
-        len(seeds) > 1
-        and len(vectors) > PARALLEL_ABOVE
-        and settings.get("repeatable", True)
-        and settings.get("backend") != "cuml"
-    )
-    from joblib import Parallel, delayed
-
-    jobs = min(len(seeds), os.cpu_count() or 1) if parallel else 1
-    found: list[np.ndarray] = Parallel(n_jobs=jobs, max_nbytes=None)(
-        delayed(reduce)(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds
-    )
-    return found
+    """Lays items out once per seed, float32 (n, k) each; UMAP's on one core each."""
+    if method == "umap" and settings.get("backend") != "cuml":
+        del settings["backend"]
+        return _umap_layouts(vectors, graph, n_components, seeds, **settings)
+    return [reduce(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds]

@@ -1,6 +1,7 @@
 """Coordinates: structure and seeds; small and degenerate data."""
 
 import sys
+import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, ClassVar
@@ -9,7 +10,15 @@ import numpy as np
 import pytest
 
 from latentviz.clustering.neighbors import neighbours
-from latentviz.clustering.reducers import choose_backend, directions, layouts, pca_reduce, reduce, umap_reduce
+from latentviz.clustering.reducers import (
+    choose_backend,
+    directions,
+    import_umap,
+    layouts,
+    pca_reduce,
+    reduce,
+    umap_reduce,
+)
 from latentviz.errors import ConfigError
 
 
@@ -37,6 +46,21 @@ def test_umap_obeys_its_seed() -> None:
     first, again, other = (umap_reduce(vectors, graph, 2, seed=seed) for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()
+
+
+@pytest.mark.parametrize("count", [1, 9])  # groups so far apart that no neighbours connect them
+@pytest.mark.parametrize("k", [2, 3])
+def test_layouts_side_by_side_are_those_of_umap_itself(count: int, k: int) -> None:
+    vectors, _ = blobs(40 * count)
+    vectors += 1e3 * np.arange(count, dtype=np.float32).repeat(40)[:, None]
+    graph = neighbours(vectors, 8)
+    found = layouts("umap", vectors, graph, k, range(3), min_dist=0.1, backend="cpu")
+    for seed, points in enumerate(found):
+        known = (graph.indices.copy(), graph.distances.copy(), None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            alone = import_umap().UMAP(8, k, min_dist=0.1, random_state=seed, precomputed_knn=known).fit(vectors)
+        assert points.tobytes() == alone.embedding_.tobytes()
 
 
 @pytest.mark.parametrize("n", [16, 17, 20])

@@ -24,7 +24,6 @@ TRANSITIVE = {
     "scipy": "scikit-learn",
     "numba": "umap-learn",
     "threadpoolctl": "scikit-learn",
-    "joblib": "scikit-learn",
     "pynndescent": "umap-learn",
     "huggingface_hub": "datasets",
     "typing_extensions": "pydantic",
