@@ -121,7 +121,8 @@ def finished(work: Path, command: str, data: Path) -> None:
         assert option, again.err
         words = [data if word == "DATA" else word for word in COMMANDS[command] if word != "--force"]
         again = shell(work, *words, option[0])
-        if again.code == 2 and "this run has finished" in again.complaint:  # it was killed behind its last act
+        if again.code == 2 and re.search("this run has finished|epochs already", again.complaint):
+            # It was killed behind its last act.
             again = shell(work, "evaluate", "small", "--json")
             assert "Traceback" not in again.err
             return
