@@ -19,14 +19,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 map: $(VENV)/installed ## Fit scikit-learn's bundled digits and draw their map
-	$(BIN)/latentviz fit digits --force
-	$(BIN)/latentviz cluster digits
+	$(BIN)/latentviz fit digits --force --cluster
 
 tang: $(VENV)/installed ## Fetch 155,000 couplets of Tang poems (needs npm), fit them and draw their map
 	npm install --prefix . --silent --no-save --no-package-lock --no-audit --no-fund chinese-poetry
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tang]'
-	$(BIN)/latentviz fit tang --force
-	$(BIN)/latentviz cluster tang
+	$(BIN)/latentviz fit tang --force --cluster
 
 test: $(VENV)/installed-dev ## Run every test
 	$(BIN)/python -m pytest

@@ -14,7 +14,6 @@ import numpy as np
 
 from latentviz.config import read_yaml
 from latentviz.display import Rows, Shown, html_map, show_page
-from latentviz.errors import LatentvizError
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.memory import Given, source_of
 from latentviz.modalities.networks import Networks, recall
@@ -23,7 +22,7 @@ from latentviz.runs.info import RunSummary
 from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.arguments import checked
-from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, train
+from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, parted, train, train_and_cluster
 from latentviz.verbs import encode, evaluate, export, generate, recommend, verify
 
 if TYPE_CHECKING:
@@ -55,6 +54,9 @@ def fit(
     decoder: "Network | None" = None,
     likelihood: "LikelihoodOf | None" = None,
     objective: "Mapping[str, Term] | None" = None,
+    cluster: bool | Settings = False,
+    reduce: Settings | None = None,
+    map: Settings | None = None,
 ) -> "Run":
     """Trains a VAE on `source` and exports mu and logvar of every item.
 
@@ -85,17 +87,23 @@ def fit(
         likelihood: the decoder's output → a Distribution over items; nats per item follow from its `log_prob`.
         objective: terms to add to the loss, `{name: function}`: each takes a step (x, target, posterior, z, likelihood,
             y) and returns a scalar tensor.
+        cluster: True: cluster the run as well, which `run.clustering()` returns; or settings to do that with, as of
+            `lv.cluster`.
+        reduce: settings of the layout, to cluster with.
+        map: settings of the map, to cluster with.
     """
     networks = Networks(encoder, decoder, likelihood, objective or None)
-    sections = {"data": data, "model": model, "trainer": trainer}
-    overrides = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
+    sections = {"data": data, "model": model, "trainer": trainer, "reduce": reduce, "map": map}
+    sections["cluster"] = cluster if isinstance(cluster, Mapping) else None
+    overrides, clustering = parted(_given(**sections, seed_everything=seed_everything, check_memory=check_memory))
     kind = data.get("kind") if data else None
     if start is not None:
         kind = open(start, outputs=outputs)._folder.info()["kind"]
     with source_of(source, kind=kind, ids=ids, labels=labels, captions=captions, columns=columns) as path:
-        return Run(
-            train(path, overrides, run=run, outputs=outputs, start=start, resume=resume, force=force, networks=networks)
-        )
+        where: dict[str, Any] = {"run": run, "outputs": outputs, "start": start, "networks": networks}
+        if cluster is False and reduce is None and map is None:
+            return Run(train(path, overrides, resume=resume, force=force, **where))
+        return Result(train_and_cluster(path, overrides, clustering, resume=resume, force=force, **where)).run
 
 
 @checked
@@ -197,21 +205,11 @@ def widget(
         outputs: folder of the runs.
         height: in pixels.
     """
-    from latentviz.clustering.description import cluster_names
+    from latentviz.stages.map import as_widget
 
-    try:
-        from latentviz.maps.widget import MapWidget
-    except ModuleNotFoundError as error:
-        if error.name != "anywidget":
-            raise
-        missing = "lv.widget: needs the package anywidget; run `pip install 'latentviz[notebook]'`"
-        raise LatentvizError(missing) from None
     if not isinstance(result, Result):
         result = Run(RunFolder.open(result, outputs)).clustering(clustering)
-    folder = result._folder
-    info = folder.info()
-    numbered = {entry["cluster"]: f"Cluster {entry['cluster']}" for entry in info["clusters"]}
-    return MapWidget(result.map, result.points, numbered | cluster_names(folder.points(), info), height)
+    return as_widget(result._folder, result.points, height)
 
 
 class Run(Shown):

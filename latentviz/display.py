@@ -4,12 +4,13 @@ import base64
 import html
 import os
 import re
+import sys
 import webbrowser
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from latentviz.progress import notebook, one_line
+from latentviz.progress import notebook, one_line, say
 
 Rows = Sequence[tuple[str, object]]
 
@@ -18,6 +19,7 @@ LISTED = 10  # rows of a kind, such as clusters, in a representation
 # Bytes of a page that a notebook shows by default. Each output is stored in the notebook: with ten results of this size
 # it still opens quickly and fits into version control. The map of the 1,797 digits takes 0.6 MB.
 INLINE = 1_000_000
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")  # variables that say where a browser may open a window
 PREVIEW = 640  # pixels, the width of a preview of a picture
 # Plotly is two thirds of a small map, whose points are drawn without it: app.js allows for a file without it.
 _PLOTLY = re.compile(r'<script type="text/plain" data-optional id="lv-plotly">[^<]*</script>')
@@ -133,5 +135,15 @@ def show_page(file: Path, title: str) -> None:
     if (shell := notebook()) is not None:
         page = frame(file.read_text(encoding="utf-8"), title)
         shell.display_pub.publish({"text/html": page, "text/plain": str(file)})
-    else:
-        webbrowser.open(file.absolute().as_uri())
+    elif not in_browser(file):
+        say(f"no browser to show it in; open {file}")
+
+
+def in_browser(file: Path) -> bool:
+    """Opens a page in the browser; False without a display or a browser."""
+    if sys.platform not in {"darwin", "win32"} and not any(map(os.environ.get, DISPLAYS)):
+        return False  # else a browser for terminals would take over the terminal
+    try:
+        return webbrowser.open(file.absolute().as_uri())
+    except (webbrowser.Error, OSError):
+        return False

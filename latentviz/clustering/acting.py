@@ -7,12 +7,14 @@ from typing import Any
 from latentviz.clustering.clusterers import CLUSTERERS
 from latentviz.clustering.reducers import REDUCERS
 from latentviz.config import ClusterConfig, Section
-from latentviz.errors import mistakes
+from latentviz.errors import choose, mistakes
 from latentviz.progress import plural
 
 
 def check_acting(config: ClusterConfig) -> None:
-    """Raises a ConfigError, a line per mistake, if a setting that is not the default has no effect."""
+    """Raises a ConfigError, a line per mistake, if a method is unknown, or a setting not the default has no effect."""
+    choose(REDUCERS, config.reduce.method, "reduce.method")
+    choose(CLUSTERERS, config.cluster.method, "cluster.method")
     lines = [
         *_unused(config.reduce, "reduce", REDUCERS, ("min_dist", "backend", "repeatable", "layouts")),
         *_unused(config.cluster, "cluster", CLUSTERERS, ("min_cluster_size", "min_samples", "selection", "n_clusters")),

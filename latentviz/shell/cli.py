@@ -51,6 +51,10 @@ class Command(NamedTuple):
     examples: str
 
 
+def _open(parser: Parser, more: str = "") -> None:
+    parser.add_argument("--open", dest="show", action="store_true", help=f"{more}open the map in the browser")
+
+
 def _source(parser: Parser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as model.latent_dim=16")
@@ -99,12 +103,16 @@ def _fit(parser: Parser) -> None:
     )
     _force(parser, "an existing run")
     parser.add_argument("--dry-run", action="store_true", help="print what would be learnt from, and stop")
+    text = "then cluster the run and draw its map; settings of `cluster` may be among the others"
+    parser.add_argument("--cluster", action="store_true", help=text)
+    _open(parser, "do that, and ")
 
 
 def _cluster(parser: Parser) -> None:
     _run_and_settings(parser, "settings, such as reduce.n_neighbors=30")
     parser.add_argument("--name", default="default", help="name of the new clustering (default: default)")
     _force(parser, "an existing clustering of this name")
+    _open(parser)
 
 
 def _evaluate(parser: Parser) -> None:
@@ -116,6 +124,7 @@ def _evaluate(parser: Parser) -> None:
 def _map(parser: Parser) -> None:
     _run_and_settings(parser, "title=, theme=, colour_by=, layers=")
     _clustering(parser)
+    _open(parser)
 
 
 def _generate(parser: Parser) -> None:
@@ -198,8 +207,8 @@ COMMANDS: dict[str, Command] = {
         "train a VAE on a collection of items and export their latents",
         _fit,
         """\
-  latentviz fit digits                              a recipe; `latentviz recipes` lists them
-  latentviz fit photos/                             a folder of images
+  latentviz fit digits --open                       a recipe; `latentviz recipes` lists them
+  latentviz fit photos/ --cluster --open            a folder of images: to its map, in the browser
   latentviz fit reviews.csv data.text_column=body   texts: a table, or a file with one per line
   latentviz fit photos/ --run cats model.latent_dim=16 trainer.max_epochs=5
   latentviz fit outputs/cats/config.yaml --run cats --resume
@@ -279,8 +288,8 @@ COMMANDS: dict[str, Command] = {
 
 DESCRIPTION = "Explore unlabelled images, texts or vectors: a VAE, an interactive map of its latent space, its decoder."
 EPILOG = """examples:
-  latentviz fit digits && latentviz cluster         a first map, in about a minute
-  latentviz fit photos/ && latentviz cluster        a map of your own images
+  latentviz fit digits --cluster --open             a first map, in about a minute
+  latentviz fit photos/ --cluster --open            a map of your own images
   latentviz COMMAND --help                          more about one command"""
 
 

@@ -6,11 +6,14 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentviz.config import parse_overrides
 from latentviz.errors import RunError
 from latentviz.progress import plural, say
+
+if TYPE_CHECKING:
+    from latentviz.runs.run import ClusterFolder
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -33,33 +36,61 @@ def _print_utf8(text: str) -> None:
 
 
 def fit(
-    source: str, overrides: Overrides = (), *, outputs: str = "outputs", dry_run: bool = False, **options: Any
+    source: str,
+    overrides: Overrides = (),
+    *,
+    outputs: str = "outputs",
+    dry_run: bool = False,
+    cluster: bool = False,
+    show: bool = False,
+    **options: Any,
 ) -> None:
-    """Trains a VAE, exports mu and logvar, and prints a summary; or prints what would be learnt from."""
+    """Trains a VAE, exports mu and logvar, and prints a summary; or prints what would be learnt from.
+
+    With `cluster` or settings of it, clusters the run and draws its map, too; with `show` opens the map as well.
+    """
+    from latentviz.stages.start import CLUSTERING, parted, train, train_and_cluster
+
+    settings, clustering = parted(_nested(overrides))
     if dry_run:
         from latentviz.modalities.inspecting import inspect_source
 
-        print(inspect_source(source, _nested(overrides)))
+        print(inspect_source(source, settings))
+        return
+    if cluster or show or CLUSTERING & clustering.keys():
+        _print_clusters(train_and_cluster(source, settings, clustering, outputs=outputs, **options), show=show)
         return
     from latentviz.shell.tables import fit_table
-    from latentviz.stages.start import train
 
-    folder = train(source, _nested(overrides), outputs=outputs, **options)
+    folder = train(source, settings, outputs=outputs, **options)
     print(fit_table(folder))
     where = [] if folder.path.parent == Path("outputs") else ["--outputs", str(folder.path.parent)]
     print(f"run {folder.path}; its map: {shlex.join(['latentviz', 'cluster', folder.name, *where])}")
 
 
-def cluster(run: str | None = None, overrides: Overrides = (), *, outputs: str = "outputs", **options: Any) -> None:
-    """Reduces, clusters, draws the map, and prints a summary and the path of the map."""
+def cluster(
+    run: str | None = None, overrides: Overrides = (), *, outputs: str = "outputs", show: bool = False, **options: Any
+) -> None:
+    """Reduces, clusters, draws the map, and prints a summary and the path of the map; `show` opens it."""
     from latentviz.runs.run import RunFolder
-    from latentviz.shell.tables import cluster_table
     from latentviz.stages.start import make_clustering
 
-    opened = RunFolder.open(run, outputs)
-    folder = make_clustering(opened, _nested(overrides), **options)
-    print(cluster_table(opened, folder))
-    print(f"map {folder.map_file}")
+    _print_clusters(make_clustering(RunFolder.open(run, outputs), _nested(overrides), **options), show=show)
+
+
+def _print_clusters(folder: "ClusterFolder", *, show: bool) -> None:
+    from latentviz.shell.tables import cluster_table
+
+    print(cluster_table(folder))
+    _print_map(folder, show=show)
+
+
+def _print_map(folder: "ClusterFolder", *, show: bool) -> None:
+    from latentviz.display import in_browser
+
+    print(f"map {folder.map_file}", flush=True)
+    if show:
+        in_browser(folder.map_file)
 
 
 def evaluate(
@@ -78,14 +109,18 @@ def evaluate(
 
 
 def map(
-    run: str | None = None, overrides: Overrides = (), *, clustering: str = "default", outputs: str = "outputs"
+    run: str | None = None,
+    overrides: Overrides = (),
+    *,
+    clustering: str = "default",
+    outputs: str = "outputs",
+    show: bool = False,
 ) -> None:
-    """Draws the map of a clustering again and prints its path."""
+    """Draws the map of a clustering again and prints its path; `show` opens it."""
     from latentviz.runs.run import RunFolder
     from latentviz.stages.start import draw_map
 
-    folder = draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering)
-    print(f"map {folder.map_file}")
+    _print_map(draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering), show=show)
 
 
 def generate(

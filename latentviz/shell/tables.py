@@ -41,9 +41,9 @@ def fit_table(run: RunFolder) -> str:
     return table(rows)
 
 
-def cluster_table(run: RunFolder, folder: ClusterFolder) -> str:
+def cluster_table(folder: ClusterFolder) -> str:
     """Formats the result of a clustering, with that of its training."""
-    info, made = folder.info(), run.info()
+    info, made = folder.info(), RunFolder(folder.run_path).info()
     rows = [
         ("items", f"{info['n_items']:,}"),
         ("clusters", info["n_clusters"]),

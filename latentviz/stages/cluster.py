@@ -9,18 +9,18 @@ import pyarrow as pa
 
 from latentviz import resources
 from latentviz.clustering.acting import check_size
-from latentviz.clustering.clusterers import CLUSTERERS, Clustering, cluster, from_cut
+from latentviz.clustering.clusterers import Clustering, cluster, from_cut
 from latentviz.clustering.cut import Choice, choose_cut, fill
 from latentviz.clustering.description import GroupKeywords, describe, group_keywords
 from latentviz.clustering.landmarks import Layout, spread, with_repeats
 from latentviz.clustering.landmarks import choose as choose_landmarks
 from latentviz.clustering.matching import Earlier
 from latentviz.clustering.neighbors import Neighbours, neighbours
-from latentviz.clustering.reducers import REDUCERS, choose_backend, directions, fuzzy_graph, layouts, reduce
+from latentviz.clustering.reducers import choose_backend, directions, fuzzy_graph, layouts, reduce
 from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.clustering.stability import Draws, posterior_draws
 from latentviz.config import ClusterConfig
-from latentviz.errors import RunError, choose
+from latentviz.errors import RunError
 from latentviz.evaluation.metrics import sample
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import listed
@@ -48,8 +48,6 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     seconds: dict[str, float] = {}
     opened = OpenRun(run)
     made, items, mu = opened.info, opened.items, clustered_mu(opened, config)
-    choose(REDUCERS, config.reduce.method, "reduce.method")
-    choose(CLUSTERERS, config.cluster.method, "cluster.method")
     check_map(config.map, items.table.column_names, MEASURED if opened.loadable else ["kl"])
     folder = run.clustering(name)
     folder.begin(force=force)

@@ -1,6 +1,7 @@
 """`latentviz map`: draws a clustering's map from the files of its run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow as pa
 from latentviz.clustering.description import cluster_names
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
-from latentviz.errors import choose
+from latentviz.errors import LatentvizError, choose
 from latentviz.maps import LAYERS, ClusterInfo, MapData, decoder_data, text_decoder_data, write_map
 from latentviz.maps.data import Region, TreeNode
 from latentviz.maps.decoder import DecoderData
@@ -18,6 +19,11 @@ from latentviz.model.encoding import decode_batches
 from latentviz.runs.info import ClusterEntry, ClustersInfo
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.earlier import colours
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from latentviz.maps.widget import MapWidget
 
 SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
@@ -55,6 +61,29 @@ def redraw(folder: ClusterFolder, config: MapSection) -> None:
     """Draws the map of a finished clustering again and stores the settings; the clustering does not change."""
     draw(folder, config, folder.require().points(), folder.info())
     folder.write_config(folder.config().model_copy(update={"map": config}))
+
+
+def as_widget(folder: ClusterFolder, points: "pd.DataFrame", height: int) -> "MapWidget":
+    """Returns the map of a clustering as a Jupyter widget.
+
+    Args:
+        folder: the clustering.
+        points: its points.
+        height: in pixels.
+
+    Raises:
+        LatentvizError: the package that widgets need is not installed.
+    """
+    try:
+        from latentviz.maps.widget import MapWidget
+    except ModuleNotFoundError as error:
+        if error.name != "anywidget":
+            raise
+        missing = "lv.widget: needs the package anywidget; run `pip install 'latentviz[notebook]'`"
+        raise LatentvizError(missing) from None
+    info = folder.info()
+    numbered = {entry["cluster"]: f"Cluster {entry['cluster']}" for entry in info["clusters"]}
+    return MapWidget(folder.map_file, points, numbered | cluster_names(folder.points(), info), height)
 
 
 def map_data(

@@ -1,12 +1,13 @@
 """Fit, cluster and map from nested settings: validation, folders, locks, resuming. Loads torch only to begin work."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
-from latentviz.errors import RunError
+from latentviz.errors import ConfigError, RunError, did_you_mean
 from latentviz.modalities import modality
 from latentviz.modalities.acting import check_networks
 from latentviz.modalities.io.memory import find, named
@@ -21,6 +22,7 @@ from latentviz.runs.run import ClusterFolder, RunFolder
 
 Settings = Mapping[str, Any]
 DECISIVE = {"method", "min_cluster_size"}  # settings of `cluster` on which it depends whether others act
+CLUSTERING = ClusterConfig.model_fields.keys() - FitConfig.model_fields.keys()  # sections that only `cluster` has
 
 
 def train(
@@ -33,11 +35,15 @@ def train(
     resume: bool = False,
     force: bool = False,
     networks: Networks = STANDARD,
+    finished: bool = False,
 ) -> RunFolder:
-    """Does what `fit` says, with the settings as one nested mapping; `start` names the run to continue."""
+    """Does what `fit` says, with the settings as one nested mapping; `start` names the run to continue.
+
+    With `finished`, a finished run that is to be resumed and not to be trained for longer is returned as it is.
+    """
     if start is not None:
         old = RunFolder.open(start, outputs)
-        return _continue(old, source, overrides, networks, run=run, resume=resume, force=force)
+        return _continue(old, source, overrides, networks, run=run, resume=resume, force=force, finished=finished)
     config, name = load_config(source, overrides)
     made = RunFolder(Path(source).parent)
     if Path(source).name == made.config_file.name and made.origin_file.exists() and not resume:
@@ -61,7 +67,7 @@ def train(
     with folder.held("fit"):
         folder.recover()
         if resume and folder.config_file.exists():
-            return _resume(folder, source, overrides, networks)
+            return _resume(folder, source, overrides, networks, finished=finished)
         # A fit that was killed while it read its data left nothing to continue from, and nothing to lose.
         folder = RunFolder.create(folder.path, force=force or (resume and folder.begun))
         from latentviz.clustering import compile_ahead
@@ -90,6 +96,7 @@ def _continue(
     run: str | None,
     resume: bool,
     force: bool,
+    finished: bool,
 ) -> RunFolder:
     """Trains a new run next to the finished run `start`, on its items and those at `source`; `start` stays as it is."""
     from latentviz.stages.continuing import next_name, read, settings
@@ -111,7 +118,7 @@ def _continue(
     with folder.held("fit"):
         folder.recover()
         if resume and folder.config_file.exists():
-            return _resume(folder, source, overrides, networks)
+            return _resume(folder, source, overrides, networks, finished=finished)
         start.verify(all_of_it=True)
         folder = RunFolder.create(folder.path, force=force or folder.begun)
         from latentviz.clustering import compile_ahead
@@ -143,8 +150,10 @@ def _check_same(folder: RunFolder, given: str) -> None:
         )
 
 
-def _resume(folder: RunFolder, given: str, overrides: Settings, networks: Networks) -> RunFolder:
-    """Continues an interrupted run, or trains a finished one for longer."""
+def _resume(
+    folder: RunFolder, given: str, overrides: Settings, networks: Networks, *, finished: bool = False
+) -> RunFolder:
+    """Continues an interrupted run, or trains a finished one for longer; `finished` as in `train`."""
     _check_same(folder, given)
     longer = LongerRun.of(folder) if folder.finished else None
     if longer is not None and longer.pending and longer.finished:  # a kill kept it from taking the run's place
@@ -169,6 +178,8 @@ def _resume(folder: RunFolder, given: str, overrides: Settings, networks: Networ
     if longer is None:
         folder.sweep()
         return stage(config, folder, resume=True, networks=networks)
+    if finished and not pending and not _limits(overrides):
+        return folder
     check_longer(folder, config, given=pending or bool(_limits(overrides)))
     folder.verify(all_of_it=True)
     longer.begin(config)
@@ -209,6 +220,51 @@ def introduce(run: RunFolder, networks: Networks) -> None:
 
     load_model(run, networks)
     remember(run, networks)
+
+
+def parted(overrides: Settings) -> tuple[Settings, Settings]:
+    """Parts the settings of `fit` from those of `cluster`; what both have, such as the seed, is in both.
+
+    Raises:
+        ConfigError: a section is probably one of `cluster`, or its settings have mistakes.
+    """
+    fitting = {key: value for key, value in overrides.items() if key not in CLUSTERING}
+    clustering = {key: value for key, value in overrides.items() if key in ClusterConfig.model_fields}
+    known = [*FitConfig.model_fields, *sorted(CLUSTERING)]
+    for key in fitting:
+        hint = "" if key in known else did_you_mean(key, known)
+        if any(repr(name) in hint for name in CLUSTERING):
+            raise ConfigError(f"{key}: unknown key; allowed here: {', '.join(known)}.{hint}")
+    validate(ClusterConfig, clustering, "cluster settings")
+    return fitting, clustering
+
+
+def train_and_cluster(
+    source: str,
+    overrides: Settings,
+    clustering: Settings,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    start: AnyPath | None = None,
+    **options: Any,
+) -> ClusterFolder:
+    """Does what `fit --cluster` says: `train`, then `make_clustering` with the settings `clustering`.
+
+    With `resume`, what is finished already is not made again.
+    """
+    if start is None and not resume:  # else an earlier clustering decides, too
+        from latentviz.clustering.acting import check_acting
+
+        check_acting(validate(ClusterConfig, clustering, "cluster settings"))
+    run = train(source, overrides, resume=resume, force=force, start=start, finished=True, **options)
+    folder = run.clustering()
+    if not folder.finished or force or folder.outdated:
+        return make_clustering(run, clustering, force=True)
+    if CLUSTERING & clustering.keys():
+        other = shlex.join(["latentviz", "cluster", str(run.path), "--name", "NAME"])
+        raise RunError(f"{folder.path}: this clustering exists already; replace it with --force, or `{other}`")
+    return folder
 
 
 def make_clustering(

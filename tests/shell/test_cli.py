@@ -97,6 +97,7 @@ class TestWords:
             "name": "x",
             "force": True,
             "outputs": "outputs",
+            "show": False,
         }
 
     @pytest.mark.parametrize(
@@ -120,6 +121,8 @@ class TestWords:
             "resume": False,
             "dry_run": False,
             "force": False,
+            "cluster": False,
+            "show": False,
         }
 
     def test_a_run_s_path_may_hold_an_equals_sign(self, monkeypatch) -> None:
