@@ -91,8 +91,8 @@ def test_every_command_parses(page: Path, parsed: list[str], capsys: pytest.Capt
 
 def test_commands_are_found() -> None:
     found = [words for page in PAGES for words in commands(page)]
-    assert ["fit", "digits"] in found
-    assert ["cluster"] in found
+    assert ["fit", "digits", "--cluster", "--open"] in found
+    assert ["fit", "photos/", "--cluster", "--open"] in found
     assert any("trainer.num_nodes=2" in words for words in found)
     assert len(found) > 50
 

@@ -13,7 +13,7 @@ from latentviz.errors import RunError
 from latentviz.progress import plural, say
 
 if TYPE_CHECKING:
-    from latentviz.runs.run import ClusterFolder
+    from latentviz.runs.run import ClusterFolder, RunFolder
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -59,13 +59,8 @@ def fit(
         return
     if cluster or show or CLUSTERING & clustering.keys():
         _print_clusters(train_and_cluster(source, settings, clustering, outputs=outputs, **options), show=show)
-        return
-    from latentviz.shell.tables import fit_table
-
-    folder = train(source, settings, outputs=outputs, **options)
-    print(fit_table(folder))
-    where = [] if folder.path.parent == Path("outputs") else ["--outputs", str(folder.path.parent)]
-    print(f"run {folder.path}; its map: {shlex.join(['latentviz', 'cluster', folder.name, *where])}")
+    else:
+        _print_run(train(source, settings, outputs=outputs, **options))
 
 
 def cluster(
@@ -76,6 +71,14 @@ def cluster(
     from latentviz.stages.start import make_clustering
 
     _print_clusters(make_clustering(RunFolder.open(run, outputs), _nested(overrides), **options), show=show)
+
+
+def _print_run(folder: "RunFolder") -> None:
+    from latentviz.shell.tables import fit_table
+
+    print(fit_table(folder))
+    where = [] if folder.path.parent == Path("outputs") else ["--outputs", str(folder.path.parent)]
+    print(f"run {folder.path}; its map: {shlex.join(['latentviz', 'cluster', folder.name, *where])}")
 
 
 def _print_clusters(folder: "ClusterFolder", *, show: bool) -> None:
