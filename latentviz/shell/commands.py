@@ -45,10 +45,7 @@ def fit(
     show: bool = False,
     **options: Any,
 ) -> None:
-    """Trains a VAE, exports mu and logvar, and prints a summary; or prints what would be learnt from.
-
-    With `cluster` or settings of it, clusters the run and draws its map, too; with `show` opens the map as well.
-    """
+    """Trains, on request clusters and opens the map, and prints a summary; or prints what would be learnt from."""
     from latentviz.stages.start import CLUSTERING, parted, train, train_and_cluster
 
     settings, clustering = parted(_nested(overrides))
