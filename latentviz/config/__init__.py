@@ -14,6 +14,7 @@ from latentviz.config.base import AtLeast1 as AtLeast1
 from latentviz.config.base import AtLeast2 as AtLeast2
 from latentviz.config.base import Auto as Auto
 from latentviz.config.base import Section as Section
+from latentviz.config.base import resolved as resolved
 from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
 from latentviz.errors import ConfigError, ReadError, did_you_mean, mistakes
 
@@ -52,6 +53,9 @@ class ModelSection(Section):
     )
     free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that are free")
     lr: float = Field(3e-3, gt=0, description="peak learning rate of Adam")
+    stop: Literal["still", "limit"] | Auto = Field(
+        "auto", description="what ends training; still: neighbours in mu stand still; limit: trainer.max_epochs …"
+    )
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0: never")
 
 
@@ -261,18 +265,6 @@ def merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, o
         inner = merged.get(key)
         merged[key] = merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def resolved(section: type[S], config: Section, **changes: Mapping[str, object]) -> S:
-    """Convert a config to a resolved one, in which values cannot be "auto".
-
-    Args:
-        section: the type of the resolved config.
-        config: as the user wrote it, or resolved already.
-        **changes: per section, the settings to replace.
-    """
-    values = {name: dict(value) if isinstance(value, Section) else value for name, value in config}
-    return section.model_validate(values | {name: {**values[name], **changed} for name, changed in changes.items()})
 
 
 def changes(before: Section, after: Section) -> list[str]:

@@ -1,12 +1,14 @@
 """What every section of settings is made of."""
 
 import math
+from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+S = TypeVar("S", bound="Section")
 Auto = Literal["auto"]
 AtLeast1 = Annotated[int, Field(ge=1)]
 AtLeast2 = Annotated[int, Field(ge=2)]
@@ -56,3 +58,19 @@ def takes_booleans(annotation: Any) -> bool:
     if origin is Literal:
         return any(isinstance(value, bool) for value in get_args(annotation))
     return annotation not in {int, float, str, type(None)} and origin not in {tuple, list}
+
+
+def resolved(section: type[S], config: Section, **changes: Mapping[str, object]) -> S:
+    """Convert a config to a resolved one, in which values cannot be "auto".
+
+    Args:
+        section: the type of the resolved config.
+        config: as the user wrote it, or resolved already.
+        **changes: per section, the settings to replace.
+    """
+    # In place of "auto", what the resolved section has for runs from before there was the setting.
+    values = {
+        name: {key: each for key, each in value if each != "auto"} if isinstance(value, Section) else value
+        for name, value in config
+    }
+    return section.model_validate(values | {name: {**values[name], **changed} for name, changed in changes.items()})

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from latentviz.config import FitConfig
-from latentviz.modalities.settings import batch_size, with_epochs
+from latentviz.modalities.settings import Stop, batch_size, with_epochs
 from latentviz.resources import fit_needs
 
 
@@ -22,7 +22,8 @@ class Length(NamedTuple):
     train: int  # items to learn from; the others are held out
     batch_size: int
     epochs: int | None  # None: `trainer.max_steps` decides
-    seconds: float  # of the machine that the constants of `resources` were measured on
+    seconds: float  # at most, of the machine that the constants of `resources` were measured on
+    stop: Stop  # what ends it
     trainer: dict[str, Any]  # the Trainer's arguments; with max_epochs unless that is an estimate
 
     @property
@@ -39,6 +40,7 @@ class Length(NamedTuple):
         fewest: int,
         most: int,
         *,
+        least: Callable[[int], float] | None = None,
         item: int = 0,
         seconds: ItemSeconds | None = None,
     ) -> "Length":
@@ -50,12 +52,13 @@ class Length(NamedTuple):
             epochs: training items → epochs, before the bounds `fewest` and `most`.
             fewest: epochs at least.
             most: epochs at most.
+            least: training items → epochs of the shortest training that ends by itself; None: it does not.
             item: bytes of an item in the cache, from which the seconds follow unless they are given.
             seconds: of an item.
         """
         train = n - min(n - 1, max(1, round(n * config.data.val_fraction)))
-        trainer = with_epochs(config.trainer, epochs(train), fewest, most)
+        stop, trainer = with_epochs(config, epochs(train), fewest, most, least(train) if least else None)
         found, size = trainer.get("max_epochs"), batch_size(config, train)
         draws = float(found * n if found else trainer.get("max_steps", 0) * size)
         needs = fit_needs(n, item, size, 0, draws, seconds)
-        return cls(n, train, size, found, sum(need.seconds for need in needs), trainer)
+        return cls(n, train, size, found, sum(need.seconds for need in needs), stop, trainer)

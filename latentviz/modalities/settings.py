@@ -1,10 +1,10 @@
 """What a training takes from the settings of a data kind: epochs, the size of a batch, and the arguments of the VAE."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from latentviz.config import FitConfig
 
+Stop: TypeAlias = Literal["still", "limit"]
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of `VAE`
 
 
@@ -37,11 +37,33 @@ def contrast_settings(model: Contrasting) -> Settings:
     }
 
 
-def with_epochs(trainer: Mapping[str, Any], epochs: float, fewest: int, most: int) -> dict[str, Any]:
-    """Return the Trainer's arguments with `max_epochs` within the bounds, unless the user limits the training."""
-    if trainer.get("max_epochs") is not None or trainer.get("max_steps", -1) != -1:
-        return dict(trainer)
-    return {**trainer, "max_epochs": min(most, max(fewest, round(epochs)))}
+class Ending(NamedTuple):
+    """What decides how long a training is."""
+
+    stop: Stop
+    trainer: dict[str, Any]  # the Trainer's arguments, with the limits that follow from the data
+
+
+def with_epochs(config: FitConfig, epochs: float, fewest: int, most: int, least: float | None = None) -> Ending:
+    """Return how a training ends: `model.stop` without "auto", and the epochs that the user has not given.
+
+    Args:
+        config: what to fit.
+        epochs: before the bounds, at most where the training ends by itself.
+        fewest: epochs at least.
+        most: epochs at most.
+        least: epochs of the shortest training that ends by itself; None: it does not, unless the user wants it.
+    """
+    trainer, stop = dict(config.trainer), config.model.stop
+    if stop == "auto":
+        stop = "limit"
+    if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
+        trainer["max_epochs"] = min(most, max(fewest, round(epochs)))
+    if stop == "still" and trainer.get("min_epochs") is None:
+        limit = trainer.get("max_epochs") or -1
+        shortest = max(fewest, round(least or 0))
+        trainer["min_epochs"] = min(shortest, limit) if limit > 0 else shortest
+    return Ending(stop, trainer)
 
 
 FEWEST_STEPS = 8  # in an epoch: smaller sets get smaller batches

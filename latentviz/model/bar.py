@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 
-from latentviz.model.training import LightningVAE
+from latentviz.model.training import LightningVAE, epoch_steps
 from latentviz.progress import hidden, notebook, print_through, say
 
 
@@ -35,6 +35,18 @@ def _parts(metrics: Mapping[str, float]) -> str:
     names |= {name: name for name in metrics if name not in {*names, *others}}  # terms that the user has added
     parts = [f"{word} {metrics[name]:.1f}" for name, word in names.items() if name in metrics]
     return f"{metrics['loss']:.1f} ({' + '.join(parts)})"
+
+
+def _epochs(trainer: pl.Trainer, vae: LightningVAE) -> int | None:
+    """Returns the epochs of the training as far as its length is known; None: nothing is known."""
+    end = vae.schedule.end
+    return math.ceil(end / epoch_steps(trainer)) if math.isfinite(end) else None
+
+
+def _of(trainer: pl.Trainer, vae: LightningVAE) -> str:
+    """Returns what follows the number of an epoch: /309, or /≤309 where the training may end sooner."""
+    epochs, schedule = _epochs(trainer, vae), vae.schedule
+    return f"/{'≤' if schedule.least and schedule.begun is None else ''}{epochs}" if epochs else ""
 
 
 class NotebookBar(tqdm):  # type: ignore[misc]  # tqdm has no types
@@ -73,10 +85,10 @@ class Bar(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Opens the bar at the current step."""
-        del pl_module
         inside = notebook() is not None
         if trainer.is_global_zero and not hidden() and (inside or sys.stderr.isatty()):
-            total = trainer.estimated_stepping_batches
+            assert isinstance(pl_module, LightningVAE)
+            total = pl_module.schedule.end
             self.bar = (NotebookBar if inside else tqdm)(
                 total=int(total) if math.isfinite(total) else None,
                 initial=trainer.global_step,
@@ -94,25 +106,27 @@ class Bar(Callback):
         if time.monotonic() - self.read > self.REFRESH:
             self.read = time.monotonic()
             assert isinstance(pl_module, LightningVAE)
-            self._describe(trainer, {name: float(value) for name, value in pl_module.latest.items()})
+            self.bar.total = pl_module.schedule.end if math.isfinite(pl_module.schedule.end) else None
+            self._describe(trainer, pl_module, {name: float(value) for name, value in pl_module.latest.items()})
         self.bar.update()
 
-    def _describe(self, trainer: pl.Trainer, train: Mapping[str, float]) -> None:
+    def _describe(self, trainer: pl.Trainer, vae: LightningVAE, train: Mapping[str, float]) -> None:
         if self.bar is not None:
             validation = _parts(_metrics(trainer, "val"))
             text = f"loss {_parts(train)}{f'; validation {validation}' if validation else ''}"
-            self.bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False)
+            self.bar.set_description(f"epoch {trainer.current_epoch + 1}{_of(trainer, vae)}", refresh=False)
             self.bar.set_postfix_str(text, refresh=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the epoch's metrics, in the bar or as a line."""
-        del pl_module
-        self._describe(trainer, _metrics(trainer, "train"))
-        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs
-        every = max(1, (epochs or 1) // self.LINES)
+        assert isinstance(pl_module, LightningVAE)
+        self._describe(trainer, pl_module, _metrics(trainer, "train"))
+        epoch, epochs = trainer.current_epoch + 1, _epochs(trainer, pl_module)
+        every = max(1, (epochs if epochs and pl_module.schedule.least is None else 2 * epoch) // self.LINES)
         if self.bar is None and trainer.is_global_zero and (epoch == epochs or epoch % every == 0):
             train, validation = (_parts(_metrics(trainer, split)) for split in ("train", "val"))
-            say(f"  epoch {epoch}/{epochs}: loss {train}{f'; validation {validation}' if validation else ''}")
+            of = _of(trainer, pl_module)
+            say(f"  epoch {epoch}{of}: loss {train}{f'; validation {validation}' if validation else ''}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Closes the bar."""

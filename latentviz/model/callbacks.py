@@ -208,10 +208,11 @@ class Samples(Callback):
     Args:
         recorder: draws them.
         folder: where the recorder writes its `epoch-0001.*`.
+        until_still: whether the training may end before the Trainer's `max_epochs`.
     """
 
-    def __init__(self, recorder: SampleRecorder, folder: Path) -> None:
-        self.recorder, self.folder = recorder, folder
+    def __init__(self, recorder: SampleRecorder, folder: Path, *, until_still: bool = False) -> None:
+        self.recorder, self.folder, self.until_still = recorder, folder, until_still
         self.recorded: set[int] = set()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -222,10 +223,15 @@ class Samples(Callback):
             steps = trainer.estimated_stepping_batches / max(1, trainer.num_training_batches)
             epochs = math.ceil(steps) if math.isfinite(steps) else 0
         self.recorded = recorded_epochs(epochs) if epochs > 0 else set()
+        if self.until_still and trainer.min_epochs:
+            self.recorded |= recorded_epochs(trainer.min_epochs)
+        elif trainer.is_global_zero:
+            self._thin(trainer.current_epoch)
+
+    def _thin(self, done: int) -> None:
+        """Removes samples until no more are left than those to come leave room for."""
         files = {int(file.stem[6:]): file for file in self.folder.glob("epoch-*") if file.stem[6:].isdecimal()}
-        if not trainer.is_global_zero or len(files) + sum(e > trainer.current_epoch for e in self.recorded) <= len(
-            self.recorded
-        ):
+        if len(files) + sum(e > done for e in self.recorded) <= len(self.recorded):
             return
         kept = {min(files, key=lambda number: abs(number - e)) for e in self.recorded if e <= max(files, default=0)}
         for number in set(files) - kept:
@@ -242,4 +248,7 @@ class Samples(Callback):
         """Draws the strip over all epochs."""
         del pl_module
         if trainer.is_global_zero:
+            if self.until_still and trainer.current_epoch:
+                self.recorded = recorded_epochs(trainer.current_epoch)
+                self._thin(trainer.current_epoch)
             self.recorder.finish()

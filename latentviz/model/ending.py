@@ -8,6 +8,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
+from latentviz.config import ModelSection
 from latentviz.errors import TrainingError
 
 GUARD_EVERY = 50  # steps between checks of the loss on a device where reading it waits for the queue
@@ -44,6 +45,14 @@ class Guard(Callback):
                 f"Try smaller values of {self.settings}, or trainer.gradient_clip_val=10, in another run with "
                 "--run NAME, or with --force in place of this one"
             )
+
+
+def large(model: ModelSection) -> str:
+    """Lists the settings with which a loss may overflow, and their values; 0 adds nothing to it."""
+    values = {name: getattr(model, name, 0) for name in ("lr", "c", "free_bits", "contrast", "noise")}
+    return ", ".join(
+        f"model.{name} ({value:g})" for name, value in values.items() if isinstance(value, float) and value
+    )
 
 
 class LastValidation(Callback):

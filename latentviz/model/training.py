@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -18,6 +19,7 @@ from latentviz.model.base import Decoder, Encoder, distortion_and_log_likelihood
 from latentviz.model.contrast import from_all, info_nce
 from latentviz.model.elbo import diagonal_normal, kl_per_dimension, with_free_bits
 from latentviz.model.own import Step
+from latentviz.model.schedule import Schedule
 from latentviz.model.vae import VAE, Batch, moments
 from latentviz.runs.files import atomic_write
 
@@ -29,20 +31,37 @@ class LightningVAE(VAE, pl.LightningModule):
 
     def __init__(self, encoder: Encoder, decoder: Decoder, latent_dim: int, **settings: Any) -> None:
         super().__init__(encoder, decoder, latent_dim, **settings)
+        self.until_still = False
         self.totals: dict[str, Tensor] = {}
         self.latest: dict[str, Tensor] = {}
 
     @classmethod
-    def of(cls, vae: VAE) -> Self:
-        """Return a trainable model with the networks and the settings of `vae`."""
+    def of(cls, vae: VAE, *, until_still: bool = False) -> Self:
+        """Return a trainable model with the networks and the settings of `vae`.
+
+        Args:
+            vae: the model.
+            until_still: whether `StandStill` may end the training between the Trainer's `min_epochs` and its limits.
+        """
         names = ("lr", "kl_warmup", "free_bits", "contrast", "content_dim", "temperature", "noise_mix", "objective")
-        return cls(vae.encoder, vae.decoder, vae.latent_dim, **{name: getattr(vae, name) for name in names})
+        model = cls(vae.encoder, vae.decoder, vae.latent_dim, **{name: getattr(vae, name) for name in names})
+        model.until_still = until_still
+        return model
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The learning rate and the phases of this training."""
+        limit = self.trainer.estimated_stepping_batches
+        if not self.until_still:
+            return Schedule(limit)
+        self.trainer.fit_loop.setup_data()  # counts the batches, which an infinite limit has not
+        return Schedule(limit, least=int(min((self.trainer.min_epochs or 1) * epoch_steps(self.trainer), limit)))
 
     @property
     def beta(self) -> float:
         """The KL's weight at this step, in [0, 1]."""
-        steps = self.kl_warmup * float(self.trainer.estimated_stepping_batches)
-        return min(1.0, (self.global_step + 1) / steps) if steps > 0 else 1.0
+        steps = self.kl_warmup * float(self.schedule.total)
+        return min(1.0, (self.schedule.place(self.global_step) + 1) / steps) if steps > 0 else 1.0
 
     def batch_of(self, loaded: Batch | Loaded) -> Batch:
         """Return what a loader gives as the input of a step."""
@@ -149,13 +168,14 @@ class LightningVAE(VAE, pl.LightningModule):
         return {name: self.totals.pop(name) / n for name in list(self.totals) if name.startswith(f"{split}_")}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return Adam and its schedule, a short linear rise and a cosine fall of the learning rate per step."""
+        """Return Adam and the schedule of its learning rate per step."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr, fused=can_fuse(self.device))
         # Lightning refuses to clip gradients if the optimiser may unscale them itself; on a CPU nothing is scaled.
         optimizer._step_supports_amp_scaling = False
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_lr(step, total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        self.__dict__.pop("schedule", None)  # of an earlier training
+        schedule = self.schedule
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule.share_of_lr(step))  # noqa: PLW0108 - only functions stay out of checkpoints
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
 
 
 def as_batch(loaded: Batch | Loaded) -> Batch:
@@ -175,18 +195,9 @@ def as_batch(loaded: Batch | Loaded) -> Batch:
     return Batch(parts[0], parts[0], y=parts[1] if len(parts) == 2 else None)
 
 
-def share_of_lr(step: int, total: int) -> float:
-    """Return the learning rate at a step over its peak: a linear rise over the first 2%, then half a cosine to 0.
-
-    It depends on the step alone, so a resumed training of another length follows the cosine of the new length.
-
-    >>> [round(share_of_lr(step, 100), 2) for step in (0, 1, 2, 51, 100)]
-    [0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    rise = max(1, total // 50)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
+def epoch_steps(trainer: pl.Trainer) -> int:
+    """Return the steps of the optimiser in an epoch."""
+    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
 def can_fuse(device: torch.device) -> bool:

@@ -41,6 +41,7 @@ class RunSummary(TypedDict, total=False):
 
     Attributes:
         about: lines on the data that the map shows.
+        ended: what ended the training: the limit, the time, or that the neighbours stand still.
         log_likelihood: nats per held-out item, as is `kl`.
         content_dim: how many of the first dimensions of μ are clustered.
         given_dim: how many of the first dimensions of μ are computed rather than learnt.
@@ -51,6 +52,7 @@ class RunSummary(TypedDict, total=False):
     items: Required[Annotated[int, Field(ge=1, lt=2**63)]]
     bad_items: Required[Count]
     epochs: Required[Count]
+    ended: str
     latent_dim: Required[Annotated[int, Field(ge=1, lt=2**31)]]
     content_dim: Annotated[int, Field(ge=1)]
     given_dim: Count

@@ -13,7 +13,7 @@ from latentviz.resources import core_speed, duration
 
 def config_text(source: str, config: FitConfig) -> str:
     """Formats a config as YAML with comments; the epochs that `fit` would choose are filled in."""
-    line, trainer = f"`fit` takes the epochs from the number of items in {config.data.path}", config.trainer
+    line, filled = f"`fit` takes the epochs from the number of items in {config.data.path}", config
     if not config.data.path.startswith("hf:"):  # which would be downloaded
         try:
             length = modality(config.data.kind).length(config)
@@ -21,21 +21,23 @@ def config_text(source: str, config: FitConfig) -> str:
             line = f"`fit` would stop: {one_line(str(error), 500)}"
         else:
             if length is not None:
-                line, trainer = _line(length), length.trainer
-    text = dump_commented(config.model_copy(update={"trainer": trainer}))
-    if trainer != config.trainer:
-        text = re.sub(r"\n  max_epochs: \d+", r"\g<0>  # chosen from the number of items", text)
+                model = config.model.model_copy(update={"stop": length.stop})
+                line, filled = _line(length), config.model_copy(update={"model": model, "trainer": length.trainer})
+    text = dump_commented(filled)
+    for key in {*filled.trainer} - {*config.trainer}:
+        text = re.sub(rf"\n  {key}: \d+", r"\g<0>  # chosen from the number of items", text)
     return f"# latentviz fit {printable(source)}\n# {printable(line)}\n{text}"
 
 
 def _line(length: Length) -> str:
     about = "" if "max_epochs" in length.trainer else "about "
+    most = "up to " if length.stop == "still" else ""
     epochs = (
-        f"{about}{plural(length.epochs, 'epoch')} of {plural(length.steps, 'step')}"
+        f"{most}{about}{plural(length.epochs, 'epoch')} of {plural(length.steps, 'step')}"
         if length.epochs
         else "trainer.max_steps"
     )
     return (
         f"{plural(length.items, 'item')}, {length.train:,} to learn from, batches of {length.batch_size}: {epochs}, "
-        f"about {duration(length.seconds / core_speed())} on this machine"
+        f"{'at most' if most else 'about'} {duration(length.seconds / core_speed())} on this machine"
     )

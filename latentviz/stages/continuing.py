@@ -35,8 +35,8 @@ READING = """
     text_column label_column id_column image_column vector_column group_column
 """
 TRAINING = """
-    lr patience kl_warmup c free_bits temperature neighbors augment flip noise noise_mix word_dropout dropout negatives
-    position_weight bag_weight all_tokens samples sampling top_p candidates repeats
+    lr stop patience kl_warmup c free_bits temperature neighbors augment flip noise noise_mix word_dropout dropout
+    negatives position_weight bag_weight all_tokens samples sampling top_p candidates repeats
 """
 FREE = {"seed_everything", "check_memory", *(f"data.{name}" for name in READING.split())}
 FREE |= {f"model.{name}" for name in TRAINING.split()}
@@ -72,7 +72,7 @@ def settings(opened: OpenRun, source: str, overrides: Mapping[str, Any]) -> FitC
     trainer = overrides.get("trainer")
     if not isinstance(trainer, Mapping) or not any(limit in trainer for limit in LIMITS[:3]):
         values["trainer"]["max_epochs"] = max(LEAST_EPOCHS, round(EPOCHS * epochs))
-    values["model"] |= {"lr": float(f"{LR * old.model.lr:.3g}"), "kl_warmup": 0.0}
+    values["model"] |= {"lr": float(f"{LR * old.model.lr:.3g}"), "kl_warmup": 0.0, "stop": "limit"}
     values["data"]["path"] = f"{values['data']['path']} + {source}"
     config = validate(modality(old.data.kind).resolved, merge(values, overrides), "settings")
     if fixed := [key for key in changes(old, config) if key not in FREE and not key.startswith("trainer.")]:

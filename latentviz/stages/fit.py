@@ -18,7 +18,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback
 
 from latentviz import resources
-from latentviz.config import FitConfig, ModelSection, resolved
+from latentviz.config import FitConfig, resolved
 from latentviz.config.trainer import is_object, missing_objects, noted
 from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.modalities import modality
@@ -44,7 +44,8 @@ from latentviz.model.check import check
 from latentviz.model.checkpoint import kept_checkpoint, load_weights
 from latentviz.model.distributed import Team, check_shares, team
 from latentviz.model.encoding import active_units, encode
-from latentviz.model.ending import Guard, LastValidation, Patience
+from latentviz.model.ending import Guard, LastValidation, Patience, large
+from latentviz.model.still import StandStill
 from latentviz.model.training import LightningVAE, WholeCheckpoints
 from latentviz.model.vae import VAE
 from latentviz.model.warm_start import Start
@@ -126,7 +127,7 @@ def _fit(
     kind = light.data_kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     try:
-        vae = LightningVAE.of(kind.build(networks))
+        vae = LightningVAE.of(kind.build(networks), until_still=config.model.stop == "still")
         if networks.names:
             check(vae, kind.examples(2), kind.examples(COMPARED))
         check_shares(vae, min(len(kind.items.train), config.data.batch_size), processes)
@@ -143,7 +144,9 @@ def _fit(
         batches, callbacks = kind.training(run.cache)
         if (start := earlier_weights(run)) is not None:
             callbacks = [*callbacks, Start(start, run.again)]
-        callbacks = [clock, Samples(kind.recorder(run.samples), run.samples), *callbacks]
+        samples = Samples(kind.recorder(run.samples), run.samples, until_still=vae.until_still)
+        still = StandStill(kind.dataset(), kind.to_input, kind.items.train, clock, config.trainer.get("max_time"))
+        callbacks = [clock, samples, *callbacks, *([still] if vae.until_still else [])]
         trainer = _trainer(config, run, callbacks, batches, own=[*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
@@ -157,7 +160,7 @@ def _fit(
             "trainer.max_time or trainer.max_steps, and leave out trainer.check_val_every_n_epoch"
         )
     seconds["train"] = round(clock.seconds, 2)
-    say(f"training done in {clock.seconds:.1f} s")
+    say(f"training done in {clock.seconds:.1f} s: {still.reason}")
     processes.wait()
     load_weights(vae.float(), kept_checkpoint(config, run), run.again)  # after a training in another precision
     with stage("encoding", seconds):
@@ -166,7 +169,7 @@ def _fit(
     vae.cpu()
     if not processes.first:
         return run
-    run.write_info(_info(config, run, vae, seconds, kind.about))
+    run.write_info(_info(config, run, vae, seconds, kind.about, still.reason))
     run.settle()
     return run
 
@@ -272,7 +275,7 @@ def _trainer(
     callbacks: list[Callback] = [
         Repeatable(config.seed_everything),
         EpochMeans(),
-        Guard(_large(config.model)),
+        Guard(large(config.model)),
         LastValidation(),
         EpochTable(run.metrics_file, own),
         *more,
@@ -299,14 +302,6 @@ def _trainer(
         "plugins": [WholeCheckpoints(), *(plugins if isinstance(plugins, list) else [plugins])],
     }
     return pl.Trainer(**settings, default_root_dir=run.path, enable_progress_bar=False)
-
-
-def _large(model: ModelSection) -> str:
-    """Lists the settings with which a loss may overflow, and their values; 0 adds nothing to it."""
-    values = {name: getattr(model, name, 0) for name in ("lr", "c", "free_bits", "contrast", "noise")}
-    return ", ".join(
-        f"model.{name} ({value:g})" for name, value in values.items() if isinstance(value, float) and value
-    )
 
 
 def _at_least_one_batch(given: Mapping[str, Any], batches: TrainingBatches) -> dict[str, int]:
@@ -362,7 +357,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _info(
-    config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float], about: Sequence[str]
+    config: FitConfig, run: RunFolder, vae: VAE, seconds: dict[str, float], about: Sequence[str], ended: str
 ) -> dict[str, object]:
     """Return the content of run.json."""
     mu = np.load(run.mu_file, mmap_mode="r")
@@ -388,6 +383,7 @@ def _info(
             "items": len(mu),
             "bad_items": bad,
             "epochs": len(epochs),
+            "ended": ended,
             "latent_dim": vae.latent_dim,
             "content_dim": vae.content_dim,
             "given_dim": vae.given_dim,

@@ -162,13 +162,16 @@ def _resume(
             return folder
     pending = longer is not None and longer.pending
     source = longer.config_file if longer is not None and pending else folder.config_file
-    limits = {"trainer": {"max_epochs": None, "max_steps": -1}} if _limits(overrides) else {}
+    limits: Settings = {}
+    if _limits(overrides):  # the training is as long as these say
+        limits = {"trainer": {"max_epochs": None, "min_epochs": None, "max_steps": -1}, "model": {"stop": "limit"}}
     config, _ = load_config(str(source), merge(merge(read_yaml(source), limits), overrides))
     began, _ = load_config(str(folder.config_file), {})
     check_given(began.networks, networks, folder)
     check_training(began.networks, networks, str(folder.config_file))
     remember(folder, networks)
-    if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key != "check_memory"]:
+    free = {"check_memory"} | ({"model.stop"} if config.model.stop == "limit" else set())
+    if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key not in free]:
         raise RunError(
             f"{folder.path}: --resume cannot change {', '.join(changed)}; leave that out, or make another run with "
             "--run NAME and without --resume"

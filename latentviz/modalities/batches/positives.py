@@ -12,6 +12,7 @@ from torch import Tensor
 from latentviz.clustering.neighbors import neighbours
 from latentviz.modalities.batches.pairs import Positives, Rows
 from latentviz.model.encoding import encode_rows
+from latentviz.model.training import LightningVAE, epoch_steps
 from latentviz.model.vae import VAE
 from latentviz.runs.files import atomic_write, read_npy
 
@@ -53,7 +54,6 @@ class UpdatePositives(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Searches in the data, or loads what a resumed training used."""
         del pl_module
-        self.renew_at = (math.ceil(RENEW_AT * (trainer.max_epochs or 0)) or None) if self.renew else None
         if trainer.is_global_zero:
             self.components = unit_variance(self.compute_components()[self.rows])
             if trainer.current_epoch == 0 or not self.file.exists():
@@ -62,8 +62,8 @@ class UpdatePositives(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Searches again, once, with μ's content dimensions next to the components."""
-        if trainer.current_epoch == self.renew_at:
-            assert isinstance(pl_module, VAE)
+        assert isinstance(pl_module, LightningVAE)
+        if self.renew and _due(trainer, pl_module):
             if trainer.is_global_zero:
                 content = self._encode(pl_module)[:, : pl_module.content_dim]
                 self._search(np.hstack([self.components, unit_variance(content)]))
@@ -86,6 +86,15 @@ class UpdatePositives(Callback):
         found[self.rows] = self.rows[neighbours(vectors, self.k + 1, seed=self.seed).indices[:, 1:]]
         with atomic_write(self.file) as temporary, temporary.open("wb") as file:
             np.save(file, found)
+
+
+def _due(trainer: pl.Trainer, vae: LightningVAE) -> bool:
+    """Whether this is the first epoch that begins after `RENEW_AT` of the training."""
+    if not vae.until_still:
+        epochs = trainer.max_epochs or 0
+        return epochs > 0 and trainer.current_epoch == math.ceil(RENEW_AT * epochs)
+    due, step = RENEW_AT * vae.schedule.total, trainer.global_step
+    return vae.schedule.place(step) >= due > vae.schedule.place(step - epoch_steps(trainer))
 
 
 def unit_variance(vectors: np.ndarray) -> np.ndarray:

@@ -70,6 +70,7 @@ class ResolvedImageData(ImageData):
 class ResolvedImageModel(ImageModel):
     """`ImageModel` of a run: no value is "auto"."""
 
+    stop: Literal["still", "limit"] = "limit"  # runs from before there was this setting
     c: float = Field(gt=0)
     flip: bool
 

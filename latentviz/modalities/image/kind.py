@@ -18,7 +18,7 @@ from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
-from latentviz.modalities.image.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
+from latentviz.modalities.image.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least
 from latentviz.modalities.image.nets import ImageDecoder, ImageEncoder, build, likelihood_of
 from latentviz.modalities.image.new import shape_of
 from latentviz.modalities.image.prepare import IMAGES, load
@@ -57,10 +57,9 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
         if flip == "auto":
             flip = bool(config.model.contrast) and flips_fit(images, config.seed_everything)
         n = len(prepared.items.train)
-        trainer = with_epochs(config.trainer, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS)
-        return resolved(
-            ResolvedImageConfig, config, data=dict(prepared.data), model={"c": c, "flip": flip}, trainer=trainer
-        )
+        stop, trainer = with_epochs(config, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS, least(n))
+        model = {"c": c, "flip": flip, "stop": stop}
+        return resolved(ResolvedImageConfig, config, data=dict(prepared.data), model=model, trainer=trainer)
 
     @classmethod
     def load(cls, config: ResolvedImageConfig, cache: Path, items: Items) -> "ImageKind":

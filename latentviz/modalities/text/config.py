@@ -126,6 +126,7 @@ class ResolvedTextData(TextData):
 class ResolvedTextModel(TextModel):
     """`TextModel` of a run: no value is "auto"."""
 
+    stop: Literal["still", "limit"] = "limit"  # runs from before there was this setting
     topic_dim: int = Field(ge=0, le=256)
     c: float = Field(gt=0)
     memory: int = Field(ge=1, le=4096)

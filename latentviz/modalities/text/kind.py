@@ -53,9 +53,9 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         """Replace every "auto" by the value that follows from the data."""
         tokens, model = load(cache), config.model
         wanted = epochs(len(prepared.items.train), tokens.shape[1])
-        trainer = with_epochs(config.trainer, wanted, FEWEST_EPOCHS, MOST_EPOCHS)
+        stop, trainer = with_epochs(config, wanted, FEWEST_EPOCHS, MOST_EPOCHS)
         trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
-        found: dict[str, float | int] = {}
+        found: dict[str, float | int | str] = {"stop": stop}
         if model.c == "auto":
             found["c"] = C
         if model.memory == "auto":

@@ -13,6 +13,7 @@ from latentviz.modalities.text.decoder import Costs, TextDecoder
 from latentviz.modalities.text.nets import TextEncoder
 from latentviz.model.encoding import encode_rows, kl_of_posteriors
 from latentviz.model.information import aggregate
+from latentviz.model.training import LightningVAE
 from latentviz.model.vae import VAE
 from latentviz.progress import warn
 
@@ -75,8 +76,10 @@ class FullVocabulary(Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Switch to the exact softmax when that phase begins; auxiliary terms stay sampled."""
-        decoder, total = _decoder(pl_module), trainer.estimated_stepping_batches
-        if decoder and decoder.negatives and math.isfinite(total) and trainer.global_step >= (1 - self.share) * total:
+        assert isinstance(pl_module, LightningVAE)
+        decoder, total = _decoder(pl_module), pl_module.schedule.total
+        place = pl_module.schedule.place(trainer.global_step)
+        if decoder and decoder.negatives and math.isfinite(total) and place >= (1 - self.share) * total:
             decoder.exact = True
 
 
@@ -94,7 +97,9 @@ class FadeAuxiliary(Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Set the weights of this step."""
-        left = max(FADED_TO, 1 - trainer.global_step / (FADED_AT * trainer.estimated_stepping_batches))
+        assert isinstance(pl_module, LightningVAE)
+        schedule = pl_module.schedule
+        left = max(FADED_TO, 1 - schedule.place(trainer.global_step) / (FADED_AT * schedule.total))
         costs = self.costs._replace(position=self.costs.position * left, bag=self.costs.bag * left)
         if decoder := _decoder(pl_module):
             decoder.costs = costs

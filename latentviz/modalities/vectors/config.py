@@ -83,6 +83,7 @@ class ResolvedVectorData(VectorData):
 class ResolvedVectorModel(VectorModel):
     """`VectorModel` of a run: no value is "auto"."""
 
+    stop: Literal["still", "limit"] = "limit"  # runs from before there was this setting
     c: float = Field(gt=0)
     contrast: float = Field(ge=0)
 

@@ -19,7 +19,7 @@ from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.modalities.vectors.config import ResolvedVectorConfig, VectorFitConfig
 from latentviz.modalities.vectors.data import VectorDataModule, principal_components, variance_held
-from latentviz.modalities.vectors.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
+from latentviz.modalities.vectors.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least
 from latentviz.modalities.vectors.nearest import nearest
 from latentviz.modalities.vectors.nets import VectorDecoder, VectorEncoder, VectorLikelihood, build
 from latentviz.modalities.vectors.prepare import STANDARD, load, load_standard
@@ -72,12 +72,12 @@ class VectorKind(DataKind[VectorFitConfig, ResolvedVectorConfig]):
             )
             contrast = 0.0 if held >= MOST_HELD else CONTRAST
         n = len(prepared.items.train)
-        trainer = with_epochs(config.trainer, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS)
+        stop, trainer = with_epochs(config, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS, least(n))
         return resolved(
             ResolvedVectorConfig,
             config,
             data=dict(prepared.data),
-            model={"c": c, "contrast": contrast},
+            model={"c": c, "contrast": contrast, "stop": stop},
             trainer=trainer,
         )
 

@@ -8,14 +8,17 @@ from torch import nn
 
 from latentviz.modalities.text.decoder import Costs, TextDecoder
 from latentviz.modalities.text.training import FadeAuxiliary, FullVocabulary
+from latentviz.model.training import LightningVAE
 
 COSTS = Costs(0.67, position=0.3, bag=0.2)
 
 
-def at(step: int, total: float = 100) -> tuple[SimpleNamespace, SimpleNamespace]:
-    """Return stand-ins for a trainer at a step and for its model."""
+def at(step: int, total: float = 100) -> tuple[SimpleNamespace, LightningVAE]:
+    """Return a stand-in for a trainer at a step, and its model."""
     decoder = TextDecoder(nn.Embedding(20, 4), 6, 3, memory=4, costs=COSTS, negatives=5)
-    return SimpleNamespace(global_step=step, estimated_stepping_batches=total), SimpleNamespace(decoder=decoder)
+    model = LightningVAE(nn.Identity(), decoder, 3)
+    model._trainer = SimpleNamespace(global_step=step, estimated_stepping_batches=total)
+    return model._trainer, model
 
 
 @pytest.mark.parametrize(("step", "left"), [(0, 1.0), (35, 0.5), (63, 0.1), (99, 0.1)])
