@@ -141,6 +141,7 @@ def test_a_duplicate_key_is_an_error_with_both_lines(tmp_path: Path) -> None:
         ("- 1\n", "a config must be a mapping of sections (got list)"),
         ("", "a config must be a mapping of sections (got NoneType)"),
         ("a: [1\n", "not valid YAML"),
+        ("a: \0\n", "not valid YAML (unacceptable character #x0000: special characters are not allowed in"),
         ("a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
         ("? [1]\n: 2\n", "line 1: a key must be text (got [1])"),
         ("model:\n  3: 2\n", "line 2: a key must be text (got 3)"),

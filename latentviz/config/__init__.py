@@ -216,13 +216,11 @@ def read_yaml(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a config") from None
     except OSError as error:
         raise ReadError(path, error) from None
-    except (ValueError, RecursionError) as error:  # a number with thousands of digits, an impossible date
-        raise ConfigError(f"{path}: not valid YAML ({str(error)[:80]})") from None
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise ConfigError(f"{path}:{line} not valid YAML ({error.problem})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({error})") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # a huge number, an impossible date, a NUL
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())[:80]})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a config must be a mapping of sections (got {type(content).__name__})")
     return content
@@ -250,7 +248,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, object]:
         except yaml.YAMLError:
             level[last] = value
         except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{key}: cannot be read ({str(error)[:80]})") from None
+            raise ConfigError(f"{key}: cannot be read ({' '.join(str(error).split())[:80]})") from None
     return nested
 
 
