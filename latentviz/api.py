@@ -22,7 +22,7 @@ from latentviz.runs.info import RunSummary
 from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.arguments import checked
-from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, parted, train, train_and_cluster
+from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, parted, train_and_cluster
 from latentviz.verbs import encode, evaluate, export, generate, recommend, verify
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def fit(
     cluster: bool | Settings = False,
     reduce: Settings | None = None,
     map: Settings | None = None,
+    preset: str | None = None,
 ) -> "Run":
     """Trains a VAE on `source` and exports mu and logvar of every item.
 
@@ -87,23 +88,22 @@ def fit(
         likelihood: the decoder's output → a Distribution over items; nats per item follow from its `log_prob`.
         objective: terms to add to the loss, `{name: function}`: each takes a step (x, target, posterior, z, likelihood,
             y) and returns a scalar tensor.
-        cluster: True: cluster the run as well, which `run.clustering()` returns; or settings to do that with, as of
-            `lv.cluster`.
-        reduce: settings of the layout, to cluster with.
-        map: settings of the map, to cluster with.
+        cluster: True: call `lv.cluster` as well, and find its result by `run.clustering()`; or settings for it.
+        reduce: settings of `lv.cluster`, which is called then, too.
+        map: as `reduce`.
+        preset: "quick", "default" or "best": settings for those that are not given.
     """
+    sections: dict[str, Any] = {"data": data, "model": model, "trainer": trainer, "reduce": reduce, "map": map}
+    sections |= {"cluster": cluster if isinstance(cluster, Mapping) else None, "preset": preset}
+    given = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
+    overrides, clustering = parted(given, wanted=cluster is True)
+    where: dict[str, Any] = {"run": run, "outputs": outputs, "start": start, "resume": resume, "force": force}
     networks = Networks(encoder, decoder, likelihood, objective or None)
-    sections = {"data": data, "model": model, "trainer": trainer, "reduce": reduce, "map": map}
-    sections["cluster"] = cluster if isinstance(cluster, Mapping) else None
-    overrides, clustering = parted(_given(**sections, seed_everything=seed_everything, check_memory=check_memory))
     kind = data.get("kind") if data else None
     if start is not None:
         kind = open(start, outputs=outputs)._folder.info()["kind"]
     with source_of(source, kind=kind, ids=ids, labels=labels, captions=captions, columns=columns) as path:
-        where: dict[str, Any] = {"run": run, "outputs": outputs, "start": start, "networks": networks}
-        if cluster is False and reduce is None and map is None:
-            return Run(train(path, overrides, resume=resume, force=force, **where))
-        return Result(train_and_cluster(path, overrides, clustering, resume=resume, force=force, **where)).run
+        return Run(train_and_cluster(path, overrides, clustering, networks=networks, **where))
 
 
 @checked
@@ -116,6 +116,7 @@ def cluster(
     reduce: Settings | None = None,
     cluster: Settings | None = None,
     map: Settings | None = None,
+    preset: str | None = None,
     seed_everything: int | None = None,
     check_memory: bool | None = None,
 ) -> "Result":
@@ -129,11 +130,12 @@ def cluster(
         reduce: settings of the layout, such as `{"n_neighbors": 30}`.
         cluster: settings of the clusterer, such as `{"min_cluster_size": 50}`.
         map: settings of the map: title, theme, colour_by, layers.
+        preset: "quick", "default" or "best": settings for those that are not given.
         seed_everything: seed of the reducer; 0 by default.
         check_memory: False: try work that does not seem to fit into memory.
     """
     sections = {"reduce": reduce, "cluster": cluster, "map": map}
-    overrides = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
+    overrides = _given(**sections, preset=preset, seed_everything=seed_everything, check_memory=check_memory)
     return Result(make_clustering(RunFolder.open(run, outputs), overrides, name=name, force=force))
 
 

@@ -188,7 +188,7 @@ def test_messages_name_an_object_by_what_it_is(tmp_path) -> None:
     assert str(lv.inspect(x)).startswith("ndarray (60, 4): vectors")
 
 
-SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "seed_everything", "check_memory"}
+SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "preset", "seed_everything", "check_memory"}
 OPTIONS = {
     "fit": SECTIONS - {"cluster"}
     | {"ids", "labels", "captions", "columns"}

@@ -36,7 +36,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
     [
         (
             of_image(modle={}),
-            "modle: unknown key; allowed here: seed_everything, check_memory, data, model, trainer, networks. Did ",
+            "modle: unknown key; allowed here: preset, seed_everything, check_memory, data, model, trainer, networks.",
         ),
         (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
         (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),
@@ -52,7 +52,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
         ),
         (
             of_image({"size": "big"}),
-            "data.size: must be a whole number or [a whole number, a whole number] or 'auto' (got 'big')",
+            "data.size: must be a whole number or [a whole number, a whole number] or 'auto' or 'small' (got 'big')",
         ),
         (of_image({"size": [8, "a"]}), "(got [8, 'a'])"),
         (of_image({"channels": "auot"}), "data.channels: must be 1 or 3 or 'auto' (got 'auot'). Did you mean 'auto'?"),

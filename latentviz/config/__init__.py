@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
@@ -15,11 +14,14 @@ from latentviz.config.base import AtLeast2 as AtLeast2
 from latentviz.config.base import Auto as Auto
 from latentviz.config.base import Section as Section
 from latentviz.config.base import resolved as resolved
+from latentviz.config.presets import PresetName
+from latentviz.config.reading import LARGEST_YAML as LARGEST_YAML
+from latentviz.config.reading import Loader
+from latentviz.config.reading import read_yaml as read_yaml
 from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
-from latentviz.errors import ConfigError, ReadError, did_you_mean, mistakes
+from latentviz.errors import ConfigError, did_you_mean, mistakes
 
 S = TypeVar("S", bound="Section")
-MOST_ALIASES = 20  # of a config; nested ones multiply what they stand for
 
 Role = Literal["encoder", "decoder", "likelihood", "objective"]  # parts of a model that a user can give
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # names of folders, by Windows
@@ -59,9 +61,13 @@ class ModelSection(Section):
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0: never")
 
 
+_PRESET = "bundle of settings that are not given: quick, default or best; `latentviz config --preset NAME` lists them"
+
+
 class FitConfig(Section):
     """Settings of `latentviz fit`; each data kind narrows `data` and `model` to its own sections."""
 
+    preset: PresetName = Field("default", description=_PRESET)
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the split, the weights and every draw")
     check_memory: bool = Field(True, description="refuse work that does not fit into memory; false: try it")
     data: DataSection
@@ -145,6 +151,7 @@ class MapSection(Section):
 class ClusterConfig(Section):
     """Settings of `latentviz cluster`."""
 
+    preset: PresetName = Field("default", description=_PRESET)
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the reducer")
     check_memory: bool = Field(True, description="refuse work that does not fit into memory; false: try it")
     reduce: ReduceSection = ReduceSection()
@@ -165,67 +172,6 @@ class ResolvedClusterConfig(ClusterConfig):
     reduce: ResolvedReduceSection
 
 
-LARGEST_YAML = 2**20  # bytes of a config, which has a few kB
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-3 as a number and rejects duplicate keys and aliases of aliases without end."""
-
-    aliases = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self.aliases += self.check_event(yaml.AliasEvent)
-        if self.aliases > MOST_ALIASES:
-            raise ConfigError(f"more than {MOST_ALIASES} aliases (*name); write the values out")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[str, int] = {}
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, str):
-                raise ConfigError(f"line {line}: a key must be text (got {key!r})")
-            if key in seen:
-                raise ConfigError(f"line {line}: the key '{key}' is given twice (first in line {seen[key]}); keep one")
-            seen[key] = line
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
-def read_yaml(path: Path) -> dict[str, object]:
-    """Read the mapping in a YAML file.
-
-    Raises:
-        ConfigError: there is no such file, it is not YAML, is not a mapping, or has a duplicate key.
-        ReadError: the system refuses to read it.
-    """
-    try:
-        if (large := path.stat().st_size > LARGEST_YAML) or not (path.is_file() or path.is_dir()):
-            raise ConfigError(f"larger than a config ({LARGEST_YAML:,} bytes)" if large else "a pipe or a device")
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of SafeLoader
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a config") from None
-    except OSError as error:
-        raise ReadError(path, error) from None
-    except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise ConfigError(f"{path}:{line} not valid YAML ({error.problem})") from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:  # a huge number, an impossible date, a NUL
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())[:80]})") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a config must be a mapping of sections (got {type(content).__name__})")
-    return content
-
-
 def parse_overrides(overrides: Sequence[str]) -> dict[str, object]:
     """Parse `key.sub=value` strings to a nested mapping; values are read as YAML.
 
@@ -244,7 +190,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, object]:
             if not isinstance(level, dict):
                 raise ConfigError(f"{key}: '{parent}' has a value already; it cannot be a section too")
         try:
-            level[last] = yaml.load(value, _Loader) if value else ""  # noqa: S506 - a subclass of SafeLoader
+            level[last] = yaml.load(value, Loader) if value else ""  # noqa: S506 - a subclass of SafeLoader
         except yaml.YAMLError:
             level[last] = value
         except (ValueError, RecursionError) as error:
@@ -367,8 +313,9 @@ def _allowed(annotation: Any) -> list[str]:
 def dump(config: Section) -> str:
     """Format the config as YAML; `read_yaml` restores the same values."""
     content = config.model_dump(mode="json")
-    if content.get("networks") == {}:
-        del content["networks"]  # so that earlier versions read the config
+    for name, default in (("networks", {}), ("preset", "default")):
+        if content.get(name) == default:
+            del content[name]  # so that earlier versions read the config
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 

@@ -146,6 +146,7 @@ class Modality(ABC, Generic[C, R, S]):
     resolved: type[R]  # the same settings without "auto", as `config.yaml` of a run has them
     takes_words: ClassVar[bool] = False  # whether a word of the command line can be a new item itself, as a text can
     writes_texts: ClassVar[bool] = False  # whether `DataKind.decode` returns texts; otherwise it returns images
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}  # name of a preset → settings of this kind for it
 
     @abstractmethod
     def detect(self, path: str) -> bool:

@@ -4,9 +4,12 @@ import glob
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+from pydantic.fields import FieldInfo
 
 from latentviz.config import RESERVED, FitConfig, Section, merge, read_yaml, validate
+from latentviz.config.presets import PRESETS, preset
 from latentviz.errors import ConfigError, DataError, did_you_mean
 from latentviz.modalities import MODALITIES, SCHEMES, detect, kinds, modality
 from latentviz.modalities.acting import check_acting
@@ -62,11 +65,42 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
     if not isinstance(kind, str) or (kind not in MODALITIES and kind not in kinds()):
         raise ConfigError(f"{origin}: data.kind: missing or unknown (got {kind!r}); one of {', '.join(kinds())}")
     _check_kind_of_keys(values, kind, origin)
-    config = validate(modality(kind).config, values, origin)
     # The resolved config of a run holds every setting, also those that its user did not set.
     given = _flat(overrides, fitted) if fitted else _flat(values, {})
+    config = validate(modality(kind).config, _with_preset(values, fitted, overrides, kind), origin)
     check_acting(config, given, origin)
     return config, name
+
+
+def _with_preset(
+    values: Mapping[str, object], fitted: Mapping[str, object], overrides: Mapping[str, object], kind: str
+) -> Mapping[str, object]:
+    """Adds the settings of the preset below those that were given.
+
+    In the config of a run all settings have a value, `fitted`: another preset than that of the run replaces them.
+    """
+    chosen = values.get("preset", "default")
+    if not fitted:
+        return merge(preset_settings(kind, chosen), values)
+    if chosen == fitted.get("preset", "default"):
+        return values
+    bundles = [preset_settings(kind, name) for name in PRESETS]
+    unset: dict[str, dict[str, object]] = {}
+    for section, name in {(section, name) for bundle in bundles for section, part in bundle.items() for name in part}:
+        field = _names(modality(kind).config, section).get(name)  # Lightning's arguments have none
+        unset.setdefault(section, {})[name] = None if field is None else field.default
+    return merge(merge(merge(values, unset), preset_settings(kind, chosen)), overrides)
+
+
+def preset_settings(kind: str, name: object) -> Mapping[str, Mapping[str, object]]:
+    """Returns the settings of `fit` in a preset for a kind of data, by section and name.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    return cast(
+        "Mapping[str, Mapping[str, object]]", merge(preset(name).fit, modality(kind).presets.get(str(name), {}))
+    )
 
 
 def _flat(values: Mapping[str, object], known: Mapping[str, object], prefix: str = "") -> list[str]:
@@ -96,7 +130,7 @@ def _check_kind_of_keys(values: Mapping[str, object], kind: str, origin: str) ->
                 )
 
 
-def _names(config: type[FitConfig], section: str) -> Mapping[str, object]:
+def _names(config: type[FitConfig], section: str) -> Mapping[str, FieldInfo]:
     part = config.model_fields[section].annotation
     return part.model_fields if isinstance(part, type) and issubclass(part, Section) else {}
 

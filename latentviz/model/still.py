@@ -102,6 +102,7 @@ class StandStill(Callback):
                 left = step * max(0.0, self.seconds / self.clock.seconds - 1)
                 self._begin(trainer, schedule, "the time", max(1, int(left)))
         if step >= schedule.end:
+            trainer.fit_loop.min_epochs = None  # where the time has required it, Lightning would go on to these
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -43,6 +43,8 @@ from latentviz.runs.tables import (
     write_table,
 )
 
+UNCOMPARED = {"map", "preset"}  # settings that `latentviz map` may change later, or that stand for others
+
 
 class _Folder(Protocol):
     @property
@@ -215,7 +217,7 @@ class ClusterFolder:
         content = {
             "format_version": FORMAT_VERSION,
             **info,
-            "config": config.model_dump(mode="json", exclude={"map"}),  # `map` may change these settings later
+            "config": config.model_dump(mode="json", exclude=UNCOMPARED),
             "checksums": checksums(self.path, [self.points_file, *(file for file in arrays if file.exists())]),
         }
         write_json(self.info_file, content, sealed=True)
@@ -295,7 +297,7 @@ class ClusterFolder:
             config = validate(ResolvedClusterConfig, read_yaml(self.config_file), str(self.config_file))
         except ConfigError as error:
             raise RunError(f"{self.config_file}: damaged ({' '.join(str(error).split())}); {self.again}") from None
-        settings = config.model_dump(mode="json", exclude={"map"})
+        settings = config.model_dump(mode="json", exclude=UNCOMPARED)
         if self.finished and self.info().get("config", settings) != settings:
             raise RunError(f"{self.config_file}: damaged or changed (clusters.json has other settings); {self.again}")
         return config

@@ -55,8 +55,9 @@ def _open(parser: Parser, more: str = "") -> None:
     parser.add_argument("--open", dest="show", action="store_true", help=f"{more}open the map in the browser")
 
 
-def _source(parser: Parser) -> None:
-    parser.add_argument("source", metavar="SOURCE", help="a recipe, a YAML file, a folder, a file, or hf:NAME")
+def _source(parser: Parser, **options: Any) -> None:
+    text = "a recipe, a YAML file, a folder, a file, or hf:NAME"
+    parser.add_argument("source", metavar="SOURCE", help=text, **options)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as model.latent_dim=16")
 
 
@@ -189,6 +190,12 @@ def _export(parser: Parser) -> None:
     _force(parser, "earlier exports")
 
 
+def _config(parser: Parser) -> None:
+    _source(parser, nargs="?")
+    text = "print what a preset sets, without a SOURCE: quick, default or best"
+    parser.add_argument("--preset", metavar="NAME", help=text)
+
+
 def _verify(parser: Parser) -> None:
     _run(parser)
 
@@ -277,10 +284,11 @@ COMMANDS: dict[str, Command] = {
     "runs": Command("list the runs and their clusterings, newest last", _runs, "  latentviz runs --json"),
     "recipes": Command("list the recipes", _nothing, "  latentviz recipes"),
     "config": Command(
-        "print the config of a source, a comment per key",
-        _source,
+        "print the config of a source, a comment per key; or a preset",
+        _config,
         """\
   latentviz config digits
+  latentviz config --preset quick
   latentviz config photos/ model.net=mlp > mine.yaml""",
     ),
     "schema": Command("print the JSON schema of a config", _nothing, "  latentviz schema > latentviz.schema.json"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentviz.config import parse_overrides
-from latentviz.errors import RunError
+from latentviz.errors import ArgumentError, RunError
 from latentviz.progress import plural, say
 
 if TYPE_CHECKING:
@@ -46,18 +46,19 @@ def fit(
     **options: Any,
 ) -> None:
     """Trains, on request clusters and opens the map, and prints a summary; or prints what would be learnt from."""
-    from latentviz.stages.start import CLUSTERING, parted, train, train_and_cluster
+    from latentviz.stages.start import parted, train_and_cluster
 
-    settings, clustering = parted(_nested(overrides))
+    settings, clustering = parted(_nested(overrides), wanted=cluster or show)
     if dry_run:
         from latentviz.modalities.inspecting import inspect_source
 
         print(inspect_source(source, settings))
         return
-    if cluster or show or CLUSTERING & clustering.keys():
-        _print_clusters(train_and_cluster(source, settings, clustering, outputs=outputs, **options), show=show)
+    run = train_and_cluster(source, settings, clustering, outputs=outputs, **options)
+    if clustering is None:
+        _print_run(run)
     else:
-        _print_run(train(source, settings, outputs=outputs, **options))
+        _print_clusters(run.clustering(), show=show)
 
 
 def cluster(
@@ -216,11 +217,18 @@ def recipes() -> None:
         print(f"{name:<{width}}  {line}")
 
 
-def config(source: str, overrides: Overrides = ()) -> None:
-    """Prints the config of a source with a comment per key, and how long `fit` would train; it can be fitted."""
+def config(source: str | None = None, overrides: Overrides = (), *, preset: str | None = None) -> None:
+    """Prints the config of a source with a comment per key, and how long `fit` would train; or a preset."""
     from latentviz.modalities.sources import load_config
-    from latentviz.shell.plan import config_text
+    from latentviz.shell.plan import config_text, preset_text
 
+    if preset is not None:
+        print(preset_text(preset))
+        return
+    if source is None:
+        raise ArgumentError(
+            "SOURCE: missing; give a recipe, a YAML file, a folder, a file, or hf:NAME, or --preset NAME"
+        )
     found, _ = load_config(source, _nested(overrides))
     _print_utf8(config_text(source, found))
 

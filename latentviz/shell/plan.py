@@ -3,8 +3,9 @@
 import re
 
 from latentviz.config import FitConfig, dump_commented
+from latentviz.config.presets import preset
 from latentviz.errors import LatentvizError
-from latentviz.modalities import modality
+from latentviz.modalities import kinds, modality
 from latentviz.modalities.io.names import printable
 from latentviz.modalities.length import Length
 from latentviz.progress import one_line, plural
@@ -27,6 +28,23 @@ def config_text(source: str, config: FitConfig) -> str:
     for key in {*filled.trainer} - {*config.trainer}:
         text = re.sub(rf"\n  {key}: \d+", r"\g<0>  # chosen from the number of items", text)
     return f"# latentviz fit {printable(source)}\n# {printable(line)}\n{text}"
+
+
+def preset_text(name: str) -> str:
+    """Formats a preset: its settings as they can be given, and what each is for.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    found = preset(name)
+    bundles = [("", found.fit), *((f" ({kind})", modality(kind).presets.get(name, {})) for kind in kinds())]
+    rows = [
+        (f"  {section}.{key}={value}", of)
+        for of, bundle in [*bundles, (" (cluster)", found.cluster)]
+        for section, part in bundle.items()
+        for key, value in part.items()
+    ]
+    return "\n".join([f"preset={name}: {found.meaning}", *map("".join, rows)])
 
 
 def _line(length: Length) -> str:

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from latentviz.config import ClusterConfig, FitConfig, MapSection, changes, merge, read_yaml, validate
+from latentviz.config.presets import preset
 from latentviz.errors import ConfigError, RunError, did_you_mean
 from latentviz.modalities import modality
 from latentviz.modalities.acting import check_networks
@@ -225,12 +226,17 @@ def introduce(run: RunFolder, networks: Networks) -> None:
     remember(run, networks)
 
 
-def parted(overrides: Settings) -> tuple[Settings, Settings]:
+def parted(overrides: Settings, *, wanted: bool) -> tuple[Settings, Settings | None]:
     """Parts the settings of `fit` from those of `cluster`; what both have, such as the seed, is in both.
 
+    Args:
+        overrides: settings of either.
+        wanted: whether there are to be settings of `cluster` also where no section of it is given; else None.
+
     Raises:
-        ConfigError: a section is probably one of `cluster`, or its settings have mistakes.
+        ConfigError: a section is probably one of `cluster`, its settings have mistakes, or there is no such preset.
     """
+    preset(overrides.get("preset", "default"))
     fitting = {key: value for key, value in overrides.items() if key not in CLUSTERING}
     clustering = {key: value for key, value in overrides.items() if key in ClusterConfig.model_fields}
     known = [*FitConfig.model_fields, *sorted(CLUSTERING)]
@@ -239,23 +245,25 @@ def parted(overrides: Settings) -> tuple[Settings, Settings]:
         if any(repr(name) in hint for name in CLUSTERING):
             raise ConfigError(f"{key}: unknown key; allowed here: {', '.join(known)}.{hint}")
     validate(ClusterConfig, clustering, "cluster settings")
-    return fitting, clustering
+    return fitting, clustering if wanted or CLUSTERING & overrides.keys() else None
 
 
 def train_and_cluster(
     source: str,
     overrides: Settings,
-    clustering: Settings,
+    clustering: Settings | None,
     *,
     resume: bool = False,
     force: bool = False,
     start: AnyPath | None = None,
     **options: Any,
-) -> ClusterFolder:
-    """Does what `fit --cluster` says: `train`, then `make_clustering` with the settings `clustering`.
+) -> RunFolder:
+    """Does what `fit --cluster` says: `train`, then, unless `clustering` is None, `make_clustering` with that.
 
     With `resume`, what is finished already is not made again.
     """
+    if clustering is None:
+        return train(source, overrides, resume=resume, force=force, start=start, **options)
     if start is None and not resume:  # else an earlier clustering decides, too
         from latentviz.clustering.acting import check_acting
 
@@ -263,11 +271,11 @@ def train_and_cluster(
     run = train(source, overrides, resume=resume, force=force, start=start, finished=True, **options)
     folder = run.clustering()
     if not folder.finished or force or folder.outdated:
-        return make_clustering(run, clustering, force=True)
-    if CLUSTERING & clustering.keys():
+        make_clustering(run, clustering, force=True)
+    elif CLUSTERING & clustering.keys():
         other = shlex.join(["latentviz", "cluster", str(run.path), "--name", "NAME"])
         raise RunError(f"{folder.path}: this clustering exists already; replace it with --force, or `{other}`")
-    return folder
+    return run
 
 
 def make_clustering(
@@ -278,7 +286,8 @@ def make_clustering(
     from latentviz.clustering.acting import check_acting
     from latentviz.stages.earlier import inherited
 
-    config = validate(ClusterConfig, inherited(folder, name, overrides), "cluster settings")
+    settings = merge(preset(overrides.get("preset", "default")).cluster, overrides)
+    config = validate(ClusterConfig, inherited(folder, name, settings), "cluster settings")
     # What the user gave must act; what an earlier clustering had need not.
     kept: Settings = {
         "reduce": {"method": config.reduce.method},

@@ -148,7 +148,10 @@ def test_a_finished_training_goes_on_for_as_long_as_is_said(few: Path, tmp_path:
     assert "min_epochs" not in {key for key, value in longer.config["trainer"].items() if value}
 
 
-def test_the_time_that_is_given_holds_the_fall_too(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("least", [4, 30])  # below and above the epochs that there is time for
+def test_the_time_that_is_given_holds_the_fall_too(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
     """The clock here runs a second a step."""
     steps = []
 
@@ -160,7 +163,7 @@ def test_the_time_that_is_given_holds_the_fall_too(few: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(still.Clock, "seconds", Steps())
     monkeypatch.setattr(still.StandStill, "on_train_batch_start", lambda *_: steps.append(0), raising=False)
-    run = fit(few, tmp_path, trainer={"max_epochs": -1, "min_epochs": 4, "max_time": {"seconds": 40}})
+    run = fit(few, tmp_path, trainer={"max_epochs": -1, "min_epochs": least, "max_time": {"seconds": 40}})
     assert run.summary["ended"] == "the time"
     assert 35 <= len(steps) <= 40
     rows = read_metrics(run.path / "metrics.csv")

@@ -12,8 +12,10 @@ class ImageData(DataSection):
     """Where images come from and how they are converted."""
 
     kind: Literal["image"] = Field("image", description="data kind; detected if the source is data")
-    size: int | tuple[int, int] | Auto = Field(
-        "auto", description="height and width in pixels: one number, [h, w], or auto: from the images"
+    size: int | tuple[int, int] | Literal["auto", "small"] = Field(
+        "auto",
+        description="height and width in pixels: one number, [h, w], auto: from the images, or small: as auto, at most "
+        "32",
     )
     channels: Literal[1, 3] | Auto = Field("auto", description="1 grey, 3 colour; auto: grey if every image is")
     fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how images of another shape are converted")

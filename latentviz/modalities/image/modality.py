@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
@@ -21,6 +22,7 @@ class ImageModality(Modality[ImageFitConfig, ResolvedImageConfig, "np.ndarray"])
 
     config = ImageFitConfig
     resolved = ResolvedImageConfig
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"quick": {"data": {"size": "small"}}}
 
     def detect(self, path: str) -> bool:
         """Whether bare data at `path` is images."""

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 LARGEST_KEPT = 128  # pixels: images of one common size up to this keep it
 LARGEST_AUTO = 64  # pixels: longer side otherwise; a CPU trains on it in minutes
+LARGEST_SMALL = 32  # pixels: longer side of small ones; a CPU trains on it in a minute
 SMALLEST, LARGEST = 8, 512  # pixels per side that the networks support
 
 _HEADERS = 4096  # headers read for sizes and modes: the error of the median is below 2%
@@ -80,7 +81,7 @@ def spread(n: int, most: int) -> list[int]:
 
 def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, list[str]]:
     """Chooses height and width in pixels, with lines that give the reason."""
-    if data.size != "auto":
+    if not isinstance(data.size, str):
         height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
         if min(height, width) < SMALLEST or max(height, width) > LARGEST:
             raise DataError(
@@ -92,14 +93,15 @@ def choose_size(headers: Sequence[Header], data: ImageData) -> tuple[int, int, l
         return SMALLEST, SMALLEST, []
     sizes = {(head.height, head.width) for head in headers}
     high, wide = median(head.height for head in headers), median(head.width for head in headers)
-    if len(sizes) == 1 and max(high, wide) <= LARGEST_KEPT:
+    kept, largest = (LARGEST_KEPT, LARGEST_AUTO) if data.size == "auto" else (LARGEST_SMALL, LARGEST_SMALL)
+    if len(sizes) == 1 and max(high, wide) <= kept:
         height, width = max(int(high), SMALLEST), max(int(wide), SMALLEST)
         return height, width, [f"all images have {high:g}×{wide:g} pixels (height × width)"]
     ratios = [head.width / head.height for head in headers]
     same_ratio = max(ratios) / min(ratios) < 1.02  # up to rounding
     if not same_ratio:
         high = wide = min(high, wide)
-    factor = min(1.0, LARGEST_AUTO / max(high, wide))
+    factor = min(1.0, largest / max(high, wide))
     height, width = (max(SMALLEST, round(side * factor)) for side in (high, wide))
     what = f"{len(sizes)} sizes" if len(sizes) > 1 else "one size"
     shapes = "one aspect ratio" if same_ratio else f"several aspect ratios (adapted by data.fit={data.fit})"

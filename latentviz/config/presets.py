@@ -1,0 +1,41 @@
+"""Named bundles of settings, for `preset=quick` and so on; settings that the user gives go before them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from latentviz.errors import choose
+
+PresetName = Literal["quick", "default", "best"]
+Settings = Mapping[str, Any]  # nested, as in a config
+
+
+class Preset(NamedTuple):
+    """A bundle of settings. Data kinds have further ones, for themselves."""
+
+    meaning: str
+    fit: Settings
+    cluster: Settings
+
+
+PRESETS: Mapping[str, Preset] = {
+    "quick": Preset(
+        "a first map within about a minute, of up to 20,000 items",
+        {"model": {"stop": "still"}, "trainer": {"max_time": "00:00:00:20"}},
+        {"reduce": {"layouts": 1}},
+    ),
+    "default": Preset("what each setting is without a preset", {}, {}),
+    "best": Preset(
+        "training to the limit, and the clusters of more layouts",
+        {"model": {"stop": "limit"}},
+        {"reduce": {"layouts": 6}},
+    ),
+}
+
+
+def preset(name: object) -> Preset:
+    """Returns the preset of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return choose(PRESETS, str(name), "preset")
