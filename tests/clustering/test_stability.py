@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import mode
+from sklearn.metrics import adjusted_rand_score
 
 from latentviz.clustering.cut import choose_cut
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import fuzzy_graph
-from latentviz.clustering.stability import posterior_draws, stability
+from latentviz.clustering.stability import partition_agreement, posterior_draws, stability, vote
 
 
 @pytest.fixture
@@ -45,3 +47,14 @@ def test_the_choice_of_the_cut_hears_the_posterior(clouds: tuple[np.ndarray, np.
     assert stable[4] < 0.6
     blurred = choose_cut(*asked, drawn(points, 50))
     assert not blurred.reliable
+
+
+def test_agreement_and_votes_are_those_of_the_libraries() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        n, k = random.integers(2, 60), random.integers(1, 9)
+        labels = random.integers(-1, k, n).astype(np.int32)
+        others = np.where(random.random(n) < random.random(), labels, random.integers(-1, 5, n))
+        assert partition_agreement(labels, others) == adjusted_rand_score(labels, others)
+        near = random.integers(0, n, (20, 5))
+        assert np.array_equal(vote(labels, near), mode(labels[near], axis=1).mode)
