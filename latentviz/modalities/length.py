@@ -41,6 +41,7 @@ class Length(NamedTuple):
         most: int,
         *,
         least: Callable[[int], float] | None = None,
+        auto: Stop = "limit",
         item: int = 0,
         seconds: ItemSeconds | None = None,
     ) -> "Length":
@@ -53,11 +54,12 @@ class Length(NamedTuple):
             fewest: epochs at least.
             most: epochs at most.
             least: training items → epochs of the shortest training that ends by itself; None: it does not.
+            auto: what ends a training that the user has given no limit.
             item: bytes of an item in the cache, from which the seconds follow unless they are given.
             seconds: of an item.
         """
         train = n - min(n - 1, max(1, round(n * config.data.val_fraction)))
-        stop, trainer = with_epochs(config, epochs(train), fewest, most, least(train) if least else None)
+        stop, trainer = with_epochs(config, epochs(train), fewest, most, least(train) if least else None, auto)
         found, size = trainer.get("max_epochs"), batch_size(config, train)
         draws = float(found * n if found else trainer.get("max_steps", 0) * size)
         needs = fit_needs(n, item, size, 0, draws, seconds)

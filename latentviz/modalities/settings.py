@@ -44,7 +44,9 @@ class Ending(NamedTuple):
     trainer: dict[str, Any]  # the Trainer's arguments, with the limits that follow from the data
 
 
-def with_epochs(config: FitConfig, epochs: float, fewest: int, most: int, least: float | None = None) -> Ending:
+def with_epochs(
+    config: FitConfig, epochs: float, fewest: int, most: int, least: float | None = None, auto: Stop = "limit"
+) -> Ending:
     """Return how a training ends: `model.stop` without "auto", and the epochs that the user has not given.
 
     Args:
@@ -53,10 +55,12 @@ def with_epochs(config: FitConfig, epochs: float, fewest: int, most: int, least:
         fewest: epochs at least.
         most: epochs at most.
         least: epochs of the shortest training that ends by itself; None: it does not, unless the user wants it.
+        auto: what ends a training that the user has given no limit.
     """
     trainer, stop = dict(config.trainer), config.model.stop
     if stop == "auto":
-        stop = "limit"
+        given = (trainer.get("max_epochs") or 0) > 0 or (trainer.get("max_steps") or 0) > 0 or trainer.get("max_time")
+        stop = "limit" if given or config.model.patience else auto
     if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1:
         trainer["max_epochs"] = min(most, max(fewest, round(epochs)))
     if stop == "still" and trainer.get("min_epochs") is None:

@@ -19,7 +19,7 @@ from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
 from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
-from latentviz.modalities.text.length import FEWEST_EPOCHS, MOST_EPOCHS, SHORT, epochs, item_seconds
+from latentviz.modalities.text.length import FEWEST_EPOCHS, MOST_EPOCHS, SHORT, epochs, item_seconds, least, mean_length
 from latentviz.modalities.text.nets import TextEncoder
 from latentviz.modalities.text.prepare import TOKENS, load
 from latentviz.modalities.text.prepare import prepare as prepare_texts
@@ -52,14 +52,15 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
     def resolve(config: TextFitConfig, prepared: Prepared, cache: Path) -> ResolvedTextConfig:
         """Replace every "auto" by the value that follows from the data."""
         tokens, model = load(cache), config.model
-        wanted = epochs(len(prepared.items.train), tokens.shape[1])
-        stop, trainer = with_epochs(config, wanted, FEWEST_EPOCHS, MOST_EPOCHS)
+        n, mean = len(prepared.items.train), mean_length(tokens)
+        shortest, longest = least(n, mean), epochs(n, tokens.shape[1])
+        stop, trainer = with_epochs(config, longest, FEWEST_EPOCHS, MOST_EPOCHS, shortest, "still")
         trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
         found: dict[str, float | int | str] = {"stop": stop}
         if model.c == "auto":
             found["c"] = C
         if model.memory == "auto":
-            found["memory"] = SMALL_MEMORY if tokens.shape[1] <= SHORT else LARGE_MEMORY
+            found["memory"] = SMALL_MEMORY if mean <= SHORT else LARGE_MEMORY
         if model.topic_dim == "auto":
             words = Tokenizer.load(cache).method == "bpe"
             found["topic_dim"] = TOPIC_DIM if words and not model.contrast else 0

@@ -12,7 +12,8 @@ from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read
 
 SEEN_SHORT, SEEN_LONG = 14_400_000, 11_400_000  # tokens per training, with padding: about 12 minutes of a core
-LEARNING, ENCODING = 6.5e-5, 5e-6  # seconds of one core per token; encoding reads the padding too
+FIRST = 1_000_000  # tokens, without padding, before a training may end by itself
+LEARNING, ENCODING = 6e-5, 5e-6  # seconds of one core per token; encoding reads the padding too
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
 SHORT = 24  # tokens of a short text
 SAMPLE = 5_000  # texts that are tokenised to estimate the length of a training on more
@@ -23,10 +24,20 @@ def epochs(n: int, t: int) -> float:
     return (SEEN_SHORT if t <= SHORT else SEEN_LONG) / (n * t)
 
 
+def least(n: int, length: float) -> float:
+    """Returns the epochs of the shortest training that ends by itself, for n training items of a mean length."""
+    return FIRST / (n * length)
+
+
+def mean_length(tokens: np.ndarray) -> float:
+    """Returns the tokens of a text with its end on average, for tokens (n, t); of many texts an estimate."""
+    rows = np.linspace(0, len(tokens) - 1, min(len(tokens), SAMPLE)).astype(np.int64)
+    return float(np.count_nonzero(tokens[rows]) / len(rows))
+
+
 def item_seconds(tokens: np.ndarray) -> ItemSeconds:
     """Returns the cost of a text, for tokens (n, t)."""
-    rows = np.linspace(0, len(tokens) - 1, min(len(tokens), SAMPLE)).astype(np.int64)
-    return ItemSeconds(np.count_nonzero(tokens[rows]) / len(rows) * LEARNING, tokens.shape[1] * ENCODING)
+    return ItemSeconds(mean_length(tokens) * LEARNING, tokens.shape[1] * ENCODING)
 
 
 def length(config: TextFitConfig) -> Length:
@@ -45,6 +56,15 @@ def length(config: TextFitConfig) -> Length:
     with tempfile.TemporaryDirectory() as folder:
         prepare(data, Path(folder), config.seed_everything, source=source)
         tokens = load(Path(folder))
-        t, seconds = tokens.shape[1], item_seconds(tokens)
-    found = Length.of(config, n, lambda train: epochs(train, t), FEWEST_EPOCHS, MOST_EPOCHS, seconds=seconds)
+        t, mean, seconds = tokens.shape[1], mean_length(tokens), item_seconds(tokens)
+    found = Length.of(
+        config,
+        n,
+        lambda train: epochs(train, t),
+        FEWEST_EPOCHS,
+        MOST_EPOCHS,
+        least=lambda train: least(train, mean),
+        auto="still",
+        seconds=seconds,
+    )
     return found._replace(trainer=dict(config.trainer)) if n > SAMPLE else found

@@ -41,7 +41,10 @@ class GatedConv(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """Return (b, t, e)."""
         t, around = h.shape[1], self.kernel // 2
-        padded = F.pad(self.norm(h), (0, 0, around, around))
+        normed = self.norm(h)
+        if torch.is_autocast_enabled(h.device.type):  # before it is copied `kernel` times
+            normed = normed.to(torch.get_autocast_dtype(h.device.type))
+        padded = F.pad(normed, (0, 0, around, around))
         windows = torch.cat([padded[:, start : start + t] for start in range(self.kernel)], dim=-1)  # (b, t, kernel·e)
         return h + F.glu(self.windows(windows), dim=-1)
 

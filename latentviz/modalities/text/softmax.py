@@ -1,14 +1,17 @@
 """Softmax cross-entropy over a vocabulary, where training on texts spends its time: exact, or over a sample of it."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 CHUNK = 1 << 17  # logits at a time on a CPU: half a megabyte stays in its cache, and the whole is never written out
 CHUNK_ELSEWHERE = 1 << 26
+KEPT = 1 << 24  # values of a softmax that are kept for its gradient; of more, each part is computed again for it
 LEAST_LEFT = 1e-3  # least share of a sum that remains without one of its terms, against rounding
 
 
@@ -63,8 +66,14 @@ def log_normaliser(f: Tensor, weight: Tensor, bias: Tensor, left_out: Tensor | N
         left_out: int64 (m,), the one v left out of each row's sum, −1: none; None: none in any row.
     """
     if torch.is_grad_enabled():
-        found: Tensor = LogNormaliser.apply(f, weight, bias, left_out)  # type: ignore[no-untyped-call]
-        return found
+        found: Tensor
+        if len(f) * len(weight) <= KEPT:
+            found = LogNormaliser.apply(f, weight, bias, left_out)  # type: ignore[no-untyped-call]
+            return found
+        left = f.new_full((len(f),), -1, dtype=torch.int64) if left_out is None else left_out
+        rows = zip(*(torch.split(part, max(1, KEPT // len(weight))) for part in (f, left)), strict=True)
+        by_part = partial(checkpoint, LogNormaliser.apply, use_reentrant=False)
+        return torch.cat([by_part(part, weight, bias, out) for part, out in rows])
     chunks = _logits(f, weight.to(f.dtype), bias.to(f.dtype), left_out)
     parts = [torch.logsumexp(logits, dim=-1) for _, logits in chunks]
     return torch.cat(parts) if parts else f.new_zeros(0, dtype=torch.float32)
