@@ -11,7 +11,7 @@ from latentviz.modalities.text.config import TextFitConfig
 from latentviz.modalities.text.prepare import load, prepare
 from latentviz.modalities.text.read import read
 
-SEEN_SHORT, SEEN_LONG = 14_400_000, 11_400_000  # tokens per training, with padding: about 12 minutes of a core
+SEEN_SHORT, SEEN_LONG = 9_600_000, 11_400_000  # tokens that a training sees at most, with padding
 FIRST = 1_000_000  # tokens, without padding, before a training may end by itself
 LEARNING, ENCODING = 6e-5, 5e-6  # seconds of one core per token; encoding reads the padding too
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 60
