@@ -155,7 +155,13 @@ def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int) -> int:
 
 
 def fit_needs(
-    n: int, item: int, batch: int, parameters: int, draws: float, seconds: tuple[float, float] | None = None
+    n: int,
+    item: int,
+    batch: int,
+    parameters: int,
+    draws: float,
+    seconds: tuple[float, float] | None = None,
+    step_bytes: int = 0,
 ) -> list[Need]:
     """Estimates the stages of `fit`.
 
@@ -166,17 +172,24 @@ def fit_needs(
         parameters: of the model.
         draws: items that the training processes, each as often as it is drawn.
         seconds: of a core for training on one item and for encoding it; None: from its bytes, as for images.
+        step_bytes: memory of a training step for each byte of its batch.
     """
     learning, encoding = seconds or (item * 4.0e-7, item * 2.5e-8)
     own = TRAINER + n * ROW + 16 * parameters
-    step = batch * item * STEP
     return [
-        Need("training", own + step + n * 400, draws * learning),
-        Need("encoding", own + 1024 * item * STEP / 3, n * encoding),
+        Need("training", own + batch * item * step_bytes + n * 400, draws * learning),
+        Need("encoding", own + ENCODED * item * step_bytes / 3, n * encoding),
     ]
 
 
-def fit(config: FitConfig, n: int, item: int, parameters: int, seconds: tuple[float, float] | None = None) -> None:
+def fit(
+    config: FitConfig,
+    n: int,
+    item: int,
+    parameters: int,
+    seconds: tuple[float, float] | None,
+    step_bytes: int,
+) -> None:
     """Prints the estimate of a training if there are many items.
 
     Args:
@@ -185,6 +198,7 @@ def fit(config: FitConfig, n: int, item: int, parameters: int, seconds: tuple[fl
         item: bytes of an item in the cache.
         parameters: of the model.
         seconds: as in `fit_needs`.
+        step_bytes: as in `fit_needs`.
 
     Raises:
         ResourceError: there is not enough memory; the message names the setting that would fit.
@@ -194,7 +208,7 @@ def fit(config: FitConfig, n: int, item: int, parameters: int, seconds: tuple[fl
     draws = float(steps * batch if steps and steps > 0 else n * float(config.trainer.get("max_epochs") or 1))
 
     def needs(size: int) -> list[Need]:
-        return fit_needs(n, item, size, parameters, draws, seconds)
+        return fit_needs(n, item, size, parameters, draws, seconds, step_bytes)
 
     def fits(size: int) -> bool:
         return max(need.memory for need in needs(size)) <= free
@@ -248,4 +262,4 @@ PLACED = 300  # an item placed: its columns and neighbours
 POINT = 1_200  # an item on the map: texts, columns, blocks
 TRAINER = 800 * MIB  # Python with torch and Lightning
 ROW = 300  # an item in the table while it is trained on
-STEP = 3_000  # bytes for each byte of a batch: activations and their gradients
+ENCODED = 256  # items encoded at a time

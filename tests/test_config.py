@@ -48,7 +48,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
         (of_image(model={"lr": float("inf")}), "model.lr: must be a finite number (got inf)"),
         (
             of_image(model={"net": "cnov"}),
-            "model.net: must be 'conv' or 'residual' or 'mlp' (got 'cnov'). Did you mean 'conv'?",
+            "model.net: must be 'conv' or 'conv4' or 'residual' or 'mlp' or 'auto' (got 'cnov'). Did you mean 'conv'?",
         ),
         (
             of_image({"size": "big"}),

@@ -78,7 +78,7 @@ def test_more_items_never_need_less() -> None:
         needs = [resources.cluster_needs(n, 16, n, 3, 784)[stage] for n in (1_000, 10_000, 100_000, 1_000_000)]
         assert [need.memory for need in needs] == sorted(need.memory for need in needs)
         assert needs[0].seconds < needs[-1].seconds
-    small, large = (resources.fit_needs(10_000, 784, batch, 10**6, 1e6)[0].memory for batch in (256, 4096))
+    small, large = (resources.fit_needs(10_000, 784, batch, 10**6, 1e6, None, 300)[0].memory for batch in (256, 4096))
     assert small < large
 
 

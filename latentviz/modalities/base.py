@@ -358,6 +358,11 @@ class DataKind(ABC, Generic[C, R]):
         return None
 
     @property
+    def step_bytes(self) -> int:
+        """Memory of a training step for each byte of its batch: activations and their gradients."""
+        return 3_000
+
+    @property
     def threads(self) -> int | None:
         """Threads that a training step can use; None: all."""
         return None

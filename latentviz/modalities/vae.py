@@ -152,7 +152,7 @@ def _standard(shape: tuple[int, ...], latent_dim: int, c: float | None) -> tuple
     """Return the networks of `lv.fit` for images (c, h, w) or vectors (m,)."""
     c = c or _default_c(math.prod(shape))
     if len(shape) == 3:
-        return image.build("conv", shape, latent_dim=latent_dim, width=CHANNELS, likelihood="normal", c=c)
+        return image.build(image.net_of(shape), shape, latent_dim=latent_dim, width=CHANNELS, likelihood="normal", c=c)
     if len(shape) == 1:
         return vectors.build(np.zeros(shape, np.float32), 1.0, latent_dim=latent_dim, width=UNITS, c=c)
     raise ArgumentError(

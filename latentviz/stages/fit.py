@@ -137,7 +137,7 @@ def _fit(
         raise
     if processes.first:
         weights = sum(p.numel() for p in vae.parameters())
-        resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds)
+        resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds, kind.step_bytes)
     clock = Clock()
     say(f"training on {plural(len(kind.items.train), 'item')}; samples of each epoch are in {run.samples} …")
     with quiet(), _interruptible(), _threads(kind.threads):

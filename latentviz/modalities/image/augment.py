@@ -14,7 +14,8 @@ STRETCH = 0.12  # largest log-scale, and largest shear
 # Median distance of mirrored images to the data, divided by that of the images: 1.4 to 1.8 for letters and digits, 1.2
 # for clothes. Below this ratio a mirrored image could be part of the data.
 FLIP_BELOW = 1.25
-SAMPLE_BYTES = 2**28
+COMPARED = 1024  # numbers by which images are compared, about, at most
+BLOCK = 1024  # images shrunk at a time
 
 
 def views(images: Tensor, strength: float, *, flip: bool) -> Tensor:
@@ -60,13 +61,24 @@ def flips_fit(images: np.ndarray, seed: int, *, reference: int = 10_000, queries
         reference: images that represent the data, at most.
         queries: images to mirror, at most.
     """
-    sample = images[sample_rows(images, reference, seed)].astype(np.float32) / 255
+    sample = shrunk(images[sample_rows(images, reference, seed)])
     queries = min(queries, len(sample))
     chosen = np.random.default_rng(seed).permutation(len(sample))[:queries]
     flat = sample.reshape(len(sample), -1)
     own = _nearest_other(flat[chosen], chosen, flat)
     mirrored = _nearest_other(sample[chosen][..., ::-1].reshape(queries, -1), chosen, flat)
     return bool(np.median(mirrored / np.maximum(own, 1e-9)) < FLIP_BELOW)
+
+
+def shrunk(images: np.ndarray) -> np.ndarray:
+    """Scales uint8 (n, c, h, w) to float32 in [0, 1]; images of more than 1,024 numbers shrink to about as many."""
+    h, w = images.shape[2:]
+    share = math.sqrt(COMPARED / math.prod(images.shape[1:]))
+    if share >= 1:
+        return images.astype(np.float32) / 255
+    size = (max(1, round(h * share)), max(1, round(w * share)))
+    blocks = [torch.tensor(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK)]
+    return torch.cat([F.interpolate(block.float() / 255, size, mode="area") for block in blocks]).numpy()
 
 
 def _nearest_other(queries: np.ndarray, rows: np.ndarray, data: np.ndarray) -> np.ndarray:
@@ -78,9 +90,8 @@ def _nearest_other(queries: np.ndarray, rows: np.ndarray, data: np.ndarray) -> n
 
 
 def sample_rows(images: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Draws up to `most` rows, ascending, and no more than fit into 256 MB as float32."""
-    fit = max(2, SAMPLE_BYTES // (4 * math.prod(images.shape[1:])))
-    return np.sort(np.random.default_rng(seed).permutation(len(images))[: min(most, fit)])
+    """Draws up to `most` rows, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(len(images))[:most])
 
 
 def principal_components(images: np.ndarray, seed: int, *, most: int = 50, sample: int = 20_000) -> np.ndarray:
@@ -93,18 +104,13 @@ def principal_components(images: np.ndarray, seed: int, *, most: int = 50, sampl
         sample: number of images the components are computed on, at most.
     """
     rows = sample_rows(images, sample, seed)
-    flat = images[rows].reshape(len(rows), -1).astype(np.float32) / 255
+    flat = shrunk(images[rows]).reshape(len(rows), -1)
     mean = flat.mean(axis=0)
     count = min(most, flat.shape[1], len(rows) - 1)
-    if flat.shape[1] <= 4096:  # the covariance matrix is small
-        values, vectors = np.linalg.eigh(((flat - mean).T @ (flat - mean)).astype(np.float64))
-        axes = vectors[:, np.argsort(-values)[:count]].astype(np.float32)
-    else:
-        from sklearn.utils.extmath import randomized_svd
-
-        axes = randomized_svd(flat - mean, count, random_state=seed)[2].T.astype(np.float32)
+    values, vectors = np.linalg.eigh(((flat - mean).T @ (flat - mean)).astype(np.float64))
+    axes = vectors[:, np.argsort(-values)[:count]].astype(np.float32)
     scores = np.empty((len(images), axes.shape[1]), np.float32)
     for start in range(0, len(images), 8192):
-        block = images[start : start + 8192].reshape(-1, len(mean)).astype(np.float32) / 255
+        block = shrunk(images[start : start + 8192]).reshape(-1, len(mean))
         scores[start : start + 8192] = (block - mean) @ axes
     return scores

@@ -35,11 +35,17 @@ class ImageData(DataSection):
 class ImageModel(ModelSection):
     """The networks and the likelihood for images."""
 
-    net: Literal["conv", "residual", "mlp"] = Field(
-        "conv",
-        description="conv: depth from the image size; residual: slower, higher likelihood; mlp: two hidden layers",
+    net: Literal["conv", "conv4", "residual", "mlp"] | Auto = Field(
+        "auto",
+        description="conv: depth from the image size; conv4: its first two convolutions are one of stride 4, faster; "
+        "residual: slower, higher likelihood; mlp: two hidden layers; auto: conv4 above 32 pixels a side, else conv",
     )
-    width: int = Field(16, ge=4, le=512, description="channels of the first convolution; the MLP has 32 times as many")
+    width: int = Field(
+        16,
+        ge=4,
+        le=512,
+        description="channels at half the size, and twice as many at a quarter; 32 times as many in mlp",
+    )
     likelihood: Literal["normal", "bernoulli"] = Field("normal", description="p(x|z); normal uses C")
     contrast: float = Field(
         1000.0, ge=0, description="weight of InfoNCE between two views of an item; 0: the plain VAE"
@@ -73,6 +79,7 @@ class ResolvedImageModel(ImageModel):
     """`ImageModel` of a run: no value is "auto"."""
 
     stop: Literal["still", "limit"] = "limit"  # runs from before there was this setting
+    net: Literal["conv", "conv4", "residual", "mlp"] = "conv"  # the only default of earlier versions
     c: float = Field(gt=0)
     flip: bool
 

@@ -19,7 +19,7 @@ from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
 from latentviz.modalities.image.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least
-from latentviz.modalities.image.nets import ImageDecoder, ImageEncoder, build, likelihood_of
+from latentviz.modalities.image.nets import ImageDecoder, ImageEncoder, build, likelihood_of, net_of
 from latentviz.modalities.image.new import shape_of
 from latentviz.modalities.image.prepare import IMAGES, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
@@ -56,9 +56,10 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
             c = float(f"{scale_to_variance(images, config.seed_everything):.4g}")
         if flip == "auto":
             flip = bool(config.model.contrast) and flips_fit(images, config.seed_everything)
+        net = net_of(images.shape[1:]) if config.model.net == "auto" else config.model.net
         n = len(prepared.items.train)
         stop, trainer = with_epochs(config, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS, least(n))
-        model = {"c": c, "flip": flip, "stop": stop}
+        model = {"net": net, "c": c, "flip": flip, "stop": stop}
         return resolved(ResolvedImageConfig, config, data=dict(prepared.data), model=model, trainer=trainer)
 
     @classmethod
@@ -88,6 +89,11 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
     def settings(self) -> Settings:
         """The settings of the VAE, with contrast."""
         return super().settings | contrast_settings(self.config.model)
+
+    @property
+    def step_bytes(self) -> int:
+        """More for residual networks, which keep many activations at each size."""
+        return 2_000 if self.config.model.net == "residual" else 300
 
     @property
     def threads(self) -> int | None:

@@ -2,7 +2,10 @@
 
 import copy
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,7 @@ from latentviz.model.elbo import diagonal_normal
 # exp(½·10) ≈ 148 standard deviations of the prior: far outside any sensible posterior, and no overflow.
 LOGVAR_LIMIT = 10.0
 SMALL = 12  # pixels: images up to this size get a first convolution at full resolution
+LARGE = 32  # pixels: the first convolution of larger images has a stride of 4
 MOST_CHANNELS = 128
 HIDDEN = 256  # units between the convolutions and the latent
 ONEDNN_LAYERS = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear)
@@ -128,38 +132,45 @@ def likelihood_of(out: Tensor, likelihood: str, c: float) -> Distribution:
     return Independent(Normal(out, scale, validate_args=False), 3, validate_args=False)
 
 
-def conv_sizes(shape: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+def conv_sizes(shape: tuple[int, int], first: int = 2) -> list[tuple[int, tuple[int, int]]]:
     """Choose stride and output size of each convolution: halve until the longer side is at most 4 pixels.
 
-    Images of at most 12 pixels start with a convolution at full resolution, so that they get more than one.
+    Images of at most 12 pixels start with a convolution at full resolution, so that they get more than one; larger ones
+    with a stride of `first`.
 
     >>> conv_sizes((28, 28))
     [(2, (14, 14)), (2, (7, 7)), (2, (4, 4))]
     >>> conv_sizes((8, 8))
     [(1, (8, 8)), (2, (4, 4))]
+    >>> conv_sizes((64, 48), first=4)
+    [(4, (16, 12)), (2, (8, 6)), (2, (4, 3))]
     """
     h, w = shape
-    sizes = [(1, (h, w))] if max(h, w) <= SMALL else []
-    while max(h, w) > 4:
-        h, w = (h + 1) // 2, (w + 1) // 2
-        sizes.append((2, (h, w)))
+    sizes = [(1, (h, w))] if max(h, w) <= SMALL else [(first, (-(-h // first), -(-w // first)))]
+    while max(sizes[-1][1]) > 4:
+        h, w = sizes[-1][1]
+        sizes.append((2, ((h + 1) // 2, (w + 1) // 2)))
     return sizes
 
 
-def conv_nets(shape: tuple[int, int, int], latent_dim: int, width: int) -> tuple[nn.Module, nn.Module]:
-    """Build the convolutional networks (b, c, h, w) → (b, 2d) and (b, d) → (b, c, h, w)."""
+def conv_nets(shape: tuple[int, int, int], latent_dim: int, width: int, first: int = 2) -> tuple[nn.Module, nn.Module]:
+    """Build the convolutional networks (b, c, h, w) → (b, 2d) and (b, d) → (b, c, h, w).
+
+    A convolution of stride s has a kernel of 2s − 1, at least 3. The number of channels depends on the size reached.
+    """
     c, h, w = shape
-    steps = conv_sizes((h, w))
-    channels = [c, *(min(width * 2**i, MOST_CHANNELS) for i in range(len(steps)))]
+    steps = conv_sizes((h, w), first)
+    channels = [c, *(min(width * 2**i * max(1, steps[0][0] // 2), MOST_CHANNELS) for i in range(len(steps)))]
     sizes = [(h, w), *(size for _, size in steps)]
     down: list[nn.Module] = []
     up: list[nn.Module] = []
     for i, (stride, size) in enumerate(steps):
-        inner, outer = channels[i + 1], channels[i]
+        inner, outer, kernel = channels[i + 1], channels[i], max(3, 2 * stride - 1)
         # Batch normalisation speeds up contrastive learning: see docs/experiments.md.
-        down += [nn.Conv2d(outer, inner, 3, stride, 1, bias=False), BatchNorm(inner), nn.ReLU(inplace=True)]
-        padding = [large - (stride * (small - 1) + 1) for large, small in zip(sizes[i], size, strict=True)]
-        up = [UpConvolution(inner, outer, 3, stride, 1, (padding[0], padding[1])), nn.ReLU(inplace=True), *up]
+        convolution = nn.Conv2d(outer, inner, kernel, stride, kernel // 2, bias=False)
+        down += [convolution, BatchNorm(inner), nn.ReLU(inplace=True)]
+        high, wide = (large - (stride * (small - 1) + 1) for large, small in zip(sizes[i], size, strict=True))
+        up = [UpConvolution(inner, outer, kernel, stride, kernel // 2, (high, wide)), nn.ReLU(inplace=True), *up]
     flat = channels[-1] * math.prod(sizes[-1])
     # The last ReLU and its gradient need one order of the activations, which is the rows'.
     encoder = nn.Sequential(*down[:-1], nn.Flatten(), nn.ReLU(inplace=True), *mlp(flat, HIDDEN, 2 * latent_dim))
@@ -185,7 +196,13 @@ def mlp(*sizes: int) -> list[nn.Module]:
     return layers[:-1]
 
 
-NETS = {"conv": conv_nets, "residual": residual_nets, "mlp": mlp_nets}
+Nets: TypeAlias = Callable[[tuple[int, int, int], int, int], tuple[nn.Module, nn.Module]]
+NETS: Mapping[str, Nets] = {"conv": conv_nets, "conv4": partial(conv_nets, first=4), "residual": residual_nets, "mlp": mlp_nets}
+
+
+def net_of(shape: tuple[int, ...]) -> str:
+    """Choose the network for images of `shape` (c, h, w)."""
+    return "conv4" if max(shape[1:]) > LARGE else "conv"
 
 
 def build(
