@@ -197,7 +197,12 @@ def mlp(*sizes: int) -> list[nn.Module]:
 
 
 Nets: TypeAlias = Callable[[tuple[int, int, int], int, int], tuple[nn.Module, nn.Module]]
-NETS: Mapping[str, Nets] = {"conv": conv_nets, "conv4": partial(conv_nets, first=4), "residual": residual_nets, "mlp": mlp_nets}
+NETS: Mapping[str, Nets] = {
+    "conv": conv_nets,
+    "conv4": partial(conv_nets, first=4),
+    "residual": residual_nets,
+    "mlp": mlp_nets,
+}
 
 
 def net_of(shape: tuple[int, ...]) -> str:
