@@ -12,6 +12,7 @@ CELL = 200  # items in a cell, on average
 SEARCHED = 8_000  # items compared with each query, at least: those of the nearest cells
 BLOCK_BYTES = 128 * 2**20  # of distances held at a time
 CHUNK = 64  # columns represented by their least distance in the first pass
+TILE = 16 * CHUNK  # columns whose distances fit into the processor's cache until their minima are known
 SPARE = 8  # candidates kept beyond k, because the first pass rounds
 
 
@@ -99,11 +100,17 @@ class Among:
             itself: int (m,), each query's own row, which comes first; None: the queries are not rows.
         """
         m, wanted = len(queries), min(k + SPARE, len(self.vectors))
-        d = self.columns @ (-2 * (queries - self.centre)).T  # (columns, m): ‖y‖² − 2·x·y, which orders like ‖x − y‖²
-        d += self.offsets[:, None]
+        right = -2 * (queries - self.centre).T
+        d = np.empty((len(self.columns), m), np.float32)  # ‖y‖² − 2·x·y, which orders like ‖x − y‖²
+        least = np.empty((self.chunks, m), np.float32)
+        for start in range(0, len(d), TILE):
+            tile = d[start : start + TILE]
+            np.matmul(self.columns[start : start + TILE], right, out=tile)
+            tile += self.offsets[start : start + TILE, None]
+            tile.reshape(-1, CHUNK, m).min(axis=1, out=least[start // CHUNK :][: len(tile) // CHUNK])
         if itself is not None:
-            d[itself, np.arange(m)] = -np.inf
-        least = d.reshape(self.chunks, CHUNK, m).min(axis=1).T  # (m, chunks)
+            d[itself, np.arange(m)] = least[itself // CHUNK, np.arange(m)] = -np.inf
+        least = least.T
         kept = min(wanted, self.chunks)
         near = np.argpartition(least, kept - 1, axis=1)[:, :kept]  # (m, kept)
         candidates = (near[:, :, None] * CHUNK + np.arange(CHUNK)).reshape(m, -1)
