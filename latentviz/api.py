@@ -58,6 +58,7 @@ def fit(
     reduce: Settings | None = None,
     map: Settings | None = None,
     preset: str | None = None,
+    preview: float | None = None,
 ) -> "Run":
     """Trains a VAE on `source` and exports mu and logvar of every item.
 
@@ -72,10 +73,8 @@ def fit(
         columns: further columns of its items, by name.
         run: name of the new run; by default taken from `source`, or from `start` with a number.
         outputs: folder of the runs.
-        start: a finished run to go on from: the new run has its items and those of `source`, and begins with its
-            weights. The run itself stays as it is.
-        resume: continue an interrupted run, or train a finished one on to more epochs, as with
-            `trainer={"max_epochs": 60}`.
+        start: a finished run, which stays, to go on from: the new one begins with its items and its weights.
+        resume: continue an interrupted run, or a finished one, as with `trainer={"max_epochs": 60}`.
         force: replace an existing run.
         data: settings of the data, such as `{"batch_size": 64}`; `latentviz config SOURCE` lists all settings.
         model: settings of the model, such as `{"latent_dim": 16}`.
@@ -92,9 +91,10 @@ def fit(
         reduce: settings of `lv.cluster`, which is called then, too.
         map: as `reduce`.
         preset: "quick", "default" or "best": settings for those that are not given.
+        preview: seconds until a first map of some items is drawn during the training, 60 by default; 0: none.
     """
     sections: dict[str, Any] = {"data": data, "model": model, "trainer": trainer, "reduce": reduce, "map": map}
-    sections |= {"cluster": cluster if isinstance(cluster, Mapping) else None, "preset": preset}
+    sections |= {"cluster": cluster if isinstance(cluster, Mapping) else None, "preset": preset, "preview": preview}
     given = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
     overrides, clustering = parted(given, wanted=cluster is True)
     where: dict[str, Any] = {"run": run, "outputs": outputs, "start": start, "resume": resume, "force": force}

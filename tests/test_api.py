@@ -191,6 +191,7 @@ def test_messages_name_an_object_by_what_it_is(tmp_path) -> None:
 SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "preset", "seed_everything", "check_memory"}
 OPTIONS = {
     "fit": SECTIONS - {"cluster"}
+    | {"preview"}
     | {"ids", "labels", "captions", "columns"}
     | {"encoder", "decoder", "likelihood", "objective"},
     "cluster": SECTIONS,

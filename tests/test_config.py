@@ -36,7 +36,7 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
     [
         (
             of_image(modle={}),
-            "modle: unknown key; allowed here: preset, seed_everything, check_memory, data, model, trainer, networks.",
+            "modle: unknown key; allowed here: preset, seed_everything, check_memory, preview, data, model, trainer",
         ),
         (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
         (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),

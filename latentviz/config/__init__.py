@@ -70,6 +70,11 @@ class FitConfig(Section):
     preset: PresetName = Field("default", description=_PRESET)
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the split, the weights and every draw")
     check_memory: bool = Field(True, description="refuse work that does not fit into memory; false: try it")
+    preview: float = Field(
+        60.0,
+        ge=0,
+        description="seconds of training until a first map of some items, again after twice as many; 0: none",
+    )
     data: DataSection
     model: ModelSection
     trainer: dict[str, Any] = Field(
@@ -313,7 +318,7 @@ def _allowed(annotation: Any) -> list[str]:
 def dump(config: Section) -> str:
     """Format the config as YAML; `read_yaml` restores the same values."""
     content = config.model_dump(mode="json")
-    for name, default in (("networks", {}), ("preset", "default")):
+    for name, default in (("networks", {}), ("preset", "default"), ("preview", 60.0)):
         if content.get(name) == default:
             del content[name]  # so that earlier versions read the config
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

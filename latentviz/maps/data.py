@@ -24,6 +24,17 @@ class ClusterInfo:
     decoded: np.ndarray | None = None  # uint8 (c, h, w), the image decoded from the cluster's mean mu
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What the map of a training that goes on says of itself; files are named relative to it."""
+
+    line: str  # what the training has reached
+    stamp: int  # width of the image `mark` while this is the newest preview
+    mark: str  # an image: the page can show files next to it, and not read them
+    final: str  # the map that is drawn when the training has ended
+    picture: str  # of that map, written after it
+
+
 class TreeNode(TypedDict):
     """A node of the condensed tree, as `condensed_tree` makes them; `birth` and `death` are λ = 1/distance."""
 
@@ -80,6 +91,7 @@ class MapData:
     summary: Sequence[str] = ()  # lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings
     # int32 (n, k), rows of the k items with the nearest mu, nearest first, the item itself left out
     neighbours: np.ndarray | None = None
+    preview: Preview | None = None  # of the map of a training that goes on
     file_limit: int = FILE_LIMIT  # bytes of the file; thumbnails, then latents of some items are dropped to meet it
 
     def __post_init__(self) -> None:

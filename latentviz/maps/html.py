@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -80,7 +81,11 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         "notes": [note for part in parts.values() for note in part.notes],
         **{name: part.meta for name, part in parts.items()},
     }
-    script = bundle([name for name in LAYERS if name in chosen])
+    names = [name for name in LAYERS if name in chosen]
+    if data.preview is not None:
+        meta["preview"] = asdict(data.preview)
+        names.append("preview")
+    script = bundle(names)
     packed = {"app": blocks.pack(script.encode()), "meta": blocks.pack_json(meta)}
     for part in parts.values():
         packed |= part.blocks
@@ -95,6 +100,7 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         blocks=packed,
         first=FIRST,
         evaluates=len(data.order) <= EVALUATES,
+        looks=data.preview is not None,
     )
 
 

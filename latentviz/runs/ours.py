@@ -19,7 +19,7 @@ MARKER_VERSION = 1
 HEADING = "# latentviz fit "  # first line of a run's config.yaml
 FILES = (
     r"config\.yaml|run\.json|items\.parquet|bad_items\.csv|metrics\.csv|(mu|logvar)\.npy",
-    r"evaluation\.(json|html)|origin\.json",
+    r"evaluation\.(json|html)|origin\.json|preview\.(html|svg)",
     r"cache/(new/|earlier/(clusters/[^/]+/)?)?[\w.-]+\.(npy|npz|parquet|json|txt|yaml|ckpt)",
     r"checkpoints/[^/]+\.ckpt",
     r"samples/(epoch-\d+|progress|samples)\.\w+",

@@ -9,9 +9,8 @@ outputs/<run>/config.yaml            the resolved config: fitting it again repea
               metrics.csv, samples/  one row per epoch; outputs of the decoder after each epoch
               mu.npy, logvar.npy     float32 (n, d), row i is item i
               clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
-                                     landmarks.npy if only some of the items were laid out,
-                                     map.html, map.png; evaluation.html, evaluation.json (last: done)
-              evaluation.{html,json} if `evaluate` found no clustering
+                                     landmarks.npy (or all), map.html, map.png; evaluation.{html,json} (last: done)
+              evaluation.{html,json} if `evaluate` found no clustering; preview.{html,svg} is there during the training
               generated/<name>/      decoded items, and generated.json with the z (last)
               recommended/<name>/    a sheet of the recommended items, and recommended.json (last)
               encoded/<name>/        new items: points.parquet, mu.npy, logvar.npy, map.html, encode.json (last)
@@ -73,6 +72,8 @@ class RunFolder(RunPlace):
     last_checkpoint = Artefact("checkpoints/last.ckpt")
     metrics_file = Artefact("metrics.csv")
     samples = Artefact("samples")
+    preview_file = Artefact("preview.html")
+    preview_mark = Artefact("preview.svg")
     mu_file = Artefact("mu.npy")
     logvar_file = Artefact("logvar.npy")
     encoder_onnx = Artefact("exported/encoder.onnx")

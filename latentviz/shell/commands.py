@@ -54,7 +54,7 @@ def fit(
 
         print(inspect_source(source, settings))
         return
-    run = train_and_cluster(source, settings, clustering, outputs=outputs, **options)
+    run = train_and_cluster(source, settings, clustering, outputs=outputs, show=show, **options)
     if clustering is None:
         _print_run(run)
     else:

@@ -38,7 +38,7 @@ TRAINING = """
     lr stop patience kl_warmup c free_bits temperature neighbors augment flip noise noise_mix word_dropout dropout
     negatives position_weight bag_weight all_tokens samples sampling top_p candidates repeats
 """
-FREE = {"seed_everything", "check_memory", *(f"data.{name}" for name in READING.split())}
+FREE = {"seed_everything", "check_memory", "preview", *(f"data.{name}" for name in READING.split())}
 FREE |= {f"model.{name}" for name in TRAINING.split()}
 LIMITS = ("max_epochs", "max_steps", "max_time", "min_epochs", "min_steps")
 

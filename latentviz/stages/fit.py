@@ -54,6 +54,7 @@ from latentviz.runs.cells import safe_cell
 from latentviz.runs.extension import earlier_weights
 from latentviz.runs.files import atomic_write
 from latentviz.runs.run import RunFolder
+from latentviz.stages.preview import previews
 
 # The loss is a sum over the item, so gradients are large; this bound stops explosions and leaves normal steps alone.
 GRADIENT_CLIP = 1_000.0
@@ -71,6 +72,7 @@ def fit(
     resume: bool = False,
     networks: Networks = STANDARD,
     read: Reader | None = None,
+    show: bool = False,
 ) -> RunFolder:
     """Train a VAE and write the run: items, cache, checkpoints, samples, mu, logvar, and last run.json.
 
@@ -80,6 +82,7 @@ def fit(
         resume: continue from the last checkpoint, to the same number of epochs.
         networks: parts of the model that the user gives.
         read: reads the data; None: those of `config`.
+        show: open the first preview in the browser.
 
     Raises:
         DataError: the data cannot be read or learnt from.
@@ -92,7 +95,7 @@ def fit(
             if not resume:
                 run.abandon()
             raise
-        return _fit(config, run, processes, networks, resume=resume, read=read)
+        return _fit(config, run, processes, networks, resume=resume, read=read, show=show)
 
 
 def follow(config: FitConfig, run: RunFolder, networks: Networks = STANDARD) -> None:
@@ -116,6 +119,7 @@ def _fit(
     *,
     resume: bool = False,
     read: Reader | None = None,
+    show: bool = False,
 ) -> RunFolder:
     seconds: dict[str, float] = {}
     light = modality(config.data.kind)
@@ -140,13 +144,13 @@ def _fit(
         resources.fit(config, len(kind.items), resources.pixels(run.cache), weights, kind.seconds, kind.step_bytes)
     clock = Clock()
     say(f"training on {plural(len(kind.items.train), 'item')}; samples of each epoch are in {run.samples} …")
-    with quiet(), _interruptible(), _threads(kind.threads):
+    with quiet(), _interruptible(), _threads(kind.threads), previews(config, run, kind, show=show) as more:
         batches, callbacks = kind.training(run.cache)
         if (start := earlier_weights(run)) is not None:
             callbacks = [*callbacks, Start(start, run.again)]
         samples = Samples(kind.recorder(run.samples), run.samples, until_still=vae.until_still)
         still = StandStill(kind.dataset(), kind.to_input, kind.items.train, clock, config.trainer.get("max_time"))
-        callbacks = [clock, samples, *callbacks, *([still] if vae.until_still else [])]
+        callbacks = [clock, samples, *callbacks, *more, *([still] if vae.until_still else [])]
         trainer = _trainer(config, run, callbacks, batches, own=[*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:

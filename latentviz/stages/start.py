@@ -37,14 +37,18 @@ def train(
     force: bool = False,
     networks: Networks = STANDARD,
     finished: bool = False,
+    show: bool = False,
 ) -> RunFolder:
     """Does what `fit` says, with the settings as one nested mapping; `start` names the run to continue.
 
-    With `finished`, a finished run that is to be resumed and not to be trained for longer is returned as it is.
+    With `show`, the first preview is opened in the browser. With `finished`, a finished run that is to be resumed and
+    not to be trained for longer is returned as it is.
     """
     if start is not None:
         old = RunFolder.open(start, outputs)
-        return _continue(old, source, overrides, networks, run=run, resume=resume, force=force, finished=finished)
+        return _continue(
+            old, source, overrides, networks, run=run, resume=resume, force=force, finished=finished, show=show
+        )
     config, name = load_config(source, overrides)
     made = RunFolder(Path(source).parent)
     if Path(source).name == made.config_file.name and made.origin_file.exists() and not resume:
@@ -68,14 +72,14 @@ def train(
     with folder.held("fit"):
         folder.recover()
         if resume and folder.config_file.exists():
-            return _resume(folder, source, overrides, networks, finished=finished)
+            return _resume(folder, source, overrides, networks, finished=finished, show=show)
         # A fit that was killed while it read its data left nothing to continue from, and nothing to lose.
         folder = RunFolder.create(folder.path, force=force or (resume and folder.begun))
         from latentviz.clustering import compile_ahead
         from latentviz.stages.fit import fit as stage
 
         compile_ahead.start()
-        folder = stage(config, folder, networks=networks)
+        folder = stage(config, folder, networks=networks, show=show)
         remember(folder, networks)
         return folder
 
@@ -98,6 +102,7 @@ def _continue(
     resume: bool,
     force: bool,
     finished: bool,
+    show: bool,
 ) -> RunFolder:
     """Trains a new run next to the finished run `start`, on its items and those at `source`; `start` stays as it is."""
     from latentviz.stages.continuing import next_name, read, settings
@@ -119,7 +124,7 @@ def _continue(
     with folder.held("fit"):
         folder.recover()
         if resume and folder.config_file.exists():
-            return _resume(folder, source, overrides, networks, finished=finished)
+            return _resume(folder, source, overrides, networks, finished=finished, show=show)
         start.verify(all_of_it=True)
         folder = RunFolder.create(folder.path, force=force or folder.begun)
         from latentviz.clustering import compile_ahead
@@ -127,7 +132,11 @@ def _continue(
         compile_ahead.start()
         remember(folder, networks)
         return stage(
-            config, folder, networks=networks, read=lambda cache: (read(opened, source, config, cache, given), config)
+            config,
+            folder,
+            networks=networks,
+            read=lambda cache: (read(opened, source, config, cache, given), config),
+            show=show,
         )
 
 
@@ -152,9 +161,9 @@ def _check_same(folder: RunFolder, given: str) -> None:
 
 
 def _resume(
-    folder: RunFolder, given: str, overrides: Settings, networks: Networks, *, finished: bool = False
+    folder: RunFolder, given: str, overrides: Settings, networks: Networks, *, finished: bool, show: bool
 ) -> RunFolder:
-    """Continues an interrupted run, or trains a finished one for longer; `finished` as in `train`."""
+    """Continues an interrupted run, or trains a finished one for longer; `finished` and `show` as in `train`."""
     _check_same(folder, given)
     longer = LongerRun.of(folder) if folder.finished else None
     if longer is not None and longer.pending and longer.finished:  # a kill kept it from taking the run's place
@@ -171,7 +180,7 @@ def _resume(
     check_given(began.networks, networks, folder)
     check_training(began.networks, networks, str(folder.config_file))
     remember(folder, networks)
-    free = {"check_memory"} | ({"model.stop"} if config.model.stop == "limit" else set())
+    free = {"check_memory", "preview"} | ({"model.stop"} if config.model.stop == "limit" else set())
     if changed := [key for key in changes(began, config) if not key.startswith("trainer.") and key not in free]:
         raise RunError(
             f"{folder.path}: --resume cannot change {', '.join(changed)}; leave that out, or make another run with "
@@ -181,7 +190,7 @@ def _resume(
 
     if longer is None:
         folder.sweep()
-        return stage(config, folder, resume=True, networks=networks)
+        return stage(config, folder, resume=True, networks=networks, show=show)
     if finished and not pending and not _limits(overrides):
         return folder
     check_longer(folder, config, given=pending or bool(_limits(overrides)))
