@@ -29,7 +29,8 @@ def test_it_says_what_fit_does(shell: Callable, tmp_path: Path, kind: str) -> No
     outcome = shell("config", path)
     assert outcome.code == 0, outcome.err
     said = re.search(
-        r"# 300 items, 270 to learn from, batches of (\d+): (\d+) epochs of (\d+) steps, about \d+ (s|min) on",
+        r"# 300 items, 270 to learn from, batches of (\d+): (?:up to )?(\d+) epochs of (\d+) steps, "
+        r"(about|at most) \d+ (s|min) on",
         outcome.out,
     )
     assert said is not None, outcome.out
