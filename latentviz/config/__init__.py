@@ -56,7 +56,7 @@ class ModelSection(Section):
     free_bits: float = Field(0.0, ge=0, description="nats of KL per latent dimension that are free")
     lr: float = Field(3e-3, gt=0, description="peak learning rate of Adam")
     stop: Literal["still", "limit"] | Auto = Field(
-        "auto", description="what ends training; still: neighbours in mu stand still; limit: trainer.max_epochs …"
+        "auto", description="what ends training; still: neighbours in mu stand still; limit: those of the trainer"
     )
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before stopping; 0: never")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, Self,
 
 from latentviz.config import FitConfig
 from latentviz.modalities.networks import STANDARD, Networks
-from latentviz.modalities.settings import Settings
+from latentviz.modalities.settings import Settings, Still
 
 if TYPE_CHECKING:
     import numpy as np
@@ -248,6 +248,7 @@ class DataKind(ABC, Generic[C, R]):
 
     config: R  # resolved, no "auto"
     items: Items  # the row order
+    still: ClassVar[Still] = Still()  # how a training ends by itself
 
     @staticmethod
     @abstractmethod

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latentviz.model.callbacks import Clock
 from latentviz.model.encoding import Stored, ToInput, encode_rows
-from latentviz.model.schedule import FALL, Schedule
+from latentviz.model.schedule import Schedule
 from latentviz.model.training import LightningVAE, epoch_steps
 from latentviz.progress import say
 
@@ -23,7 +23,6 @@ NEAR = 15  # neighbours of each
 APART = 1.2  # steps at a look, over those at the look before
 CLOCK_EVERY = 10  # steps between two looks at the clock
 SAME = 0.8  # share of the neighbours that stay from one look to the next when they stand still
-GAIN = 0.01  # share of the held-out loss that a look must gain for the training to go on
 
 
 class Look(NamedTuple):
@@ -46,10 +45,9 @@ def same_share(before: Tensor, now: Tensor) -> float:
     return float((before[:, :, None] == now[:, None, :]).any(2).float().mean())
 
 
-def stands_still(before: Look, now: Look) -> bool:
-    """Whether neighbours and held-out loss hardly change any more from one look to the next."""
-    gain = before.loss - now.loss
-    return same_share(before.near, now.near) >= SAME and gain < GAIN * abs(before.loss)
+def stands_still(before: Look, now: Look, gain: float) -> bool:
+    """Whether neighbours hardly change from one look to the next, and the held-out loss gains less than a share."""
+    return same_share(before.near, now.near) >= SAME and before.loss - now.loss < gain * abs(before.loss)
 
 
 class StandStill(Callback):
@@ -63,12 +61,21 @@ class StandStill(Callback):
         rows: the items to choose the probe from.
         clock: of the training.
         longest: `trainer.max_time`; None: no limit.
+        gain: share of the held-out loss that a look must gain for the training to go on.
     """
 
     def __init__(
-        self, data: Stored, to_input: ToInput, rows: np.ndarray, clock: Clock, longest: str | Mapping[str, float] | None
+        self,
+        data: Stored,
+        to_input: ToInput,
+        rows: np.ndarray,
+        clock: Clock,
+        longest: str | Mapping[str, float] | None,
+        *,
+        gain: float,
     ) -> None:
         self.data, self.to_input, self.clock, self.seconds = data, to_input, clock, seconds_of(longest)
+        self.gain = gain
         self.rows = rows[np.unique(np.linspace(0, len(rows) - 1, PROBE).astype(int))]
         self.look: Look | None = None
         self.begun: tuple[int, int] | None = None  # step and length of the fall
@@ -97,7 +104,7 @@ class StandStill(Callback):
         del outputs
         schedule, step = _schedule(pl_module), trainer.global_step
         if math.isfinite(self.seconds) and step < schedule.start and step % CLOCK_EVERY == 0:
-            late = self.clock.seconds >= (1 - FALL) * self.seconds
+            late = self.clock.seconds >= (1 - schedule.fall) * self.seconds
             if trainer.strategy.broadcast(late):
                 left = step * max(0.0, self.seconds / self.clock.seconds - 1)
                 self._begin(trainer, schedule, "the time", max(1, int(left)))
@@ -108,7 +115,7 @@ class StandStill(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare with the look before."""
         schedule, step = _schedule(pl_module), trainer.global_step
-        first = (1 - FALL) * schedule.total / APART
+        first = (1 - schedule.fall) * schedule.total / APART
         if step < max(first, APART * (self.look.step if self.look else 0)) or step >= schedule.start:
             return
         still = False
@@ -117,11 +124,11 @@ class StandStill(Callback):
             mu, _ = encode_rows(pl_module, self.data, self.to_input, self.rows)
             loss = float(trainer.callback_metrics["val_loss"])
             now = Look(step, loss, nearest(mu[:, : pl_module.content_dim]))
-            still = self.look is not None and stands_still(self.look, now)
+            still = self.look is not None and stands_still(self.look, now, self.gain)
             self.look = now
-        if trainer.strategy.broadcast(still and step >= (1 - FALL) * schedule.total):
+        if trainer.strategy.broadcast(still and step >= (1 - schedule.fall) * schedule.total):
             epoch = epoch_steps(trainer)
-            length = math.ceil(step * FALL / (1 - FALL) / epoch) * epoch
+            length = math.ceil(step * schedule.fall / (1 - schedule.fall) / epoch - 1e-6) * epoch
             self._begin(trainer, schedule, "neighbours stand still", length)
 
     def _begin(self, trainer: pl.Trainer, schedule: Schedule, reason: str, length: int) -> None:

@@ -31,31 +31,33 @@ class LightningVAE(VAE, pl.LightningModule):
 
     def __init__(self, encoder: Encoder, decoder: Decoder, latent_dim: int, **settings: Any) -> None:
         super().__init__(encoder, decoder, latent_dim, **settings)
-        self.until_still = False
+        self.fall: float | None = None
         self.totals: dict[str, Tensor] = {}
         self.latest: dict[str, Tensor] = {}
 
     @classmethod
-    def of(cls, vae: VAE, *, until_still: bool = False) -> Self:
+    def of(cls, vae: VAE, *, fall: float | None = None) -> Self:
         """Return a trainable model with the networks and the settings of `vae`.
 
         Args:
             vae: the model.
-            until_still: whether `StandStill` may end the training between the Trainer's `min_epochs` and its limits.
+            fall: where `StandStill` may end the training between the Trainer's `min_epochs` and its limits, the last
+                share of it, over which the learning rate falls; None: the limits alone end it.
         """
         names = ("lr", "kl_warmup", "free_bits", "contrast", "content_dim", "temperature", "noise_mix", "objective")
         model = cls(vae.encoder, vae.decoder, vae.latent_dim, **{name: getattr(vae, name) for name in names})
-        model.until_still = until_still
+        model.fall = fall
         return model
 
     @cached_property
     def schedule(self) -> Schedule:
         """The learning rate and the phases of this training."""
         limit = self.trainer.estimated_stepping_batches
-        if not self.until_still:
+        if self.fall is None:
             return Schedule(limit)
         self.trainer.fit_loop.setup_data()  # counts the batches, which an infinite limit has not
-        return Schedule(limit, least=int(min((self.trainer.min_epochs or 1) * epoch_steps(self.trainer), limit)))
+        least = int(min((self.trainer.min_epochs or 1) * epoch_steps(self.trainer), limit))
+        return Schedule(limit, least, fall=self.fall)
 
     @property
     def beta(self) -> float:

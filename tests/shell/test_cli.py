@@ -155,10 +155,11 @@ class TestPrinting:
         (tmp_path / "mine.yaml").write_text(said.out)
         again = shell("config", tmp_path / "mine.yaml")
         values = [[line for line in each.out.splitlines() if not line.startswith("# ")] for each in (said, again)]
-        assert [line.split("  # chosen")[0] for line in values[0] if "max_epochs" in line] == ["  max_epochs: 309"]
+        chosen = [line.split("  # chosen")[0] for line in values[0] if "_epochs:" in line]
+        assert chosen == ["  max_epochs: 309", "  min_epochs: 80"]
         assert yaml.safe_load(again.out) == yaml.safe_load(said.out)
-        assert [line for line in values[0] if "max_epochs" not in line] == [
-            line for line in values[1] if "max_epochs" not in line
+        assert [line for line in values[0] if "_epochs:" not in line] == [
+            line for line in values[1] if "_epochs:" not in line
         ]
 
     def test_the_printed_config_can_be_fitted(self, shell, few, tmp_path) -> None:

@@ -89,12 +89,11 @@ class UpdatePositives(Callback):
 
 
 def _due(trainer: pl.Trainer, vae: LightningVAE) -> bool:
-    """Whether this is the first epoch that begins after `RENEW_AT` of the training."""
-    if not vae.until_still:
+    """Whether an epoch is the one to search in: at `RENEW_AT` of the training, or when the learning rate falls."""
+    if vae.fall is None:
         epochs = trainer.max_epochs or 0
         return epochs > 0 and trainer.current_epoch == math.ceil(RENEW_AT * epochs)
-    due, step = RENEW_AT * vae.schedule.total, trainer.global_step
-    return vae.schedule.place(step) >= due > vae.schedule.place(step - epoch_steps(trainer))
+    return trainer.global_step >= vae.schedule.start > trainer.global_step - epoch_steps(trainer)
 
 
 def unit_variance(vectors: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from latentviz.modalities.image.prepare import IMAGES, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.modalities.io.prepared import Prepared, again
-from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
+from latentviz.modalities.settings import Settings, Still, batch_size, contrast_settings, with_epochs
 from latentviz.model.base import network_of
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
@@ -42,6 +42,7 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
     """A set of images."""
 
     images: np.ndarray  # uint8 (n, c, h, w), memory-mapped
+    still = Still(fall=0.4, gain=0.05)  # its loss fluctuates more
 
     @staticmethod
     def prepare(config: ImageFitConfig, cache: Path) -> Prepared:
@@ -58,7 +59,7 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
             flip = bool(config.model.contrast) and flips_fit(images, config.seed_everything)
         net = net_of(images.shape[1:]) if config.model.net == "auto" else config.model.net
         n = len(prepared.items.train)
-        stop, trainer = with_epochs(config, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS, least(n))
+        stop, trainer = with_epochs(config, epochs(n), FEWEST_EPOCHS, MOST_EPOCHS, least(n), "still")
         model = {"net": net, "c": c, "flip": flip, "stop": stop}
         return resolved(ResolvedImageConfig, config, data=dict(prepared.data), model=model, trainer=trainer)
 

@@ -9,7 +9,8 @@ from latentviz.modalities.length import Length
 
 # A training draws each image SEEN_EACH times, within these bounds. See docs/experiments.md.
 SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 500_000, 1_500_000
-SEEN_FIRST = 100_000  # before it may end by itself
+# One that ends by itself draws at least so many, and some of each. See "Sooner" in docs/experiments.md.
+FIRST, FIRST_EACH, FIRST_EPOCHS = 120_000, 6, 100
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
 
 
@@ -20,7 +21,7 @@ def epochs(n: int) -> float:
 
 def least(n: int) -> float:
     """Returns the epochs of the shortest training that ends by itself, for n training items, before the bounds."""
-    return SEEN_FIRST / n
+    return min(FIRST_EPOCHS, FIRST / n + FIRST_EACH)
 
 
 def length(config: ImageFitConfig) -> Length:
@@ -28,4 +29,4 @@ def length(config: ImageFitConfig) -> Length:
     source = read(config.data)
     with ThreadPoolExecutor() as pool:
         c, h, w = survey(source, config.data, pool).chw
-    return Length.of(config, len(source), epochs, FEWEST_EPOCHS, MOST_EPOCHS, least=least, item=c * h * w)
+    return Length.of(config, len(source), epochs, FEWEST_EPOCHS, MOST_EPOCHS, least=least, auto="still", item=c * h * w)

@@ -6,7 +6,8 @@ from latentviz.modalities.vectors.read import read
 
 # A training draws each vector SEEN_EACH times, within these bounds. See docs/experiments.md.
 SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 400_000, 2_000_000
-SEEN_FIRST = 100_000  # before it may end by itself
+# One that ends by itself draws at least so many, and some of each. See "Sooner" in docs/experiments.md.
+FIRST, FIRST_EACH, FIRST_EPOCHS = 120_000, 6, 100
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
 
 
@@ -17,7 +18,7 @@ def epochs(n: int) -> float:
 
 def least(n: int) -> float:
     """Returns the epochs of the shortest training that ends by itself, for n training items, before the bounds."""
-    return SEEN_FIRST / n
+    return min(FIRST_EPOCHS, FIRST / n + FIRST_EACH)
 
 
 def length(config: VectorFitConfig) -> Length:
