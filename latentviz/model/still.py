@@ -60,8 +60,8 @@ class StandStill(Callback):
         to_input: converts a stored batch to the encoder's input.
         rows: the items to choose the probe from.
         clock: of the training.
-        longest: `trainer.max_time`; None: no limit.
         gain: share of the held-out loss that a look must gain for the training to go on.
+        arguments: the Trainer's, of which `max_time` requires the fall in time.
     """
 
     def __init__(
@@ -70,12 +70,11 @@ class StandStill(Callback):
         to_input: ToInput,
         rows: np.ndarray,
         clock: Clock,
-        longest: str | Mapping[str, float] | None,
-        *,
         gain: float,
+        arguments: Mapping[str, Any],
     ) -> None:
-        self.data, self.to_input, self.clock, self.seconds = data, to_input, clock, seconds_of(longest)
-        self.gain = gain
+        self.data, self.to_input, self.clock, self.gain = data, to_input, clock, gain
+        self.seconds = seconds_of(arguments.get("max_time"))
         self.rows = rows[np.unique(np.linspace(0, len(rows) - 1, PROBE).astype(int))]
         self.look: Look | None = None
         self.begun: tuple[int, int] | None = None  # step and length of the fall

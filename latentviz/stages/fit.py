@@ -149,9 +149,7 @@ def _fit(
         if (start := earlier_weights(run)) is not None:
             callbacks = [*callbacks, Start(start, run.again)]
         samples = Samples(kind.recorder(run.samples), run.samples, until_still=vae.fall is not None)
-        still = StandStill(
-            kind.dataset(), kind.to_input, kind.items.train, clock, config.trainer.get("max_time"), gain=kind.still.gain
-        )
+        still = StandStill(kind.dataset(), kind.to_input, kind.items.train, clock, kind.still.gain, config.trainer)
         callbacks = [clock, samples, *callbacks, *more, *([still] if vae.fall else [])]
         trainer = _trainer(config, run, callbacks, batches, own=[*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
