@@ -12,7 +12,6 @@ from torch import Tensor
 from latentviz.modalities.text.decoder import NEVER, TextLikelihood
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
-LIKELY = 256  # tokens that are sorted at first
 NO_REPEATS = 2.0  # a probability that no token reaches
 
 
@@ -103,24 +102,10 @@ def most_certain_first(likelihood: TextLikelihood, *, repeats: float) -> Tensor:
 
 def _draw(logits: Tensor, draw: Tensor, top_p: float) -> Tensor:
     """Return one token per row, (b,), by the inverse of the cumulative distribution, the likeliest tokens first."""
-    probability = logits.softmax(-1)
-    likely, order = probability.topk(min(LIKELY, probability.shape[-1]))  # sorting all would take most of the time
-    below = likely.cumsum(-1)
-    rest = below[:, -1] <= (draw if top_p == 1 else top_p)  # rows whose token may be one of the others
-    token = _among(likely, order, below, draw, top_p, whole=top_p == 1)
-    if bool(rest.any()):
-        likely, order = probability[rest].sort(dim=-1, descending=True)
-        token[rest] = _among(likely, order, likely.cumsum(-1), draw[rest], top_p)
-    return token
-
-
-def _among(likely: Tensor, order: Tensor, below: Tensor, draw: Tensor, top_p: float, *, whole: bool = False) -> Tensor:
-    """Draw from tokens `order` (b, k) with descending probabilities `likely`, whose sums are `below`.
-
-    With `whole` these are the first of all tokens, and the draw is a share of all.
-    """
-    kept = below - likely < top_p
-    most = 1.0 if whole else below.masked_fill(~kept, 0).amax(-1, keepdim=True)
+    probability, order = logits.softmax(-1).sort(dim=-1, descending=True)
+    below = probability.cumsum(-1)  # (b, v)
+    kept = below - probability < top_p
+    most = below.masked_fill(~kept, 0).amax(-1, keepdim=True)
     place = torch.searchsorted(below, draw[:, None] * most, right=True)
     return order.gather(1, torch.minimum(place, kept.sum(-1, keepdim=True) - 1))[:, 0]
 
