@@ -19,7 +19,7 @@ class Preset(NamedTuple):
 
 PRESETS: Mapping[str, Preset] = {
     "quick": Preset(
-        "a first map within about a minute, of up to 20,000 items",
+        "a first map soon: a short training, one layout, small images",
         {"model": {"stop": "still"}, "trainer": {"max_time": "00:00:00:20"}},
         {"reduce": {"layouts": 1}},
     ),
