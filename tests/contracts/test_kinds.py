@@ -79,7 +79,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def fitted(kind: str, folder: Path) -> Path:
+def fitted(kind: str, folder: Path, epochs: int = 1) -> Path:
     """Return a finished run, clustered, on a few items of a kind."""
     write, model = KINDS[kind]
     run = lv.fit(
@@ -88,7 +88,7 @@ def fitted(kind: str, folder: Path) -> Path:
         run=kind,
         model=model,
         data={"batch_size": 32},
-        trainer={"max_epochs": 1},
+        trainer={"max_epochs": epochs},
     )
     lv.cluster(run, **CLUSTERING)
     return run.path
