@@ -16,7 +16,7 @@ from latentviz.model.callbacks import Clock
 from latentviz.model.encoding import Stored, ToInput, encode_rows
 from latentviz.model.schedule import Schedule
 from latentviz.model.training import LightningVAE, epoch_steps
-from latentviz.progress import say
+from latentviz.progress import plural, say
 
 PROBE = 2_000  # items whose neighbours are compared
 NEAR = 15  # neighbours of each
@@ -133,7 +133,7 @@ class StandStill(Callback):
     def _begin(self, trainer: pl.Trainer, schedule: Schedule, reason: str, length: int) -> None:
         self.begun, self.reason = (trainer.global_step, length), reason
         schedule.begin(*self.begun)
-        say(f"  epoch {trainer.current_epoch + 1}: {reason}; the learning rate falls over {length:,} steps")
+        say(f"  epoch {trainer.current_epoch + 1}: {reason}; the learning rate falls over {plural(length, 'step')}")
 
 
 def _schedule(module: pl.LightningModule) -> Schedule:

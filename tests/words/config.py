@@ -28,6 +28,7 @@ class ResolvedWordModel(WordModel):
     """A model of words without "auto"."""
 
     c: float
+    stop: Literal["still", "limit"] = "limit"
 
 
 class ResolvedWordConfig(WordConfig):
