@@ -93,7 +93,7 @@ def test_mistakes(shell: Callable, mapped: Path, run_folder: Path, pictures: Pat
     folder.mkdir()
     assert "the folder is empty" in shell("encode", mapped, folder).complaint
     (folder / "bad.png").write_bytes(b"nothing")
-    assert "none of its 1 images can be read" in shell("encode", mapped, folder).complaint
+    assert "none of its 1 image can be read" in shell("encode", mapped, folder).complaint
     (folder / "bad.png").unlink()
     (folder / "poem.txt").write_text("床前明月光")
     assert "holds no images" in shell("encode", mapped, folder).complaint

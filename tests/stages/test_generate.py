@@ -219,7 +219,7 @@ def test_force_replaces(shell: Callable, mapped: Path) -> None:
     ("words", "said"),
     [
         (["--cluster", "9"], "no such cluster; its clusters are 0 to 2"),
-        (["--cluster", "0", "--clustering", "fine"], "has no clusters/fine; run `latentviz cluster"),
+        (["--cluster", "0", "--clustering", "fine"], "has no clustering of this name; `latentviz cluster"),
         (["--at", "3"], "write two numbers"),
         (["--at", "nan,1"], "--at: must be two numbers from -1e+30 to 1e+30"),
         (["--at", "1e308,1e308"], "--at: must be two numbers from -1e+30 to 1e+30"),
