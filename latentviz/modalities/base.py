@@ -309,6 +309,10 @@ class DataKind(ABC, Generic[C, R]):
     def dataset(self) -> Stored:
         """Return all items in item order."""
 
+    def lengths(self) -> np.ndarray | None:
+        """Return the items' lengths, int64 (n,), if batches of alike ones are cheaper; None: all are as long."""
+        return None
+
     @staticmethod
     @abstractmethod
     def to_input(batch: Tensor) -> Tensor:

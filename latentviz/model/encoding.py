@@ -263,7 +263,13 @@ def decode_batches(vae: VAE, z: np.ndarray, *, batch_size: int | None = None) ->
 
 @torch.inference_mode()
 def log_likelihoods(
-    vae: VAE, data: Stored, to_input: ToInput, mu: np.ndarray, *, batch_size: int | None = None
+    vae: VAE,
+    data: Stored,
+    to_input: ToInput,
+    mu: np.ndarray,
+    *,
+    lengths: np.ndarray | None = None,
+    batch_size: int | None = None,
 ) -> np.ndarray:
     """Return log p(x|z = μ) of each item in nats, float32 (n,): how well the decoder reconstructs it.
 
@@ -272,15 +278,15 @@ def log_likelihoods(
         data: the stored items.
         to_input: stored items → the encoder's input.
         mu: float32 (n, d), the posterior means in item order.
+        lengths: int (n,), by which items are sorted, since a batch costs as much as its longest; None: as they are.
         batch_size: items decoded at a time, `at_a_time` by default.
     """
     vae.eval()
-    parts = split(range(len(mu)), batch_size or at_a_time(vae))
-    found = [
-        _float32(vae.likelihood(_to_device(vae, mu[rows])).log_prob(x))
-        for rows, x in batches(vae, data, to_input, parts)
-    ]
-    return np.concatenate(found) if found else np.empty(0, np.float32)
+    order = np.arange(len(mu)) if lengths is None else np.argsort(lengths, kind="stable")
+    found = np.empty(len(mu), np.float32)
+    for rows, x in batches(vae, data, to_input, split(order, batch_size or at_a_time(vae))):
+        found[rows] = _float32(vae.likelihood(_to_device(vae, mu[rows])).log_prob(x))
+    return found
 
 
 def _to_device(vae: VAE, z: np.ndarray) -> Tensor:

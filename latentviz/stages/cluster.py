@@ -344,8 +344,8 @@ def likelihoods(opened: OpenRun) -> dict[str, np.ndarray]:
             f'no decoder on the map; in Python, `lv.open("{opened.run.path}", …)` takes the networks'
         )
         return kl
-    model = opened.model
-    return {"log_likelihood": log_likelihoods(model.vae, model.kind.dataset(), model.kind.to_input, mu), **kl}
+    vae, kind = opened.model.vae, opened.model.kind
+    return {"log_likelihood": log_likelihoods(vae, kind.dataset(), kind.to_input, mu, lengths=kind.lengths()), **kl}
 
 
 def points_table(items: Items, layout: Layout, measured: Mapping[str, np.ndarray]) -> pa.Table:

@@ -31,6 +31,12 @@ def to_ids(tokens: Tensor) -> Tensor:
     return tokens.long()
 
 
+def lengths(tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the tokens of these rows (m,) of (n, t) with their ends, int64 (m,)."""
+    parts = np.array_split(rows, 1 + len(rows) // AT_A_TIME)
+    return np.concatenate([np.count_nonzero(tokens[part], axis=1) for part in parts])
+
+
 def halves(x: Tensor) -> Tensor:
     """Return the first halves of texts, then their second halves, ids (2b, t), with padding for the other half.
 
@@ -72,8 +78,7 @@ class TextDataModule(RowsDataModule[Positives]):
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """The texts' tokens with their ends, int64 (m,)."""
-        parts = np.array_split(rows, 1 + len(rows) // AT_A_TIME)
-        return np.concatenate([np.count_nonzero(self.values[part], axis=1) for part in parts])
+        return lengths(self.values, rows)
 
     def on_after_batch_transfer(self, batch: Tensor, _: int) -> Batch:
         """Convert stored tokens to ids, (b, t), and in training make the views."""

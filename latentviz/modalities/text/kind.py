@@ -16,7 +16,7 @@ from latentviz.modalities.length import ItemSeconds
 from latentviz.modalities.settings import Settings, batch_size, with_epochs
 from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
-from latentviz.modalities.text.data import TextDataModule, Tokens, to_ids
+from latentviz.modalities.text.data import TextDataModule, Tokens, lengths, to_ids
 from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.length import FEWEST_EPOCHS, MOST_EPOCHS, SHORT, epochs, item_seconds, least, mean_length
@@ -153,6 +153,10 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
     def dataset(self) -> Tokens:
         """Return all items in item order."""
         return Tokens(self.tokens, np.arange(len(self.tokens)))
+
+    def lengths(self) -> np.ndarray:
+        """Return the texts' tokens with their ends, int64 (n,)."""
+        return lengths(self.tokens, np.arange(len(self.tokens)))
 
     @staticmethod
     def to_input(batch: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Docstrings of installed packages as texts."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -108,6 +109,7 @@ def test_read(installed: Path) -> None:
     assert source.origins[3] == "alpha/_solve.py:3", "the place below the folder of packages"
     assert "left out" in source.notes[0]
     assert read_docstrings() == source, "the same packages, the same texts in the same order"
+    assert gc.isenabled(), "paused while files are parsed"
 
 
 def test_a_giant_is_thinned_evenly(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
