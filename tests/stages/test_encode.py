@@ -98,7 +98,7 @@ def test_mistakes(shell: Callable, mapped: Path, run_folder: Path, pictures: Pat
     (folder / "poem.txt").write_text("床前明月光")
     assert "holds no images" in shell("encode", mapped, folder).complaint
     assert "run `latentviz cluster" in shell("encode", run_folder, pictures).complaint
-    assert "has no clusters/fine" in shell("encode", mapped, pictures, "--clustering", "fine").complaint
+    assert "has no clustering of this name" in shell("encode", mapped, pictures, "--clustering", "fine").complaint
     assert "no run of this name" in shell("encode", "nobody", pictures, "--outputs", mapped.parent).complaint
     assert not list((mapped / "encoded").glob(".*")), "nothing half made is left"
 

@@ -42,7 +42,7 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
     """A set of images."""
 
     images: np.ndarray  # uint8 (n, c, h, w), memory-mapped
-    still = Still(fall=0.4, gain=0.05)  # its loss fluctuates more
+    still = Still(fall=0.4, gain=0.02)  # its loss fluctuates more
 
     @staticmethod
     def prepare(config: ImageFitConfig, cache: Path) -> Prepared:
