@@ -37,6 +37,15 @@ _WRITE_ADVICE = {
 }
 
 
+def message_of(error: BaseException, most: int | None = None) -> str:
+    r"""Returns what an exception says as one line, cut after `most` characters.
+
+    >>> message_of(ValueError("a\n  b c")), message_of(ValueError("abc"), 2)
+    ('a b c', 'ab')
+    """
+    return " ".join(str(error).split())[:most]
+
+
 def write_advice(reason: str | None) -> str:
     """Says what to do about a file that cannot be written, for the system's reason.
 

@@ -39,7 +39,7 @@ def import_umap() -> ModuleType:
 
 
 def _unlock(function: Any) -> None:
-    """Lets threads run beside a compiled function; what it caches is kept apart from what holds Python's lock."""
+    """Lets other threads run during a compiled function; it is cached apart from the one that holds Python's lock."""
     key = function._cache._index_key
     function._cache._index_key = lambda signature, codegen: (*key(signature, codegen), "nogil")
     function.targetoptions["nogil"] = True

@@ -19,7 +19,7 @@ from latentviz.config.reading import LARGEST_YAML as LARGEST_YAML
 from latentviz.config.reading import Loader
 from latentviz.config.reading import read_yaml as read_yaml
 from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
-from latentviz.errors import ConfigError, did_you_mean, mistakes
+from latentviz.errors import ConfigError, did_you_mean, message_of, mistakes
 
 S = TypeVar("S", bound="Section")
 
@@ -199,7 +199,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, object]:
         except yaml.YAMLError:
             level[last] = value
         except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{key}: cannot be read ({' '.join(str(error).split())[:80]})") from None
+            raise ConfigError(f"{key}: cannot be read ({message_of(error, 80)})") from None
     return nested
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from latentviz.errors import ConfigError, ReadError
+from latentviz.errors import ConfigError, ReadError, message_of
 
 MOST_ALIASES = 20  # of a config; nested ones multiply what they stand for
 LARGEST_YAML = 2**20  # bytes of a config, which has a few kB
@@ -66,7 +66,7 @@ def read_yaml(path: Path) -> dict[str, object]:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise ConfigError(f"{path}:{line} not valid YAML ({error.problem})") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:  # a huge number, an impossible date, a NUL
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())[:80]})") from None
+        raise ConfigError(f"{path}: not valid YAML ({message_of(error, 80)})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a config must be a mapping of sections (got {type(content).__name__})")
     return content

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from latentviz.config import FitConfig, read_yaml, validate
-from latentviz.errors import ConfigError, RunError
+from latentviz.errors import ConfigError, RunError, message_of
 from latentviz.modalities import kinds, modality
 from latentviz.modalities.base import AnyDataKind, AnyModality, MapContents
 from latentviz.modalities.networks import STANDARD, Networks, check_given, listed, missing, recall
@@ -194,6 +194,6 @@ def read_config(run: RunFolder) -> FitConfig:
         return validate(modality(str(kind)).resolved, values, str(run.config_file))
     except ConfigError as error:
         raise RunError(
-            f"{run.config_file}: damaged ({' '.join(str(error).split())}); put it right, or make the run "
+            f"{run.config_file}: damaged ({message_of(error)}); put it right, or make the run "
             f"again with `latentviz fit SOURCE --run {run.name} --outputs {run.path.parent} --force`"
         ) from None

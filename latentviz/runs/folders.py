@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz.config import LARGEST_YAML, ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
-from latentviz.errors import ConfigError, RunError, WriteError
+from latentviz.errors import ConfigError, RunError, WriteError, message_of
 from latentviz.progress import plural, warn
 from latentviz.runs.checksums import FORMAT_VERSION, checksums, expected, opened
 from latentviz.runs.files import (
@@ -296,7 +296,7 @@ class ClusterFolder:
         try:
             config = validate(ResolvedClusterConfig, read_yaml(self.config_file), str(self.config_file))
         except ConfigError as error:
-            raise RunError(f"{self.config_file}: damaged ({' '.join(str(error).split())}); {self.again}") from None
+            raise RunError(f"{self.config_file}: damaged ({message_of(error)}); {self.again}") from None
         settings = config.model_dump(mode="json", exclude=UNCOMPARED)
         if self.finished and self.info().get("config", settings) != settings:
             raise RunError(f"{self.config_file}: damaged or changed (clusters.json has other settings); {self.again}")

@@ -13,6 +13,8 @@ from typing import IO, Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, ImageStat, UnidentifiedImageError
 
+from latentviz.errors import message_of
+
 Fit = Literal["crop", "pad", "stretch"]
 
 # EPS runs Ghostscript; the others are stubs that show nothing without a plug-in.
@@ -93,7 +95,7 @@ def reason(error: Exception) -> str:
             f"more pixels than Pillow's limit of {Image.MAX_IMAGE_PIXELS} against decompression bombs; "
             "scale it down first"
         )
-    text = getattr(error, "strerror", "") or " ".join(str(error).split())
+    text = getattr(error, "strerror", "") or message_of(error)
     return f"damaged ({text or type(error).__name__})"
 
 

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, message_of
 from latentviz.modalities.io.files import check_room
 from latentviz.modalities.io.names import printable
 
@@ -62,7 +62,7 @@ def unpack(file: Path, into: Path) -> tuple[str, ...]:
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         if "password" in str(error) or "encrypted" in str(error):
             raise DataError(f"{printable(str(file))}: encrypted; unpack it and give the folder") from None
-        why = " ".join(str(error).split())[:200]
+        why = message_of(error, 200)
         raise DataError(f"{printable(str(file))}: not a whole archive ({why}); fetch or make it again") from None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, message_of
 from latentviz.modalities.io.archives import check_growth
 from latentviz.modalities.io.columns import as_column
 from latentviz.modalities.io.files import check_room
@@ -34,7 +34,7 @@ def convert(file: Path, folder: Path) -> Made:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - the libraries raise many types for damaged files
-        why = " ".join(str(error).split())[:200] or type(error).__name__
+        why = message_of(error, 200) or type(error).__name__
         raise DataError(f"{shown}: cannot be read as a {suffix} file ({printable(why)}); write it again") from None
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, message_of
 from latentviz.modalities.io import memory
 from latentviz.modalities.io.files import check_room
 from latentviz.modalities.io.memory import is_in_memory
@@ -43,7 +43,7 @@ def _refusing_damage(path: Path) -> Iterator[None]:
     except (DataError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - zipfile and NumPy, which parses Python literals, raise many types
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = message_of(error) or type(error).__name__
         raise DataError(
             f"{printable(str(path))}: not a whole {path.suffix.lower()} file ({text[:200]}); write it again "
             "with numpy.save or numpy.savez"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from latentviz.errors import DataError
+from latentviz.errors import DataError, message_of
 from latentviz.modalities.io.coco import image_rows
 from latentviz.modalities.io.columns import PADDED, as_column, left_out, typed
 from latentviz.modalities.io.files import examine, opened, suffix_of, text_of
@@ -41,7 +41,7 @@ class Rows:
 
 def one_line(error: Exception) -> str:
     """Returns an error of Arrow in one line of bounded length."""
-    return printable(" ".join(str(error).split()))[:200]
+    return printable(message_of(error))[:200]
 
 
 def read_text_table(file: Path, encoding: str, *, numbers: bool) -> Rows:
