@@ -22,6 +22,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from latentviz.clustering.following import nodes_like
+from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.repeats import spanning_tree, with_heavy_items
 from latentviz.clustering.stability import Draws, partition_agreement, stability
 
@@ -145,7 +146,7 @@ def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 100) -> np.nd
     """Assigns the noise, −1, in labels (n,) to the nearest cluster: int32 (n,).
 
     In each round, every noise item with labelled ones among its 15 nearest neighbours (n, k) takes their majority label
-    (of a tie, the nearest one's). Items that no label reaches keep −1.
+    (of a tie, the nearest one's). Items that no label reaches keep −1; `nearest_clusters` names one for these too.
     """
     filled = labels.astype(np.int32).copy()
     waiting = np.flatnonzero(filled < 0)
@@ -159,6 +160,19 @@ def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 100) -> np.nd
             break
         filled[waiting[reached]] = seen[reached, best[reached]]
         waiting = waiting[~reached]
+    return filled
+
+
+def nearest_clusters(labels: np.ndarray, neighbours: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Names a cluster for every item: int32 (n,), −1 only if there is no cluster.
+
+    As `fill` with `neighbours` (n, k). Items that no label reaches get that of the nearest of `vectors` (n, d)
+    with one.
+    """
+    filled = fill(labels, neighbours)
+    left = filled < 0
+    if left.any() and not left.all():
+        filled[left] = filled[~left][nearest(vectors[left], vectors[~left], 1).indices[:, 0]]
     return filled
 
 

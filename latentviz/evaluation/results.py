@@ -25,10 +25,10 @@ class Health:
         kl_per_dimension: of each latent dimension.
         variance_of_mu: of each latent dimension, over the items.
         active_units: variance threshold → number of dimensions in which mu varies by more.
-        mutual_information: I(x; z) between the item's index and z, at most `mutual_information_cap`.
+        mutual_information: I(x; z) between the item's index and z; "at least" if it is at its cap (`capped`).
         mutual_information_cap: log of the number of items it is estimated from.
-        prior_kl_least: KL to the prior from the Gaussian with the aggregated posterior's mean and covariance, a lower
-            bound of the aggregated posterior's own.
+        prior_kl_least: a lower bound of the KL from the aggregated posterior to the prior, from Gaussians fitted to
+            other items than they are measured on.
         prior_kl_most: KL − mutual information (Hoffman & Johnson 2016); too high where the information is at its cap.
     """
 
@@ -53,6 +53,16 @@ class Health:
     mutual_information_cap: float
     prior_kl_least: float
     prior_kl_most: float
+
+    @property
+    def capped(self) -> bool:
+        """Whether the mutual information is the most that so few items can show, and so a lower bound."""
+        return self.mutual_information > self.mutual_information_cap - 0.05
+
+    @property
+    def information(self) -> str:
+        """The mutual information in nats, as text."""
+        return f"{'at least ' if self.capped else ''}{self.mutual_information:.2f}"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
         ("active units at .01, .2", f"{units['0.01']}, {units['0.2']} of {health.latent_dim}"),
         (
             "mutual information (nats)",
-            f"{health.mutual_information:.2f} of at most {health.mutual_information_cap:.2f}",
+            health.information + ("" if health.capped else f" of at most {health.mutual_information_cap:.2f}"),
         ),
     ]
     if (faithful := evaluation.faithfulness) is not None:

@@ -35,8 +35,7 @@ def judge(
 def judge_health(health: Health, model: Mapping[str, object]) -> Verdict:
     """Judges the VAE."""
     information, cap, d = health.mutual_information, health.mutual_information_cap, health.latent_dim
-    capped = information > cap - 0.05
-    amount = f"{'at least ' if capped else ''}{information:.1f} nats"
+    amount = f"{health.information} nats"
     used = health.active_units["0.2"]
     if min(information, health.kl) < min(COLLAPSED_BELOW, cap / 2):
         kinds = round(math.exp(information))
@@ -55,7 +54,7 @@ def judge_health(health: Health, model: Mapping[str, object]) -> Verdict:
         )
         headline = "Posterior collapse in the decoder: it ignores the latent."
         return Verdict("health", "poor", headline, [line], _collapse_advice(health, model), collapsed=True)
-    limit = ", the most measurable with so few items" if capped else ""
+    limit = ", the most measurable with so few items" if health.capped else ""
     lines = [
         f"mu carries {amount} about an item{limit}; {used} of {d} dimensions are in use.",
         f"With another item's z the decoder would lose {health.decoder_gain:,.0f} nats: it uses the latent.",

@@ -10,7 +10,7 @@ import pyarrow as pa
 from latentviz import resources
 from latentviz.clustering.acting import check_size
 from latentviz.clustering.clusterers import Clustering, cluster, from_cut
-from latentviz.clustering.cut import Choice, choose_cut, fill
+from latentviz.clustering.cut import Choice, choose_cut, nearest_clusters
 from latentviz.clustering.description import GroupKeywords, describe, group_keywords
 from latentviz.clustering.landmarks import Layout, spread, with_repeats
 from latentviz.clustering.landmarks import choose as choose_landmarks
@@ -222,7 +222,9 @@ def _lay_out_and_cluster(
     with stage("reducing", seconds):
         coordinates = lay_out(laid, graph, config, earlier)
     with stage("clustering", seconds):
-        found = find_clusters(coordinates, graph, config, draws(opened, mu, rows, config, logvar), counts, earlier)
+        found = find_clusters(
+            coordinates, graph, laid, config, draws(opened, mu, rows, config, logvar), counts, earlier
+        )
     with stage("drawing", seconds):
         points = map_points(laid, graph, found.coordinates, config)
     layout = Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest)
@@ -294,12 +296,16 @@ class FoundClusters:
 def find_clusters(
     coordinates: Sequence[np.ndarray],
     graph: Neighbours,
+    vectors: np.ndarray,
     config: ClusterConfig,
     drawn: Draws | None = None,
     counts: np.ndarray | None = None,
     earlier: Earlier | None = None,
 ) -> FoundClusters:
-    """Clusters one of the layouts, float32 (n, k) each; `counts` is how many items each row stands for."""
+    """Clusters one of the layouts, float32 (n, k) each, of `vectors` (n, d) with their `graph`.
+
+    `counts` is how many items each row stands for.
+    """
     others, choice, chosen = graph.indices[:, 1:], None, coordinates[0]
     if chooses_cut(config) and len(chosen) >= FEWEST:
         known = None if earlier is None else earlier.nearest
@@ -309,7 +315,7 @@ def find_clusters(
     else:
         settings = config.cluster.model_dump(exclude={"method", "on"})
         found = cluster(config.cluster.method, chosen, seed=config.seed_everything, counts=counts, **settings)
-    return FoundClusters(found, fill(found.labels, others), chosen, choice)
+    return FoundClusters(found, nearest_clusters(found.labels, others, vectors), chosen, choice)
 
 
 def map_points(vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, config: ClusterConfig) -> np.ndarray:

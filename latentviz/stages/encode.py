@@ -31,7 +31,7 @@ from latentviz.stages.earlier import colours
 if TYPE_CHECKING:
     import pandas as pd
 
-UNLIKE_SHARE = 0.001  # share of the validation items that count as unlike the training data
+UNLIKE_SHARE = 0.001  # of items like those fitted that are flagged as unlike them, as far as the reference allows
 REFERENCE = 2_000  # validation items that the thresholds are taken from, at most
 
 
@@ -39,19 +39,24 @@ REFERENCE = 2_000  # validation items that the thresholds are taken from, at mos
 class Thresholds:
     """Limits beyond which an item is unlike the training data, taken from the validation items."""
 
-    log_likelihood: float  # nats; 0.1% of the validation items are below
-    distance: float  # to the nearest training item's mu; 0.1% of the validation items are farther away
+    log_likelihood: float  # nats
+    distance: float  # to the nearest training item's mu
     items: int  # number of validation items
+    share: float = 0.0  # of new items like the validation items that are beyond one of the two, at most, in expectation
 
     def as_json(self) -> dict[str, object]:
         """Return the entries of encode.json."""
+        meaning = (
+            f"unlike: log-likelihood below {self.log_likelihood:.1f} nats, or mu farther than {self.distance:.3g} from "
+            f"that of every fitted item; expected of at most {self.share:.2%} of items like the "
+            f"{plural(self.items, 'validation item')}"
+        )
         return {
             "log_likelihood": self.log_likelihood if np.isfinite(self.log_likelihood) else None,
             "distance": self.distance if np.isfinite(self.distance) else None,
             "validation_items": self.items,
-            "meaning": f"unlike: log-likelihood below {self.log_likelihood:.1f} nats, or mu farther than "
-            f"{self.distance:.3g} from that of every fitted item; each holds for {UNLIKE_SHARE:.1%} of the "
-            f"{plural(self.items, 'validation item')}",
+            "share": self.share,
+            "meaning": meaning if self.items else "unlike: unknown, since the run has no validation items",
         }
 
 
@@ -200,9 +205,20 @@ def thresholds(lookup: Lookup, frozen: Frozen) -> Thresholds:
     if frozen.landmarks is not None:
         train = np.intersect1d(train, frozen.landmarks, assume_unique=True)
     distance = nearest(frozen.vectors(lookup.mu[rows]), frozen.vectors(lookup.mu[train]), 1).distances[:, 0]
-    return Thresholds(
-        float(np.quantile(likelihood, UNLIKE_SHARE)), float(np.quantile(distance, 1 - UNLIKE_SHARE)), len(rows)
-    )
+    return calibrated(likelihood, distance)
+
+
+def calibrated(log_likelihood: np.ndarray, distance: np.ndarray) -> Thresholds:
+    """Return thresholds from those of m validation items, (m,) each.
+
+    A further item of the same distribution is beyond the k-th most extreme of m with a probability of k/(m + 1), and
+    beyond no finite threshold with a smaller one than 1/(m + 1) (Vovk et al. 2005, conformal prediction). Each of the
+    two takes half of `UNLIKE_SHARE`, or that least probability.
+    """
+    m = len(distance)
+    k = max(1, int(UNLIKE_SHARE / 2 * (m + 1)))
+    lowest, farthest = np.partition(log_likelihood, k - 1)[k - 1], np.partition(distance, m - k)[m - k]
+    return Thresholds(float(lowest), float(farthest), m, min(1.0, 2 * k / (m + 1)))
 
 
 def encode(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentviz.clustering.clusterers import cluster
-from latentviz.clustering.cut import fill
+from latentviz.clustering.cut import nearest_clusters
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import directions, reduce
 from latentviz.clustering.stability import partition_agreement, posterior_draws, stability
@@ -189,7 +189,7 @@ def agreement_with_reseeded(space: Space) -> float:
     again = cluster(
         config.cluster.method, coordinates, seed=seed, **config.cluster.model_dump(exclude={"method", "on"})
     )
-    return partition_agreement(space.nearest, fill(again.labels, graph.indices[:, 1:]))
+    return partition_agreement(space.nearest, nearest_clusters(again.labels, graph.indices[:, 1:], space.vectors))
 
 
 def evaluate_labels(space: Space, labels: list[str | None], near: metrics.Neighbourhoods) -> Labels:

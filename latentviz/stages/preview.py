@@ -136,7 +136,7 @@ def draw(run: RunFolder, rows: np.ndarray, mu: np.ndarray, line: str) -> None:
         line: what the page says of itself.
     """
     from latentviz.clustering.clusterers import cluster
-    from latentviz.clustering.cut import fill
+    from latentviz.clustering.cut import nearest_clusters
     from latentviz.clustering.description import label_names
     from latentviz.clustering.neighbors import neighbours
     from latentviz.clustering.reducers import directions, umap_reduce
@@ -161,7 +161,7 @@ def draw(run: RunFolder, rows: np.ndarray, mu: np.ndarray, line: str) -> None:
         ids=items.column("id"),
         points=points,
         cluster=found.labels,
-        nearest_cluster=fill(found.labels, graph.indices[:, 1:]),
+        nearest_cluster=nearest_clusters(found.labels, graph.indices[:, 1:], vectors),
         probability=found.probabilities,
         outlier_score=found.outlier_scores,
         labels=items.labels,

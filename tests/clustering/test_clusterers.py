@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentviz.clustering.clusterers import EXEMPLARS, by_size, cluster, gmm_cluster, hdbscan_cluster, typical
-from latentviz.clustering.cut import fill
+from latentviz.clustering.cut import fill, nearest_clusters
 from latentviz.clustering.neighbors import neighbours
 from latentviz.errors import ConfigError
 
@@ -148,3 +148,12 @@ class TestFill:
     def test_what_nobody_reaches_stays_noise(self) -> None:
         graph = np.array([[1], [0], [3], [2]], np.int32)
         assert fill(np.array([0, -1, -1, -1], np.int32), graph).tolist() == [0, 0, -1, -1]
+
+    @pytest.mark.parametrize(
+        ("labels", "named"), [([0, -1, 1, -1, -1, -1], [0, 0, 1, 1, 1, 0]), ([-1] * 6, [-1] * 6), ([0] * 6, [0] * 6)]
+    )
+    def test_each_item_has_a_nearest_cluster_if_there_is_one(self, labels: list[int], named: list[int]) -> None:
+        """Items 4 and 5 are each other's only neighbours; 4 is nearer to cluster 1, 5 to cluster 0."""
+        graph = np.array([[1], [0], [3], [2], [5], [4]], np.int32)
+        vectors = np.array([[0], [1], [9], [10], [6], [4]], np.float32)
+        assert nearest_clusters(np.array(labels, np.int32), graph, vectors).tolist() == named

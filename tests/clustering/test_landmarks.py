@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 import latentviz as lv
 from latentviz.clustering import landmarks
 from latentviz.clustering.clusterers import hdbscan_cluster
-from latentviz.clustering.cut import fill
+from latentviz.clustering.cut import nearest_clusters
 from latentviz.clustering.landmarks import Layout
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.tree import condensed_tree
@@ -39,7 +39,7 @@ def spread(clouds: tuple[np.ndarray, np.ndarray]) -> Layout:
     laid = vectors[ROWS]
     graph = neighbours(laid, 15)
     found = hdbscan_cluster(laid, min_cluster_size=15, min_samples=5)
-    nearest = fill(found.labels, graph.indices[:, 1:])
+    nearest = nearest_clusters(found.labels, graph.indices[:, 1:], vectors)
     return landmarks.spread(ROWS, vectors, Layout(laid * 2, laid, graph.indices[:, 1:], found, nearest))
 
 
@@ -57,7 +57,7 @@ def test_the_sample_is_seeded_and_none_where_all_are_laid_out() -> None:
 def test_the_clusters_are_those_of_all_items(clouds: tuple, spread: Layout) -> None:
     vectors, group = clouds
     whole = hdbscan_cluster(vectors, min_cluster_size=50, min_samples=5)
-    filled = fill(whole.labels, neighbours(vectors, 15).indices[:, 1:])
+    filled = nearest_clusters(whole.labels, neighbours(vectors, 15).indices[:, 1:], vectors)
     assert whole.k == spread.clusters.k == 8
     assert adjusted_rand_score(group, spread.nearest) > adjusted_rand_score(group, filled) - 0.01
     assert abs(spread.clusters.noise_share - whole.noise_share) < 0.05

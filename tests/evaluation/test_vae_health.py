@@ -119,6 +119,29 @@ def test_the_information_is_that_of_the_gaussian_channel() -> None:
     assert found.prior_kl_most == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("n", "variance", "least", "most"),
+    [
+        (32, 1.0, 0.0, 0.1),  # fitted to the same 32 items, a Gaussian is 10 nats from the prior
+        (180, 1.0, 0.0, 0.1),
+        (4000, 1.0, 0.0, 0.1),
+        (180, 2.0, 2.0, 4.9),  # the truth: 16·(2 − 1 − log 2) = 4.9
+        (4000, 2.0, 4.6, 5.0),
+    ],
+)
+def test_the_gap_to_the_prior_is_a_lower_bound_at_any_number_of_items(
+    n: int, variance: float, least: float, most: float
+) -> None:
+    torch.manual_seed(n)
+    mu = math.sqrt(variance - 0.1) * torch.randn(20 if n < 1000 else 2, n, 32).double()
+    found = [aggregate(each, torch.full((n, 32), math.log(0.1)).double(), 2).prior_kl_least for each in mu]
+    assert least <= sum(found) / len(found) <= most
+
+
+def test_one_item_has_no_gap_that_is_known() -> None:
+    assert aggregate(torch.ones(1, 4).double(), torch.zeros(1, 4).double(), 1).prior_kl_least == 0
+
+
 def test_the_gap_to_the_prior_of_one_shifted_gaussian_is_its_kl() -> None:
     mu = torch.tensor([[2.0, 0.0]]).double().repeat(50, 1)
     found = aggregate(mu, torch.zeros(50, 2).double(), 50)

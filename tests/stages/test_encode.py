@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from scipy import stats
 
 import latentviz as lv
 from latentviz.runs.run import RunFolder
+from latentviz.stages.encode import calibrated
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +45,27 @@ def test_one_alone_is_as_in_a_batch(mapped: Path, pictures: Path, tmp_path: Path
         assert alone[name][0] == together[name][17], name
 
 
+@pytest.mark.parametrize("m", [20, 180, 1999, 6000])
+def test_no_more_items_are_called_unlike_than_is_said(m: int) -> None:
+    """The share of further items beyond the thresholds, over trials, whatever the distributions."""
+    random = np.random.default_rng(m)
+    flagged = []
+    for _ in range(400):
+        limits = calibrated(random.standard_t(3, m), random.exponential(size=m))
+        below, beyond = stats.t.cdf(limits.log_likelihood, 3), np.exp(-limits.distance)
+        flagged.append(below + beyond - below * beyond)
+    assert limits.share == pytest.approx(max(0.001, 2 / (m + 1)), rel=0.01)
+    assert np.mean(flagged) == pytest.approx(limits.share, abs=4 * np.std(flagged) / 20)
+
+
 def test_unlike_items_are_flagged(mapped: Path, tmp_path: Path, pictures: Path) -> None:
     board = (np.indices((8, 8)).sum(axis=0) % 2 * 255).astype(np.uint8)
     Image.fromarray(board).save(tmp_path / "board.png")
     placed = lv.encode(mapped, tmp_path)
     assert placed.points["unlike"].tolist() == [True]
-    meaning = placed.info["thresholds"]["meaning"]
-    assert "0.1% of the 20 validation items" in meaning
+    thresholds = placed.info["thresholds"]
+    assert thresholds["share"] == pytest.approx(2 / 21)
+    assert "9.52%" in thresholds["meaning"]
     assert lv.encode(mapped, pictures).info["unlike"] <= 6  # a validation set of 20 gives coarse thresholds
 
 

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 import latentviz as lv
 from latentviz.evaluation.report import render
 from latentviz.evaluation.results import Confusion, Evaluation, Health, Labels
+from latentviz.evaluation.table import evaluation_table
 from latentviz.evaluation.verdicts import judge, judge_health
 from tests.conftest import fit_small
 
@@ -140,6 +141,17 @@ def test_collapse_is_judged_by_information_and_not_by_active_units(
     if collapsed:
         assert "ollapse" in verdict.headline
         assert any(line.startswith("model.c=auto") and "0.5" in line for line in verdict.advice)
+
+
+def test_information_at_its_cap_is_a_lower_bound_wherever_it_is_said(evaluated: Evaluation) -> None:
+    for information, capped in ((6.88, True), (6.0, False)):
+        health = replace(HEALTH, mutual_information=information)
+        said = f"{'at least ' if capped else ''}{information:.2f}"
+        found = replace(evaluated, health=health, verdicts=[judge_health(health, MODEL)])
+        assert f"carries {said} nats" in found.verdicts[0].lines[0]
+        for text in (evaluation_table(found), render(found)):
+            assert said in text
+            assert ("at least" in text) == capped
 
 
 def test_a_kl_without_information_asks_for_more_training_first() -> None:
