@@ -23,18 +23,31 @@ def _metrics(trainer: pl.Trainer, split: str) -> dict[str, float]:
 
 
 def _parts(metrics: Mapping[str, float]) -> str:
-    """Formats a loss as the sum that it is; an empty string without a loss.
+    """Formats a loss as the sum that it is, what was trained on besides apart; an empty string without a loss.
 
-    >>> _parts({"loss": 12, "reconstruction": 7, "kl_cost": 3, "contrast_cost": 2})
-    '12.0 (reconstruction 7.0 + KL 3.0 + contrast 2.0)'
+    >>> _parts({"loss": 10, "reconstruction": 7, "kl_cost": 3, "contrast_cost": 2})
+    '10.0 (reconstruction 7.0 + KL 3.0), contrast 2.0'
     """
     if "loss" not in metrics:
         return ""
-    names = {"reconstruction": "reconstruction", "kl_cost": "KL", "contrast_cost": "contrast"}
+    apart = {"contrast_cost": "contrast", "auxiliary_cost": "auxiliary"}
+    names = {"reconstruction": "reconstruction", "kl_cost": "KL"}
     others = {"loss", "log_likelihood", "kl", "mutual_information", "active_units"}
-    names |= {name: name for name in metrics if name not in {*names, *others}}  # terms that the user has added
+    names |= {name: name for name in metrics if name not in {*names, *others, *apart}}  # terms that the user has added
     parts = [f"{word} {metrics[name]:.1f}" for name, word in names.items() if name in metrics]
-    return f"{metrics['loss']:.1f} ({' + '.join(parts)})"
+    besides = [f", {word} {metrics[name]:.1f}" for name, word in apart.items() if name in metrics]
+    return f"{metrics['loss']:.1f} ({' + '.join(parts)}){''.join(besides)}"
+
+
+def _losses(train: Mapping[str, float], validation: Mapping[str, float]) -> str:
+    """Formats both losses, which mean the same; with contrast, the training's is that of views.
+
+    >>> _losses({"loss": 10, "reconstruction": 7, "kl_cost": 3}, {"loss": 9, "reconstruction": 6, "kl_cost": 3})
+    'loss 10.0 (reconstruction 7.0 + KL 3.0); validation 9.0 (reconstruction 6.0 + KL 3.0)'
+    """
+    held_out = _parts(validation)
+    of = " of training views" if "contrast_cost" in train else ""
+    return f"loss{of} {_parts(train)}{f'; validation {held_out}' if held_out else ''}"
 
 
 def _epochs(trainer: pl.Trainer, vae: LightningVAE) -> int | None:
@@ -112,10 +125,8 @@ class Bar(Callback):
 
     def _describe(self, trainer: pl.Trainer, vae: LightningVAE, train: Mapping[str, float]) -> None:
         if self.bar is not None:
-            validation = _parts(_metrics(trainer, "val"))
-            text = f"loss {_parts(train)}{f'; validation {validation}' if validation else ''}"
             self.bar.set_description(f"epoch {trainer.current_epoch + 1}{_of(trainer, vae)}", refresh=False)
-            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.set_postfix_str(_losses(train, _metrics(trainer, "val")), refresh=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the epoch's metrics, in the bar or as a line."""
@@ -124,9 +135,8 @@ class Bar(Callback):
         epoch, epochs = trainer.current_epoch + 1, _epochs(trainer, pl_module)
         every = max(1, (epochs if epochs and pl_module.schedule.least is None else 2 * epoch) // self.LINES)
         if self.bar is None and trainer.is_global_zero and (epoch == epochs or epoch % every == 0):
-            train, validation = (_parts(_metrics(trainer, split)) for split in ("train", "val"))
-            of = _of(trainer, pl_module)
-            say(f"  epoch {epoch}{of}: loss {train}{f'; validation {validation}' if validation else ''}")
+            losses = _losses(*(_metrics(trainer, split) for split in ("train", "val")))
+            say(f"  epoch {epoch}{_of(trainer, pl_module)}: {losses}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Closes the bar."""

@@ -56,7 +56,12 @@ class Likelihood(Distribution):
     """Base of each p(x|z) that torch.distributions lacks, such as that of texts.
 
     A subclass has `log_prob`, `sample` and `mode`. It may also train on another objective than −log p(x|z).
+
+    Attributes:
+        weight: what a nat of −log p(x|z) costs in the loss.
     """
+
+    weight: float = 1.0
 
     def training_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distortion to minimise and, without gradient, log p(x|z) in nats or its estimate; each (b,)."""

@@ -90,6 +90,7 @@ class EpochTable(Callback):
         "train_loss",
         "train_log_likelihood",
         "train_kl",
+        "train_contrast_cost",
         "val_loss",
         "val_log_likelihood",
         "val_kl",

@@ -240,7 +240,7 @@ def terms_of(objective: Mapping[str, Term] | nn.ModuleDict) -> nn.ModuleDict:
 
 # Names of the metrics that every training logs.
 _TAKEN = {"loss", "log_likelihood", "kl", "n", "reconstruction", "kl_cost", "contrast_cost", "mutual_information"}
-_TAKEN |= {"active_units"}
+_TAKEN |= {"active_units", "auxiliary_cost"}
 
 
 def _module(role: str, given: object, shape: tuple[int, ...], latent_dim: int) -> nn.Module:

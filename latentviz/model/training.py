@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
 import pytorch_lightning as pl
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from latentviz.errors import ArgumentError
-from latentviz.model.base import Decoder, Encoder, distortion_and_log_likelihood
+from latentviz.model.base import Decoder, Encoder, Likelihood, distortion_and_log_likelihood
 from latentviz.model.contrast import from_all, info_nce
 from latentviz.model.elbo import diagonal_normal, kl_per_dimension, with_free_bits
 from latentviz.model.own import Step
@@ -82,17 +83,20 @@ class LightningVAE(VAE, pl.LightningModule):
         distortion, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)  # (b,), (b,)
         reconstruction, kl_cost = distortion.mean(), self.beta * with_free_bits(kl, self.free_bits)
         loss = reconstruction + kl_cost
-        parts = {"reconstruction": reconstruction, "kl_cost": kl_cost}
+        parts, apart = {"reconstruction": reconstruction, "kl_cost": kl.sum(-1).mean()}, dict[str, Tensor]()
+        if isinstance(likelihood, Likelihood):
+            parts["reconstruction"] = -likelihood.weight * log_likelihood.mean()
+            apart["auxiliary_cost"] = reconstruction - parts["reconstruction"]
         if self.contrast > 0 and (len(batch.x) > b or batch.views is not None):
             mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean  # (2b, d)
             first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))  # (b, content_dim) each
-            parts["contrast_cost"] = self.contrast * info_nce(first, second, self.temperature)
-            loss = loss + parts["contrast_cost"]
+            apart["contrast_cost"] = self.contrast * info_nce(first, second, self.temperature)
+            loss = loss + apart["contrast_cost"]
         if self.objective:
             own = self._own_terms(batch, posterior, z, likelihood)
             loss, parts = loss + sum(own.values()), parts | own
         with torch.no_grad():
-            self._count("train", loss, log_likelihood, kl, parts)
+            self._count("train", log_likelihood, kl, parts, apart)
         return loss
 
     def _own_terms(
@@ -138,7 +142,7 @@ class LightningVAE(VAE, pl.LightningModule):
         reconstruction, kl_cost = distortion.mean(), kl.sum(-1).mean()
         parts = {"reconstruction": reconstruction, "kl_cost": kl_cost}
         parts |= self._own_terms(batch, posterior, z, likelihood) if self.objective else {}
-        self._count(split, sum(parts.values(), torch.zeros_like(kl_cost)), log_likelihood, kl, parts)
+        self._count(split, log_likelihood, kl, parts)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means, such as train_loss; those of the other splits are logged in the same way."""
@@ -152,15 +156,27 @@ class LightningVAE(VAE, pl.LightningModule):
         """Log test_loss, test_log_likelihood, test_kl and the parts of the loss."""
         self.log_dict(self.epoch_means("test"), sync_dist=True)
 
-    def _count(self, split: str, loss: Tensor, log_likelihood: Tensor, kl: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """Add to the epoch's sums on the device; logging each step would cost up to a quarter of the time."""
+    def _count(
+        self,
+        split: str,
+        log_likelihood: Tensor,
+        kl: Tensor,
+        parts: Mapping[str, Tensor],
+        apart: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
+        """Add to the epoch's sums on the device; logging each step would cost up to a quarter of the time.
+
+        The loss of any split is the sum of its `parts`: −C·log p(x|z) + KL, with the whole KL, and terms of the user's.
+        What a training adds to that, contrast and auxiliary terms of texts, is counted `apart`.
+        """
         b = len(log_likelihood)
-        self.latest = {"loss": loss.detach(), "log_likelihood": log_likelihood.mean(), "kl": kl.sum(-1).mean()}
-        self.latest |= {name: value.detach() for name, value in parts.items()}
+        self.latest = {"log_likelihood": log_likelihood.mean(), "kl": kl.sum(-1).mean()}
+        self.latest |= {name: value.detach() for name, value in {**parts, **apart}.items()}
+        self.latest["loss"] = sum((self.latest[name] for name in parts), torch.zeros_like(self.latest["kl"]))
         for name, value in self.latest.items():
             key = f"{split}_{name}"
             self.totals[key] = self.totals.get(key, torch.zeros_like(value)) + b * value
-        self.totals[f"{split}_n"] = self.totals.get(f"{split}_n", torch.zeros_like(loss)) + b
+        self.totals[f"{split}_n"] = self.totals.get(f"{split}_n", torch.zeros_like(self.latest["loss"])) + b
 
     def epoch_means(self, split: str) -> dict[str, Tensor]:
         """Return the means of the loss, its parts, log-likelihood and KL over the epoch's items, and reset them."""

@@ -130,6 +130,20 @@ def test_epoch_means_weight_items_not_batches(x: Tensor) -> None:
     assert vae.epoch_means("val") == {}, "an epoch's means are reset"
 
 
+def test_training_and_validation_loss_mean_the_same_with_contrast_apart(x: Tensor) -> None:
+    vae = model(step=0, kl_warmup=1.0, free_bits=100.0, contrast=3.0)
+    torch.manual_seed(7)
+    vae.training_step(Batch(x, x, views=torch.cat([x, 1 - x])), 0)
+    train = vae.epoch_means("train")
+    torch.manual_seed(7)
+    vae.validation_step(Batch(x, x), 0)
+    validation = vae.epoch_means("val")
+    assert float(train.pop("train_contrast_cost")) > 0
+    assert {name.removeprefix("train_") for name in train} == {name.removeprefix("val_") for name in validation}
+    for name, value in train.items():
+        torch.testing.assert_close(value, validation[name.replace("train", "val")])
+
+
 def test_without_contrast_a_second_view_leaves_the_formula_s_distortion(x: Tensor) -> None:
     vae = model(contrast=0.0)
     torch.manual_seed(7)

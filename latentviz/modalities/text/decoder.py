@@ -203,7 +203,7 @@ class TextLikelihood(Likelihood):
 
     def __init__(self, decoder: TextDecoder, given: Tensor, start: Tensor) -> None:
         super().__init__(start.shape[:1], torch.Size([decoder.t]), validate_args=False)
-        self.decoder, self.given, self.start = decoder, given, start
+        self.decoder, self.given, self.start, self.weight = decoder, given, start, decoder.costs.c
 
     @cached_property
     def trunk(self) -> Tensor:

@@ -111,6 +111,16 @@ def test_padding_that_all_texts_of_a_batch_have_changes_nothing(t: int) -> None:
         torch.testing.assert_close(short, complete, atol=1e-4, rtol=1e-4)
 
 
+def test_the_loss_that_is_logged_leaves_out_what_only_training_adds() -> None:
+    encoder, decoder = nets(costs=Costs(0.7, 0.5, 0.5))
+    vae, x = trainable(LightningVAE(encoder, decoder, D)), torch.tensor([[3, 4, 5, END]])
+    loss = float(vae.training_step(Batch(x, x), 0).detach())
+    means = {name: float(value) for name, value in vae.epoch_means("train").items()}
+    assert means["train_auxiliary_cost"] > 0
+    assert means["train_loss"] == pytest.approx(-0.7 * means["train_log_likelihood"] + means["train_kl"], rel=1e-5)
+    assert loss == pytest.approx(means["train_loss"] + means["train_auxiliary_cost"], rel=1e-5)
+
+
 def test_a_token_is_predicted_only_from_those_before_it() -> None:
     _, decoder = nets(memory=5, lag=2)
     trunk, x = decoder.eval()(torch.randn(1, D)).trunk, torch.tensor([[3, 4, 5, END]])
