@@ -4,9 +4,8 @@ For each layout (n, 2) of the same neighbour graph the tree is built once per `m
 
 1. PLSCAN's layers (Bot et al. 2025) suggest a scale. The layer with the largest persistence · modularity² · separation
    (modularity: Newman & Girvan 2004) sets k₀, the least number of clusters, and m, the size of its smallest cluster.
-2. Among the cuts at sizes up to m, the one with the largest −log(1 − modularity · separation) · stability wins, with
-   the modularity of the *filled* labels. Stability is the agreement of the labels with those of posterior draws
-   z ~ q(z|x); without a posterior it is left out.
+2. Among the cuts at sizes up to m, the one with the largest modularity · separation wins, with the modularity of the
+   *filled* labels.
 3. Of the winners of all layouts, the one that agrees most with the others is chosen.
 
 Where some of the items were clustered earlier, only the cuts that agree most with those clusters take part, among them
@@ -21,21 +20,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
+from latentviz.clustering.agreement import partition_agreement
 from latentviz.clustering.following import nodes_like
 from latentviz.clustering.neighbors import nearest
+from latentviz.clustering.prominence import Prominence
 from latentviz.clustering.repeats import spanning_tree, with_heavy_items
-from latentviz.clustering.stability import Draws, partition_agreement, stability
 
-CLEAR = 1.1  # radius at a cluster's border over that inside: real images have 1.15 to 1.7, one cloud cut up .9 to 1.05
-BORDER = 3  # neighbours in other clusters that put an item at its cluster's border
 MIN_SAMPLES = (5, 10, 20)
 FACTORS = (0.5, 0.63, 0.79, 1.0)  # of m: cuts at and below the suggested scale
 SELECTIONS = ("eom", "leaf")
 LAYER_SAMPLES = 5  # min_samples of the tree with the layers that suggest the scale
 MANY = 20  # clusters from which on noise can count as singletons without making the choice too coarse
-RELIABLE = 0.55  # normalised modularity: uniform noise has .34, one Gaussian .25, every real image set above .6
-STABLE = 0.5  # adjusted Rand index with posterior draws: below it, most pairs do not stay together
-SEPARATED = 0.7  # separation: one cloud of 2 to 16 dimensions has 0 to .66, overlapping groups .67, image sets 1
+RELIABLE = 0.5  # share of items in distinct clusters: of single clouds a third at most, of image sets most
 AS_EARLIER = 0.02  # adjusted Rand index with the earlier clusters that a cut may lack to the best: items at borders
 VOTERS = 15  # neighbours that decide which cluster a noise item is nearest to
 
@@ -54,7 +50,7 @@ class CutScores:
     modularity_filled: float  # of the filled labels
     normalised: float  # `modularity` over its largest value at these sizes, at most 1; filling would flatter noise
     separation: float  # of the filled labels, in [0, 1]: how much sparser the clusters' borders are than their insides
-    stability: float | None  # adjusted Rand index with the labels of posterior draws; None without a posterior
+    distinct: float  # share of items in clusters whose borders are sparser than a single cloud's sparsest spots
     allowed: bool  # at least k₀ clusters
 
 
@@ -79,10 +75,8 @@ class Choice:
 
     @property
     def reliable(self) -> bool:
-        """Whether there are two clusters or more, and modularity, separation and stability reach their thresholds."""
-        scores = self.cut.scores
-        stable = scores.stability is None or scores.stability >= STABLE
-        return scores.normalised >= RELIABLE and scores.separation >= SEPARATED and scores.clusters > 1 and stable
+        """Whether there are two clusters or more, and at least half of the items are in distinct ones."""
+        return self.cut.scores.clusters > 1 and self.cut.scores.distinct >= RELIABLE
 
 
 class Modularity:
@@ -110,36 +104,6 @@ class Modularity:
         expected = float((share**2).sum() + ((self.degree[noise] / self.total) ** 2).sum())
         value = float(inside) - expected
         return value, value / max(1 - expected, 1e-12)
-
-
-@dataclass(frozen=True)
-class Separation:
-    """How much sparser the borders of clusters are than their insides; where one cloud is cut up, they are not.
-
-    A border item has at least three neighbours in other clusters. A cluster's ratio is the median distance to the k-th
-    neighbour of its border items over that of all its items.
-    """
-
-    neighbours: np.ndarray  # int32 (n, k), nearest first, without the item itself
-    radii: np.ndarray  # float32 (n,), the distance to the last of them
-    counts: np.ndarray | None = None  # int64 (n,), how many items each row stands for; None: one
-
-    def __call__(self, labels: np.ndarray) -> float:
-        """Returns the mean over items of their cluster's separation: 0 at a ratio of 1, 1 at 1.1 and above.
-
-        A cluster without a border counts 1, noise 0.
-        """
-        border = (labels[self.neighbours] != labels[:, None]).sum(axis=1) >= BORDER
-        total, weights = 0.0, np.ones(len(labels)) if self.counts is None else self.counts
-        for number in np.unique(labels[labels >= 0]):
-            inside = labels == number
-            edge = self.radii[inside & border]
-            if len(edge) <= BORDER:
-                total += float(weights[inside].sum())
-                continue
-            ratio = float(np.median(edge)) / max(float(np.median(self.radii[inside])), 1e-12)
-            total += float(weights[inside].sum()) * min(1.0, max(0.0, (ratio - 1) / (CLEAR - 1)))
-        return total / float(weights.sum())
 
 
 def fill(labels: np.ndarray, neighbours: np.ndarray, rounds: int = 100) -> np.ndarray:
@@ -180,8 +144,7 @@ def choose_cut(
     layouts: Sequence[np.ndarray],
     graph: csr_matrix,
     neighbours: np.ndarray,
-    radii: np.ndarray,
-    drawn: Draws | None = None,
+    distances: np.ndarray,
     counts: np.ndarray | None = None,
     earlier: np.ndarray | None = None,
 ) -> Choice:
@@ -191,17 +154,16 @@ def choose_cut(
         layouts: float32 (n, 2) each, the same items laid out with several seeds.
         graph: symmetric weights (n, n), such as UMAP's fuzzy graph.
         neighbours: int32 (n, k), nearest first, without the item itself.
-        radii: float32 (n,), the distance to the last of them.
-        drawn: posterior draws, if there is a posterior.
+        distances: float32 (n, k), to the neighbours.
         counts: int64 (n,), how many items each row stands for; None: one.
         earlier: int (n,), the clusters of an earlier clustering that should stay, −1 for items in none; None: there
             was none.
     """
-    quality, separation = Modularity(graph, counts), Separation(neighbours, radii, counts)
+    quality, prominence = Modularity(graph, counts), Prominence(neighbours, distances, counts)
     sweep: list[CutScores] = []
     winners: list[Cut] = []
     for number, points in enumerate(layouts):
-        cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, separation, drawn, earlier)
+        cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, prominence, earlier)
         winners.append(cuts[max(_like(cuts, earlier), key=lambda i: _value(cuts[i].scores, k0))])
         sweep += [cut.scores for cut in cuts]
     agreement = _agreement(winners)
@@ -223,28 +185,25 @@ def _value(scores: CutScores, k0: int) -> float:
         return -1.0
     filled = scores.modularity_filled
     modularity = (filled + scores.modularity) / 2 if k0 >= MANY else filled
-    # The logarithm of the distance to 1: with many clusters all are close to 1, and small differences matter.
-    clear = -np.log1p(-modularity * scores.separation)
-    return float(clear * (1.0 if scores.stability is None else scores.stability))
+    return modularity * scores.separation
 
 
 def _cuts(
     layout: int,
     points: np.ndarray,
     quality: Modularity,
-    separation: Separation,
-    drawn: Draws | None,
+    prominence: Prominence,
     earlier: np.ndarray | None,
 ) -> tuple[list[Cut], int]:
     """Returns the cuts of one layout, and k₀."""
     from fast_hdbscan.hdbscan import clusters_from_spanning_tree, compute_minimum_spanning_tree
 
-    n, k0, counts = len(points), 0, separation.counts
+    n, k0, counts = len(points), 0, prominence.counts
 
     def cut(selection: str, samples: int, size: int, labels: np.ndarray, probabilities: np.ndarray) -> Cut:
         if counts is not None:
             labels, probabilities = with_heavy_items(labels[:n], probabilities[:n], counts, size)
-        filled = fill(labels, separation.neighbours)
+        filled = fill(labels, prominence.neighbours)
         modularity, normalised = quality(labels)
         clusters = len(np.unique(labels[labels >= 0]))
         scores = CutScores(
@@ -257,13 +216,12 @@ def _cuts(
             modularity,
             quality(filled)[0],
             normalised,
-            separation(filled),
-            stability(drawn, filled).mean if drawn else None,
+            *prominence(filled),
             clusters >= k0,
         )
         return Cut(scores, labels.astype(np.int32), probabilities.astype(np.float32), filled)
 
-    layer = _best_layer(points, quality, separation)
+    layer = _best_layer(points, quality, prominence)
     if layer is None:
         # One cloud. Items repeated so often that they are a cluster suggest a scale too.
         heavy = np.empty(0) if counts is None else counts[counts >= max(10, round(0.015 * counts.sum()))]
@@ -296,7 +254,7 @@ def _cuts(
 
 
 def _best_layer(
-    points: np.ndarray, quality: Modularity, separation: Separation
+    points: np.ndarray, quality: Modularity, prominence: Prominence
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Returns labels and probabilities of the layer with the largest persistence · modularity² · separation."""
     from fast_hdbscan import PLSCAN
@@ -309,7 +267,7 @@ def _best_layer(
     for labels, probabilities, persistence in zip(
         model.cluster_layers_, model.membership_strength_layers_, model.layer_persistence_scores_, strict=True
     ):
-        score = float(persistence) * quality(labels)[0] ** 2 * separation(fill(labels, separation.neighbours))
+        score = float(persistence) * quality(labels)[0] ** 2 * prominence(fill(labels, prominence.neighbours)).mean
         if labels.max() > 0 and (found is None or score > best):
             best, found = score, (labels, probabilities)
     return found

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz.clustering.clusterers import Clustering
-from latentviz.clustering.cut import SEPARATED, STABLE, Choice
+from latentviz.clustering.cut import RELIABLE, Choice
 from latentviz.clustering.keywords import Keywords, Region, Terms, named, regions, tree_keywords
 from latentviz.clustering.landmarks import Layout
 from latentviz.progress import plural
@@ -69,7 +69,7 @@ def describe(
         modularity=scores.normalised if scores else None,
         agreement=choice.agreement if choice else None,
         separation=scores.separation if scores else None,
-        stability=scores.stability if scores else None,
+        distinct=scores.distinct if scores else None,
         sweep=[asdict(row) for row in choice.sweep] if choice else [],
         clusters=clusters,
         tree=[TreeEntry(**row) for row in found.tree],  # type: ignore[typeddict-item]
@@ -103,18 +103,13 @@ def _verdict(found: Clustering, choice: Choice | None) -> list[str]:
         return ["No cluster was found: the items form one cloud, or lie too evenly"]
     if choice is None:
         return []
-    scores, landscape = choice.cut.scores, ": read the map as a landscape"
-    if scores.stability is not None and scores.stability < STABLE:
-        why = f"(posterior draws agree with them at {scores.stability:.2f} of 1)"
-    elif scores.separation < SEPARATED:
-        why = "(items lie as densely between them as in them)"
-    elif not choice.reliable:
-        why = f"(graph modularity {scores.normalised:.2f} of 1)"
-    elif choice.agreement is not None and choice.agreement < REPRODUCIBLE:
+    if not choice.reliable:
+        share, where = choice.cut.scores.distinct, "with sparser places around them than a single cloud has"
+        why = f"{share:.0%} of the items are in clusters {where}; {RELIABLE:.0%} should be"
+        return [f"No reliable clusters ({why}): read the map as a landscape"]
+    if choice.agreement is not None and choice.agreement < REPRODUCIBLE:
         return [f"Clusters differ from layout to layout (agreement {choice.agreement:.2f} of 1)"]
-    else:
-        return []
-    return [f"No reliable clusters {why}{landscape}"]
+    return []
 
 
 def group_keywords(layout: Layout, terms: Terms) -> GroupKeywords:

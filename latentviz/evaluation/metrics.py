@@ -12,7 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import mode
 from sklearn import metrics
 
-from latentviz.clustering.stability import nearest, partition_agreement
+from latentviz.clustering.agreement import partition_agreement
+from latentviz.clustering.neighbors import nearest as among
 from latentviz.evaluation.results import Agreement, Confusion, Faithfulness
 
 BLOCK_BYTES = 64 * 2**20  # of distances held at a time
@@ -35,6 +36,15 @@ class Neighbourhoods:
 def sample(n: int, most: int, seed: int) -> np.ndarray:
     """Draws `most` of n rows, int64, ascending; all n if there are no more."""
     return np.arange(n) if n <= most else np.sort(np.random.default_rng(seed).permutation(n)[:most])
+
+
+def nearest(queries: np.ndarray, vectors: np.ndarray, k: int, own: np.ndarray) -> np.ndarray:
+    """Finds the k rows of `vectors` (n, d) nearest to each query (m, d), row `own[i]` excluded: int64 (m, k)."""
+    found = among(queries, vectors, k + 1).indices.astype(np.int64)
+    others = found != own[:, None]
+    others[others.all(axis=1), -1] = False  # its own row is not among the k + 1: drop the last
+    near: np.ndarray = found[others].reshape(len(queries), k)
+    return near
 
 
 def neighbourhoods(vectors: np.ndarray, points: np.ndarray, k: int, rows: np.ndarray) -> Neighbourhoods:

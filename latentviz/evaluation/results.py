@@ -88,17 +88,6 @@ class Faithfulness:
 
 
 @dataclass(frozen=True)
-class Stability:
-    """ARI of the clusters with those of posterior draws: `mean` and `least` of the draws, and of z = mu."""
-
-    items: int
-    draws: int
-    at_mu: float
-    mean: float
-    least: float
-
-
-@dataclass(frozen=True)
 class Clusters:
     """Metrics of the clusters, computed without labels; None where there are fewer than two clusters.
 
@@ -108,7 +97,7 @@ class Clusters:
         silhouette: in [−1, 1], in the space that was clustered, noise left out (Rousseeuw 1987).
         silhouette_in_mu: the same in mu.
         modularity: normalised modularity of the neighbour graph's partition, up to 1.
-        stability: under posterior draws; None if mu is not learnt.
+        distinct: share of items in clusters with sparser places around them than a single cloud has.
         agreement_of_layouts: ARI of clusters from layouts with other seeds.
     """
 
@@ -119,7 +108,7 @@ class Clusters:
     silhouette: float | None
     silhouette_in_mu: float | None
     modularity: float | None
-    stability: Stability | None
+    distinct: float | None
     agreement_of_layouts: float | None
 
 

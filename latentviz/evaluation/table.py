@@ -38,7 +38,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
         optional = {
             "DBCV": clusters.dbcv,
             "silhouette": clusters.silhouette,
-            "stability under the posterior (ARI)": clusters.stability and clusters.stability.mean,
+            "items in distinct clusters (share)": clusters.distinct,
             "agreement of layouts (ARI)": clusters.agreement_of_layouts,
         }
         rows += [("clusters", clusters.n_clusters), ("noise", f"{clusters.noise_share:.1%}")]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from latentviz.clustering.cut import RELIABLE
 from latentviz.evaluation.results import Clusters, Faithfulness, Health, Labels, Level, Verdict
 from latentviz.progress import plural
 
@@ -124,11 +125,11 @@ def judge_clusters(clusters: Clusters) -> Verdict:
         return Verdict("clusters", "poor", headline, [], advice)
     criteria: list[tuple[float | None, float, float, str, str]] = [  # value, good, fair, evidence, advice
         (
-            clusters.modularity,
-            0.63,  # every data set with known groups scored higher
-            0.55,  # single clouds score up to .5
-            "Modularity {:.2f} of 1: how often neighbours share a cluster.",
-            "no reliable clusters (single clouds reach .5): read the map as a continuous landscape",
+            clusters.distinct,
+            0.75,  # every data set with known groups has more
+            RELIABLE,
+            "{:.0%} of the items are in clusters with sparser places around them than a single cloud has.",
+            "items lie about as densely between the others as in them: read the map as a continuous landscape",
         ),
         (
             clusters.dbcv,
@@ -136,13 +137,6 @@ def judge_clusters(clusters: Clusters) -> Verdict:
             0.0,
             "DBCV {:.2f}: how much denser clusters are inside than between them.",
             "the density has no deep valleys: cluster borders are uncertain",
-        ),
-        (
-            None if clusters.stability is None else clusters.stability.mean,
-            0.8,
-            0.5,
-            "Clusters of posterior draws agree with these at ARI {:.2f}.",
-            "the encoder is unsure where items belong: train longer, or cut coarser (cluster.min_cluster_size)",
         ),
         (
             clusters.agreement_of_layouts,

@@ -13,7 +13,7 @@ class Encoder(nn.Module):
 
     Attributes:
         given_dim: number of leading dimensions of μ that are not learnt. Their posterior width says how much of them
-            the decoder uses, not how certain the encoder is, so stability must not be measured by resampling them.
+            the decoder uses, not how certain the encoder is.
     """
 
     given_dim: int = 0

@@ -163,7 +163,7 @@ class ClustersInfo(TypedDict, total=False):
     modularity: Finite | None
     agreement: Finite | None
     separation: Finite | None
-    stability: Finite | None
+    distinct: Finite | None
     sweep: list[dict[str, str | int | Finite | bool | None]]
     clusters: Required[list[ClusterEntry]]
     tree: list[TreeEntry]

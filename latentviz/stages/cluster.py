@@ -18,10 +18,8 @@ from latentviz.clustering.matching import Earlier
 from latentviz.clustering.neighbors import Neighbours, neighbours
 from latentviz.clustering.reducers import choose_backend, directions, fuzzy_graph, layouts, reduce
 from latentviz.clustering.repeats import Repeats, find_repeats
-from latentviz.clustering.stability import Draws, posterior_draws
 from latentviz.config import ClusterConfig
 from latentviz.errors import RunError
-from latentviz.evaluation.metrics import sample
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import listed
 from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
@@ -32,8 +30,6 @@ from latentviz.stages.earlier import Previous
 from latentviz.stages.map import MEASURED, SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
 
-# Posterior draws for the choice of the cut: items, draws of each, and neighbours that vote on a draw's cluster.
-DRAWN_ITEMS, DRAWS, DRAW_VOTERS = 5_000, 4, 5
 FEWEST = 16  # distinct items; fewer have no neighbourhoods
 
 
@@ -66,7 +62,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     rows = choose_landmarks(distinct, landmarks, config.seed_everything)
     previous, ids = Previous.of(run, name), items.column("id")
     earlier = None if previous is None else previous.aligned(ids)
-    layout, choice = lay_out_and_cluster(opened, mu, rows, config, seconds, repeats, earlier)
+    layout, choice = lay_out_and_cluster(mu, rows, config, seconds, repeats, earlier)
     layout, matched = (layout, None) if previous is None else previous.match(layout)
     if repeats is not None:
         rows = None if rows is None else repeats.first[rows]
@@ -159,7 +155,6 @@ def counted(repeats: Repeats) -> str:
 
 
 def lay_out_and_cluster(
-    opened: OpenRun,
     mu: np.ndarray,
     rows: np.ndarray | None,
     config: ClusterConfig,
@@ -176,13 +171,10 @@ def lay_out_and_cluster(
     if repeats is not None:
         if len(repeats.first) == 1:
             return with_repeats(one_spot(config), repeats), None
-        logvar = np.asarray(opened.logvar)[repeats.first]
         earlier = earlier and earlier.of(repeats.first)
-        layout, choice = _lay_out_and_cluster(
-            opened, mu[repeats.first], logvar, rows, config, seconds, repeats.counts, earlier
-        )
+        layout, choice = _lay_out_and_cluster(mu[repeats.first], rows, config, seconds, repeats.counts, earlier)
         return with_repeats(layout, repeats), choice
-    return _lay_out_and_cluster(opened, mu, opened.logvar, rows, config, seconds, None, earlier)
+    return _lay_out_and_cluster(mu, rows, config, seconds, None, earlier)
 
 
 def one_spot(config: ClusterConfig) -> Layout:
@@ -198,9 +190,7 @@ def one_spot(config: ClusterConfig) -> Layout:
 
 
 def _lay_out_and_cluster(
-    opened: OpenRun,
     mu: np.ndarray,
-    logvar: np.ndarray,
     rows: np.ndarray | None,
     config: ClusterConfig,
     seconds: dict[str, float],
@@ -222,9 +212,7 @@ def _lay_out_and_cluster(
     with stage("reducing", seconds):
         coordinates = lay_out(laid, graph, config, earlier)
     with stage("clustering", seconds):
-        found = find_clusters(
-            coordinates, graph, laid, config, draws(opened, mu, rows, config, logvar), counts, earlier
-        )
+        found = find_clusters(coordinates, graph, laid, config, counts, earlier)
     with stage("drawing", seconds):
         points = map_points(laid, graph, found.coordinates, config)
     layout = Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest)
@@ -260,29 +248,6 @@ def chooses_cut(config: ClusterConfig) -> bool:
     return config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto"
 
 
-def draws(
-    opened: OpenRun, mu: np.ndarray, rows: np.ndarray | None, config: ClusterConfig, logvar: np.ndarray | None = None
-) -> Draws | None:
-    """Draws from the posteriors of a sample of the landmarks `rows` (None: of all items), and compares with them alone.
-
-    None if no cut is chosen, or if μ is given and not learnt.
-    """
-    if not chooses_cut(config) or len(mu) < FEWEST or (config.cluster.on == "mu" and opened.given_dim):
-        return None
-    logvar = (opened.logvar if logvar is None else logvar)[:, : mu.shape[1]]
-    if rows is not None:
-        mu, logvar = mu[rows], logvar[rows]
-    return posterior_draws(
-        mu,
-        logvar,
-        sample(len(mu), DRAWN_ITEMS, config.seed_everything),
-        k=min(DRAW_VOTERS, len(mu) - 1),
-        draws=DRAWS,
-        seed=config.seed_everything,
-        metric=config.reduce.metric,
-    )
-
-
 @dataclass(frozen=True)
 class FoundClusters:
     """Clusters of laid-out items."""
@@ -298,7 +263,6 @@ def find_clusters(
     graph: Neighbours,
     vectors: np.ndarray,
     config: ClusterConfig,
-    drawn: Draws | None = None,
     counts: np.ndarray | None = None,
     earlier: Earlier | None = None,
 ) -> FoundClusters:
@@ -309,7 +273,7 @@ def find_clusters(
     others, choice, chosen = graph.indices[:, 1:], None, coordinates[0]
     if chooses_cut(config) and len(chosen) >= FEWEST:
         known = None if earlier is None else earlier.nearest
-        choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, -1], drawn, counts, known)
+        choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, 1:], counts, known)
         chosen = coordinates[choice.cut.scores.layout]
         found = from_cut(chosen, choice.cut, counts)
     else:

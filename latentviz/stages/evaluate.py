@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentviz.clustering.agreement import partition_agreement
 from latentviz.clustering.clusterers import cluster
 from latentviz.clustering.cut import nearest_clusters
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import directions, reduce
-from latentviz.clustering.stability import partition_agreement, posterior_draws, stability
 from latentviz.errors import RunError
 from latentviz.evaluation import metrics
 from latentviz.evaluation.report import render
-from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels, Stability
+from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels
 from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
 from latentviz.modalities.loading import OpenRun
@@ -24,7 +24,6 @@ NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's
 ALL_BELOW = 5_000  # up to here the neighbourhoods of all items are compared
 SAMPLED = 2_000  # above, those of so many
 PAIRS = 5_000  # items in silhouette and DBCV, which compare all pairs
-STABILITY_ITEMS, STABILITY_DRAWS = 2_000, 5
 RESEED_BELOW = 10_000  # up to here a second UMAP takes seconds
 CONFUSION = 30  # labels and clusters in the confusion matrix
 
@@ -36,13 +35,11 @@ class Space:
     folder: ClusterFolder  # of the clustering
     # the dimensions of mu that were clustered (the content's unless `cluster.on` says otherwise), float32 (n, d)
     mu: np.ndarray
-    logvar: np.ndarray  # of the same dimensions, (n, d)
     metric: str  # "euclidean" or "cosine", with which the map was made
     coordinates: np.ndarray  # what was clustered, (n, k)
     points: np.ndarray  # the map, (n, 2)
     labels: np.ndarray  # int (n,), −1 for noise
     nearest: np.ndarray  # int (n,), noise assigned to the nearest cluster
-    given: bool  # mu is given, not learnt, so the posterior's width carries no information about the clusters
 
     @property
     def vectors(self) -> np.ndarray:
@@ -76,7 +73,7 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
             near = metrics.neighbourhoods(space.vectors, space.points, k, rows)
             faithfulness = metrics.faithfulness(space.vectors, space.points, near)
         with stage("testing the clusters", seconds):
-            clusters = evaluate_clusters(space, k, seed)
+            clusters = evaluate_clusters(space, seed)
         if loaded.items.labels is not None:
             with stage("comparing with the labels", seconds):
                 labels = evaluate_labels(space, loaded.items.labels, near)
@@ -120,9 +117,8 @@ def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
 def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
     """Reads a clustering with the latents that it was made from."""
     config, points = folder.config(), folder.points()
-    on_mu = config.cluster.on == "mu"
-    kept = slice(opened.content_dim if on_mu else None)
-    mu, logvar = np.array(opened.mu[:, kept]), np.array(opened.logvar[:, kept])
+    kept = slice(opened.content_dim if config.cluster.on == "mu" else None)
+    mu = np.array(opened.mu[:, kept])
     if len(mu) != points.num_rows:
         raise RunError(
             f"{folder.points_file}: {plural(points.num_rows, 'row')} for {plural(len(mu), 'item')}; {folder.again}"
@@ -137,25 +133,21 @@ def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
     return Space(
         folder=folder,
         mu=mu,
-        logvar=logvar,
         metric=config.reduce.metric,
         coordinates=coordinates,
         points=position,
         labels=labels,
         nearest=points.column("nearest_cluster").to_numpy(),
-        given=on_mu and bool(opened.given_dim),
     )
 
 
-def evaluate_clusters(space: Space, k: int, seed: int) -> Clusters:
+def evaluate_clusters(space: Space, seed: int) -> Clusters:
     """Measures the clusters without labels."""
     labels, n, info = space.labels, len(space.labels), space.folder.info()
     pairs = metrics.sample(n, PAIRS, seed)
     count = len(np.unique(labels[labels >= 0]))
     several = count >= 2
-    stable, agreement = None, info.get("agreement") if several else None
-    if several and not space.given:
-        stable = posterior_stability(space, k, seed)
+    agreement = info.get("agreement") if several else None
     if several and agreement is None and n <= RESEED_BELOW:
         agreement = agreement_with_reseeded(space)
     return Clusters(
@@ -166,16 +158,9 @@ def evaluate_clusters(space: Space, k: int, seed: int) -> Clusters:
         silhouette=metrics.silhouette(space.coordinates, labels, pairs),
         silhouette_in_mu=metrics.silhouette(space.vectors, labels, pairs),
         modularity=info.get("modularity"),
-        stability=stable,
+        distinct=info.get("distinct"),
         agreement_of_layouts=agreement,
     )
-
-
-def posterior_stability(space: Space, k: int, seed: int) -> Stability:
-    """Compares the clusters with those of posterior draws."""
-    rows = metrics.sample(len(space.labels), STABILITY_ITEMS, seed)
-    drawn = posterior_draws(space.mu, space.logvar, rows, k=k, draws=STABILITY_DRAWS, seed=seed, metric=space.metric)
-    return Stability(items=len(rows), draws=STABILITY_DRAWS, **stability(drawn, space.nearest)._asdict())
 
 
 def agreement_with_reseeded(space: Space) -> float:

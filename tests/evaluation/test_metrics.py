@@ -7,7 +7,6 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 from sklearn.manifold import trustworthiness
 
-from latentviz.clustering.stability import nearest
 from latentviz.evaluation import metrics
 from latentviz.evaluation.results import Agreement, Faithfulness
 
@@ -59,7 +58,7 @@ def test_sampled_items_are_compared_with_all(
 
 def test_nearest_excludes_the_item_itself(blobs: tuple[np.ndarray, np.ndarray]) -> None:
     vectors = blobs[0]
-    near = nearest(vectors, vectors, 4, np.arange(180))
+    near = metrics.nearest(vectors, vectors, 4, np.arange(180))
     distance = sklearn_metrics.pairwise_distances(vectors)
     np.fill_diagonal(distance, np.inf)
     assert np.array_equal(near, np.argsort(distance, axis=1)[:, :4])

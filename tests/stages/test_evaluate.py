@@ -50,7 +50,7 @@ def test_everything_is_evaluated_and_written(shell: Any, clustered: Path) -> Non
     assert outcome.code == (1 if content["collapsed"] else 0)
     assert {"health", "faithfulness", "clusters", "labels", "verdicts"} <= set(content)
     assert f"report {folder / 'evaluation.html'}" in outcome.out
-    assert "stability under the posterior" in outcome.out
+    assert "items in distinct clusters (share)" in outcome.out
 
 
 def test_the_option_json_prints_json_only(shell: Any, clustered: Path) -> None:
@@ -176,7 +176,7 @@ def test_no_clusters_are_reported_and_a_lossy_cut_is_distinguished_from_poor_lat
     labels = with_labels(evaluated)
     scores = {"nearest_cluster": replace(labels.scores["nearest_cluster"], acc=0.5, ari=0.3)}
     labels = replace(labels, scores=scores, knn=replace(labels.knn, in_mu=0.95))
-    clusters = replace(evaluated.clusters, n_clusters=1, stability=None)
+    clusters = replace(evaluated.clusters, n_clusters=1, distinct=None)
     judged = judge(evaluated.health, evaluated.faithfulness, clusters, labels, MODEL)
     verdicts = {verdict.section: verdict for verdict in judged}
     assert verdicts["clusters"].level == "poor"
@@ -207,7 +207,7 @@ def test_a_sweep_is_drawn_with_a_ring_around_the_chosen_cut_and_an_unknown_one_l
             "selection": kind,
             "clusters": 100 // size,
             "noise": 0.1,
-            "stability": None,
+            "separation": None,
         }
         for size in (5, 10, 20)
         for kind in ("eom", "leaf")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 COLOURS = ("first", "second", "third")  # classes of the style sheet
 # Column of the sweep → its name on the chart; columns that the rows lack are left out.
 SERIES = {"clusters": "clusters", "noise": "noise", "normalised": "modularity", "validity": "validity"}
-SERIES |= {"separation": "separation", "stability": "stability"}
+SERIES |= {"separation": "separation", "distinct": "in distinct clusters", "stability": "stability"}
 CUT = ("layout", "selection", "min_samples", "min_cluster_size")  # the settings that identify a cut
 
 

@@ -74,21 +74,3 @@ def test_the_posterior_begins_as_wide_as_the_prior_in_the_topic(ids, topic) -> N
     torch.testing.assert_close(posterior.stddev[:, :4], torch.ones(5, 4))
     posterior.mean.sum().backward()
     assert encoder.topic_width.weight.grad is None or not encoder.topic_width.weight.grad.any()
-
-
-def test_the_stability_of_clusters_of_a_given_mu_is_not_measured_by_posterior_draws(monkeypatch) -> None:
-    from latentviz.config import ClusterConfig
-    from latentviz.stages import cluster
-
-    class Fitted:
-        def __init__(self, given_dim: int) -> None:
-            self.given_dim = given_dim
-
-            self.logvar = np.zeros((50, 6), np.float32)
-
-    mu = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    everything = ClusterConfig(cluster={"on": "all"}, reduce={"metric": "euclidean"})
-    config = ClusterConfig(reduce={"metric": "euclidean"})
-    assert cluster.draws(Fitted(4), mu, None, config) is None
-    assert cluster.draws(Fitted(0), mu, None, config) is not None
-    assert cluster.draws(Fitted(4), mu, None, everything) is not None
