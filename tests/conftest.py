@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # The tests compile what they need themselves; a process in the background would outlive them.
 os.environ["LATENTVIZ_COMPILE_AHEAD"] = "0"

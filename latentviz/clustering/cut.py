@@ -196,7 +196,7 @@ def _cuts(
     earlier: np.ndarray | None,
 ) -> tuple[list[Cut], int]:
     """Returns the cuts of one layout, and k₀."""
-    from fast_hdbscan.hdbscan import clusters_from_spanning_tree, compute_minimum_spanning_tree
+    from fast_hdbscan.hdbscan import clusters_from_spanning_tree
 
     n, k0, counts = len(points), 0, prominence.counts
 
@@ -236,10 +236,7 @@ def _cuts(
         k0, smallest = len(sizes), int(sizes.min())
         cuts = [cut("layer", LAYER_SAMPLES, smallest, *layer)]
     for samples in (s for s in MIN_SAMPLES if s < n):
-        if counts is None:
-            tree = compute_minimum_spanning_tree(points, min_samples=samples, reproducible=True)[0]
-        else:
-            tree = spanning_tree(points, samples, counts)
+        tree = spanning_tree(points, samples, counts)
         for size in sorted({max(5, round(smallest * factor)) for factor in FACTORS}):
             for selection in SELECTIONS:
                 labels, probabilities, *_ = clusters_from_spanning_tree(

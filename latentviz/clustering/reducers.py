@@ -14,6 +14,8 @@ import numpy as np
 from latentviz.clustering.neighbors import Neighbours
 from latentviz.errors import ConfigError, choose
 
+EPOCHS = 200  # of UMAP, at each size; its 500 for up to 10,000 items are no better, see docs/experiments.md
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -107,7 +109,8 @@ def _umap_layouts(
 ) -> list[np.ndarray]:
     """Lays items out once per seed, float32 (n, k) each, one core each; without `repeatable` on all cores, in turn.
 
-    The same coordinates as those of `umap.UMAP`, whose graph and spectrum are computed once for all seeds.
+    The same coordinates as those of `umap.UMAP(n_epochs=200)`, whose graph and spectrum are computed once for all
+    seeds.
     """
     umap = import_umap().umap_
     weights, (a, b) = fuzzy_graph(graph), umap.find_ab_params(1.0, min_dist)
@@ -123,7 +126,7 @@ def _umap_layouts(
             b=b,
             gamma=1.0,
             negative_sample_rate=5,
-            n_epochs=None,
+            n_epochs=EPOCHS,
             init=starts[number],
             random_state=states[number],
             metric="euclidean",
@@ -155,7 +158,7 @@ def _starts(
         return ["random"] * len(states)
     kept = weights.tocoo()
     kept.sum_duplicates()
-    kept.data[kept.data < kept.data.max() / (500 if n <= 10_000 else 200)] = 0  # UMAP's epochs: drawn less than once
+    kept.data[kept.data < kept.data.max() / EPOCHS] = 0  # drawn less than once
     kept.eliminate_zeros()
     connected, spectrum, starts = connected_components(kept)[0] == 1, None, []
     for state in states:

@@ -7,6 +7,7 @@ import numpy as np
 # Vectors nearer than this share of their root mean square are equal: float32 rounds about 1e-7, summed over layers.
 SAME = 1e-5
 GRIDS = 4
+LEAF = 40  # rows in a leaf of the tree of points, as in hdbscan
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def numbered(group: np.ndarray) -> Repeats:
     return Repeats(first[order], place[which.ravel()], counts[order])
 
 
-def spanning_tree(points: np.ndarray, min_samples: int, counts: np.ndarray) -> np.ndarray:
+def spanning_tree(points: np.ndarray, min_samples: int, counts: np.ndarray | None) -> np.ndarray:
     """Returns a minimum spanning tree of items by mutual reachability, float64 (items − 1, 3): two items, distance.
 
     The first n items are the rows of `points`, the others their repeats, which hang on them: nearer than any other row
@@ -86,20 +87,26 @@ def spanning_tree(points: np.ndarray, min_samples: int, counts: np.ndarray) -> n
     Args:
         points: float (n, k), n ≥ 2.
         min_samples: rows that make a region dense; repeats do not count, an item is no denser for being repeated.
-        counts: int64 (n,), how many items each row stands for.
+        counts: int64 (n,), how many items each row stands for; None: one.
     """
-    from fast_hdbscan.hdbscan import compute_minimum_spanning_tree
+    from hdbscan._hdbscan_boruvka import KDTreeBoruvkaAlgorithm
+    from sklearn.neighbors import KDTree
 
     n = len(points)
-    rows = np.ascontiguousarray(points, np.float32)
-    edges = compute_minimum_spanning_tree(rows, min_samples=min(min_samples, n - 1), reproducible=True)[0]
+    tree = KDTree(np.ascontiguousarray(points, np.float64), leaf_size=LEAF)
+    samples = min(min_samples, n - 1)
+    edges: np.ndarray = KDTreeBoruvkaAlgorithm(
+        tree, samples, leaf_size=LEAF // 3, approx_min_span_tree=False, n_jobs=1
+    ).spanning_tree()
+    if counts is None:
+        return edges
     shortest = np.full(n, np.inf)
     for end in (0, 1):
         np.minimum.at(shortest, edges[:, end].astype(np.int64), edges[:, 2])
     shortest = np.maximum(shortest, 1e-6 * max(float(np.median(edges[:, 2])), 1e-12))
     owner = np.repeat(np.arange(n), counts - 1)
     repeats = np.column_stack([owner, np.arange(n, n + len(owner)), 0.999 * shortest[owner]])
-    return np.concatenate([np.asarray(edges, np.float64), repeats])
+    return np.concatenate([edges, repeats])
 
 
 def with_heavy_items(
