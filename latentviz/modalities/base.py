@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, Self,
 
 from latentviz.config import FitConfig
 from latentviz.modalities.networks import STANDARD, Networks
-from latentviz.modalities.settings import Settings, Still
+from latentviz.modalities.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -248,7 +248,7 @@ class DataKind(ABC, Generic[C, R]):
 
     config: R  # resolved, no "auto"
     items: Items  # the row order
-    still: ClassVar[Still] = Still()  # how a training ends by itself
+    gain: ClassVar[float] = 0.01  # share of the held-out loss that a training must gain from look to look to go on
 
     @staticmethod
     @abstractmethod

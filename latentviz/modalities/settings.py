@@ -37,13 +37,6 @@ def contrast_settings(model: Contrasting) -> Settings:
     }
 
 
-class Still(NamedTuple):
-    """How a training of a kind ends by itself."""
-
-    fall: float = 0.25  # its last share, over which the learning rate falls to 0
-    gain: float = 0.01  # share of the held-out loss that it must gain from one look to the next to go on before that
-
-
 class Ending(NamedTuple):
     """What decides how long a training is."""
 

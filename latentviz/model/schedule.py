@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+FALL = 0.25  # the last share of a training that ends by itself, over which the learning rate falls to 0
+
 
 @dataclass
 class Schedule:
@@ -16,14 +18,12 @@ class Schedule:
         least: steps at least; None: exactly `limit`.
         begun: the step at which the learning rate begins to fall; None: not decided yet.
         length: steps of that fall.
-        fall: the last share of a training that is that fall.
     """
 
     limit: float
     least: int | None = None
     begun: int | None = None
     length: int = 0
-    fall: float = 0.25
 
     @property
     def total(self) -> float:
@@ -33,7 +33,7 @@ class Schedule:
     @property
     def start(self) -> float:
         """The step at which the learning rate begins to fall, as far as it is known."""
-        return (1 - self.fall) * self.limit if self.begun is None else self.begun
+        return (1 - FALL) * self.limit if self.begun is None else self.begun
 
     @property
     def end(self) -> float:
@@ -55,10 +55,10 @@ class Schedule:
         """
         if self.least is None:
             return step
-        wait = (1 - self.fall) * self.least
+        wait = (1 - FALL) * self.least
         if step < self.start:
             return min(step, wait)
-        return wait + self.fall * self.least * self._fallen(step)
+        return wait + FALL * self.least * self._fallen(step)
 
     def share_of_lr(self, step: int) -> float:
         """Return the learning rate at a step over its peak; it depends on the step and the schedule alone.

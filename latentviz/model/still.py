@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latentviz.model.callbacks import Clock
 from latentviz.model.encoding import Stored, ToInput, encode_rows
-from latentviz.model.schedule import Schedule
+from latentviz.model.schedule import FALL, Schedule
 from latentviz.model.training import LightningVAE, epoch_steps
 from latentviz.progress import plural, say
 
@@ -103,7 +103,7 @@ class StandStill(Callback):
         del outputs
         schedule, step = _schedule(pl_module), trainer.global_step
         if math.isfinite(self.seconds) and step < schedule.start and step % CLOCK_EVERY == 0:
-            late = self.clock.seconds >= (1 - schedule.fall) * self.seconds
+            late = self.clock.seconds >= (1 - FALL) * self.seconds
             if trainer.strategy.broadcast(late):
                 left = step * max(0.0, self.seconds / self.clock.seconds - 1)
                 self._begin(trainer, schedule, "the time", max(1, int(left)))
@@ -114,7 +114,7 @@ class StandStill(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare with the look before."""
         schedule, step = _schedule(pl_module), trainer.global_step
-        first = (1 - schedule.fall) * schedule.total / APART
+        first = (1 - FALL) * schedule.total / APART
         if step < max(first, APART * (self.look.step if self.look else 0)) or step >= schedule.start:
             return
         still = False
@@ -125,9 +125,9 @@ class StandStill(Callback):
             now = Look(step, loss, nearest(mu[:, : pl_module.content_dim]))
             still = self.look is not None and stands_still(self.look, now, self.gain)
             self.look = now
-        if trainer.strategy.broadcast(still and step >= (1 - schedule.fall) * schedule.total):
+        if trainer.strategy.broadcast(still and step >= (1 - FALL) * schedule.total):
             epoch = epoch_steps(trainer)
-            length = math.ceil(step * schedule.fall / (1 - schedule.fall) / epoch - 1e-6) * epoch
+            length = math.ceil(step * FALL / (1 - FALL) / epoch - 1e-6) * epoch
             self._begin(trainer, schedule, "neighbours stand still", length)
 
     def _begin(self, trainer: pl.Trainer, schedule: Schedule, reason: str, length: int) -> None:

@@ -32,33 +32,33 @@ class LightningVAE(VAE, pl.LightningModule):
 
     def __init__(self, encoder: Encoder, decoder: Decoder, latent_dim: int, **settings: Any) -> None:
         super().__init__(encoder, decoder, latent_dim, **settings)
-        self.fall: float | None = None
+        self.until_still = False
         self.totals: dict[str, Tensor] = {}
         self.latest: dict[str, Tensor] = {}
 
     @classmethod
-    def of(cls, vae: VAE, *, fall: float | None = None) -> Self:
+    def of(cls, vae: VAE, *, until_still: bool = False) -> Self:
         """Return a trainable model with the networks and the settings of `vae`.
 
         Args:
             vae: the model.
-            fall: where `StandStill` may end the training between the Trainer's `min_epochs` and its limits, the last
-                share of it, over which the learning rate falls; None: the limits alone end it.
+            until_still: `StandStill` may end the training between the Trainer's `min_epochs` and its limits; else the
+                limits alone end it.
         """
         names = ("lr", "kl_warmup", "free_bits", "contrast", "content_dim", "temperature", "noise_mix", "objective")
         model = cls(vae.encoder, vae.decoder, vae.latent_dim, **{name: getattr(vae, name) for name in names})
-        model.fall = fall
+        model.until_still = until_still
         return model
 
     @cached_property
     def schedule(self) -> Schedule:
         """The learning rate and the phases of this training."""
         limit = self.trainer.estimated_stepping_batches
-        if self.fall is None:
+        if not self.until_still:
             return Schedule(limit)
         self.trainer.fit_loop.setup_data()  # counts the batches, which an infinite limit has not
         least = int(min((self.trainer.min_epochs or 1) * epoch_steps(self.trainer), limit))
-        return Schedule(limit, least, fall=self.fall)
+        return Schedule(limit, least)
 
     @property
     def beta(self) -> float:

@@ -131,7 +131,7 @@ def _fit(
     kind = light.data_kind.load(config, run.cache, run.items())
     pl.seed_everything(config.seed_everything, workers=True, verbose=False)
     try:
-        vae = LightningVAE.of(kind.build(networks), fall=kind.still.fall if config.model.stop == "still" else None)
+        vae = LightningVAE.of(kind.build(networks), until_still=config.model.stop == "still")
         if networks.names:
             check(vae, kind.examples(2), kind.examples(COMPARED))
         check_shares(vae, min(len(kind.items.train), config.data.batch_size), processes)
@@ -148,9 +148,9 @@ def _fit(
         batches, callbacks = kind.training(run.cache)
         if (start := earlier_weights(run)) is not None:
             callbacks = [*callbacks, Start(start, run.again)]
-        samples = Samples(kind.recorder(run.samples), run.samples, until_still=vae.fall is not None)
-        still = StandStill(kind.dataset(), kind.to_input, kind.items.train, clock, kind.still.gain, config.trainer)
-        callbacks = [clock, samples, *callbacks, *more, *([still] if vae.fall else [])]
+        samples = Samples(kind.recorder(run.samples), run.samples, until_still=vae.until_still)
+        still = StandStill(kind.dataset(), kind.to_input, kind.items.train, clock, kind.gain, config.trainer)
+        callbacks = [clock, samples, *callbacks, *more, *([still] if vae.until_still else [])]
         trainer = _trainer(config, run, callbacks, batches, own=[*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:

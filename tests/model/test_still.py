@@ -90,9 +90,9 @@ def fit(few: Path, outputs: Path, **more: object) -> lv.Run:
 
 @pytest.mark.usefixtures("at_once")
 def test_a_training_ends_when_it_stands_still(few: Path, tmp_path: Path) -> None:
-    """Looks after epochs 2 and 3 of at least 4: the fall takes two thirds of the steps so far."""
+    """Looks after epochs 3 and 4 of at least 4: the fall takes a third of the steps so far."""
     run = fit(few, tmp_path)
-    assert run.summary["epochs"] == 5
+    assert run.summary["epochs"] == 6
     assert run.summary["ended"] == "neighbours stand still"
     assert run.config["model"]["stop"] == "still"
     assert (run.config["trainer"]["min_epochs"], run.config["trainer"]["max_epochs"]) == (4, 40)

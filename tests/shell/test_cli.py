@@ -156,7 +156,7 @@ class TestPrinting:
         again = shell("config", tmp_path / "mine.yaml")
         values = [[line for line in each.out.splitlines() if not line.startswith("# ")] for each in (said, again)]
         chosen = [line.split("  # chosen")[0] for line in values[0] if "_epochs:" in line]
-        assert chosen == ["  max_epochs: 309", "  min_epochs: 80"]
+        assert chosen == ["  max_epochs: 309", "  min_epochs: 84"]
         assert yaml.safe_load(again.out) == yaml.safe_load(said.out)
         assert [line for line in values[0] if "_epochs:" not in line] == [
             line for line in values[1] if "_epochs:" not in line

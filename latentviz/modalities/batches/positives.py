@@ -90,7 +90,7 @@ class UpdatePositives(Callback):
 
 def _due(trainer: pl.Trainer, vae: LightningVAE) -> bool:
     """Whether an epoch is the one to search in: at `RENEW_AT` of the training, or when the learning rate falls."""
-    if vae.fall is None:
+    if not vae.until_still:
         epochs = trainer.max_epochs or 0
         return epochs > 0 and trainer.current_epoch == math.ceil(RENEW_AT * epochs)
     return trainer.global_step >= vae.schedule.start > trainer.global_step - epoch_steps(trainer)

@@ -10,7 +10,7 @@ from latentviz.modalities.length import Length
 # A training draws each image SEEN_EACH times, within these bounds. See docs/experiments.md.
 SEEN_EACH, SEEN_LEAST, SEEN_MOST = 40, 500_000, 1_500_000
 # One that ends by itself draws at least so many, and some of each. See "Sooner" in docs/experiments.md.
-FIRST, FIRST_EACH, FIRST_EPOCHS = 120_000, 6, 100
+FIRST, FIRST_EACH, FIRST_EPOCHS = 120_000, 10, 100
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 500
 
 
