@@ -8,6 +8,7 @@ import numpy as np
 
 from latentviz.clustering.tree import central
 from latentviz.maps import blocks
+from latentviz.maps.columns import MANY, pack_column
 from latentviz.maps.data import FILE_LIMIT, ClusterInfo, MapData
 from latentviz.maps.palette import NOISE, cluster_colours
 
@@ -19,9 +20,7 @@ BASE, A_POINT, A_LATENT, A_THUMBNAIL = 2_000_000, 10, 25, 210
 NEIGHBOURS, A_NEIGHBOUR = 8, 2.5
 SMALL_SHEETS = 3_000_000  # bytes that thumbnails may always take, so that small maps have sharp ones
 SMALL_LATENTS = 1_200_000  # bytes that the decoder and the latents may always take
-MANY = 20_000  # points above which numbers are stored in 8 instead of 16 bits and the page finds neighbours itself
 TEXT_LIMIT = 20_000  # characters
-COLOURED = 80  # categories with a colour; the eye does not tell more apart, so the rest are grey
 SHOWN = 12  # exemplars and keywords of a cluster
 
 
@@ -140,55 +139,14 @@ def pack_items(data: MapData) -> Part:
         packed["sources"] = blocks.pack_json(blocks.texts(data.sources))
     if data.texts is not None:
         packed["texts"] = blocks.pack_json({"list": [str(text)[:TEXT_LIMIT] for text in data.texts]})
-    columns: dict[str, Sequence[object]] = {} if data.labels is None else {"label": data.labels}
-    fields: list[dict[str, object]] = []
-    for name, values in [*columns.items(), *data.columns.items()]:
-        meta, packed[f"field-{len(fields)}"] = pack_field(values, data)
-        fields.append({"name": name, **meta})
+    columns = {} if data.labels is None else {"label": pack_column(data.labels, data, named=True)}
+    columns |= {name: pack_column(values, data) for name, values in data.columns.items() if name not in columns}
+    for k, column in enumerate(columns.values()):
+        packed[f"field-{k}"] = column.values
+        if column.names:
+            packed[f"names-{k}"] = blocks.pack_json(column.names)
+    fields = [{"name": name, **column.meta} for name, column in columns.items()]
     return Part(packed, {"fields": fields, "sources": bool(data.sources), "texts": data.texts is not None})
-
-
-def pack_field(values: Sequence[object], data: MapData) -> tuple[dict[str, object], str]:
-    """Describes and packs one column: numbers, categories, or texts.
-
-    Step 0 of numbers and category 0 stand for a missing value. Categories next to each other on the map get colours
-    that differ, as clusters do.
-    """
-    order = data.order
-    taken = [values[row] for row in order]
-    present = [value for value in taken if not _missing(value)]
-    numbers = [float(v) for v in present if isinstance(v, (int, float, np.number)) and not isinstance(v, bool)]
-    if present and len(numbers) == len(present):
-        filled = np.full(len(taken), np.nan)
-        filled[[not _missing(value) for value in taken]] = numbers
-        return _pack_numbers(filled, whole=all(v.is_integer() for v in numbers))
-    names = sorted({str(value) for value in present})
-    if len(names) > max(20, min(256, len(taken) // 4)):
-        return {"kind": "text"}, blocks.pack_json(blocks.texts([None if _missing(v) else v for v in values]))
-    index = {name: i + 1 for i, name in enumerate(names)}
-    steps = np.array([0 if _missing(v) else index[str(v)] for v in taken], np.uint16)
-    chosen = list(range(min(len(names), COLOURED)))
-    colours = cluster_colours(np.asarray(data.points)[order], steps.astype(np.int32) - 1, chosen)
-    shown = [colours.get(k, NOISE) for k in range(len(names))]
-    return {"kind": "category", "bits": 16, "names": names, "colours": shown}, blocks.pack(blocks.planes(steps))
-
-
-def _pack_numbers(numbers: np.ndarray, *, whole: bool) -> tuple[dict[str, object], str]:
-    """Describes and packs numbers as equal steps of their range."""
-    finite = numbers[np.isfinite(numbers)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    exact = whole and high - low < 65_534
-    bits = 8 if (exact and high - low < 254) or (not exact and len(numbers) > MANY) else 16
-    top = 2**bits - 2
-    reach = top if exact else (high - low) or 1.0
-    steps = blocks.quantise(numbers, low - reach / top, low + reach, bits)
-    steps[~np.isfinite(numbers)] = 0
-    meta = {"kind": "number", "bits": bits, "low": low, "step": reach / top, "high": high, "whole": whole}
-    return meta, blocks.pack(blocks.planes(steps))
-
-
-def _missing(value: object) -> bool:
-    return value is None or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
 
 
 def pack_neighbours(data: MapData) -> Part:

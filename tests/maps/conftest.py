@@ -260,7 +260,7 @@ def whole(page: Page) -> Iterator[Page]:
       document.activeElement.blur();
       map.openCluster(null);
       map.state.set({ pinned: -1, isolated: new Set(), hidden: new Set(), tool: "pan", images: true,
-                      masks: new Map(), decoding: true });
+                      masks: new Map(), filters: new Map(), decoding: true });
       map.clearLine();
       await map.search("");
       map.select(null);

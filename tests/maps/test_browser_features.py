@@ -118,49 +118,6 @@ def test_box_with_shift(whole):
     assert page.js("map.state.values.selection") is None
 
 
-def test_filters_hide_items_that_do_not_pass(whole, full):
-    page = whole
-    page.page.select_option("[aria-label='Add a filter']", "year")
-    page.page.wait_for_selector("[data-filter=year]")
-    page.page.evaluate(
-        "() => { const r = document.querySelector('[data-filter=year] [aria-label^=Least]'); "
-        "r.value = 500; r.dispatchEvent(new Event('input')); }"
-    )
-    page.settle()
-    years = np.asarray(full.columns["year"])
-    assert page.js("map.paint.shown") == np.count_nonzero(years >= years.min() + 0.5 * np.ptp(years))
-    page.page.select_option("[aria-label='Add a filter']", "label")
-    page.page.wait_for_selector("[data-filter=label]")
-    page.page.locator("[data-filter=label] input").nth(0).uncheck()
-    page.settle()
-    passing = [y >= 1990 + 14.5 and label != "a" for y, label in zip(years, full.labels, strict=True)]
-    assert page.js("map.paint.shown") == sum(passing)
-    for name in ("year", "label"):
-        page.page.click(f"[data-filter={name}] button")
-    page.settle()
-    assert page.js("map.paint.shown") == 600
-
-
-def test_colour_by_number_and_category_leaves_noise_grey(whole, full):
-    page = whole
-    for key in ("log_likelihood", "label", "outlier score"):
-        page.page.select_option("#colour-by", key)
-        page.settle()
-        colours = page.js(
-            "(() => { const s = new Set(), n = new Set(); for (let i = 0; i < map.store.n; i++) "
-            "(i < map.store.noise ? n : s).add([0, 1, 2].map((k) => map.paint.rgba[4 * i + k]).join()); "
-            "return [s.size, n.size]; })()"
-        )
-        assert colours[1] == 1
-        assert colours[0] > (4 if key == "label" else 50)
-    assert page.page.locator(".colour .ends").is_visible()
-    page.page.select_option("#colour-by", "label")
-    page.settle()
-    page.page.click(".legend-row >> nth=0")
-    page.settle()
-    assert page.js("map.selected.length") == full.labels.count("b") == 150
-
-
 def test_tree_isolates_the_branch(whole):
     page = whole
     page.page.keyboard.press("t")

@@ -42,7 +42,12 @@ def data(make_data):
         sources=cycle,
         texts=cycle,
         images=None,
-        columns={EVIL[0]: cycle, EVIL[2]: [f"{text} {i}" for i, text in enumerate(cycle)], EVIL[7]: np.arange(n) / 7},
+        columns={
+            EVIL[0]: cycle,
+            EVIL[2]: [f"{text} {i}" for i, text in enumerate(cycle)],
+            EVIL[7]: np.arange(n) / 7,
+            "tags": [EVIL[i % 3 : i % 11] for i in range(n)],
+        },
         cluster_names={c: EVIL[c] for c in range(4)},
         title=EVIL[1] + EVIL[6],
         summary=[EVIL[0], *EVIL],
@@ -143,7 +148,8 @@ def test_search_table_and_exports(page, data):
     page.settle()
     assert EVIL[0] in page.page.inner_text(".selection table")
     records = page.js("JSON.stringify(map.records())")
-    hits = [i for i in range(220) if EVIL[i % len(EVIL)] == EVIL[0] or data.cluster[i] == 0]
+    tags = data.columns["tags"]
+    hits = [i for i in range(220) if i % len(EVIL) == 0 or data.cluster[i] == 0 or EVIL[0] in tags[i]]
     assert [record["id"] for record in json.loads(records)] == [data.ids[i] for i in hits]
     svg = page.js("map.exports.svg()")
     assert "<img" not in svg
@@ -157,9 +163,21 @@ def test_colour_filter_and_tree(page):
         page.js("map.colourBy(arg)", name)
         page.settle()
     assert EVIL[0] in page.js("[...document.querySelectorAll('.legend-row .name')].map((e) => e.textContent)")
-    page.page.select_option("[aria-label='Add a filter']", EVIL[0])
-    page.settle()
-    assert EVIL[0] in page.page.inner_text(".filters")
+    page.page.click(".filter .fold")
+    page.until("document.querySelectorAll('.column .histogram, .column .checks').length === map.columns.size")
+    shown = page.js("document.querySelector('.columns-list').textContent")
+    assert all(text.replace("x" * 10_000, "x" * 50) in shown for text in EVIL)
+    for column in (EVIL[0], "tags", "label"):
+        page.page.locator(f".column:has(h3[title={json.dumps(column)}]) .only").first.dispatch_event("click")
+        page.settle()
+        assert 0 < page.js("map.paint.shown") < 220
+        page.js("map.setFilters(new Map())")
+    page.js(
+        "map.setFilters(new Map([[arg, { off: ['<b>'], from: '1', to: NaN }], ['__proto__', {}], ['x', null]]))",
+        EVIL[7],
+    )
+    assert page.js("map.state.values.filters.size") == 0
+    page.page.click(".filter .fold")
     page.page.keyboard.press("t")
     page.settle()
     assert EVIL[0] in page.js("[...document.querySelectorAll('.tree title')].map((e) => e.textContent).join()")

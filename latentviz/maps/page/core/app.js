@@ -1,5 +1,6 @@
 // Assembles the map: store, state, view, renderer, then every layer in turn. The only module that knows them all.
 
+import { makeColumns } from "./columns.js";
 import { el } from "./dom.js";
 import { PLOTLY_LIMIT, makeFigure } from "./figure.js";
 import { listen } from "./gestures.js";
@@ -18,12 +19,12 @@ const byId = (id) => document.getElementById(id);
 export async function start(layers) {
   const store = await loadStore();
   const state = makeState({
-    hidden: new Set(), isolated: new Set(), masks: new Map(), selection: null, colour: { key: "cluster" }, cluster: null,
+    hidden: new Set(), isolated: new Set(), filters: new Map(), masks: new Map(), selection: null, colour: { key: "cluster" }, cluster: null,
     openCluster: null, query: "", pinned: -1, hovered: -1, tool: "pan", dark: false, names: new Map(), panel: null, spot: null,
   });
   const view = makeView(store.bounds);
   const map = {
-    store, state, view, grid: makeGrid(store), paint: makePaint(store, state), tools: {}, keys: [], overlays: [], afterStart: [],
+    store, state, view, grid: makeGrid(store), columns: makeColumns(store), paint: makePaint(store, state), tools: {}, keys: [], overlays: [], afterStart: [],
     stage: byId("stage"), surface: byId("surface"), left: byId("left"), right: byId("right"), bottom: byId("bottom"),
     timings: { data: performance.now() },
   };

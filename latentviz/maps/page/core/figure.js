@@ -1,4 +1,4 @@
-// The Plotly figure: one trace per cluster, noise first and grey. It draws small maps at rest, has the axes of all maps,
+// The Plotly figure: one trace per cluster, noise first and smaller. It draws small maps at rest, has the axes of all maps,
 // and draws a sample without WebGL.
 
 import { FAINT, SHOWN, faintOpacity, pointOpacity, pointRadius } from "./paint.js";
@@ -34,12 +34,12 @@ export function makeFigure(element, { store, paint, state }, mode) {
         customdata: whole ? store.row.subarray(cluster.start, end) : rows.map((i) => store.row[i]),
         visible: mode !== "axes",
         hoverinfo: "none",
-        marker: mode === "axes" ? { color: cluster.colour } : marker(rows, view),
+        marker: mode === "axes" ? { color: cluster.colour } : marker(rows, view, paint.sizeOf(cluster.start)),
       };
     });
   }
 
-  function marker(rows, view) {
+  function marker(rows, view, share) {
     const { rgba, level } = paint;
     const colour = (i) => `rgb(${rgba[4 * i]},${rgba[4 * i + 1]},${rgba[4 * i + 2]})`;
     const opacity = pointOpacity(paint.crowd, view);
@@ -47,7 +47,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
     const alpha = (i) => (rgba[4 * i + 3] / 255) * (level[i] === SHOWN ? opacity : level[i] === FAINT ? faint : 0);
     const one = rows.every((i) => colour(i) === colour(rows[0]) && alpha(i) === alpha(rows[0]));
     return {
-      size: 2 * size - (size > 5 ? 1.2 : 0),
+      size: share * (2 * size - (size > 5 ? 1.2 : 0)),
       color: one ? colour(rows[0]) : rows.map(colour),
       opacity: one ? alpha(rows[0]) : rows.map(alpha),
       line: { width: size > 5 ? 1 : 0, color: state.values.dark ? "#0e1014" : "#ffffff" },

@@ -1,8 +1,11 @@
 // The style of every point: a level (0 hidden, 1 faint, 2 shown) and a colour, recomputed when a choice changes.
 
+import { el } from "./dom.js";
+
 export const HIDDEN = 0;
 export const FAINT = 1;
 export const SHOWN = 2;
+export const OFF = 128;
 
 /** Returns red, green, blue of a colour such as #4269d0. */
 export function rgb(hex) {
@@ -17,6 +20,24 @@ export function onDark(colour) {
   return colour.map((value) => Math.round(value + (255 - value) * lift));
 }
 
+const grey = (dark) => (dark ? [104, 109, 120] : [176, 180, 189]);
+
+/** Returns the colour of points without a value. */
+export const missing = (dark) => (dark ? [74, 79, 90] : [206, 209, 216]);
+
+/** Returns a dot in the colour that points have, in the light and in the dark; null is that of noise. */
+export function swatch(colour, className = "") {
+  const dot = el("i", { className: `swatch ${className}` });
+  dye(dot, colour);
+  return dot;
+}
+
+/** Gives an element the colour that points have in the light and in the dark, for the style sheet. */
+export function dye(element, colour) {
+  element.style.setProperty("--light", colour ?? "var(--noise)");
+  element.style.setProperty("--dark", colour ? `rgb(${onDark(rgb(colour))})` : "var(--noise)");
+}
+
 // Viridis, by van der Walt and Smith: perceptually uniform, also with deficient colour vision.
 const SCALE = ["#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"].map(rgb);
 
@@ -27,25 +48,49 @@ export function scaleColour(t, dark) {
   return SCALE[low].map((value, c) => Math.round(value + (SCALE[low + 1][c] - value) * (at - low)));
 }
 
-/** Returns `level` and `rgba` of all points and a function that updates them. */
+/** Returns red, green, blue and an opacity in 0…255 as `rgba` stores them. */
+export function packed([r, g, b], alpha = 255) {
+  return ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0;
+}
+
+/**
+ * Returns `level` and `rgba` of all points and a function that updates them. `fails` counts the filters that a point does
+ * not pass, and is at least OFF for points of clusters that are hidden; `counts` has the points of each group that pass all
+ * filters, and `passing` is how many of those are in clusters that are shown.
+ */
 export function makePaint(store, state) {
-  const { n, group, groups } = store;
-  const paint = { level: new Uint8Array(n).fill(SHOWN), rgba: new Uint8Array(4 * n), anyFaint: false, shown: n, crowd: n, version: 0, update };
+  const { n, group, groups, noise } = store;
+  const paint = {
+    level: new Uint8Array(n).fill(SHOWN), rgba: new Uint8Array(4 * n), fails: new Uint8Array(n), counts: Uint32Array.from(groups, ({ size }) => size),
+    anyFaint: false, shown: n, passing: n, crowd: n, version: 0, update,
+  };
+  const pixels = new Uint32Array(paint.rgba.buffer);
 
   function levels() {
     const { hidden, isolated, masks, selection } = state.values;
     const byGroup = groups.map(({ id }) => (hidden.has(id) ? HIDDEN : isolated.size && !isolated.has(id) ? FAINT : SHOWN));
-    const all = [...masks.values()];
-    paint.anyFaint = false;
-    paint.shown = 0;
-    for (let i = 0; i < n; i++) {
-      let level = byGroup[group[i]];
-      for (const mask of all) if (!mask[i]) level = HIDDEN;
-      if (level === SHOWN && selection && !selection[i]) level = FAINT;
-      paint.level[i] = level;
-      if (level === FAINT) paint.anyFaint = true;
-      if (level === SHOWN) paint.shown++;
-    }
+    const { fails, counts, level } = paint;
+    fails.fill(0);
+    for (const mask of masks.values()) for (let i = 0; i < n; i++) fails[i] += mask[i] ^ 1;
+    Object.assign(paint, { anyFaint: false, shown: 0, passing: 0 });
+    groups.forEach(({ start, size }, g) => {
+      counts[g] = 0;
+      for (let i = start; i < start + size; i++) {
+        level[i] = fails[i] ? HIDDEN : byGroup[g];
+        if (!fails[i]) counts[g]++;
+        if (byGroup[g] !== SHOWN) fails[i] += OFF;
+        else if (!fails[i] && selection && !selection[i]) level[i] = FAINT;
+        if (level[i] === FAINT) paint.anyFaint = true;
+        if (level[i] === SHOWN) paint.shown++;
+      }
+      if (byGroup[g] === SHOWN) paint.passing += counts[g];
+    });
+  }
+
+  /** Returns the colouring by cluster: noise is grey and paler. */
+  function byCluster(dark) {
+    const table = groups.map(({ id, colour }) => (id < 0 ? packed(grey(dark), 150) : packed(dark ? onDark(rgb(colour)) : rgb(colour))));
+    return { steps: group, table: Uint32Array.from(table) };
   }
 
   function update() {
@@ -54,19 +99,14 @@ export function makePaint(store, state) {
     // An isolated part gets larger points, but not as large as if it were the whole map.
     paint.crowd = Math.sqrt(Math.max(1, paint.shown) * n);
     const { colour, dark } = state.values;
-    const table = groups.map((cluster) => (dark ? onDark(rgb(cluster.colour)) : rgb(cluster.colour)));
-    const grey = dark ? [104, 109, 120] : [176, 180, 189];
-    const { rgba, level } = paint;
-    const of = colour.at ?? ((i) => table[group[i]]);
-    for (let i = 0; i < n; i++) {
-      const noise = groups[group[i]].id < 0;
-      const [r, g, b] = level[i] === FAINT || noise ? grey : of(i);
-      rgba[4 * i] = r;
-      rgba[4 * i + 1] = g;
-      rgba[4 * i + 2] = b;
-      rgba[4 * i + 3] = level[i] === HIDDEN ? 0 : level[i] === FAINT ? 64 : noise ? 150 : 255;
-    }
+    const faint = packed(grey(dark), 64);
+    const { level } = paint;
+    const { steps, table } = colour.steps ? colour : byCluster(dark);
+    for (let i = 0; i < n; i++) pixels[i] = level[i] === SHOWN ? table[steps[i]] : level[i] === FAINT ? faint : 0;
   }
+  // Of the radius of the other points; without any, noise is not smaller.
+  paint.noiseSize = noise < n ? 0.7 : 1;
+  paint.sizeOf = (i) => (i < noise ? paint.noiseSize : 1);
   return paint;
 }
 

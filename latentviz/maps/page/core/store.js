@@ -1,5 +1,7 @@
 // The points and their fields as typed arrays. Index i counts points in drawing order; `row[i]` is the item.
 
+import { format } from "./dom.js";
+
 const { inflate } = globalThis.latentviz;
 const block = (name) => inflate.call(globalThis.latentviz, name);
 
@@ -101,16 +103,60 @@ function lazyTexts(row, items) {
   };
 }
 
-/** Returns one column: `value(i)` for display, and `number(i)` (NaN: missing) or `category(i)` (0: missing). */
+/**
+ * Returns one column: `value(i)` of a point for exports, `text(i)` for display; except of texts also a typed array `steps`,
+ * 0 where the value is missing, and how many steps there are, `size`. Steps are numbers and dates, `of(step)`, or count
+ * `names`. Of tags, `each(i, run)` runs for every tag, and `steps` has the first one that has a colour.
+ */
 async function readField(field, index, byRow, n) {
-  if (field.kind === "text") return { ...field, value: await byRow(`field-${index}`) };
+  if (field.kind === "text") {
+    const value = await byRow(`field-${index}`);
+    return { ...field, value, text: value };
+  }
   const bytes = await block(`field-${index}`);
+  if (field.kind === "tags") return readTags(field, bytes, await blockJson(`names-${index}`), n);
   const steps = unplane(bytes, 0, n, field.bits / 8);
   if (field.kind === "category") {
-    return { ...field, category: (i) => steps[i], value: (i) => (steps[i] ? field.names[steps[i] - 1] : null) };
+    const names = (await blockJson(`names-${index}`)) ?? [];
+    const value = (i) => (steps[i] ? names[steps[i] - 1] : null);
+    return { ...field, names, steps, size: names.length + 1, value, text: value };
   }
-  const exact = (step) => field.low + (step - 1) * field.step;
-  const number = (i) => (steps[i] ? exact(steps[i]) : NaN);
-  const value = (i) => (steps[i] ? (field.whole ? Math.round(number(i)) : number(i)) : null);
-  return { ...field, number, value };
+  return { ...field, ...readNumbers(field, steps) };
+}
+
+/** Returns the readers of numbers, or of dates in seconds since 1970. */
+export function readNumbers({ kind, low, high, step, whole, unit }, steps) {
+  const exact = (k) => low + (k - 1) * step;
+  const of = whole ? (k) => Math.round(exact(k)) : exact;
+  const year = whole && low >= 1000 && high < 3000;
+  const written = kind === "date" ? (value) => dateText(value, unit) : year ? String : format;
+  const at = (i) => (steps[i] ? of(steps[i]) : null);
+  const text = (i) => (steps[i] ? written(of(steps[i])) : null);
+  const size = steps.reduce((top, k) => Math.max(top, k), 0) + 1;
+  return { steps, size, of, written, text, value: kind === "date" ? text : at };
+}
+
+/** Returns seconds since 1970 as a date in ISO 8601, as far as `unit`, in seconds, goes: 0 stands for years. */
+function dateText(seconds, unit) {
+  const iso = new Date(seconds * 1000).toISOString();
+  const day = iso.split("T")[0];
+  if (unit === 0) return day.slice(0, -6);
+  return unit >= 86400 ? day : `${day} ${unit >= 3600 ? `${iso.slice(-13, -11)}h` : iso.slice(-13, unit >= 60 ? -8 : -5)}`;
+}
+
+function readTags(field, bytes, names, n) {
+  const starts = new Uint32Array(n + 1);
+  for (let i = 0; i < n; i++) starts[i + 1] = starts[i] + bytes[i];
+  const tags = unplane(bytes, n, field.count, field.bits / 8);
+  const coloured = new Uint8Array(names.length + 1).fill(field.listed ? 0 : 1);
+  for (const k of field.listed ?? []) coloured[k + 1] = 1;
+  const steps = Uint16Array.from({ length: n }, (_, i) => {
+    const own = tags.subarray(starts[i], starts[i + 1]);
+    return own.find((tag) => coloured[tag]) ?? own[0] ?? 0;
+  });
+  const text = (i) => Array.from(tags.subarray(starts[i], starts[i + 1]), (tag) => names[tag - 1]).join("; ") || null;
+  const each = (i, run) => {
+    for (let k = starts[i]; k < starts[i + 1]; k++) run(tags[k]);
+  };
+  return { ...field, names, steps, size: names.length + 1, each, text, value: text };
 }

@@ -82,10 +82,11 @@ export function makeWebgl(canvas, store, paint, state) {
         gl.uniform1f(at.faint, faint);
         // Faint points keep their size among all points and get paler where they are dense.
         const count = faint ? store.n : paint.crowd;
-        gl.uniform1f(at.size, Math.max(1.2, 2 * pointRadius(count, view) * ratio) * Math.min(1.6, 1 / Math.sqrt(share)));
         gl.uniform1f(at.opacity, faint ? faintOpacity(count, view) : pointOpacity(count, view));
-        gl.drawArrays(gl.POINTS, 0, Math.ceil(share * store.noise));
-        gl.drawArrays(gl.POINTS, store.noise, Math.ceil(share * (store.n - store.noise)));
+        for (const [from, points, size] of [[0, store.noise, paint.noiseSize], [store.noise, store.n - store.noise, 1]]) {
+          gl.uniform1f(at.size, Math.max(1.2, 2 * size * pointRadius(count, view) * ratio) * Math.min(1.6, 1 / Math.sqrt(share)));
+          gl.drawArrays(gl.POINTS, from, Math.ceil(share * points));
+        }
       }
     },
     /** Waits until the frame is on the screen; used by benchmarks. */

@@ -1,7 +1,8 @@
 // The list of clusters: a click isolates one, a second click shows all; hide, sort.
 
 import { panel } from "../core/app.js";
-import { clip, el, iconButton, icon } from "../core/dom.js";
+import { clip, el, format, iconButton, icon } from "../core/dom.js";
+import { dye } from "../core/paint.js";
 import { toggled } from "../core/state.js";
 
 const ORDERS = {
@@ -18,7 +19,8 @@ export function clusters(map) {
   const orders = Object.keys(ORDERS).filter((key) => key !== "persistence" || known.some((c) => typeof c.persistence === "number"));
   const sort = el("select", { "aria-label": "Sort clusters by", onchange: order }, ...orders.map((key) => el("option", { value: key }, key)));
   const all = el("button", { type: "button", className: "link", onclick: () => state.set({ isolated: new Set(), hidden: new Set() }) }, "Show all");
-  const head = el("header", {}, el("h2", {}, known.length === 1 ? "1 cluster" : `${known.length} clusters`), all, sort);
+  const title = el("h2", {}, "");
+  const head = el("header", {}, title, all, sort);
   map.clusterPanel = panel(map.right, "clusters", head, list);
   map.clusterPanel.setAttribute("aria-label", "Clusters");
 
@@ -27,16 +29,16 @@ export function clusters(map) {
 
   function row(cluster) {
     const name = el("span", { className: "name", dir: "auto" });
+    const size = el("span", { className: "size" });
     const main = el("button", { type: "button", className: "main", "aria-pressed": "false", onclick: (event) => isolate(cluster.id, event.shiftKey || event.ctrlKey || event.metaKey) },
-      map.swatch(cluster.id), name, el("span", { className: "check" }, "✓"), el("span", { className: "size" }, cluster.size.toLocaleString("en")));
+      map.swatch(cluster.id), name, el("span", { className: "check" }, "✓"), size);
     const eye = iconButton("eye", "Hide this cluster", () => state.set({ hidden: toggled(state.values.hidden, cluster.id) }), { className: "icon-button small eye" });
     const bar = el("span", { className: "bar" });
-    bar.style.width = `${Math.min(100, Math.max(1, (100 * cluster.size) / largest))}%`;
-    bar.style.setProperty("--dot", cluster.id < 0 ? "var(--noise)" : cluster.colour);
+    dye(bar, cluster.id < 0 ? null : cluster.colour);
     const item = el("li", { className: cluster.id < 0 ? "noise" : "", "data-cluster": String(cluster.id) }, bar, main, eye);
     item.addEventListener("pointerenter", () => state.set({ cluster: cluster.id }));
     item.addEventListener("pointerleave", () => state.set({ cluster: state.values.openCluster ?? null }));
-    return { cluster, item, name, main, eye };
+    return { cluster, item, name, main, eye, bar, size };
   }
 
   /** Shows one cluster only; with `add`, one more; on the same one again, everything. */
@@ -71,6 +73,20 @@ export function clusters(map) {
     }
     all.classList.toggle("needed", isolated.size + hidden.size > 0);
   }
+  /** Counts what passes the filters. */
+  function recount() {
+    const { counts } = map.paint;
+    store.groups.forEach(({ id, size: whole }, g) => {
+      const { item, bar, size } = rows.get(id);
+      size.textContent = counts[g] === whole ? format(whole) : `${format(counts[g])} of ${format(whole)}`;
+      bar.style.width = `${Math.min(100, Math.max(counts[g] ? 1 : 0, (100 * counts[g]) / largest))}%`;
+      item.classList.toggle("empty", !counts[g]);
+    });
+    const left = store.groups.filter(({ id }, g) => id >= 0 && counts[g]).length;
+    title.textContent = `${left === known.length ? "" : `${left} of `}${known.length} cluster${known.length === 1 ? "" : "s"}`;
+  }
+  state.on("masks", recount);
+  recount();
   state.on("isolated hidden names", update);
   update();
   order();

@@ -1,89 +1,127 @@
-// Colour by cluster, label, any column, outlier score or probability; with a legend or a colour bar. Noise stays grey.
+// Colour by cluster or by any column. The colouring has one legend: the list of clusters, or the one here.
 
 import { panel } from "../core/app.js";
-import { clip, el, format } from "../core/dom.js";
-import { onDark, rgb, scaleColour } from "../core/paint.js";
+import { countBins, countSteps, has, makeBins, quantile } from "../core/columns.js";
+import { clip, el } from "../core/dom.js";
+import { missing, onDark, packed, rgb, scaleColour, swatch } from "../core/paint.js";
 
-const MOST_VALUES = 40;
+const OTHERS = [150, 138, 122]; // of the values that have no colour of their own
 
 /** Adds the choice and its legend above the clusters, and `map.colourBy(key)`. */
 export async function colour(map) {
-  const { store, state } = map;
-  const sources = new Map([["cluster", null]]);
-  store.meta.items.fields.forEach((field, index) => field.kind !== "text" && sources.set(field.name, () => store.field(index)));
-  const measure = (read) => () => ({ kind: "number", number: read, value: read, low: 0, high: 1 });
-  if (!sources.has("outlier score")) sources.set("outlier score", measure(store.outlier));
-  if (!sources.has("probability")) sources.set("probability", measure(store.probability));
-
-  const choice = el("select", { id: "colour-by", onchange: () => map.colourBy(choice.value) }, ...[...sources.keys()].map((key) => el("option", { value: key }, clip(key, 40))));
+  const { store, state, columns, paint } = map;
+  const keys = ["cluster", ...[...columns.keys()].filter((key) => key !== "cluster")];
+  const choice = el("select", { id: "colour-by", onchange: () => map.colourBy(choice.value) }, ...keys.map((key) => el("option", { value: key }, clip(key, 40))));
   const legend = el("div", { className: "legend" });
-  map.colourPanel = panel(map.right, "colour", el("header", {}, el("label", { for: "colour-by" }, "Colour by"), choice), legend);
+  panel(map.right, "colour", el("header", {}, el("label", { for: "colour-by" }, "Colour by"), choice), legend);
   legend.hidden = true;
+  let recount = () => {};
 
   map.colourBy = async (key) => {
-    if (!sources.has(key)) return;
+    if (!keys.includes(key)) return;
     choice.value = key;
-    legend.hidden = key === "cluster";
-    if (key === "cluster") {
-      state.set({ colour: { key } });
-      return;
-    }
-    const field = await sources.get(key)();
-    if (field.kind === "category") byCategory(key, field);
-    else byNumber(key, field);
+    const column = key === "cluster" ? null : await columns.get(key).read();
+    if (choice.value !== key) return; // another one was chosen meanwhile
+    legend.hidden = column === null;
+    document.documentElement.classList.toggle("recoloured", column !== null);
+    recount = () => {};
+    if (column === null) state.set({ colour: { key } });
+    else if (column.names) byName(key, column);
+    else byNumber(key, column);
   };
 
-  function byCategory(key, field) {
-    const counts = new Uint32Array(field.names.length + 1);
-    for (let i = 0; i < store.n; i++) counts[field.category(i)]++;
-    const light = [[206, 209, 216], ...field.colours.map(rgb)];
-    const dark = [[74, 79, 90], ...field.colours.map((hex) => onDark(rgb(hex)))];
-    const at = (i) => (state.values.dark ? dark : light)[field.category(i)] ?? light[0];
-    state.set({ colour: { key, at, value: field.value } });
-    const order = field.names.map((_, k) => k + 1).sort((a, b) => counts[b] - counts[a]);
-    const row = (k) => {
-      const dot = el("i", { className: "swatch" });
-      dot.style.setProperty("--dot", field.colours[k - 1]);
-      const all = () => Array.from({ length: store.n }, (_, i) => i).filter((i) => field.category(i) === k);
-      return el("button", { type: "button", className: "legend-row", title: `Select ${field.names[k - 1].slice(0, 200)}`, onclick: () => map.select?.(all(), field.names[k - 1]) },
-        dot, el("span", { className: "name", dir: "auto" }, clip(field.names[k - 1], 60)), el("span", { className: "size" }, counts[k].toLocaleString("en")));
+  /** Colours by a table of red, green, blue for every step of a column. */
+  function set(key, { steps, text }, colours) {
+    state.set({ colour: { key, steps, table: Uint32Array.from(colours, (one) => packed(one)), value: text } });
+  }
+
+  function byName(key, column) {
+    const { dark } = state.values;
+    const bins = makeBins(column);
+    const shades = bins.colours.map((hex) => (hex === null ? OTHERS : dark ? onDark(rgb(hex)) : rgb(hex)));
+    set(key, column, Array.from(bins.bin, (b) => (b ? shades[b - 1] : missing(dark))));
+    const all = countBins(column, bins);
+    const row = (name, b) => {
+      const dot = swatch(b ? bins.colours[b - 1] : null);
+      if (!b || bins.colours[b - 1] === null) dot.style.background = `rgb(${b ? OTHERS : missing(dark)})`;
+      const size = el("span", { className: "size" });
+      const points = () => Array.from({ length: store.n }, (_, i) => i).filter((i) => has(column, bins, i, b));
+      return el("button", { type: "button", className: "legend-row", title: `Select ${name.slice(0, 200)}`, "data-bin": String(b), onclick: () => map.select?.(points(), name) }, dot, el("span", { className: "name", dir: "auto" }, clip(name, 60)), size);
     };
-    const more = order.length > MOST_VALUES ? [el("p", { className: "note" }, `and ${order.length - MOST_VALUES} more`)] : [];
-    legend.replaceChildren(...order.slice(0, MOST_VALUES).map(row), ...more);
+    const rows = bins.names.map((name, b) => row(name, b + 1));
+    if (all[0]) rows.push(row("(none)", 0));
+    legend.replaceChildren(...rows, ...noiseNote());
+    recount = () => {
+      const shown = countBins(column, bins, (i) => !paint.fails[i]);
+      for (const one of rows) {
+        const b = Number(one.dataset.bin);
+        one.lastChild.textContent = shown[b] === all[b] ? all[b].toLocaleString("en") : `${shown[b].toLocaleString("en")} of ${all[b].toLocaleString("en")}`;
+        one.classList.toggle("none", !shown[b]);
+      }
+    };
+    recount();
   }
 
-  function byNumber(key, field) {
-    const values = Float64Array.from({ length: store.n }, (_, i) => field.number(i));
-    const sorted = values.filter((value) => !Number.isNaN(value)).sort();
-    const quantile = (q) => sorted[Math.round(q * (sorted.length - 1))] ?? 0;
+  function byNumber(key, column) {
+    const { dark } = state.values;
+    const { of, size, written } = column;
+    const counts = countSteps(column);
     // The colour scale spans the 1% to 99% quantiles, so that one outlier does not use up all of it.
-    const [low, high] = [quantile(0.01), quantile(0.99)];
-    const part = (value) => (high > low ? Math.min(1, Math.max(0, (value - low) / (high - low))) : 0.5);
-    const missing = () => (state.values.dark ? [74, 79, 90] : [206, 209, 216]);
-    const at = (i) => (Number.isNaN(values[i]) ? missing() : scaleColour(part(values[i]), state.values.dark));
-    state.set({ colour: { key, at, value: field.value } });
-    const bar = el("canvas", { className: "bar", width: 236, height: 44, "aria-hidden": "true" });
-    paintBar(bar, values, low, high, state.values.dark);
-    legend.replaceChildren(bar, el("div", { className: "ends" }, el("span", {}, format(Number(low.toPrecision(4)))), el("span", {}, format(Number(high.toPrecision(4))))));
+    const ends = [0.01, 0.25, 0.5, 0.75, 0.99].map((q) => quantile(column, counts, q));
+    const [low, , middle, , high] = ends;
+    // A column with most values close together gets colours by rank.
+    const half = high > low ? (middle - low) / (high - low) : 0.5;
+    const ranked = (half < 0.12 || half > 0.88) && counts.filter(Boolean).length > 8;
+    const part = ranked ? ranks(counts) : (k) => (high > low ? Math.min(1, Math.max(0, (of(k) - low) / (high - low))) : 0.5);
+    set(key, column, Array.from({ length: size }, (_, k) => (k ? scaleColour(part(k), dark) : missing(dark))));
+    const bar = el("canvas", { className: "bar", width: 236, height: ranked ? 12 : 44, "aria-hidden": "true" });
+    paintBar(bar, ranked ? null : { counts, of, low, high }, dark);
+    const marks = ranked ? ends : [low, high];
+    const notes = [ranked ? "by rank: low, a quarter, half, three quarters, high" : null, counts[0] ? `${counts[0].toLocaleString("en")} without a value` : null].filter(Boolean);
+    legend.replaceChildren(bar, el("div", { className: "ends" }, ...marks.map((value) => el("span", {}, written(rounded(column, value))))), ...notes.map((line) => el("p", { className: "note" }, line)), ...noiseNote());
   }
 
+  function noiseNote() {
+    if (!store.noise || store.noise === store.n) return [];
+    const dot = swatch(null, "small");
+    return [el("p", { className: "note" }, dot, " noise is smaller")];
+  }
+
+  state.on("masks hidden isolated", () => recount());
   state.on("dark", ({ colour: { key } }) => key !== "cluster" && map.colourBy(key));
   const wanted = store.meta.options?.colour_by;
   if (wanted) await map.colourBy(wanted);
 }
 
-/** Draws the colour bar with a histogram of the values. */
-function paintBar(canvas, values, low, high, dark) {
+/** Returns a value with the digits that a legend has room for. */
+function rounded({ kind, whole }, value) {
+  return kind === "date" || whole ? value : Number(value.toPrecision(4));
+}
+
+/** Returns step → the middle of its rank in [0, 1], given how many points have each step. */
+function ranks(counts) {
+  const rank = new Float64Array(counts.length);
+  let before = 0;
+  for (let k = 1; k < counts.length; k++) {
+    rank[k] = before + counts[k] / 2;
+    before += counts[k];
+  }
+  return (k) => rank[k] / before;
+}
+
+/** Draws the colour bar, with a histogram of the values above it unless they are ranked. */
+function paintBar(canvas, values, dark) {
   const pen = canvas.getContext("2d");
   const bins = new Float64Array(canvas.width / 4);
-  for (const value of values) {
-    if (!Number.isNaN(value)) bins[Math.min(bins.length - 1, Math.max(0, Math.floor(((value - low) / (high - low || 1)) * bins.length)))]++;
-  }
+  values?.counts.forEach((count, k) => {
+    const { of, low, high } = values;
+    if (k) bins[Math.min(bins.length - 1, Math.max(0, Math.floor(((of(k) - low) / (high - low || 1)) * bins.length)))] += count;
+  });
   const top = Math.max(...bins) || 1;
   for (let b = 0; b < bins.length; b++) {
     pen.fillStyle = `rgb(${scaleColour(b / (bins.length - 1), dark)})`;
     const height = Math.max(bins[b] ? 1 : 0, (30 * bins[b]) / top);
-    pen.fillRect(4 * b, 32 - height, 3.2, height);
-    pen.fillRect(4 * b, 35, 4, 9);
+    pen.fillRect(4 * b, canvas.height - 12 - height, 3.2, height);
+    pen.fillRect(4 * b, canvas.height - 9, 4, 9);
   }
 }

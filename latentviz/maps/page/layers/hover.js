@@ -1,7 +1,7 @@
 // The item under the pointer: thumbnail or text, id, cluster, label, probability, outlier score.
 
 import { clip, el, format } from "../core/dom.js";
-import { pointRadius } from "../core/paint.js";
+import { pointRadius, swatch } from "../core/paint.js";
 
 const REDRAWN = 50; // smallest size in pixels at which an item without a thumbnail is decoded; not in large tables
 
@@ -33,11 +33,7 @@ export async function hover(map) {
     if (map.thumbs) return (side >= REDRAWN && map.redrawn(i, side)) || el("span", { className: "no-thumb" }, "no thumbnail");
     return texts ? el("p", { className: "snippet", dir: "auto" }, clip(texts(i), length)) : null;
   };
-  map.swatch = (id) => {
-    const dot = el("i", { className: "swatch" });
-    dot.style.setProperty("--dot", map.cluster(id)?.colour ?? "var(--noise)");
-    return dot;
-  };
+  map.swatch = (id) => swatch(id < 0 ? null : map.cluster(id)?.colour ?? null, id < 0 ? "of-cluster small" : "of-cluster");
   map.clusterLine = (i) => {
     const { id } = store.groups[store.group[i]];
     const near = id < 0 && map.cluster(store.nearest(i)) ? ` · near ${map.nameOf(store.nearest(i))}` : "";
@@ -52,7 +48,7 @@ export async function hover(map) {
     fact("probability", store.probability(i).toFixed(2));
     fact("outlier score", store.outlier(i).toFixed(2));
     const { colour } = state.values;
-    if (colour.value && colour.key !== "label") fact(clip(colour.key, 30), format2(colour.value(i)));
+    if (colour.value && colour.key !== "label") fact(clip(colour.key, 30), clip(colour.value(i) ?? "–", 60));
     tip.replaceChildren(...[map.show(i, 112), el("div", { className: "facts" }, el("code", { dir: "auto" }, clip(ids(i), 80)), map.clusterLine(i), facts)].filter(Boolean));
   }
 
@@ -94,5 +90,3 @@ export async function hover(map) {
     }
   });
 }
-
-const format2 = (value) => (typeof value === "number" ? format(value) : value === null ? "–" : clip(String(value), 60));

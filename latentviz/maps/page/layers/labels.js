@@ -46,7 +46,7 @@ export function labels(map) {
       const area = [left - GAP, top - GAP, left + mark.width + GAP, top + mark.height + GAP];
       const inside = area[2] > 0 && area[3] > 0 && area[0] < view.width && area[1] < view.height;
       const near = !mark.from || view.scale > view.home * mark.from;
-      const wanted = near && !hidden.has(id) && (!isolated.size || isolated.has(id)) && map.groupLevel(id) !== HIDDEN;
+      const wanted = near && !hidden.has(id) && (!isolated.size || isolated.has(id)) && map.groupLevel(id) !== HIDDEN && map.paint.counts[store.groups.indexOf(mark.cluster)] > 0;
       const free = inside && wanted && taken.every((other) => area[0] > other[2] || area[2] < other[0] || area[1] > other[3] || area[3] < other[1]);
       if (free) taken.push(area);
       if (free !== mark.shown) mark.box.classList.toggle("shown", free);

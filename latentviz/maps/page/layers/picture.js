@@ -45,7 +45,7 @@ function pointsCanvas({ store, view, paint }, ratio) {
       if (px < -radius || py < -radius || px > canvas.width + radius || py > canvas.height + radius) continue;
       pen.fillStyle = `rgba(${rgba[4 * i]},${rgba[4 * i + 1]},${rgba[4 * i + 2]},${(rgba[4 * i + 3] / 255) * opacity})`;
       pen.beginPath();
-      pen.arc(px, py, radius, 0, 2 * Math.PI);
+      pen.arc(px, py, radius * paint.sizeOf(i), 0, 2 * Math.PI);
       pen.fill();
     }
   }
@@ -87,11 +87,11 @@ async function svg(map) {
   const root = node("svg", { viewBox: `0 0 ${view.width} ${view.height}`, width: view.width, height: view.height, "font-family": "system-ui, sans-serif" });
   root.append(node("title", {}, clean(store.meta.title)), node("rect", { width: "100%", height: "100%", fill: paper }));
   if (paint.shown <= VECTOR_LIMIT) {
-    const [radius, opacity] = [pointRadius(paint.crowd, view).toFixed(2), pointOpacity(paint.crowd, view)];
+    const [radius, opacity] = [pointRadius(paint.crowd, view), pointOpacity(paint.crowd, view)];
     for (let i = 0; i < store.n; i++) {
       if (paint.level[i] === HIDDEN) continue;
       const [r, g, b, a] = paint.rgba.subarray(4 * i, 4 * i + 4);
-      root.append(node("circle", { cx: view.toScreenX(store.x[i]).toFixed(1), cy: view.toScreenY(store.y[i]).toFixed(1), r: radius, fill: `rgb(${r},${g},${b})`, "fill-opacity": ((a / 255) * opacity).toFixed(2) }));
+      root.append(node("circle", { cx: view.toScreenX(store.x[i]).toFixed(1), cy: view.toScreenY(store.y[i]).toFixed(1), r: (radius * paint.sizeOf(i)).toFixed(2), fill: `rgb(${r},${g},${b})`, "fill-opacity": ((a / 255) * opacity).toFixed(2) }));
     }
   } else root.append(node("image", { width: view.width, height: view.height, href: pointsCanvas(map, 2).toDataURL() }));
   for (const { box, text, x, y } of map.visibleLabels?.() ?? []) {
