@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_matrix, issparse
 from scipy.stats import mode
 from sklearn import metrics
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from latentviz.clustering.agreement import partition_agreement
 from latentviz.clustering.neighbors import nearest as among
@@ -97,9 +99,37 @@ def knn_accuracy(labels: np.ndarray, known: np.ndarray, rows: np.ndarray, near: 
     """
     if not len(rows):
         return None
+    return float((majority(labels, known, near) == labels[rows]).mean())
+
+
+def majority(labels: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Returns the most frequent label among the `known` (n,) of the neighbours `near` (m, k), the smallest of a tie."""
     votes = np.where(known[near], labels[near].astype(float), np.nan)
-    winners = mode(votes, axis=1, nan_policy="omit").mode
-    return float((np.asarray(winners) == labels[rows]).mean())
+    return np.asarray(mode(votes, axis=1, nan_policy="omit").mode)
+
+
+def balanced_knn(labels: np.ndarray, features: np.ndarray | csr_matrix, k: int) -> float:
+    """Computes the accuracy of the vote of the k nearest others, per label and then averaged over the labels.
+
+    Args:
+        labels: (n,).
+        features: (n, d), compared by their Euclidean distance.
+        k: less than n.
+    """
+    if isinstance(features, np.ndarray):
+        features = features - features.mean(axis=0)
+    product = features @ features.T
+    gram = np.asarray(product.todense() if issparse(product) else product, np.float64)
+    distances = gram.diagonal() - 2 * gram  # ‖y‖² − 2·x·y orders a row like the distance
+    np.fill_diagonal(distances, np.inf)
+    near = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    codes = np.unique(labels, return_inverse=True)[1]
+    return float(metrics.balanced_accuracy_score(codes, majority(codes, np.ones(len(codes), bool), near)))
+
+
+def tfidf(counts: csr_matrix) -> csr_matrix:
+    """Weighs the counts of terms (n, v) by TF-IDF; rows of unit length."""
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts)
 
 
 def silhouette(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> float | None:
@@ -135,6 +165,13 @@ def accuracy(labels: np.ndarray, clusters: np.ndarray) -> float:
     """
     table = metrics.cluster.contingency_matrix(labels, clusters)
     return float(table[linear_sum_assignment(-table)].sum() / table.sum())
+
+
+def balanced_match(labels: np.ndarray, clusters: np.ndarray) -> float:
+    """Computes the share of each label's items in the cluster that matches it, one to one, averaged over the labels."""
+    table = metrics.cluster.contingency_matrix(labels, clusters)
+    shares = table / table.sum(axis=1, keepdims=True)
+    return float(shares[linear_sum_assignment(-shares)].sum() / len(shares))
 
 
 def agreement(labels: np.ndarray, clusters: np.ndarray, share: float = 1.0) -> Agreement:

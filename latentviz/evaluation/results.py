@@ -8,19 +8,59 @@ Level = Literal["good", "fair", "poor"]
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """The bounds with the σ of p(x|z) as large as its residuals: comparable between runs whatever their C.
+
+    Attributes:
+        items: training items whose mean squared residual, at a draw each, gives σ (Rybkin et al. 2021).
+        scale: that σ over the σ of the model, 1/√(2C).
+        sigma: that σ; None if the model has several.
+        log_likelihood: E[log p(x|z)].
+        elbo: log-likelihood − KL.
+        iwae: the importance-weighted bound, of the same items and draws as that of the model.
+        iwae_error: its standard error over the items.
+        iwae_gain: by which the last doubling of the draws has raised it.
+        effective_samples: of the draws: (Σw)²/Σw², the mean over the items.
+    """
+
+    items: int
+    scale: float
+    sigma: float | None
+    log_likelihood: float
+    elbo: float
+    iwae: float
+    iwae_error: float
+    iwae_gain: float
+    effective_samples: float
+
+
+@dataclass(frozen=True)
 class Health:
     """Metrics of a trained VAE, in nats per item unless stated otherwise.
 
     Attributes:
         split: "val", or "all" if too few items are held out.
         items: over which log-likelihood, KL and ELBO are means, with one draw each.
-        log_likelihood: E[log p(x|z)], higher is better.
+        log_likelihood: E[log p(x|z)], higher is better. With a Normal p(x|z), this and the bounds are at the σ of the
+            model, 1/√(2C), and so comparable between runs of equal C only; see `calibrated`.
         log_likelihood_error: its standard error.
         kl: KL[q(z|x) ‖ p(z)].
         elbo: log-likelihood − KL, a lower bound of log p(x).
         iwae: the tighter bound of Burda et al. 2016, over `iwae_items` items with `iwae_samples` draws each.
         iwae_error: its standard error over the items.
         iwae_elbo: the ELBO of the same items and draws.
+        iwae_gain: nats by which the last doubling of the draws has raised the bound; draws are doubled until that is
+            below .1, up to 400.
+        effective_samples: of the draws: (Σw)²/Σw², the mean over the items; near 1 one draw decides, and the bound is
+            loose.
+        beta: of the β-VAE that the loss is one of: the KL's weight against a likelihood at its calibrated σ; 1/C of
+            texts.
+        calibrated: the bounds at that σ; None if p(x|z) is not Normal.
+        unexplained: share of the variance about the mean training item that reconstructions from mu leave unexplained;
+            None if items are not numbers.
+        train_items: training items that these are measured on too.
+        train_log_likelihood: as `log_likelihood`.
+        train_unexplained: as `unexplained`.
         decoder_gain: log p(x|z) lost when z is that of another item; 0 for a decoder that ignores z.
         kl_per_dimension: of each latent dimension.
         variance_of_mu: of each latent dimension, over the items.
@@ -43,6 +83,14 @@ class Health:
     iwae_elbo: float
     iwae_items: int
     iwae_samples: int
+    iwae_gain: float
+    effective_samples: float
+    beta: float
+    calibrated: Calibrated | None
+    unexplained: float | None
+    train_items: int
+    train_log_likelihood: float
+    train_unexplained: float | None
     decoder_gain: float
     latent_dim: int
     content_dim: int
@@ -63,6 +111,21 @@ class Health:
     def information(self) -> str:
         """The mutual information in nats, as text."""
         return f"{'at least ' if self.capped else ''}{self.mutual_information:.2f}"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How far the training went.
+
+    Attributes:
+        epochs: of the training.
+        ended: what ended it: the limit, the time, or that the neighbours stand still; "" if that is unknown.
+        loss_fall: share of the validation loss that the last half of the epochs has gained; None if it is unknown.
+    """
+
+    epochs: int
+    ended: str
+    loss_fall: float | None
 
 
 @dataclass(frozen=True)
@@ -126,12 +189,23 @@ class Agreement:
 
 @dataclass(frozen=True)
 class KNN:
-    """Accuracy of the vote of the `k` nearest neighbours in mu and on the map, over `items`; None without items."""
+    """Accuracy of the vote of the `k` nearest neighbours in mu and on the map, over `items`; None without items.
+
+    Attributes:
+        compared: labelled items among which the input's neighbours are compared with those in mu.
+        balanced: mean over the labels of the accuracy in mu, among these.
+        balanced_in_input: the same by the items as they are; None if these are neither numbers nor texts.
+        input: what these are: pixels, columns, or terms (by TF-IDF).
+    """
 
     k: int
     items: int
     in_mu: float | None
     in_picture: float | None
+    compared: int
+    balanced: float | None
+    balanced_in_input: float | None
+    input: str
 
 
 @dataclass(frozen=True)
@@ -150,12 +224,14 @@ class Labels:
 
     Attributes:
         largest_share: of the commonest label.
+        balanced_match: mean over the labels of the share of items in the cluster that best matches, one to one.
         scores: "nearest_cluster" (noise in its nearest cluster), "cluster_with_noise_as_one", "clustered_only".
     """
 
     items: int
     n_labels: int
     largest_share: float
+    balanced_match: float
     scores: Mapping[str, Agreement]
     knn: KNN
     confusion: Confusion
@@ -188,6 +264,7 @@ class Evaluation:
     Attributes:
         kind: of the data.
         clustering: its name.
+        training: how far it went; not a section.
         seed: of every sample and draw.
         seconds: stage → duration.
     """
@@ -197,6 +274,7 @@ class Evaluation:
     clustering: str | None
     n_items: int
     seed: int
+    training: Training
     health: Health
     faithfulness: Faithfulness | None
     clusters: Clusters | None

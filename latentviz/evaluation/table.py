@@ -1,13 +1,38 @@
 """An evaluation as the text that the shell and notebooks print."""
 
 from latentviz.display import table
-from latentviz.evaluation.results import Evaluation
+from latentviz.evaluation.results import Evaluation, Health
 
 _SCORED = {
     "nearest_cluster": "all items, by nearest_cluster",
     "cluster_with_noise_as_one": "all items, by cluster, noise as one",
     "clustered_only": "clustered items only",
 }
+
+
+def _bounds(health: Health) -> list[tuple[str, object]]:
+    """Returns the rows of the bounds; those at the C of training are named as such."""
+    best, draws, kl = health.calibrated, f"{health.iwae_samples} draws", ("KL (nats)", f"{health.kl:.2f}")
+    effective = ("effective draws", f"{(best or health).effective_samples:.1f} of {health.iwae_samples}")
+    if best is None:
+        return [
+            ("log-likelihood (nats)", f"{health.log_likelihood:.1f}"),
+            kl,
+            (f"importance-weighted bound, {draws} (nats)", f"{health.iwae:.1f}"),
+            effective,
+        ]
+    at = "calibrated σ" if best.sigma is None else f"calibrated σ {best.sigma:.3g}"
+    return [
+        (f"log-likelihood, {at} (nats)", f"{best.log_likelihood:.1f}"),
+        kl,
+        (f"importance-weighted bound, {at}, {draws} (nats)", f"{best.iwae:.1f}"),
+        effective,
+        ("β-equivalent of C", f"{health.beta:.3g}"),
+        (
+            "log-likelihood / bound at this C, for equal C only (nats)",
+            f"{health.log_likelihood:.1f} / {health.iwae:.1f}",
+        ),
+    ]
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -18,10 +43,16 @@ def evaluation_table(evaluation: Evaluation) -> str:
         lines.append(f"{verdict.section}: {word}. {verdict.headline}")
         lines += [f"  → {advice}" for advice in verdict.advice]
     health, units = evaluation.health, evaluation.health.active_units
-    rows: list[tuple[str, object]] = [
-        ("log-likelihood (nats)", f"{health.log_likelihood:.1f}"),
-        ("KL (nats)", f"{health.kl:.2f}"),
-        (f"importance-weighted bound, {health.iwae_samples} draws (nats)", f"{health.iwae:.1f}"),
+    rows: list[tuple[str, object]] = _bounds(health)
+    if health.unexplained is not None:
+        held_out = "held-out" if health.split == "val" else "all"
+        rows.append(
+            (
+                f"unexplained variance, {held_out} / training items",
+                f"{health.unexplained:.3f} / {health.train_unexplained:.3f}",
+            )
+        )
+    rows += [
         ("active units at .01, .2", f"{units['0.01']}, {units['0.2']} of {health.latent_dim}"),
         (
             "mutual information (nats)",
@@ -50,4 +81,8 @@ def evaluation_table(evaluation: Evaluation) -> str:
         ]
         if labels.knn.in_mu is not None:
             rows.append(("kNN accuracy in mu", f"{labels.knn.in_mu:.3f}"))
+        if labels.knn.balanced is not None:
+            rows.append(("balanced kNN accuracy in mu", f"{labels.knn.balanced:.3f}"))
+        if labels.knn.balanced_in_input is not None:
+            rows.append((f"balanced kNN accuracy by {labels.knn.input}", f"{labels.knn.balanced_in_input:.3f}"))
     return "\n".join([*lines, table(rows)])

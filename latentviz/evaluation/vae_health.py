@@ -12,7 +12,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from latentviz.evaluation.results import Health
+from latentviz.evaluation.reconstruction import (
+    calibrating_scale,
+    centre_of,
+    normal,
+    rescaled,
+    squared_residuals,
+    unexplained,
+)
+from latentviz.evaluation.results import Calibrated, Health
+from latentviz.model.base import Likelihood
 from latentviz.model.elbo import kl_per_dimension
 from latentviz.model.encoding import Stored, batches
 from latentviz.model.information import aggregate, kl_to_prior, standard_error
@@ -20,12 +29,17 @@ from latentviz.model.vae import VAE
 
 FEWEST = 32  # held-out items; with fewer the metrics are too noisy and all items are used
 BOUND_ITEMS = 10_000  # for the ELBO, one draw each
+TRAIN_ITEMS = 2_000  # for σ and for how much better the model fits these than held-out ones
 IWAE_ITEMS = 1_000
-IWAE_SAMPLES = 50  # K of Burda et al. 2016, who report 50 too
+IWAE_SAMPLES = 50  # K of Burda et al. 2016, who report 50 too; doubled until the bound stands still
+IWAE_MOST = 400  # draws; a doubling is measured on fewer items, for half of what the first draws cost
+STILL = 0.1  # nats that a doubling of the draws gains at most when the bound stands still
 COMPONENTS = 10_000  # posteriors in the aggregated one: mutual information is measured up to log 10,000 = 9.2 nats
 DRAWS = 2_000  # from the aggregated posterior
 BATCH = 256
 ACTIVE = (0.01, 0.2)  # variances of mu: Burda et al.'s threshold, and one that noisy but useless units do not pass
+
+Inputs = Callable[[int], Iterator[Tensor]]  # a number of items, at most → batches of the encoder's input
 
 
 class Bounds(NamedTuple):
@@ -34,6 +48,19 @@ class Bounds(NamedTuple):
     log_likelihood: Tensor  # log p(x|z) at one draw z ~ q(z|x)
     of_another: Tensor  # log p(x|z') at a draw z' ~ q(z|x') of another item x'
     kl: Tensor  # KL[q(z|x) ‖ p(z)]
+    squares: Tensor  # Σ ((x − f(z))/σ)² at the draw, not a number if p(x|z) is not Normal
+
+
+class Importance(NamedTuple):
+    """An importance-weighted bound, nats."""
+
+    bound: float
+    error: float  # its standard error over the items
+    elbo: float  # of the same items
+    gain: float  # of the last doubling of the draws
+    effective: float  # draws: (Σw)²/Σw² (Kong 1992), the mean over the items
+    items: int
+    samples: int  # draws of each
 
 
 @torch.inference_mode()
@@ -45,6 +72,7 @@ def examine(
     logvar: np.ndarray,
     val: np.ndarray,
     *,
+    train: np.ndarray,
     seed: int = 0,
 ) -> Health:
     """Measures a trained model on its validation split.
@@ -56,26 +84,48 @@ def examine(
         mu: float32 (n, d).
         logvar: float32 (n, d).
         val: int64, the held-out rows; with fewer than 32 all rows are used.
+        train: int64, the training rows.
         seed: of the sample and of every draw.
     """
     split: Literal["val", "all"]
     split, rows = ("val", val) if len(val) >= FEWEST else ("all", np.arange(len(mu)))
-    rows = np.random.default_rng(seed).permutation(rows)  # so that a sorted file's batches are mixed
+    rows, train = (np.random.default_rng(seed).permutation(which) for which in (rows, train))  # a file may be sorted
 
-    def first(most: int) -> Iterator[Tensor]:
-        chosen = rows[:most]
-        return (x for _, x in batches(vae, dataset, to_input, np.array_split(chosen, -(-len(chosen) // BATCH))))
+    def inputs(which: np.ndarray) -> Inputs:
+        def first(most: int) -> Iterator[Tensor]:
+            chosen = which[:most]
+            return (x for _, x in batches(vae, dataset, to_input, np.array_split(chosen, -(-len(chosen) // BATCH))))
 
+        return first
+
+    held_out, fitted = inputs(rows), inputs(train)
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        bounds = measure(vae, first(BOUND_ITEMS))
-        weights = torch.cat([log_weights(vae, x, IWAE_SAMPLES) for x in first(IWAE_ITEMS)], dim=1)
+        bounds, trained = measure(vae, held_out(BOUND_ITEMS)), measure(vae, fitted(TRAIN_ITEMS))
+        x = next(held_out(BATCH))
+        numbers, likelihood = x[0].numel(), vae.likelihood(vae.encoder(x).mean)
+        scale = calibrating_scale(trained.squares, numbers)
+        own, best = importance(vae, held_out, len(rows), 1.0 if scale is None else scale)
         means = torch.from_numpy(np.array(mu[rows[:COMPONENTS]], np.float64))
         logvars = torch.from_numpy(np.array(logvar[rows[:COMPONENTS]], np.float64))
         together = aggregate(means, logvars, DRAWS)
-    iwae = importance_bound(weights)
     variance = np.asarray(mu[rows], np.float64).var(axis=0)
     log_likelihood, kl = float(bounds.log_likelihood.mean()), float(bounds.kl.mean())
+    calibrated = None
+    if scale is not None:
+        fits = float(rescaled(bounds.log_likelihood, bounds.squares, numbers, scale).mean())
+        calibrated = Calibrated(
+            items=len(trained.kl),
+            scale=scale,
+            sigma=sigma_of(likelihood, scale),
+            log_likelihood=fits,
+            elbo=fits - kl,
+            iwae=best.bound,
+            iwae_error=best.error,
+            iwae_gain=best.gain,
+            effective_samples=best.effective,
+        )
+    centre = centre_of(fitted(TRAIN_ITEMS))
     return Health(
         split=split,
         items=len(bounds.kl),
@@ -83,11 +133,19 @@ def examine(
         log_likelihood_error=standard_error(bounds.log_likelihood),
         kl=kl,
         elbo=log_likelihood - kl,
-        iwae=float(iwae.mean()),
-        iwae_error=standard_error(iwae),
-        iwae_elbo=float(weights.mean()),
-        iwae_items=len(iwae),
-        iwae_samples=len(weights),
+        iwae=own.bound,
+        iwae_error=own.error,
+        iwae_elbo=own.elbo,
+        iwae_items=own.items,
+        iwae_samples=own.samples,
+        iwae_gain=own.gain,
+        effective_samples=own.effective,
+        beta=1 / (scale**2 if scale else likelihood.weight if isinstance(likelihood, Likelihood) else 1.0),
+        calibrated=calibrated,
+        unexplained=None if centre is None else unexplained(vae, held_out(BOUND_ITEMS), centre).share,
+        train_items=len(trained.kl),
+        train_log_likelihood=float(trained.log_likelihood.mean()),
+        train_unexplained=None if centre is None else unexplained(vae, fitted(TRAIN_ITEMS), centre).share,
         decoder_gain=float((bounds.log_likelihood - bounds.of_another).mean()),
         latent_dim=vae.latent_dim,
         content_dim=vae.content_dim,
@@ -101,24 +159,85 @@ def examine(
     )
 
 
+def sigma_of(likelihood: Distribution, scale: float) -> float | None:
+    """Returns `scale` times the σ of a Normal likelihood; None if it has several."""
+    base = normal(likelihood)
+    if base is None or not torch.equal(base.scale, base.scale.flatten()[0].expand_as(base.scale)):
+        return None
+    return scale * float(base.scale.flatten()[0])
+
+
 def measure(vae: VAE, inputs: Iterator[Tensor]) -> Bounds:
     """Computes log-likelihood and KL per item; `of_another` uses the z of the previous item in the batch."""
     parts = []
     for x in inputs:
         posterior = vae.encoder(x)
         z = posterior.sample()  # (b, d)
-        own, of_another = vae.likelihood(z).log_prob(x), vae.likelihood(z.roll(1, 0)).log_prob(x)  # (b,)
-        parts.append(Bounds(own, of_another, kl_per_dimension(posterior, vae.prior).sum(-1)))
+        likelihood, of_another = vae.likelihood(z), vae.likelihood(z.roll(1, 0)).log_prob(x)  # (b,)
+        kl = kl_per_dimension(posterior, vae.prior).sum(-1)
+        parts.append(Bounds(likelihood.log_prob(x), of_another, kl, squared_residuals(likelihood, x)))
     return Bounds(*(torch.cat(columns).double() for columns in zip(*parts, strict=True)))
+
+
+def importance(vae: VAE, inputs: Inputs, n: int, scale: float) -> list[Importance]:
+    """Measures the bound at the model's σ and at `scale` times that, with draws doubled until both stand still.
+
+    The bound is the mean over all items with the first draws, plus the mean gain of each doubling over fewer of them:
+    the estimate of the most draws' bound with nearly the error of all items (as in Giles 2008).
+
+    Args:
+        vae: the model.
+        inputs: of n items.
+        n: their number.
+        scale: 1 if p(x|z) is not Normal.
+    """
+
+    def draw(items: int, samples: int) -> Tensor:
+        return torch.cat([rescaled_weights(vae, x, samples, scale) for x in inputs(items)], dim=2)
+
+    items, k = min(n, IWAE_ITEMS), IWAE_SAMPLES
+    weights = draw(items, k)  # (2, k, m)
+    elbos = weights.mean((1, 2)).tolist()
+    bounds, halves = (torch.stack([importance_bound(each) for each in w]) for w in (weights, weights[:, : k // 2]))
+    steps, gains = [bounds], (bounds - halves).mean(1)
+    while k < IWAE_MOST and bool((gains > STILL).any()):
+        m = min(weights.shape[2], IWAE_ITEMS * IWAE_SAMPLES // (2 * k))
+        before, weights = bounds[:, :m], torch.cat([weights[:, :, :m], draw(m, k)], dim=1)
+        bounds = torch.stack([importance_bound(each) for each in weights])
+        k, gains = 2 * k, (bounds - before).mean(1)
+        steps.append(bounds - before)
+    effective = (2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp().mean(1)
+    return [
+        Importance(
+            bound=sum(float(step[i].mean()) for step in steps),
+            error=math.hypot(*(standard_error(step[i]) for step in steps)),
+            elbo=elbos[i],
+            gain=float(gains[i]),
+            effective=float(effective[i]),
+            items=items,
+            samples=k,
+        )
+        for i in range(2)
+    ]
+
+
+def rescaled_weights(vae: VAE, x: Tensor, samples: int, scale: float) -> Tensor:
+    """Computes `log_weights` at the model's σ and at `scale` times that, of the same draws: (2, samples, b)."""
+    posterior: Distribution = vae.encoder(x)
+    prior: Distribution = vae.prior
+    weights = []
+    for _ in range(samples):
+        z = posterior.sample()
+        likelihood = vae.likelihood(z)
+        log_prob, of_z = likelihood.log_prob(x).double(), prior.log_prob(z) - posterior.log_prob(z)
+        other = log_prob if scale == 1 else rescaled(log_prob, squared_residuals(likelihood, x), x[0].numel(), scale)
+        weights.append(torch.stack([log_prob + of_z, other + of_z]))
+    return torch.stack(weights, dim=1)
 
 
 def log_weights(vae: VAE, x: Tensor, samples: int) -> Tensor:
     """Computes log p(x|z) + log p(z) − log q(z|x) of draws z ~ q(z|x), shape (samples, b)."""
-    posterior: Distribution = vae.encoder(x)
-    prior: Distribution = vae.prior
-    draws = (posterior.sample() for _ in range(samples))
-    weights = [vae.likelihood(z).log_prob(x).double() + prior.log_prob(z) - posterior.log_prob(z) for z in draws]
-    return torch.stack(weights)
+    return rescaled_weights(vae, x, samples, 1.0)[0]
 
 
 def importance_bound(weights: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from latentviz.errors import WriteError
 from latentviz.model.training import LightningVAE
 from latentviz.model.vae import VAE
 from latentviz.runs.files import atomic_write
+from latentviz.runs.metrics import read_metrics
 
 MOST_SAMPLES = 60  # epochs whose samples are kept: more are not looked at
 
@@ -128,23 +129,6 @@ class EpochTable(Callback):
                 writer.writerow(row)
         except OSError as error:
             raise WriteError(self.file, error.strerror or str(error)) from None
-
-
-NEEDED = {"epoch", "step", "val_loss", "val_log_likelihood", "val_kl"}  # for the summary in run.json
-
-
-def read_metrics(file: Path) -> list[dict[str, str]]:
-    """Returns the rows of metrics.csv in the order of their epochs, up to the first incomplete one."""
-    rows: list[dict[str, str]] = []
-    last = 0
-    with file.open(encoding="utf-8", errors="replace", newline="") as lines:
-        for row in csv.DictReader(lines):
-            epoch = row.get("epoch") or ""
-            if not set(row) >= NEEDED or None in row.values() or not epoch.isdecimal() or int(epoch) <= last:
-                break
-            last = int(epoch)
-            rows.append(row)
-    return rows
 
 
 class Clock(Callback):

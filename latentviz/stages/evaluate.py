@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from scipy.sparse import csr_matrix
 
 from latentviz.clustering.agreement import partition_agreement
 from latentviz.clustering.clusterers import cluster
@@ -11,13 +13,16 @@ from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import directions, reduce
 from latentviz.errors import RunError
 from latentviz.evaluation import metrics
+from latentviz.evaluation.reconstruction import normal
 from latentviz.evaluation.report import render
-from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels
+from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels, Training
 from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
 from latentviz.modalities.loading import OpenRun
 from latentviz.progress import plural, say, stage
 from latentviz.runs.files import atomic_write, write_json
+from latentviz.runs.items import Items
+from latentviz.runs.metrics import loss_fall, read_metrics
 from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
 
 NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's default neighbourhood
@@ -25,6 +30,7 @@ ALL_BELOW = 5_000  # up to here the neighbourhoods of all items are compared
 SAMPLED = 2_000  # above, those of so many
 PAIRS = 5_000  # items in silhouette and DBCV, which compare all pairs
 RESEED_BELOW = 10_000  # up to here a second UMAP takes seconds
+INPUT_ITEMS = 3_000  # labelled items among which neighbours in mu and in the input are compared
 CONFUSION = 30  # labels and clusters in the confusion matrix
 
 
@@ -62,7 +68,8 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
         opened = OpenRun(run)
         loaded = opened.model
         dataset, to_input = loaded.kind.dataset(), loaded.kind.to_input
-        health = examine(loaded.vae, dataset, to_input, opened.mu, opened.logvar, loaded.items.val, seed=seed)
+        train, val = loaded.items.train, loaded.items.val
+        health = examine(loaded.vae, dataset, to_input, opened.mu, opened.logvar, val, train=train, seed=seed)
     faithfulness = clusters = labels = None
     if folder is not None:
         space = read_space(opened, folder)
@@ -76,18 +83,21 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
             clusters = evaluate_clusters(space, seed)
         if loaded.items.labels is not None:
             with stage("comparing with the labels", seconds):
-                labels = evaluate_labels(space, loaded.items.labels, near)
+                labels = evaluate_labels(opened, space, loaded.items.labels, near, seed)
+    training = how_far(opened)
+    longer = f"`{run.fit_command(run.config_file)} --resume trainer.max_epochs={2 * training.epochs}`"
     found = Evaluation(
         run=run.name,
         kind=loaded.config.data.kind,
         clustering=None if folder is None else folder.name,
         n_items=len(loaded.items),
         seed=seed,
+        training=training,
         health=health,
         faithfulness=faithfulness,
         clusters=clusters,
         labels=labels,
-        verdicts=judge(health, faithfulness, clusters, labels, loaded.config.model.model_dump()),
+        verdicts=judge(training, health, faithfulness, clusters, labels, loaded.config.model.model_dump(), longer),
         seconds=seconds,
     )
     place = run if folder is None else folder
@@ -99,6 +109,13 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
         temporary.write_text(page, encoding="utf-8")
     write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **found.to_json()})
     return found
+
+
+def how_far(opened: OpenRun) -> Training:
+    """Reads how far the training went."""
+    summary, file = opened.info["summary"], opened.run.metrics_file
+    rows = read_metrics(file) if file.exists() else []
+    return Training(epochs=summary["epochs"], ended=summary.get("ended", ""), loss_fall=loss_fall(rows))
 
 
 def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
@@ -177,7 +194,9 @@ def agreement_with_reseeded(space: Space) -> float:
     return partition_agreement(space.nearest, nearest_clusters(again.labels, graph.indices[:, 1:], space.vectors))
 
 
-def evaluate_labels(space: Space, labels: list[str | None], near: metrics.Neighbourhoods) -> Labels:
+def evaluate_labels(
+    opened: OpenRun, space: Space, labels: list[str | None], near: metrics.Neighbourhoods, seed: int
+) -> Labels:
     """Compares the map and its clusters with the labels; items without one are left out."""
     known = np.array([label is not None for label in labels])
     names = np.array([label or "" for label in labels])
@@ -188,11 +207,46 @@ def evaluate_labels(space: Space, labels: list[str | None], near: metrics.Neighb
         metrics.knn_accuracy(codes, known, near.rows[asked], neighbour_rows[asked])
         for neighbour_rows in (near.in_vectors, near.in_points)
     )
+    compared = np.flatnonzero(known)[metrics.sample(int(known.sum()), INPUT_ITEMS, seed)]
+    k, before = min(near.k, len(compared) - 1), input_features(opened, compared)
+    balanced, in_input = (
+        metrics.balanced_knn(codes[compared], features, k) if k and features is not None else None
+        for features in (space.vectors[compared], before and before[1])
+    )
     return Labels(
         items=int(known.sum()),
         n_labels=int((sizes > 0).sum()),
         largest_share=float(sizes.max() / known.sum()),
         scores=metrics.agreements(names[known], space.labels[known], space.nearest[known]),
-        knn=KNN(k=near.k, items=int(asked.sum()), in_mu=in_mu, in_picture=in_picture),
+        balanced_match=metrics.balanced_match(names[known], space.nearest[known]),
+        knn=KNN(
+            k=near.k,
+            items=int(asked.sum()),
+            in_mu=in_mu,
+            in_picture=in_picture,
+            compared=len(compared),
+            balanced=balanced,
+            balanced_in_input=in_input,
+            input=before[0] if before else "",
+        ),
         confusion=metrics.confusion(names[known], space.nearest[known], CONFUSION),
     )
+
+
+def input_features(opened: OpenRun, rows: np.ndarray) -> tuple[str, np.ndarray | csr_matrix] | None:
+    """Returns what the items are before they are encoded, name and features (m, d); None if neither numbers nor terms.
+
+    Neighbours by these are what those in mu are judged by. Numbers count in units of the likelihood's σ, as in the
+    reconstruction, texts by their terms.
+    """
+    kind, vae = opened.model.kind, opened.model.vae
+    with torch.inference_mode():
+        x = kind.to_input(kind.dataset().__getitems__(rows.tolist())).cpu()
+        if not x.is_floating_point():
+            terms = opened.modality.terms(Items(opened.items.table.take(rows)))
+            return ("terms", metrics.tfidf(csr_matrix(terms.counts))) if terms and len(terms.names) else None
+        likelihood = normal(vae.likelihood(torch.from_numpy(np.array(opened.mu[:1])).to(vae.device)))
+        units = None if likelihood is None else likelihood.scale.cpu()
+    features = (x / units if units is not None and units.shape[1:] == x.shape[1:] else x).flatten(1).float().numpy()
+    metric = opened.config.data.model_dump().get("metric", "euclidean")
+    return "pixels" if x.ndim > 2 else "columns", directions(features, metric)

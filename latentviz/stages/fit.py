@@ -38,7 +38,6 @@ from latentviz.model.callbacks import (
     OwnSigterm,
     Repeatable,
     Samples,
-    read_metrics,
 )
 from latentviz.model.check import check
 from latentviz.model.checkpoint import kept_checkpoint, load_weights
@@ -53,6 +52,7 @@ from latentviz.progress import plural, quiet, say, stage, warn
 from latentviz.runs.cells import safe_cell
 from latentviz.runs.extension import earlier_weights
 from latentviz.runs.files import atomic_write
+from latentviz.runs.metrics import read_metrics
 from latentviz.runs.run import RunFolder
 from latentviz.stages.preview import previews
 

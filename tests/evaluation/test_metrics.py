@@ -4,8 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn import metrics as sklearn_metrics
 from sklearn.manifold import trustworthiness
+from sklearn.neighbors import KNeighborsClassifier
 
 from latentviz.evaluation import metrics
 from latentviz.evaluation.results import Agreement, Faithfulness
@@ -97,6 +99,37 @@ def test_knn_accuracy_counts_labelled_neighbours_only() -> None:
     near = np.array([[1, 4, 4], [0, 4, 4], [0, 4, 4], [2, 2, 0]])
     assert metrics.knn_accuracy(labels, known, np.arange(4), near) == 0.75
     assert metrics.knn_accuracy(labels, known, np.arange(0), near[:0]) is None
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_balanced_knn_is_the_mean_recall_of_scikit_learns_vote(
+    blobs: tuple[np.ndarray, np.ndarray], *, sparse: bool
+) -> None:
+    """Of a label that 7% of the items have, few would count in the plain accuracy."""
+    vectors, truth = blobs
+    rows = np.concatenate([np.arange(120), np.arange(120, 129)])
+    vectors, truth = (
+        0.3 * vectors[rows] + 100 + np.random.default_rng(0).normal(size=(129, 5)),
+        np.array(["a", "b", "c"])[truth[rows]],
+    )
+    guessed = [
+        KNeighborsClassifier(6).fit(np.delete(vectors, i, 0), np.delete(truth, i)).predict(vectors[[i]])[0]
+        for i in range(len(rows))
+    ]
+    recalls = [np.mean(np.array(guessed)[truth == label] == label) for label in "abc"]
+    found = metrics.balanced_knn(truth, csr_matrix(vectors) if sparse else vectors, 6)
+    assert found == pytest.approx(np.mean(recalls))
+    assert found < np.mean(np.array(guessed) == truth) - 0.05
+
+
+def test_balanced_match_is_the_best_of_all_matches_per_label() -> None:
+    labels, clusters = RANDOM.choice(4, 300, p=[0.7, 0.1, 0.1, 0.1]), RANDOM.integers(0, 4, 300)
+    best = max(
+        np.mean([np.mean(clusters[labels == label] == order[label]) for label in range(4)])
+        for order in itertools.permutations(range(4))
+    )
+    assert metrics.balanced_match(labels, clusters) == pytest.approx(best)
+    assert metrics.balanced_match(np.repeat([0, 1], [90, 10]), np.zeros(100, int)) == 0.5, "a label without a cluster"
 
 
 def test_validity_of_true_and_of_shuffled_clusters(blobs: tuple[np.ndarray, np.ndarray]) -> None:

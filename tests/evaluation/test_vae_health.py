@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, MultivariateNormal, Normal
+from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal
 
-from latentviz.evaluation.vae_health import examine, importance_bound, log_weights, measure
+from latentviz.evaluation.reconstruction import calibrating_scale, rescaled, squared_residuals
+from latentviz.evaluation.results import Health
+from latentviz.evaluation.vae_health import IWAE_MOST, IWAE_SAMPLES, examine, importance_bound, log_weights, measure
 from latentviz.model.elbo import diagonal_normal
 from latentviz.model.information import aggregate
 from latentviz.model.vae import VAE
@@ -18,10 +20,15 @@ LOADINGS = torch.tensor([[1.0, 0.0], [0.5, 1.2], [-0.7, 0.4]])  # (pixels, laten
 
 
 class LinearDecoder(nn.Module):
-    """p(x|z) = N(Wz, s²): then x ~ N(0, WWᵀ + s²I), so log p(x) is known."""
+    """p(x|z) = N(Wz, s²): then x ~ N(0, WWᵀ + s²I), so log p(x) is known; `sharper` divides s."""
+
+    def __init__(self, loadings: Tensor = LOADINGS, sharper: float = 1.0) -> None:
+        super().__init__()
+        self.loadings, self.sharper = loadings, sharper
 
     def forward(self, z: Tensor) -> Independent:
-        return Independent(Normal(z @ LOADINGS.T, NOISE), 1)
+        mean = z @ self.loadings.T
+        return Independent(Normal(mean, torch.tensor(NOISE / self.sharper).expand_as(mean)), 1)
 
 
 class Posterior(nn.Module):
@@ -45,14 +52,14 @@ class IgnoresZ(nn.Module):
         return Independent(Normal(torch.zeros(len(z), PIXELS), 1.0), 1)
 
 
-def evidence(x: Tensor) -> Tensor:
-    covariance = LOADINGS @ LOADINGS.T + NOISE**2 * torch.eye(PIXELS)
+def evidence(x: Tensor, loadings: Tensor = LOADINGS) -> Tensor:
+    covariance = loadings @ loadings.T + NOISE**2 * torch.eye(PIXELS)
     return MultivariateNormal(torch.zeros(PIXELS), covariance).log_prob(x)
 
 
-def items(n: int) -> Tensor:
+def items(n: int, loadings: Tensor = LOADINGS) -> Tensor:
     torch.manual_seed(3)
-    return torch.randn(n, LATENT) @ LOADINGS.T + NOISE * torch.randn(n, PIXELS)
+    return torch.randn(n, LATENT) @ loadings.T + NOISE * torch.randn(n, PIXELS)
 
 
 @pytest.fixture
@@ -172,7 +179,11 @@ def test_a_model_is_examined_on_its_held_out_items_deterministically(rough: VAE)
         mu, logvar = rough.encode(x)
     held_out = np.arange(100, 400)
     before = torch.random.get_rng_state()
-    found = [examine(rough, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), held_out, seed=5) for _ in range(2)]
+    train = np.arange(100)
+    found = [
+        examine(rough, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), held_out, train=train, seed=5)
+        for _ in range(2)
+    ]
     assert found[0] == found[1]
     assert torch.equal(before, torch.random.get_rng_state()), "the caller's random state is unchanged"
     assert (found[0].split, found[0].items) == ("val", 300)
@@ -186,5 +197,113 @@ def test_with_too_few_held_out_items_all_are_measured(rough: VAE) -> None:
     x = items(64)
     with torch.no_grad():
         mu, logvar = rough.encode(x)
-    found = examine(rough, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), np.arange(6))
+    found = examine(rough, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), np.arange(6), train=np.arange(6, 64))
     assert (found.split, found.items) == ("all", 64)
+
+
+def examined(vae: VAE, x: Tensor) -> Health:
+    """Examines a model on the second half of the items; the first half was trained on."""
+    with torch.no_grad():
+        mu, logvar = vae.encode(x)
+    half = len(x) // 2
+    return examine(
+        vae, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), np.arange(half, len(x)), train=np.arange(half)
+    )
+
+
+class Exact(nn.Module):
+    """The true posterior of loadings whose columns are orthogonal, N(x·W/(wᵀw + s²), s²/(wᵀw + s²)) per dimension."""
+
+    def __init__(self, loadings: Tensor) -> None:
+        super().__init__()
+        self.loadings, self.total = loadings, loadings.square().sum(0) + NOISE**2
+        self.parameter = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Independent:
+        mu = x @ self.loadings / self.total
+        return diagonal_normal(mu, (NOISE**2 / self.total).log().expand_as(mu))
+
+
+@pytest.mark.parametrize("sharper", [1.0, 4.0, 40.0])
+def test_the_bound_at_the_calibrated_sigma_does_not_depend_on_c(sharper: float) -> None:
+    """With the true posterior the residuals of draws have the true σ, and the bound there is log p(x)."""
+    loadings = torch.tensor([[1.0, 0.0], [0.0, 1.2], [0.6, 0.0]])
+    x = items(4000, loadings)
+    found = examined(VAE(Exact(loadings), LinearDecoder(loadings, sharper), LATENT), x)
+    assert found.calibrated is not None
+    assert found.calibrated.sigma == pytest.approx(NOISE, rel=0.03)
+    assert found.calibrated.scale == pytest.approx(sharper, rel=0.03)
+    assert found.beta == pytest.approx(sharper**-2, rel=0.06)
+    true = float(evidence(x[2000:], loadings).mean())
+    assert found.calibrated.elbo == pytest.approx(true, abs=0.08)
+    assert found.calibrated.iwae == pytest.approx(true, abs=3 * found.calibrated.iwae_error)
+    assert (found.iwae < true - 5) == (sharper > 1), "at the model's own σ it does"
+    assert (found.iwae_samples == IWAE_SAMPLES) == (sharper == 1), "of an exact bound no more draws are needed"
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
+def test_a_rescaled_likelihood_is_the_normal_with_that_sigma(scale: float) -> None:
+    torch.manual_seed(0)
+    mean, sigma, x = torch.randn(6, 4), torch.rand(4) + 0.5, torch.randn(6, 4)
+    one, other = (Independent(Normal(mean, s * sigma), 1) for s in (1.0, scale))
+    squares = squared_residuals(one, x)
+    torch.testing.assert_close(rescaled(one.log_prob(x).double(), squares, 4, scale).float(), other.log_prob(x))
+    best = calibrating_scale(squares, 4)
+    assert best is not None
+    scores = {
+        s: float(rescaled(one.log_prob(x).double(), squares, 4, s).mean()) for s in (best, 0.9 * best, 1.1 * best)
+    }
+    assert max(scores, key=scores.__getitem__) == best, "the calibrated σ has the highest likelihood"
+
+
+def test_likelihoods_that_are_not_normal_are_not_calibrated() -> None:
+    x = (items(400) > 0).float()
+
+    class Pixels(nn.Module):
+        def forward(self, z: Tensor) -> Independent:
+            return Independent(Bernoulli(logits=z @ LOADINGS.T), 1)
+
+    found = examined(VAE(Posterior(0, 1), Pixels(), LATENT), x)
+    assert (found.calibrated, found.beta) == (None, 1.0)
+    assert found.unexplained is not None
+    assert 0 < found.unexplained < 1
+
+
+def test_draws_are_doubled_until_the_bound_stands_still_and_all_items_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A posterior that is far off needs more draws than there are; the bound is measured on all items nevertheless."""
+    x = items(3000)
+    found = examined(VAE(Posterior(off=2.0, scale=0.5), LinearDecoder(), LATENT), x)
+    true = float(evidence(x[1500:]).mean())
+    assert (found.iwae_samples, found.iwae_items) == (IWAE_MOST, 1000)
+    assert found.iwae_gain > 0.1
+    assert 1 < found.effective_samples < 20
+    assert found.iwae_elbo < found.iwae < true
+    monkeypatch.setattr("latentviz.evaluation.vae_health.IWAE_MOST", IWAE_SAMPLES)
+    few = examined(VAE(Posterior(off=2.0, scale=0.5), LinearDecoder(), LATENT), x)
+    assert few.iwae_samples == IWAE_SAMPLES
+    assert few.iwae < found.iwae - 0.2
+    rough = examined(VAE(Posterior(off=0.1, scale=0.5), LinearDecoder(), LATENT), x)
+    assert rough.iwae_gain <= 0.1
+    assert rough.iwae == pytest.approx(true, abs=0.15)
+
+
+@pytest.mark.parametrize(("drawn", "low", "high"), [("mean", 0.99, 1.01), ("item", 0.0, 1e-9), ("half", 0.24, 0.26)])
+def test_unexplained_variance_is_that_of_the_reconstruction_from_mu(drawn: str, low: float, high: float) -> None:
+    """Half of the way from the mean to each item, a quarter of the variance is left."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(2000, LATENT), {"mean": 0.0, "item": 1.0, "half": 0.5}[drawn]
+
+    class Copy(Posterior):
+        def forward(self, x: Tensor) -> Independent:
+            return diagonal_normal(x, torch.full_like(x, -8.0))
+
+    class Draws(nn.Module):
+        def forward(self, z: Tensor) -> Independent:
+            return Independent(Normal(weight * z, torch.tensor([0.1, 7.0]).expand_as(z)), 1)
+
+    found = examined(VAE(Copy(0, 1), Draws(), LATENT), x)
+    assert found.unexplained is not None
+    assert low <= found.unexplained <= high
+    assert found.train_unexplained == pytest.approx(found.unexplained, abs=0.01)
+    assert found.calibrated is not None
+    assert found.calibrated.sigma is None, "two numbers have two σ"

@@ -11,9 +11,9 @@ import torch
 
 import latentviz as lv
 from latentviz.model import still
-from latentviz.model.callbacks import read_metrics
 from latentviz.model.schedule import Schedule
 from latentviz.model.still import Look, nearest, same_share, seconds_of, stands_still
+from latentviz.runs.metrics import read_metrics
 
 SHORT = {"min_epochs": 4, "max_epochs": 40}
 MODEL = {"latent_dim": 4, "width": 8, "stop": "still"}

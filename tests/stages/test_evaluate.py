@@ -1,7 +1,10 @@
 """`latentviz evaluate` on real, small runs."""
 
 import json
+import re
+import shlex
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,9 @@ from sklearn.datasets import load_digits
 
 import latentviz as lv
 from latentviz.evaluation.report import render
-from latentviz.evaluation.results import Confusion, Evaluation, Health, Labels
+from latentviz.evaluation.results import Calibrated, Confusion, Evaluation, Health, Labels, Training, Verdict
 from latentviz.evaluation.table import evaluation_table
-from latentviz.evaluation.verdicts import judge, judge_health
+from latentviz.evaluation.verdicts import judge, judge_health, judge_labels
 from tests.conftest import fit_small
 
 COLLAPSING = (
@@ -109,6 +112,24 @@ HEALTH = Health(
     iwae_elbo=-62.0,
     iwae_items=1000,
     iwae_samples=50,
+    iwae_gain=0.05,
+    effective_samples=30.0,
+    beta=0.1,
+    calibrated=Calibrated(
+        items=9000,
+        scale=10**0.5,
+        sigma=0.3,
+        log_likelihood=20.0,
+        elbo=8.0,
+        iwae=9.0,
+        iwae_error=1.0,
+        iwae_gain=0.05,
+        effective_samples=35.0,
+    ),
+    unexplained=0.10,
+    train_items=2000,
+    train_log_likelihood=-49.0,
+    train_unexplained=0.09,
     decoder_gain=30.0,
     latent_dim=4,
     content_dim=2,
@@ -120,7 +141,13 @@ HEALTH = Health(
     prior_kl_least=0.3,
     prior_kl_most=6.0,
 )
-MODEL = {"c": 0.5, "kl_warmup": 0.1, "free_bits": 0.0, "contrast": 0.0}
+MODEL = {"c": 0.5, "kl_warmup": 0.1, "free_bits": 0.0, "contrast": 0.0, "latent_dim": 4, "width": 8}
+ENDED = Training(epochs=40, ended="the limit", loss_fall=0.03)
+LONGER = "`latentviz fit x --resume`"
+
+
+def healthy(health: Health, model: Mapping[str, object] = MODEL, training: Training = ENDED) -> Verdict:
+    return judge_health(health, model, training, LONGER)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +163,7 @@ MODEL = {"c": 0.5, "kl_warmup": 0.1, "free_bits": 0.0, "contrast": 0.0}
 def test_collapse_is_judged_by_information_and_not_by_active_units(
     change: dict[str, Any], collapsed: bool, level: str
 ) -> None:
-    verdict = judge_health(replace(HEALTH, **change), MODEL)
+    verdict = healthy(replace(HEALTH, **change), MODEL)
     assert (verdict.collapsed, verdict.level) == (collapsed, level)
     if collapsed:
         assert "ollapse" in verdict.headline
@@ -147,23 +174,154 @@ def test_information_at_its_cap_is_a_lower_bound_wherever_it_is_said(evaluated: 
     for information, capped in ((6.88, True), (6.0, False)):
         health = replace(HEALTH, mutual_information=information)
         said = f"{'at least ' if capped else ''}{information:.2f}"
-        found = replace(evaluated, health=health, verdicts=[judge_health(health, MODEL)])
+        found = replace(evaluated, health=health, verdicts=[healthy(health)])
         assert f"carries {said} nats" in found.verdicts[0].lines[0]
         for text in (evaluation_table(found), render(found)):
             assert said in text
-            assert ("at least" in text) == capped
+            assert (f"at least {information:.2f}" in text) == capped
 
 
 def test_a_kl_without_information_asks_for_more_training_first() -> None:
-    assert judge_health(replace(HEALTH, mutual_information=0.1), MODEL).advice[0].startswith("more trainer.max_epochs")
-    never = judge_health(replace(HEALTH, mutual_information=0.1, kl=0.1), MODEL).advice
+    assert healthy(replace(HEALTH, mutual_information=0.1), MODEL).advice[0].startswith("more trainer.max_epochs")
+    never = healthy(replace(HEALTH, mutual_information=0.1, kl=0.1), MODEL).advice
     assert never[0].startswith("model.c=auto")
     assert never[-1].startswith("more trainer.max_epochs")
 
 
 def test_advice_names_only_settings_that_the_data_kind_has() -> None:
-    verdict = judge_health(replace(HEALTH, mutual_information=0.0), {"c": 1.0, "kl_warmup": 0.5, "free_bits": 0.25})
+    verdict = healthy(replace(HEALTH, mutual_information=0.0), {"c": 1.0, "kl_warmup": 0.5, "free_bits": 0.25})
     assert not any("contrast" in line or "kl_warmup" in line or "free_bits" in line for line in verdict.advice)
+
+
+BLURRED = {"unexplained": 0.29, "train_unexplained": 0.28}
+FALLING, STILL = Training(20, "the limit", 0.3), Training(20, "neighbours stand still", 0.3)
+
+
+@pytest.mark.parametrize(
+    ("change", "training", "level", "said", "advised"),
+    [
+        ({}, ENDED, "good", "Healthy", []),
+        ({}, FALLING, "fair", "too short", [f"train longer: {LONGER}"]),
+        ({}, replace(FALLING, loss_fall=None), "good", "Healthy", []),
+        ({}, STILL, "good", "Healthy", []),  # it was seen to stand still; what fell is due to the learning rate
+        (BLURRED, FALLING, "fair", "too short and the decoder is coarse", [f"train longer: {LONGER}"]),
+        (BLURRED, ENDED, "fair", "coarse", ["model.latent_dim=8 and model.width=16", f"or train longer: {LONGER}"]),
+        ({**BLURRED, "train_unexplained": 0.1}, STILL, "fair", "coarse", ["more items"]),
+        ({"unexplained": 0.95, "train_unexplained": 0.95}, FALLING, "poor", "mean item", ["train longer"]),
+        ({"unexplained": None, "train_unexplained": None, "calibrated": None}, ENDED, "good", "Healthy", []),
+    ],
+)
+def test_health_counts_what_is_not_reconstructed_and_whether_the_loss_still_falls(
+    change: dict[str, Any], training: Training, level: str, said: str, advised: list[str]
+) -> None:
+    verdict = healthy(replace(HEALTH, **change), training=training)
+    assert (verdict.level, verdict.collapsed) == (level, False)
+    assert said in verdict.headline
+    assert len(verdict.advice) == len(advised)
+    assert all(line.startswith(start) for line, start in zip(verdict.advice, advised, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "overfitted"),
+    [
+        ({}, False),
+        ({"train_unexplained": 0.05}, True),
+        ({"train_unexplained": 0.05, "split": "all"}, False),
+        ({"unexplained": None, "train_unexplained": None, "train_log_likelihood": -45.0}, True),
+        ({"unexplained": None, "train_unexplained": None, "train_log_likelihood": -49.0}, False),
+    ],
+)
+def test_overfitting_is_said_and_is_no_fault_of_the_map(change: dict[str, Any], overfitted: bool) -> None:
+    verdict = healthy(replace(HEALTH, **change))
+    assert any(line.startswith("Overfitting") for line in verdict.lines) == overfitted
+    assert verdict.level == "good"
+
+
+def test_bounds_at_the_c_of_training_are_named_as_such(evaluated: Evaluation) -> None:
+    found = replace(evaluated, health=HEALTH, verdicts=[healthy(HEALTH)])
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in evaluation_table(found).splitlines()[1:])
+    assert rows["log-likelihood, calibrated σ 0.3 (nats)"] == "20.0"
+    assert rows["log-likelihood / bound at this C, for equal C only (nats)"] == "-50.0 / -60.0"
+    assert rows["effective draws"] == "35.0 of 50"
+    without = replace(found, health=replace(HEALTH, calibrated=None))
+    assert not [
+        name for line in evaluation_table(without).splitlines() for name in ("calibrated", "this C") if name in line
+    ]
+    for name in ("Log-likelihood at this C", "ELBO at this C", "β-equivalent of C"):
+        assert (name in render(found), name in render(without)) == (True, False)
+    loose = replace(HEALTH, calibrated=replace(HEALTH.calibrated, iwae_gain=3.0))
+    assert [sum("not tight" in line for line in healthy(health).lines) for health in (HEALTH, loose)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("balanced", "in_input", "match", "lossy"),
+    [
+        (0.95, 0.80, 0.50, True),
+        (0.95, 0.95, 0.50, True),  # the items were separable before
+        (0.95, 0.80, 0.90, False),
+        (0.33, 0.35, 0.10, False),  # one label is most of the items, and raw kNN is .7
+        (0.60, 0.75, 0.30, False),  # it is the latent that loses them
+        (0.95, None, 0.50, True),
+    ],
+)
+def test_a_cut_loses_groups_only_if_the_latent_holds_what_the_input_does(
+    evaluated: Evaluation, balanced: float, in_input: float | None, match: float, lossy: bool
+) -> None:
+    labels = with_labels(evaluated)
+    knn = replace(labels.knn, in_mu=0.7, balanced=balanced, balanced_in_input=in_input)
+    verdict = judge_labels(replace(labels, balanced_match=match, knn=knn))
+    assert any("the cut loses them" in line for line in verdict.advice) == lossy
+    assert any("neighbours by" in line for line in verdict.lines) == (in_input is not None)
+
+
+WORDS = ("red cat", "old sea", "tall tree", "warm bread")
+
+
+def labelled(kind: str, place: Path) -> Path:
+    """Writes 80 labelled items."""
+    if kind == "text":
+        lines = [f"{WORDS[i % 4]} {i % 7},{'xy'[i % 2]}" for i in range(80)]
+        (place / "texts.csv").write_text("\n".join(["text,label", *lines]))
+        return place / "texts.csv"
+    if kind == "vectors":
+        groups = np.repeat([0, 1], 40)
+        values = np.random.default_rng(0).normal(size=(80, 5)) + 9 * groups[:, None]
+        rows = [
+            ",".join([*(f"{value:.3f}" for value in row), "xy"[group]])
+            for row, group in zip(values, groups, strict=True)
+        ]
+        (place / "vectors.csv").write_text("\n".join(["a,b,c,d,e,label", *rows]))
+        return place / "vectors.csv"
+    digits = load_digits()
+    np.savez(place / "digits.npz", images=(digits.images[:80] * 15).astype(np.uint8), labels=digits.target[:80])
+    return place / "digits.npz"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("image", "pixels"), ("text", "terms"), ("vectors", "columns")])
+def test_neighbours_in_mu_are_compared_with_those_by_the_input_of_each_kind(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    run = lv.fit(
+        labelled(kind, tmp_path), outputs=tmp_path, model={"latent_dim": 4, "width": 8}, trainer={"max_epochs": 1}
+    )
+    lv.cluster(run, reduce={"method": "pca"}, cluster={"method": "gmm", "n_clusters": 2})
+    knn = with_labels(lv.evaluate(run).metrics).knn
+    assert (knn.input, knn.compared) == (name, 80)
+    assert knn.balanced_in_input is not None
+    assert knn.balanced_in_input > 0.7, "the items tell the groups apart"
+
+
+def test_the_advice_to_train_longer_is_a_command_that_works(shell: Any, run_folder: Path) -> None:
+    found = lv.evaluate(run_folder).metrics
+    assert found.training.epochs == 3
+    assert (found.training.loss_fall or 0) > 0.15
+    assert found.verdicts[0].level in {"fair", "poor"}
+    command = re.search(r"`latentviz (.* trainer.max_epochs=6)`", " ".join(found.verdicts[0].advice))
+    assert command is not None
+    assert shell(*shlex.split(command[1])).code == 0
+    after = lv.evaluate(run_folder).metrics
+    assert after.training.epochs == 6
+    assert (after.health.unexplained or 1) < (found.health.unexplained or 0)
 
 
 def with_labels(evaluated: Evaluation) -> Labels:
@@ -175,9 +333,11 @@ def test_no_clusters_are_reported_and_a_lossy_cut_is_distinguished_from_poor_lat
     assert evaluated.clusters is not None
     labels = with_labels(evaluated)
     scores = {"nearest_cluster": replace(labels.scores["nearest_cluster"], acc=0.5, ari=0.3)}
-    labels = replace(labels, scores=scores, knn=replace(labels.knn, in_mu=0.95))
+    labels = replace(
+        labels, scores=scores, balanced_match=0.5, knn=replace(labels.knn, balanced=0.95, balanced_in_input=0.8)
+    )
     clusters = replace(evaluated.clusters, n_clusters=1, distinct=None)
-    judged = judge(evaluated.health, evaluated.faithfulness, clusters, labels, MODEL)
+    judged = judge(ENDED, evaluated.health, evaluated.faithfulness, clusters, labels, MODEL, LONGER)
     verdicts = {verdict.section: verdict for verdict in judged}
     assert verdicts["clusters"].level == "poor"
     assert "cluster.min_cluster_size" in verdicts["clusters"].advice[0]

@@ -20,7 +20,7 @@ from latentviz.config import read_yaml
 from latentviz.errors import ArgumentError, ConfigError, LatentvizError, RunError
 from latentviz.modalities import networks
 from latentviz.modalities.loading import load_model
-from latentviz.model.callbacks import read_metrics
+from latentviz.runs.metrics import read_metrics
 from latentviz.runs.run import RunFolder
 from tests.conftest import write_digits
 from tests.stages.test_map import meta
