@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
     from latentviz.estimator import LatentMap
     from latentviz.modalities.vae import VAE
-    from latentviz.verbs import Evaluation, encode, evaluate, export, generate, inspect, recommend
+    from latentviz.verbs import Evaluation, annotate, encode, evaluate, export, generate, inspect, recommend
 
     __version__: str
 
@@ -32,6 +32,7 @@ __all__ = [
     "Result",
     "Run",
     "__version__",
+    "annotate",
     "cluster",
     "encode",
     "evaluate",

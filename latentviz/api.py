@@ -23,7 +23,7 @@ from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.arguments import checked
 from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, parted, train_and_cluster
-from latentviz.verbs import encode, evaluate, export, generate, recommend, verify
+from latentviz.verbs import annotate, encode, evaluate, export, generate, recommend, verify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -301,6 +301,7 @@ class Run(Shown):
     generate = generate
     recommend = recommend
     encode = encode
+    annotate = annotate
     export = export
     verify = verify
 
@@ -372,8 +373,7 @@ class Result(Shown):
     @property
     def labels(self) -> np.ndarray:
         """The cluster of each item, int32 (n,), −1 for noise."""
-        labels: np.ndarray = self.points["cluster"].to_numpy()
-        return labels
+        return np.asarray(self.points["cluster"])
 
     @property
     def map(self) -> Path:

@@ -18,6 +18,7 @@ from latentviz.stages.arguments import checked
 if TYPE_CHECKING:
     from latentviz.evaluation.results import Evaluation as Metrics
     from latentviz.modalities.inspecting import Inspection
+    from latentviz.stages.annotate import Annotated
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
@@ -264,6 +265,31 @@ def export(
     from latentviz.stages.export import export as stage
 
     return stage(RunFolder.open(run, outputs), onnx=onnx, safetensors=safetensors, force=force)
+
+
+@checked
+def annotate(
+    run: AnyPath | None,
+    annotations: AnyPath | Mapping[str, Any],
+    *,
+    clustering: str = "default",
+    outputs: AnyPath = "outputs",
+) -> "Annotated":
+    """Puts names, merges, splits, tags and notes into a clustering and draws its map again.
+
+    A table that is given replaces that of before; one that is absent stays.
+
+    Args:
+        run: an `lv.Run`, a name or a path; None: the newest.
+        annotations: the file that the map saves, or a dict with some of its tables: `names` (cluster → name),
+            `merges` (cluster → the cluster that it becomes a part of), `splits` (cluster → ids of its items), `tags`
+            (id → tags) and `notes` (id → text).
+        clustering: which clustering.
+        outputs: folder of the runs.
+    """
+    from latentviz.stages.annotate import annotate as stage
+
+    return stage(RunFolder.open(run, outputs), annotations, clustering=clustering)
 
 
 @checked

@@ -26,6 +26,7 @@ def test_the_package_names_its_commands() -> None:
         "recommend",
         "encode",
         "export",
+        "annotate",
         "open",
         "inspect",
         "verify",
@@ -83,6 +84,7 @@ def run(trained, tmp_path_factory) -> lv.Run:
 def test_a_run_shows_what_users_need(run: lv.Run) -> None:
     shown = {name for name in dir(run) if not name.startswith("_")}
     verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "transform", "decode", "verify"}
+    verbs |= {"annotate"}
     facts = {"path", "name", "summary", "config", "mu", "logvar", "items", "clusterings"}
     assert shown == verbs | facts | {"clustering"}
     assert run.mu.shape == run.logvar.shape == (200, 4)
@@ -199,7 +201,9 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("verb", ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "export"])
+@pytest.mark.parametrize(
+    "verb", ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "annotate", "export"]
+)
 def test_the_shell_has_the_same_words_and_defaults(verb: str) -> None:
     parser = Parser()
     COMMANDS[verb].arguments(parser)
@@ -207,5 +211,5 @@ def test_the_shell_has_the_same_words_and_defaults(verb: str) -> None:
     python = inspect.signature(getattr(lv, verb)).parameters
     words = set(shell) - {"help", "json", "overrides", "words", "dry_run", "show"}  # lv.inspect, result.show()
     assert words == set(python) - OPTIONS.get(verb, set())
-    for name in words - {"source", "data", "items", "run"}:
+    for name in words - {"source", "data", "items", "annotations", "run"}:
         assert (shell[name] or None) == (python[name].default or None), name

@@ -152,6 +152,11 @@ def names(entries: list[ClusterEntry]) -> dict[int, str]:
 
 
 def cluster_names(points: pa.Table, info: ClustersInfo) -> dict[int, str]:
+    """Returns the names that a person gave to clusters, and of the others those that they have without one."""
+    return found_names(points, info) | given_names(info)
+
+
+def found_names(points: pa.Table, info: ClustersInfo) -> dict[int, str]:
     """Names the clusters that have words by these, and others by the label of most of their items, if there is one.
 
     Args:
@@ -160,3 +165,8 @@ def cluster_names(points: pa.Table, info: ClustersInfo) -> dict[int, str]:
     """
     labels = label_names(points.column("cluster").to_numpy(), points.column("label").to_pylist())
     return labels | names(info["clusters"])
+
+
+def given_names(info: ClustersInfo) -> dict[int, str]:
+    """Returns the names that a person gave to clusters on the map."""
+    return {int(number): name for number, name in info["annotations"]["names"].items()} if "annotations" in info else {}

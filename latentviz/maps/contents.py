@@ -149,6 +149,11 @@ def pack_items(data: MapData) -> Part:
     return Part(packed, {"fields": fields, "sources": bool(data.sources), "texts": data.texts is not None})
 
 
+def pack_annotations(data: MapData) -> Part:
+    """Packs what a person found out on an earlier map, as JSON."""
+    return Part({"found": blocks.pack_json(data.annotations)} if data.annotations else {})
+
+
 def pack_neighbours(data: MapData) -> Part:
     """Packs each item's nearest neighbours in mu; on large maps the page computes them from the latents instead."""
     n = len(data.order)

@@ -91,6 +91,9 @@ class MapData:
     summary: Sequence[str] = ()  # lines below it, such as "1,797 items, 10 clusters, 3% noise", and warnings
     # int32 (n, k), rows of the k items with the nearest mu, nearest first, the item itself left out
     neighbours: np.ndarray | None = None
+    # what a person found out, for the page to show and to save: run, clustering and fingerprint of the clustering, and
+    # pairs of names, merges, splits, tags, notes
+    annotations: Mapping[str, object] = field(default_factory=dict)
     preview: Preview | None = None  # of the map of a training that goes on
     file_limit: int = FILE_LIMIT  # bytes of the file; thumbnails, then latents of some items are dropped to meet it
 

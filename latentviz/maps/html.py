@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from latentviz.errors import choose
 from latentviz.maps import blocks
-from latentviz.maps.contents import Part, pack_items, pack_neighbours, pack_points
+from latentviz.maps.contents import Part, pack_annotations, pack_items, pack_neighbours, pack_points
 from latentviz.maps.data import MapData
 from latentviz.maps.decoding import pack_centres, pack_decoder
 from latentviz.maps.thumbnails import pack_thumbnails
@@ -27,6 +27,7 @@ FIRST = ("app", "meta", "points")  # enough to draw the points while the browser
 # the points. Its JavaScript is page/layers/<name>.js.
 LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
     "theme": None,
+    "annotations": pack_annotations,
     "header": None,
     "toolbar": None,
     "thumbnails": pack_thumbnails,
@@ -41,6 +42,7 @@ LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
     "groups": pack_centres,
     "line": None,
     "select": None,
+    "tags": None,
     "images": None,
     "outline": None,
     "labels": pack_regions,

@@ -4,7 +4,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow as pa
 from latentviz.config import LARGEST_YAML, ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError, message_of
 from latentviz.progress import plural, warn
-from latentviz.runs.checksums import FORMAT_VERSION, checksums, expected, opened
+from latentviz.runs.checksums import FORMAT_VERSION, checksum, checksums, expected, opened
 from latentviz.runs.files import (
     atomic_write,
     check_name,
@@ -102,6 +102,7 @@ class ClusterFolder:
 
     config_file = Artefact("config.yaml")
     points_file = Artefact("points.parquet")
+    next_points_file = Artefact(".points.parquet.next")  # of an `annotate` that was killed
     coordinates_file = Artefact("coordinates.npy")
     info_file = Artefact("clusters.json")
     map_file = Artefact("map.html")
@@ -135,6 +136,8 @@ class ClusterFolder:
             raise RunError(f"{self.run_path} has no clusters/{self.name}; run `{self._command}` first")
         if self.outdated:
             _warn_of_outdated(self.path, self.again)
+        if self.next_points_file.exists():
+            self._take_next_points()
         return self
 
     @property
@@ -222,6 +225,22 @@ class ClusterFolder:
         }
         write_json(self.info_file, content, sealed=True)
         make_newest(self.info_file, self.path.parent.glob("*/clusters.json"))
+
+    def write_annotated(self, points: pa.Table, info: ClustersInfo) -> None:
+        """Replaces points.parquet and clusters.json; a kill leaves both as before, or both new."""
+        write_table(self.next_points_file, points)
+        own = checksums(self.path, [self.next_points_file])[self.next_points_file.name]
+        content = {**info, "checksums": {**info.get("checksums", {}), self.points_file.name: own}}
+        write_json(self.info_file, content, sealed=True)
+        self._take_next_points()
+
+    def _take_next_points(self) -> None:
+        """Puts the next points in place if clusters.json is already the one that belongs to them."""
+        content = opened(read_json(self.info_file, self.again), self.info_file, self.again)
+        wanted = expected(checked(ClustersInfo, content, self.info_file, self.again), self.path, self.points_file)
+        with suppress(FileNotFoundError):  # another process was faster
+            if checksum(self.next_points_file) == wanted:
+                self.next_points_file.replace(self.points_file)
 
     def write_config(self, config: ClusterConfig) -> None:
         """Writes the effective settings."""

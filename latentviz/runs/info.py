@@ -22,6 +22,7 @@ T = TypeVar("T")
 Content = Mapping[str, object]  # a JSON object that is written, or has been read and not checked yet
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 ClusterNumber = Annotated[int, Field(ge=0, lt=10**6)]  # of runs that continue others some numbers are unused
+ClusterKey = Annotated[str, StringConstraints(pattern="^[0-9]{1,6}$")]  # a cluster's number as a key of JSON
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -150,6 +151,18 @@ class Continued(TypedDict):
     maps: list[EarlierMap]
 
 
+class ClusterAnnotations(TypedDict):
+    """What a person found out about clusters; the items' part is in points.parquet.
+
+    Attributes:
+        names: cluster → name.
+        merges: cluster → the cluster that it is a part of.
+    """
+
+    names: dict[ClusterKey, str]
+    merges: dict[ClusterKey, ClusterNumber]
+
+
 class ClustersInfo(TypedDict, total=False):
     """The content of clusters.json; modularity to sweep are None or empty if no cut was chosen."""
 
@@ -169,6 +182,7 @@ class ClustersInfo(TypedDict, total=False):
     tree: list[TreeEntry]
     regions: list[RegionEntry]
     continued: Continued
+    annotations: ClusterAnnotations
     config: dict[str, object]
     seconds: dict[str, Finite]
     checksums: Checksums

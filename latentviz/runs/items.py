@@ -16,6 +16,7 @@ RESERVED = (
     *ITEM_COLUMNS,
     *("x", "y", "cluster", "nearest_cluster", "probability", "outlier_score"),
     *("log_likelihood", "kl", "repeats", "distance", "unlike"),
+    *("edited_cluster", "tags", "note"),
 )
 
 

@@ -42,6 +42,9 @@ POINT_TYPES: dict[str, Callable[[pa.DataType], bool]] = {
     **dict.fromkeys(("label", "source"), _is_label),
 }
 
+# Column of annotations → its type; each is there if an item has a value.
+ANNOTATED = {"edited_cluster": pa.int32(), "tags": pa.list_(pa.string()), "note": pa.string()}
+
 
 def read_table(
     file: Path, columns: Mapping[str, Callable[[pa.DataType], bool]], again: str, crc32: str | None
@@ -92,6 +95,9 @@ def points_problem(table: pa.Table, info: ClustersInfo) -> str | None:
         return f"{plural(table.num_rows, 'row')} of {plural(info['n_items'], 'item')}"
     if len(table.column("id").unique()) != table.num_rows:
         return "ids that repeat"
+    own = [field for field in table.schema if field.name in ANNOTATED] if "annotations" in info else []
+    if any(field.type != ANNOTATED[field.name] or table.column_names.count(field.name) > 1 for field in own):
+        return "a column of annotations that has another type, or is there twice"
     places = np.stack([table.column(name).to_numpy() for name in ("x", "y")], axis=1)
     if not np.isfinite(places).all(axis=1).any() or np.abs(places).max() > LARGEST:  # NaN: an item without a place
         return "no item that has a place, or one that is too far away"
@@ -99,9 +105,9 @@ def points_problem(table: pa.Table, info: ClustersInfo) -> str | None:
     sizes = {entry["cluster"]: entry["size"] for entry in info["clusters"]}
     numbers, counts = np.unique(labels, return_counts=True)
     found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-    if any(sizes.get(number) != count for number, count in found.items() if number != -1):
-        return "clusters that clusters.json has not, or of other sizes"
-    if any(size and number not in found for number, size in sizes.items()) or not set(nearest.tolist()) <= {-1, *sizes}:
+    other = any(sizes.get(number) != count for number, count in found.items() if number != -1)
+    other |= any(size and number not in found for number, size in sizes.items())
+    if other or not set(nearest.tolist()) <= {-1, *sizes}:
         return "clusters that clusters.json has not, or of other sizes"
     return None
 

@@ -183,6 +183,13 @@ def _encode(parser: Parser) -> None:
     _force(parser, "an earlier result of this name")
 
 
+def _annotate(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="name or path of a run")
+    parser.add_argument("annotations", metavar="FILE", help="annotations.json, which the map saves")
+    _outputs(parser)
+    _clustering(parser)
+
+
 def _export(parser: Parser) -> None:
     _run(parser)
     parser.add_argument("--onnx", action="store_true", help="write encoder.onnx and decoder.onnx")
@@ -268,6 +275,13 @@ COMMANDS: dict[str, Command] = {
         """\
   latentviz encode cats new-photos/
   latentviz encode cats new-photos/ --name july""",
+    ),
+    "annotate": Command(
+        "put names, merges, splits, tags and notes from the map into the run",
+        _annotate,
+        """\
+  latentviz annotate cats annotations.json
+  latentviz annotate cats ~/Downloads/annotations.json --clustering fine""",
     ),
     "export": Command(
         "write the encoder and decoder for other programs",

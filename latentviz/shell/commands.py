@@ -181,6 +181,15 @@ def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) 
         print(file)
 
 
+def annotate(run: str, annotations: str, *, outputs: str = "outputs", **options: Any) -> None:
+    """Puts what was found out on the map into its clustering, and prints what that is and the path of the new map."""
+    from latentviz import verbs
+
+    found = verbs.annotate(run, annotations, outputs=outputs, **options)
+    print(found)
+    print(f"map {found.map}")
+
+
 def verify(run: str | None = None, *, outputs: str = "outputs") -> int:
     """Prints a line for everything that is damaged or not from latentviz, and returns 2 if something is damaged."""
     from latentviz import verbs

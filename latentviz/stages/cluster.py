@@ -26,6 +26,7 @@ from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
 from latentviz.progress import plural, say, stage, warn
 from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ClusterFolder, RunFolder
+from latentviz.stages.annotate import kept
 from latentviz.stages.earlier import Previous
 from latentviz.stages.map import MEASURED, SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
@@ -80,6 +81,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     info = describe(layout, choice, ids, len(rows) if rows is not None else None, notes, keywords)
     if previous and matched:
         previous.add_to(info, matched, layout)
+    table, info = kept(previous.folder if previous and not folder.finished else folder, table, info)
 
     run.unchanged_since(made)
     keys = type(config.cluster).model_fields

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from latentviz.clustering.description import names
+from latentviz.clustering.description import given_names, names
 from latentviz.clustering.landmarks import Layout, renumbered
 from latentviz.clustering.matching import Earlier, Matched, match
 from latentviz.config import merge
@@ -96,7 +96,8 @@ class Previous:
         from latentviz.maps.palette import map_colours
 
         known = {entry["cluster"]: entry for entry in self.info["clusters"]}
-        words, given = names(self.info["clusters"]), colours(self.info["clusters"])
+        words = names(self.info["clusters"]) | given_names(self.info)
+        given = colours(self.info["clusters"])
         points = np.column_stack([self.column("x"), self.column("y")])
         chosen = map_colours(points, self.column("cluster"), given)
         chosen = map_colours(layout.points, layout.clusters.labels, chosen)

@@ -1,12 +1,13 @@
 """`latentviz map`: draws a clustering's map from the files of its run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from latentviz.clustering.description import cluster_names
+from latentviz.clustering.description import cluster_names, found_names
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
 from latentviz.errors import LatentvizError, choose
@@ -16,8 +17,10 @@ from latentviz.maps.decoder import DecoderData
 from latentviz.maps.static import write_static
 from latentviz.modalities.loading import OpenRun
 from latentviz.model.encoding import decode_batches
+from latentviz.runs.annotations import findings, fingerprint
 from latentviz.runs.info import ClusterEntry, ClustersInfo
 from latentviz.runs.run import ClusterFolder, RunFolder
+from latentviz.runs.tables import ANNOTATED
 from latentviz.stages.earlier import colours
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
 MEASURED = ("log_likelihood", "kl")  # columns that a clustering adds to those of the items
 OWN_COLUMNS = {"id", "x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "label", "source"}
+OWN_COLUMNS |= {*ANNOTATED}
 
 
 def draw(
@@ -43,6 +47,11 @@ def draw(
     layers = list(LAYERS) if config.layers == "all" else list(config.layers)
     data = map_data(folder, config, points, info, opened or OpenRun(RunFolder(folder.run_path)))
     write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
+    # The page names and edits the clusters itself, so that a reader can go on.
+    if "edited_cluster" in points.column_names:
+        points = points.set_column(points.column_names.index("cluster"), "cluster", points.column("edited_cluster"))
+    names = cluster_names(points, info)
+    data = replace(data, cluster=points.column("cluster").to_numpy(), cluster_names=names)
     write_static(folder.picture_file, folder.vector_file, data)
 
 
@@ -114,7 +123,7 @@ def map_data(
             for name, values in column.items()
             if name not in OWN_COLUMNS and not (name == "text" and shown.texts is not None)
         },
-        cluster_names=cluster_names(points, info),
+        cluster_names=found_names(points, info),
         cluster_colours=colours(info["clusters"]),
         cluster_info={
             number: _cluster_info(entry, rows, image)
@@ -139,7 +148,29 @@ def map_data(
         neighbours=folder.neighbours(),
         texts=shown.texts,
         images=shown.images,
+        annotations=_annotations(folder, points, info, rows),
     )
+
+
+def _annotations(
+    folder: ClusterFolder, points: pa.Table, info: ClustersInfo, rows: Mapping[str, int]
+) -> Mapping[str, object]:
+    """Returns what the page needs to show the annotations of a clustering, and to save them; items are row numbers."""
+    found = findings(points, info)
+    tagged: dict[str, list[int]] = {}
+    for item, tags in found.tags.items():
+        for tag in tags:
+            tagged.setdefault(tag, []).append(rows[item])
+    return {
+        "run": folder.run_path.name,
+        "clustering": folder.name,
+        "fingerprint": fingerprint(points),
+        "names": [*found.names.items()],
+        "merges": [*found.merges.items()],
+        "splits": [(number, [rows[item] for item in items]) for number, items in found.splits.items()],
+        "tags": [*tagged.items()],
+        "notes": [(rows[item], note) for item, note in found.notes.items()],
+    }
 
 
 def _decoded(

@@ -169,6 +169,15 @@ class TestEveryKind:
         assert placed.mu == pytest.approx(np.asarray(run.mu()), abs=1e-4)
         assert placed.map.stat().st_size > 10_000
 
+    def test_annotate(self, walked: Path, shell: Callable, tmp_path: Path) -> None:
+        ids = lv.open(walked).items["id"].tolist()
+        (tmp_path / "annotations.json").write_text(json.dumps({"tags": {ids[3]: ["odd"]}, "splits": {"5": ids[:2]}}))
+        assert shell("annotate", walked, tmp_path / "annotations.json").code == 0
+        points = lv.open(walked).clustering().points
+        assert points["tags"].dropna().tolist() == [["odd"]]
+        assert points["edited_cluster"].tolist()[:2] == [5, 5]
+        assert lv.annotate(walked, {"tags": {}, "splits": {}}).map.stat().st_size > 10_000
+
     def test_export(self, walked: Path) -> None:
         pytest.importorskip("safetensors")
         assert [path.name for path in lv.export(walked, safetensors=True, force=True)] == ["model.safetensors"]

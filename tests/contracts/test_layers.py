@@ -41,7 +41,7 @@ def loaded(code: str) -> set[str]:
         ["fit", "--help"],
         ["cluster", "--help"],
         ["--version"],
-        *([name, "--help"] for name in ("generate", "recommend", "encode", "export")),
+        *([name, "--help"] for name in ("generate", "recommend", "encode", "annotate", "export")),
     ],
 )
 def test_help_loads_nothing_but_the_standard_library(words: list[str]) -> None:

@@ -45,12 +45,20 @@ def test_a_fit_on_a_full_disk(work, digits, file_size, what) -> None:
     assert np.array_equal(*mus)
 
 
+def found(digits: Path) -> Path:
+    """Returns a file of annotations next to the data."""
+    file = digits.with_name("annotations.json")
+    file.write_text('{"names": {"0": "round"}}')
+    return file
+
+
 @pytest.mark.parametrize(
     ("words", "file_size"),
     [
         (("cluster", "small", "--name", "b", *QUICK), 2_000),
         (("cluster", "small", "--force", *QUICK), 100_000),
         (("map", "small"), 100_000),
+        (("annotate", "small", "FOUND"), 2_000),
         (("evaluate", "small"), 5_000),
         (("generate", "small", "--force", "--name", "x"), 1_000),
         (("recommend", "small", "3", "--name", "x"), 1_000),
@@ -66,7 +74,9 @@ def test_what_adds_to_a_run_on_a_full_disk(done, digits, work, words, file_size)
     shutil.copytree(done, work, dirs_exist_ok=True)
     before = contents(work)
     complaint = shell(
-        work, *(digits if word == "DATA" else word for word in words), conditions=Conditions(file_size=file_size)
+        work,
+        *({"DATA": digits, "FOUND": found(digits)}.get(word, word) for word in words),
+        conditions=Conditions(file_size=file_size),
     ).complaint
     assert "cannot be written (" in complaint
     after = contents(work)
@@ -90,6 +100,7 @@ def test_a_fit_on_a_disk_that_is_really_full(work, digits) -> None:
         ("cluster", "small", "--force", *QUICK),
         ("cluster", "small", "--name", "b"),
         ("map", "small"),
+        ("annotate", "small", "FOUND"),
         ("evaluate", "small"),
         ("generate", "small"),
         ("recommend", "small", "3", "--save"),
@@ -101,7 +112,9 @@ def test_a_fit_on_a_disk_that_is_really_full(work, digits) -> None:
 def test_outputs_that_may_not_be_written_to(done, digits, words) -> None:
     before = contents(done)
     complaint = shell(
-        done, *(digits if word == "DATA" else word for word in words), conditions=Conditions(read_only=True)
+        done,
+        *({"DATA": digits, "FOUND": found(digits)}.get(word, word) for word in words),
+        conditions=Conditions(read_only=True),
     ).complaint
     assert "cannot be written (Read-only file system)" in complaint
     assert contents(done) == before

@@ -50,6 +50,16 @@ def data(make_data):
         },
         cluster_names={c: EVIL[c] for c in range(4)},
         title=EVIL[1] + EVIL[6],
+        annotations={
+            "run": EVIL[0],
+            "clustering": EVIL[1],
+            "fingerprint": EVIL[2],
+            "names": [(5, EVIL[0])],
+            "merges": [],
+            "splits": [(5, [5, 6, 7])],
+            "tags": [(text[:200], [1, 2, 3]) for text in EVIL],
+            "notes": [(row, text[:10_000]) for row, text in enumerate(EVIL)],
+        },
         summary=[EVIL[0], *EVIL],
         cluster_info={
             c: ClusterInfo(keywords=EVIL, exemplars=np.flatnonzero(plain.cluster == c)[:4]) for c in range(4)
@@ -181,6 +191,28 @@ def test_colour_filter_and_tree(page):
     page.page.keyboard.press("t")
     page.settle()
     assert EVIL[0] in page.js("[...document.querySelectorAll('.tree title')].map((e) => e.textContent).join()")
+
+
+def test_tags_notes_and_edited_clusters(page, data):
+    page.js("map.state.set({names: new Map([[5, arg]])})", EVIL[0])
+    page.page.keyboard.press("a")
+    listed = page.js("[...document.querySelectorAll('.annotations .tag .name')].map((e) => e.textContent)")
+    assert {EVIL[0], EVIL[7]} <= {*listed}
+    assert len(listed) == len(EVIL)
+    assert EVIL[0] in page.js("[...document.querySelectorAll('.annotations .result')].map((e) => e.textContent)")
+    page.js("map.select(Array.from({length: 9}, (_, row) => map.store.pointOf(row)))")
+    assert EVIL[0] in page.js("[...document.querySelectorAll('.selection .tag .name')].map((e) => e.textContent)")
+    for number in range(len(EVIL)):
+        page.js("map.pin(map.store.pointOf(arg))", number)
+        assert page.js("document.querySelector('.item-card textarea').value") == EVIL[number]
+    page.js("map.openCluster(5)")
+    assert EVIL[0] in page.js("document.querySelector('.cluster-card .rename').value")
+    page.page.fill(".selection .word", EVIL[7])
+    page.page.keyboard.press("Enter")
+    content = page.js("map.annotations.content()")
+    assert content["run"] == EVIL[0]
+    assert EVIL[7] in content["tags"][data.ids[8]]
+    page.js("(map.openCluster(null), map.select(null), map.state.set({annotating: false, names: new Map()}), 1)")
 
 
 def test_plotly_shows_names_unchanged(page):

@@ -36,6 +36,7 @@ WRONG = [
     ("recommend", {"items": 0, "k": 0}, "k"),
     ("recommend", {"items": 0, "diverse": float("nan")}, "diverse"),
     ("verify", {"outputs": 3}, "outputs"),
+    ("annotate", {"annotations": 3}, "annotations"),
 ]
 
 

@@ -20,7 +20,8 @@ export async function start(layers) {
   const store = await loadStore();
   const state = makeState({
     hidden: new Set(), isolated: new Set(), filters: new Map(), masks: new Map(), selection: null, colour: { key: "cluster" }, cluster: null,
-    openCluster: null, query: "", pinned: -1, hovered: -1, tool: "pan", dark: false, names: new Map(), panel: null, spot: null,
+    openCluster: null, query: "", pinned: -1, hovered: -1, tool: "pan", dark: false, names: new Map(), merges: new Map(), splits: new Map(),
+    tags: new Map(), notes: new Map(), combine: "replace", panel: null, spot: null,
   });
   const view = makeView(store.bounds);
   const map = {
@@ -63,10 +64,9 @@ export function prefersDark(theme = "auto") {
 /** Adds lookups: names, clusters, the point at a position. */
 function addFinders(map) {
   const { store, state, view, grid, paint } = map;
-  const byCluster = new Map(store.groups.map((cluster) => [cluster.id, cluster]));
   Object.assign(map, {
-    cluster: (id) => byCluster.get(id),
-    nameOf: (id) => state.values.names.get(id) ?? byCluster.get(id)?.name ?? `Cluster ${id}`,
+    cluster: (id) => store.byId.get(id),
+    nameOf: (id) => state.values.names.get(id) ?? store.byId.get(id)?.name ?? `Cluster ${id}`,
     /** Returns the shown point nearest to a screen position, or −1. */
     pointAt({ px, py, touch }) {
       const reach = (touch ? 22 : Math.max(9, pointRadius(store.n, view) + 4)) / view.scale;

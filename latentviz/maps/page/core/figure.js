@@ -19,7 +19,7 @@ export function makeFigure(element, { store, paint, state }, mode) {
 
   function traces(view) {
     size = pointRadius(paint.crowd, view);
-    return store.groups.map((cluster, g) => {
+    return store.ranges.map((cluster, g) => {
       const rows = [];
       for (let i = cluster.start; i < cluster.start + cluster.size; i += stride) rows.push(i);
       const whole = stride === 1;

@@ -69,22 +69,21 @@ export function makePaint(store, state) {
   function levels() {
     const { hidden, isolated, masks, selection } = state.values;
     const byGroup = groups.map(({ id }) => (hidden.has(id) ? HIDDEN : isolated.size && !isolated.has(id) ? FAINT : SHOWN));
-    const { fails, counts, level } = paint;
+    const { fails, level } = paint;
+    const counts = new Uint32Array(groups.length);
     fails.fill(0);
     for (const mask of masks.values()) for (let i = 0; i < n; i++) fails[i] += mask[i] ^ 1;
-    Object.assign(paint, { anyFaint: false, shown: 0, passing: 0 });
-    groups.forEach(({ start, size }, g) => {
-      counts[g] = 0;
-      for (let i = start; i < start + size; i++) {
-        level[i] = fails[i] ? HIDDEN : byGroup[g];
-        if (!fails[i]) counts[g]++;
-        if (byGroup[g] !== SHOWN) fails[i] += OFF;
-        else if (!fails[i] && selection && !selection[i]) level[i] = FAINT;
-        if (level[i] === FAINT) paint.anyFaint = true;
-        if (level[i] === SHOWN) paint.shown++;
-      }
-      if (byGroup[g] === SHOWN) paint.passing += counts[g];
-    });
+    Object.assign(paint, { anyFaint: false, shown: 0, passing: 0, counts });
+    for (let i = 0; i < n; i++) {
+      const g = group[i];
+      level[i] = fails[i] ? HIDDEN : byGroup[g];
+      if (!fails[i]) counts[g]++;
+      if (byGroup[g] !== SHOWN) fails[i] += OFF;
+      else if (!fails[i] && selection && !selection[i]) level[i] = FAINT;
+      if (level[i] === FAINT) paint.anyFaint = true;
+      if (level[i] === SHOWN) paint.shown++;
+    }
+    counts.forEach((count, g) => (paint.passing += byGroup[g] === SHOWN ? count : 0));
   }
 
   /** Returns the colouring by cluster: noise is grey and paler. */

@@ -72,13 +72,24 @@ export async function loadStore() {
   groups.forEach((cluster, g) => group.fill(g, cluster.start, cluster.start + cluster.size));
   const noise = groups.length && groups[0].id < 0 ? groups[0].size : 0;
   const nearest = Int16Array.from(unplane(bytes, 10 * n, noise, 2));
+  let points = null;
   return {
     meta, n, qx, qy, x, y, row, group, groups, noise,
+    byId: new Map(groups.map((cluster) => [cluster.id, cluster])),
+    ranges: groups.map(({ name, colour, start, size }) => ({ name, colour, start, size })), // of points; they stay when clusters change
+    /** The point of an item; −1 if it has none. */
+    pointOf(number) {
+      if (!points) {
+        points = new Int32Array(meta.points.rows).fill(-1);
+        for (let i = 0; i < n; i++) points[row[i]] = i;
+      }
+      return points[number] ?? -1;
+    },
     bounds: { x0, y0, x1, y1 },
     probability: (i) => bytes[8 * n + i] / 255,
     outlier: (i) => bytes[9 * n + i] / 255,
-    /** The id of the cluster nearest to a point; its own unless it is noise. */
-    nearest: (i) => (i < noise ? nearest[i] : groups[group[i]].id),
+    /** The id of the cluster nearest to a point before merges; its own unless it is noise. */
+    nearest: (i) => (i < noise && groups[group[i]].id < 0 ? nearest[i] : groups[group[i]].id),
     ...lazyTexts(row, meta.items),
   };
 }

@@ -15,7 +15,7 @@ const ORDERS = {
 export function clusters(map) {
   const { store, state, view } = map;
   const list = el("ul", { className: "cluster-list" });
-  const known = store.groups.filter(({ id }) => id >= 0);
+  let known = store.groups.filter(({ id, size }) => id >= 0 && size);
   const orders = Object.keys(ORDERS).filter((key) => key !== "persistence" || known.some((c) => typeof c.persistence === "number"));
   const sort = el("select", { "aria-label": "Sort clusters by", onchange: order }, ...orders.map((key) => el("option", { value: key }, key)));
   const all = el("button", { type: "button", className: "link", onclick: () => state.set({ isolated: new Set(), hidden: new Set() }) }, "Show all");
@@ -24,8 +24,17 @@ export function clusters(map) {
   map.clusterPanel = panel(map.right, "clusters", head, list);
   map.clusterPanel.setAttribute("aria-label", "Clusters");
 
-  const largest = Math.max(1, ...known.map(({ size }) => size));
-  const rows = new Map(store.groups.map((cluster) => [cluster.id, row(cluster)]));
+  let rows = null;
+  let largest = 1;
+  /** Makes the rows, again where clusters were merged or split. */
+  function build() {
+    known = store.groups.filter(({ id, size }) => id >= 0 && size);
+    largest = Math.max(1, ...known.map(({ size }) => size));
+    rows = new Map(store.groups.filter(({ size }) => size).map((cluster) => [cluster.id, row(cluster)]));
+    order();
+    update();
+    recount();
+  }
 
   function row(cluster) {
     const name = el("span", { className: "name", dir: "auto" });
@@ -53,7 +62,7 @@ export function clusters(map) {
 
   function order() {
     const sorted = [...known].sort((a, b) => ORDERS[sort.value](a, b, map));
-    const noise = store.groups.filter(({ id }) => id < 0);
+    const noise = store.groups.filter(({ id, size }) => id < 0 && size);
     list.replaceChildren(...[...sorted, ...noise].map(({ id }) => rows.get(id).item));
   }
 
@@ -77,6 +86,7 @@ export function clusters(map) {
   function recount() {
     const { counts } = map.paint;
     store.groups.forEach(({ id, size: whole }, g) => {
+      if (!whole) return;
       const { item, bar, size } = rows.get(id);
       size.textContent = counts[g] === whole ? format(whole) : `${format(counts[g])} of ${format(whole)}`;
       bar.style.width = `${Math.min(100, Math.max(counts[g] ? 1 : 0, (100 * counts[g]) / largest))}%`;
@@ -86,8 +96,7 @@ export function clusters(map) {
     title.textContent = `${left === known.length ? "" : `${left} of `}${known.length} cluster${known.length === 1 ? "" : "s"}`;
   }
   state.on("masks", recount);
-  recount();
+  state.on("merges splits", build);
   state.on("isolated hidden names", update);
-  update();
-  order();
+  build();
 }

@@ -2,15 +2,15 @@
 
 import { panel } from "../core/app.js";
 import { clip, el, format, iconButton } from "../core/dom.js";
+import { members } from "../core/edits.js";
 import { toggled } from "../core/state.js";
 
-/** Adds the cluster's card, `map.openCluster`, and the names stored in the browser. */
+/** Adds the cluster's card and `map.openCluster`. */
 export async function groups(map) {
   const { store, state } = map;
   const body = panel(map.left, "card cluster-card");
   body.setAttribute("aria-label", "Cluster");
   body.hidden = true;
-  keepNames(map);
   const drawn = await readCentres(store.meta.groups);
 
   /** Shows a cluster's card; null closes it. */
@@ -75,22 +75,21 @@ export async function groups(map) {
 
   function show(id) {
     const cluster = map.cluster(id);
-    const members = () => Array.from({ length: cluster.size }, (_, k) => cluster.start + k);
     const act = (label, run) => el("button", { type: "button", className: "action", onclick: run }, label);
     body.replaceChildren(
       el("header", {}, map.swatch(id), rename(cluster), iconButton("close", "Close (Esc)", () => map.openCluster(null), { className: "icon-button small" })),
       el("div", { className: "scroll" }, ...[
         pictures(cluster), facts(cluster),
         cluster.keywords.length ? el("div", { className: "chips" }, ...cluster.keywords.map((word) => el("span", { dir: "auto" }, clip(String(word), 60)))) : null,
-        el("div", { className: "actions" }, act("Zoom to it", () => map.flyToPoints(members())), act(state.values.isolated.has(id) ? "Show all" : "Isolate", () => map.isolate(id)),
+        el("div", { className: "actions" }, act("Zoom to it", () => map.flyToPoints(members(cluster))), act(state.values.isolated.has(id) ? "Show all" : "Isolate", () => map.isolate(id)),
           act("Hide", () => {
             state.set({ hidden: toggled(state.values.hidden, id) });
             map.openCluster(null);
-          }), act("Select", () => map.select?.(members(), map.nameOf(id)))),
+          }), act("Select", () => map.select?.(members(cluster), map.nameOf(id)))),
         exemplars(cluster)].filter(Boolean)));
   }
 
-  state.on("openCluster isolated names", ({ openCluster }, changed) => {
+  state.on("openCluster isolated names merges splits", ({ openCluster }, changed) => {
     const open = (openCluster ?? null) !== null;
     body.hidden = !open;
     document.documentElement.classList.toggle("has-card", open || state.values.pinned >= 0);
@@ -117,29 +116,10 @@ async function readCentres(info) {
 }
 
 /** Returns the mean mu of a cluster's items and how many of them have latents; if none has, the latent at the medoid's position. */
-function centre({ decoder }, { start, size, medoid }) {
-  const held = Array.from({ length: size }, (_, k) => start + k).filter(decoder.holds);
-  if (!held.length) return { z: decoder.latentOf(medoid), held: 0 };
+function centre({ decoder }, cluster) {
+  const held = members(cluster).filter(decoder.holds);
+  if (!held.length) return { z: decoder.latentOf(cluster.medoid), held: 0 };
   const z = new Float32Array(decoder.dims);
   for (const i of held) decoder.latentOf(i).forEach((value, d) => (z[d] += value / held.length));
   return { z, held: held.length };
-}
-
-/** Stores the user's names for clusters in the browser, if it allows that for a local file; takes over an earlier map's. */
-function keepNames(map) {
-  const { state, store } = map;
-  const [key, ...earlier] = [[store.meta.title, store.n], ...store.meta.earlier].map(([title, n]) => `latentviz names ${title.slice(0, 200)} ${n}`);
-  try {
-    const kept = JSON.parse([key, ...earlier].map((one) => localStorage.getItem(one)).find((text) => text !== null) ?? "[]");
-    state.values.names = new Map(kept.filter(([id, name]) => map.cluster(id) && typeof name === "string"));
-  } catch {
-    state.values.names = new Map();
-  }
-  state.on("names", ({ names }) => {
-    try {
-      localStorage.setItem(key, JSON.stringify([...names]));
-    } catch {
-      map.say("This browser stores no names for local files; export them instead.");
-    }
-  });
 }

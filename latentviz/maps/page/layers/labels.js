@@ -11,18 +11,29 @@ const FROM = [0, 1.7, 3.6]; // zoom, relative to the first view, from which the 
 export function labels(map) {
   const { store, state, view } = map;
   const holder = document.getElementById("labels");
-  const largest = Math.max(1, ...store.groups.filter(({ id }) => id >= 0).map(({ size }) => size));
-  const marks = store.groups.filter(({ id }) => id >= 0).map((cluster) => {
-    const text = el("span", {});
-    const box = el("div", { className: "label", dir: "auto" }, text);
-    const size = (view.width < 720 ? 10 : 11.5) + (view.width < 720 ? 3 : 5) * Math.sqrt(cluster.size / largest);
-    box.style.fontSize = `${size.toFixed(1)}px`;
-    box.style.setProperty("--own", cluster.colour);
-    holder.append(box);
-    return { cluster, box, text, shown: false, width: 0, height: 0, x: cluster.centre[0], y: cluster.centre[1] };
-  });
-  marks.sort((a, b) => b.cluster.size - a.cluster.size);
-  marks.push(...fineMarks(map, holder), ...regionMarks(map, holder));
+  let marks = [];
+  build();
+
+  /** Makes the labels, again where clusters were merged or split. */
+  function build() {
+    holder.replaceChildren();
+    marks = ownMarks();
+    marks.push(...fineMarks(map, holder), ...regionMarks(map, holder));
+  }
+
+  function ownMarks() {
+    const largest = Math.max(1, ...store.groups.filter(({ id }) => id >= 0).map(({ size }) => size));
+    const found = store.groups.filter(({ id, size }) => id >= 0 && size).map((cluster) => {
+      const text = el("span", {});
+      const box = el("div", { className: "label", dir: "auto" }, text);
+      const size = (view.width < 720 ? 10 : 11.5) + (view.width < 720 ? 3 : 5) * Math.sqrt(cluster.size / largest);
+      box.style.fontSize = `${size.toFixed(1)}px`;
+      box.style.setProperty("--own", cluster.colour);
+      holder.append(box);
+      return { cluster, box, text, shown: false, width: 0, height: 0, x: cluster.centre[0], y: cluster.centre[1] };
+    });
+    return found.sort((a, b) => b.cluster.size - a.cluster.size);
+  }
 
   function name() {
     for (const mark of marks) {
@@ -62,6 +73,11 @@ export function labels(map) {
   name();
   view.on(place);
   state.on("names", () => {
+    name();
+    place();
+  });
+  state.on("merges splits", () => {
+    build();
     name();
     place();
   });

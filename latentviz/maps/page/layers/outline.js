@@ -11,7 +11,8 @@ export function outline(map) {
   /** Returns one position for every few pixels that the cluster covers, in window coordinates. */
   function places(cluster) {
     const cells = new Map();
-    for (let i = cluster.start; i < cluster.start + cluster.size; i++) {
+    for (let k = 0; k < cluster.size; k++) {
+      const i = cluster.points ? cluster.points[k] : cluster.start + k;
       const px = view.toScreenX(store.x[i]);
       const py = view.toScreenY(store.y[i]);
       if (px < -20 || py < -20 || px > view.width + 20 || py > view.height + 20) continue;

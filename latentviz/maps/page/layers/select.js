@@ -3,7 +3,7 @@
 import { panel } from "../core/app.js";
 import { clip, el, format, iconButton } from "../core/dom.js";
 import { inPolygon } from "../core/grid.js";
-import { SHOWN } from "../core/paint.js";
+import { FAINT, SHOWN } from "../core/paint.js";
 
 const MOST_ROWS = 200;
 
@@ -27,6 +27,20 @@ export async function select(map) {
   body.hidden = true;
   map.bottom.prepend(body);
   map.selected = [];
+  let named = "";
+  state.on("names merges splits", () => !body.hidden && show(named));
+
+  map.selectionBody = body;
+  /** Returns whether a tool may select a point: it is shown, or faint for no other reason than the selection. */
+  map.selectable = (i) => {
+    const { selection, isolated } = state.values;
+    return map.paint.level[i] === SHOWN || (selection && map.paint.level[i] === FAINT && (!isolated.size || isolated.has(store.groups[store.group[i]].id)));
+  };
+  map.invertSelection = () => {
+    const { selection } = state.values;
+    const others = Array.from({ length: store.n }, (_, i) => i).filter((i) => !selection?.[i] && map.selectable(i));
+    map.select(others.length ? others : null);
+  };
 
   map.select = (points, name = "", open = true) => {
     map.selected = points ? [...points].sort((a, b) => store.row[a] - store.row[b]) : [];
@@ -45,6 +59,7 @@ export async function select(map) {
   };
 
   function show(name) {
+    named = name;
     const n = map.selected.length;
     title.textContent = `${n.toLocaleString("en")} selected${name ? ` · ${clip(name, 40)}` : ""}`;
     map.say(title.textContent);
@@ -101,7 +116,7 @@ export async function select(map) {
 
 /** Adds lasso and box; both select among the points that are shown. */
 function addTools(map, view, state) {
-  const { store, grid, paint } = map;
+  const { store, grid } = map;
   const finish = () => {
     const shape = map.shape;
     map.shape = null;
@@ -111,9 +126,10 @@ function addTools(map, view, state) {
     const ys = shape.filter((_, k) => k % 2 === 1);
     const box = { x0: Math.min(...xs), x1: Math.max(...xs), y0: Math.min(...ys), y1: Math.max(...ys) };
     const found = [];
-    grid.eachIn(box, (i) => paint.level[i] === SHOWN && inPolygon(shape, store.x[i], store.y[i]) && found.push(i));
-    map.select(found.length ? found : null);
+    grid.eachIn(box, (i) => map.selectable(i) && inPolygon(shape, store.x[i], store.y[i]) && found.push(i));
     if (!found.length) map.say("Nothing inside");
+    const chosen = combined(found);
+    map.select(chosen.length ? chosen : null);
     state.set({ tool: "pan" });
   };
   const at = ({ px, py }) => [view.toDataX(px), view.toDataY(py)];
@@ -121,8 +137,17 @@ function addTools(map, view, state) {
     map.shape = null;
     map.touch();
   };
-  // A new shape applies to everything shown, not to an earlier selection.
-  const start = () => state.values.selection && map.select(null);
+  /** Returns the selection after a shape. */
+  function combined(found) {
+    const before = state.values.selection ? map.selected : [];
+    if (state.values.combine === "add") return [...new Set([...before, ...found])];
+    if (state.values.combine !== "subtract") return found;
+    const gone = new Set(found);
+    return before.filter((i) => !gone.has(i));
+  }
+  // A shape that makes a new selection applies to everything shown.
+  const start = () => state.values.selection && state.values.combine === "replace" && map.select(null);
+  state.on("selection", ({ selection }) => !selection && state.set({ combine: "replace" }));
   map.addTool("lasso", "lasso", "Select with a lasso (L)", {
     start(place) {
       start();
