@@ -16,7 +16,7 @@ from latentviz.model.training import LightningVAE, epoch_steps
 from latentviz.model.vae import VAE
 from latentviz.runs.files import atomic_write, read_npy
 
-RENEW_AT = 0.6  # share of the epochs after which μ finds better neighbours than the data
+RENEW_AT = 0.6  # share of the training after which μ finds better neighbours than the data
 
 
 class UpdatePositives(Callback):
@@ -89,11 +89,10 @@ class UpdatePositives(Callback):
 
 
 def _due(trainer: pl.Trainer, vae: LightningVAE) -> bool:
-    """Whether an epoch is the one to search in: at `RENEW_AT` of the training, or when the learning rate falls."""
-    if not vae.until_still:
-        epochs = trainer.max_epochs or 0
-        return epochs > 0 and trainer.current_epoch == math.ceil(RENEW_AT * epochs)
-    return trainer.global_step >= vae.schedule.start > trainer.global_step - epoch_steps(trainer)
+    """Whether an epoch is the first one after `RENEW_AT` of the training, if need be of the shortest possible one."""
+    schedule, step, epoch = vae.schedule, trainer.global_step, epoch_steps(trainer)
+    before = schedule.place(step - epoch) if step >= epoch else -1
+    return before < RENEW_AT * schedule.total - 1e-6 <= schedule.place(step)
 
 
 def unit_variance(vectors: np.ndarray) -> np.ndarray:
