@@ -37,8 +37,10 @@ OURS_ZOOM = """(async () => { const map = latentviz.map, times = []; map.view.mo
     await new Promise(requestAnimationFrame); }
   return times; })()"""
 OURS_HOVER = """(async () => { const map = latentviz.map, times = []; map.view.fit(false); map.view.flush();
+  const { left, top } = map.stage.getBoundingClientRect();
   for (let k = 0; k < arg; k++) { const i = Math.floor((k + 0.5) / arg * map.store.n);
-    const at = { clientX: map.view.toScreenX(map.store.x[i]), clientY: map.view.toScreenY(map.store.y[i]) };
+    const at = { clientX: left + map.view.toScreenX(map.store.x[i]),
+                 clientY: top + map.view.toScreenY(map.store.y[i]) };
     const start = performance.now(); map.surface.dispatchEvent(new PointerEvent("pointermove", at));
     document.getElementById("tip").getBoundingClientRect(); times.push(performance.now() - start);
     await new Promise(requestAnimationFrame); }

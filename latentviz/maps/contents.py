@@ -10,6 +10,7 @@ from latentviz.clustering.tree import central
 from latentviz.maps import blocks
 from latentviz.maps.columns import MANY, pack_column
 from latentviz.maps.data import FILE_LIMIT, ClusterInfo, MapData
+from latentviz.maps.framing import bulk_box
 from latentviz.maps.palette import NOISE, cluster_colours
 
 # A file's budget in bytes: fixed part, and per point, per item's latent, per thumbnail (as base64). Beyond the file's
@@ -88,7 +89,13 @@ def pack_points(data: MapData) -> Part:
         ]
     )
     clusters = [vars(cluster) for cluster in describe_clusters(data)]
-    meta = {"count": len(order), "rows": len(data), "bounds": [*low, *high], "clusters": clusters}
+    meta = {
+        "count": len(order),
+        "rows": len(data),
+        "bounds": [*low, *high],
+        "bulk": bulk_box(points),
+        "clusters": clusters,
+    }
     return Part({"points": blocks.pack(packed)}, meta)
 
 

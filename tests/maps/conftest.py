@@ -146,13 +146,21 @@ class Page:
         self.page.wait_for_function(f"() => {{ const map = latentviz.map; return {code}; }}", polling=100)
 
     def place(self, row: int) -> tuple[float, float]:
-        """An item's screen position."""
+        """An item's position in the window."""
         x, y = self.js(
-            "(() => { const i = map.store.row.indexOf(arg); return [map.view.toScreenX(map.store.x[i]), "
-            "map.view.toScreenY(map.store.y[i])]; })()",
+            "(() => { const i = map.store.row.indexOf(arg); return [map.store.x[i], map.store.y[i]]; })()",
             row,
         )
-        return x, y
+        return self.spot(x, y)
+
+    def spot(self, x: float, y: float) -> tuple[float, float]:
+        """The window position of a position in data coordinates."""
+        px, py = self.js(
+            "(() => { const b = map.stage.getBoundingClientRect(); "
+            "return [b.left + map.view.toScreenX(arg[0]), b.top + map.view.toScreenY(arg[1])]; })()",
+            [x, y],
+        )
+        return px, py
 
     def hover(self, row: int) -> None:
         """Moves the pointer to an item."""

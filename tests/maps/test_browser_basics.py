@@ -76,7 +76,7 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     assert page.js("map.view.scale") > 1.5 * before
     assert np.allclose(page.place(30), (x, y), atol=1)
     page.until(
-        "(([a, b]) => Math.abs((b - a) * map.view.scale - 1400) < 1)"
+        "(([a, b]) => Math.abs((b - a) * map.view.scale - map.view.width) < 1)"
         "(document.getElementById('plot').layout.xaxis.range)"
     )  # Plotly's axes follow once the map is at rest
     page.page.mouse.move(700, 450)

@@ -34,8 +34,7 @@ def test_decoder_pane_equals_the_python_decoder(whole, full, network):
     page = whole
     _, decode = network
     for spot in ([0.4, 0.3], [4.5, 4.4], [8.9, 8.2]):
-        px, py = page.js("[map.view.toScreenX(arg[0]), map.view.toScreenY(arg[1])]", spot)
-        page.page.mouse.move(px, py)
+        page.page.mouse.move(*page.spot(*spot))
         page.page.wait_for_timeout(300)
         real = page.js("document.querySelector('.decoder-pane canvas').dataset.spot.split(',').map(Number)")
         expected = decode(blend(full.points, full.decoder.mu, np.array([real])))[0, 0].ravel()

@@ -79,13 +79,10 @@ def test_search_finds_and_highlights(whole):
 
 def test_lasso_exports_exactly_the_selected_ids(whole, full):
     page = whole
-    page.js("map.view.set(map.view.x, map.view.y, map.view.home * 0.6)")  # clear of the panels
-    page.settle()
     page.page.keyboard.press("l")
     corners = [(-1.5, -1.5), (4, -1.5), (4, 4), (-1.5, 4)]
     for k, (x, y) in enumerate([*corners, corners[0]]):
-        px, py = page.js("[map.view.toScreenX(arg[0]), map.view.toScreenY(arg[1])]", [x, y])
-        page.page.mouse.move(px, py, steps=3)
+        page.page.mouse.move(*page.spot(x, y), steps=3)
         if k == 0:
             page.page.mouse.down()
     page.page.mouse.up()
@@ -175,8 +172,8 @@ def test_images_on_the_map_when_there_is_room(whole):
 
 def test_view_survives_in_the_address(whole, open_map, full):
     page = whole
-    page.js("map.view.set(3, 4, map.view.home * 2.5)")
     page.js("map.state.set({ isolated: new Set([1]) })")
+    page.js("map.view.set(3, 4, map.view.home * 2.5)")
     page.js("map.colourBy('year')")
     page.page.wait_for_timeout(900)
     hash_ = page.js("location.hash")
@@ -223,7 +220,7 @@ def test_dark_and_light(open_map, data, page):
 def test_png_and_svg_export(whole):
     page = whole
     size = page.js("createImageBitmap(await map.exports.png()).then((b) => [b.width, b.height])")
-    assert size == [2800, 1800]
+    assert size == page.js("[2 * map.view.width, 2 * map.view.height]")
     svg = page.js("map.exports.svg()")
     assert svg.count("<circle") == 600
     assert ">Cluster 1</text>" in svg

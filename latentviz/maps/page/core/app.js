@@ -1,7 +1,9 @@
 // Assembles the map: store, state, view, renderer, then every layer in turn. The only module that knows them all.
 
 import { makeColumns } from "./columns.js";
+import { watchDocks } from "./docks.js";
 import { el } from "./dom.js";
+import { members } from "./edits.js";
 import { PLOTLY_LIMIT, makeFigure } from "./figure.js";
 import { listen } from "./gestures.js";
 import { makeGrid } from "./grid.js";
@@ -23,27 +25,27 @@ export async function start(layers) {
     openCluster: null, query: "", pinned: -1, hovered: -1, tool: "pan", dark: false, names: new Map(), merges: new Map(), splits: new Map(),
     tags: new Map(), notes: new Map(), combine: "replace", panel: null, spot: null,
   });
-  const view = makeView(store.bounds);
+  const view = makeView(store.bounds, store.bulk);
   const map = {
     store, state, view, grid: makeGrid(store), columns: makeColumns(store), paint: makePaint(store, state), tools: {}, keys: [], overlays: [], afterStart: [],
-    stage: byId("stage"), surface: byId("surface"), left: byId("left"), right: byId("right"), bottom: byId("bottom"),
+    stage: byId("stage"), surface: byId("surface"), left: byId("left"), bar: byId("bar"), right: byId("right"), bottom: byId("bottom"),
     timings: { data: performance.now() },
   };
   addFinders(map);
   addDrawing(map);
   globalThis.latentviz.map = map;
   document.title = store.meta.title;
-  measure(map);
   state.values.dark = prefersDark(store.meta.options.theme);
   document.documentElement.dataset.theme = state.values.dark ? "dark" : "light";
   map.renderer = makeWebgl(byId("points"), store, map.paint, state);
   // The points first: the GPU draws them while the panels are built.
-  makeRoom(map);
+  measure(map);
   map.paint.update();
   map.renderer?.recolour();
   map.renderer?.draw(view);
   await new Promise(requestAnimationFrame);
   for (const layer of layers) await layer(map);
+  watchDocks(map, () => measure(map));
   map.repaint();
   for (const run of map.afterStart) await run();
   listen(map);
@@ -77,19 +79,16 @@ function addFinders(map) {
     flyToPoint(i) {
       view.fly({ x: store.x[i], y: store.y[i], scale: Math.max(view.scale, view.home * 5) });
     },
-    /** Moves the map a little if a point lies outside the window or under a card. */
+    /** Moves the map a little if a point lies outside the free area. */
     reveal(i) {
       const [px, py] = [view.toScreenX(store.x[i]), view.toScreenY(store.y[i])];
-      const phone = view.width <= 720;
-      const [x0, x1] = phone ? [30, view.width - 30] : [350, view.width - view.inset.right - 20];
-      const [y0, y1] = phone ? [110, view.height * 0.5 - 80] : [30, view.height - view.inset.bottom];
-      const inside = (value, low, high) => Math.min(Math.max(value, low), high);
-      const [dx, dy] = [inside(px, x0, x1) - px, inside(py, y0, y1) - py];
+      const inside = (value, size) => Math.min(Math.max(value, 30), Math.max(30, size - 30));
+      const [dx, dy] = [inside(px, view.width) - px, inside(py, view.height) - py];
       if (dx || dy) view.fly({ x: view.x - dx / view.scale, y: view.y + dy / view.scale }, 320);
     },
-    /** Moves so that the points `indexes` fill the window. */
+    /** Moves so that the points `indexes` fill the free area. */
     flyToPoints(indexes) {
-      if (indexes.length) view.fly(view.framing(boxOf(store, indexes), 1.25));
+      if (indexes.length) view.fly(null, 520, boxOf(store, indexes));
     },
     hover(at) {
       if (at && view.moving) return;
@@ -122,13 +121,14 @@ function boxOf(store, indexes) {
   };
   const [x0, x1] = ends(store.x);
   const [y0, y1] = ends(store.y);
-  const least = (store.bounds.x1 - store.bounds.x0) / 60;
-  return { x0: x0 - least, x1: x1 + least, y0: y0 - least, y1: y1 + least };
+  const least = (store.bulk.x1 - store.bulk.x0) / 60;
+  const [padX, padY] = [least + (x1 - x0) * 0.08, least + (y1 - y0) * 0.08];
+  return { x0: x0 - padX, x1: x1 + padX, y0: y0 - padY, y1: y1 + padY };
 }
 
 /** Adds drawing: the renderer, Plotly above it, and the layers' overlay on top. */
 function addDrawing(map) {
-  const { state, view, paint } = map;
+  const { store, state, view, paint } = map;
   const canvas = byId("overlay");
   const pen = canvas.getContext("2d");
   let waiting = 0;
@@ -156,6 +156,19 @@ function addDrawing(map) {
   };
   state.on("hidden isolated masks selection colour dark", map.repaint);
   state.on("hovered pinned cluster", map.touch);
+  // Isolating moves to what is isolated, its end back, unless the user has moved in between.
+  let trip = null;
+  state.on("isolated", ({ isolated }) => {
+    const found = store.groups.filter(({ id }) => isolated.has(id)).flatMap((cluster) => Array.from(members(cluster)));
+    const from = trip && (trip.to === view.kept || view.moving) ? trip.from : view.kept;
+    if (found.length) {
+      trip = { from, to: boxOf(store, found) };
+      view.fly(null, 520, trip.to);
+    } else {
+      if (from !== view.kept) view.fly(null, 520, from);
+      trip = null;
+    }
+  });
   view.on(() => {
     map.renderer?.draw(view);
     map.redraw();
@@ -193,30 +206,10 @@ function showFigure(figure) {
   byId("points").style.visibility = figure ? "hidden" : "";
 }
 
-function measure(map) {
-  const { view, stage } = map;
-  const first = view.width === 1;
+/** Takes the size of the free area, which panels leave to the map. */
+function measure({ view, stage }) {
   const [width, height] = [stage.clientWidth || 1, stage.clientHeight || 1];
-  if (width === view.width && height === view.height) return;
-  const showsAll = Math.abs(view.scale / view.home - 1) < 0.01;
-  Object.assign(view, { width, height });
-  const wide = width > 900;
-  view.inset = wide ? { left: view.inset.left > 300 ? view.inset.left : 24, right: 290, top: 24, bottom: 72 } : { left: 12, right: 12, top: 112, bottom: 84 };
-  if (first) return;
-  if (showsAll) view.fit(false);
-  else view.changed();
-}
-
-/** Moves the view so that the panels on the left do not cover points. */
-function makeRoom({ view, grid, store }) {
-  view.fit(false);
-  if (view.width <= 1000) return;
-  // The boxes of the header and the decoder's pane, in pixels.
-  const boxes = [[0, 0, 320, 130], ...(store.meta.decoder ? [[0, view.height - 225, 200, view.height]] : [])];
-  const hides = ([left, top, right, bottom]) => grid.countIn({ x0: view.toDataX(left), x1: view.toDataX(right), y0: view.toDataY(bottom), y1: view.toDataY(top) }) > store.n / 1000;
-  if (!boxes.some(hides)) return;
-  view.inset.left = 326;
-  view.fit(false);
+  if (width !== view.width || height !== view.height) view.resize(width, height);
 }
 
 /** Loads Plotly and makes the figure, which draws small maps and has the axes of all maps. */

@@ -61,6 +61,7 @@ export async function loadStore() {
   const bytes = await block("points");
   const n = meta.points.count;
   const [x0, y0, x1, y1] = meta.points.bounds;
+  const [left, low, right, high] = meta.points.bulk;
   const qx = unplane(bytes, 0, n, 2);
   const qy = unplane(bytes, 2 * n, n, 2);
   const row = unplane(bytes, 4 * n, n, 4);
@@ -86,6 +87,8 @@ export async function loadStore() {
       return points[number] ?? -1;
     },
     bounds: { x0, y0, x1, y1 },
+    /** The box of the first view. */
+    bulk: { x0: left, y0: low, x1: right, y1: high },
     probability: (i) => bytes[8 * n + i] / 255,
     outlier: (i) => bytes[9 * n + i] / 255,
     /** The id of the cluster nearest to a point before merges; its own unless it is noise. */

@@ -13,7 +13,7 @@ export async function cards(map) {
   const table = given ? unplane(await globalThis.latentviz.inflate("neighbours"), 0, store.n * given.k, 4) : null;
   const sources = store.meta.items.sources ? await store.sources() : null;
   const fields = await Promise.all(store.meta.items.fields.map((_, index) => store.field(index)));
-  const body = panel(map.left, "card item-card");
+  const body = panel(map.right, "card item-card");
   body.setAttribute("aria-label", "Item");
   body.hidden = true;
 
@@ -88,13 +88,14 @@ export async function cards(map) {
         el("button", { type: "button", className: "cluster-button", onclick: () => map.openCluster?.(store.groups[store.group[i]].id) }, map.clusterLine(i)),
         facts(i), neighbours(i)].filter(Boolean)),
     ];
+    const focused = body.contains(document.activeElement);
     body.replaceChildren(...parts);
+    if (focused) close.focus();
     map.say(`Item ${clip(map.idOf(i), 80)}, ${clip(map.nameOf(store.groups[store.group[i]].id), 80)}`);
   }
 
   state.on("pinned names", ({ pinned }) => {
     body.hidden = pinned < 0;
-    document.documentElement.classList.toggle("has-card", pinned >= 0 || (state.values.openCluster ?? null) !== null);
     if (pinned < 0) return;
     show(pinned);
     map.reveal(pinned);

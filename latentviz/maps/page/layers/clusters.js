@@ -1,6 +1,7 @@
 // The list of clusters: a click isolates one, a second click shows all; hide, sort.
 
 import { panel } from "../core/app.js";
+import { isSmall } from "../core/docks.js";
 import { clip, el, format, iconButton, icon } from "../core/dom.js";
 import { dye } from "../core/paint.js";
 import { toggled } from "../core/state.js";
@@ -11,9 +12,9 @@ const ORDERS = {
   persistence: (a, b) => (b.persistence ?? -1) - (a.persistence ?? -1),
 };
 
-/** Adds the list of clusters on the right. */
+/** Adds the list of clusters. */
 export function clusters(map) {
-  const { store, state, view } = map;
+  const { store, state } = map;
   const list = el("ul", { className: "cluster-list" });
   let known = store.groups.filter(({ id, size }) => id >= 0 && size);
   const orders = Object.keys(ORDERS).filter((key) => key !== "persistence" || known.some((c) => typeof c.persistence === "number"));
@@ -21,7 +22,7 @@ export function clusters(map) {
   const all = el("button", { type: "button", className: "link", onclick: () => state.set({ isolated: new Set(), hidden: new Set() }) }, "Show all");
   const title = el("h2", {}, "");
   const head = el("header", {}, title, all, sort);
-  map.clusterPanel = panel(map.right, "clusters", head, list);
+  map.clusterPanel = panel(map.left, "clusters", head, list);
   map.clusterPanel.setAttribute("aria-label", "Clusters");
 
   let rows = null;
@@ -55,7 +56,7 @@ export function clusters(map) {
     const { isolated } = state.values;
     const next = add ? toggled(isolated, id) : isolated.size === 1 && isolated.has(id) ? new Set() : new Set([id]);
     state.set({ isolated: next, hidden: new Set([...state.values.hidden].filter((other) => other !== id)) });
-    if (!add && view.width > 720) map.openCluster?.(next.size ? id : null);
+    if (!add && !isSmall()) map.openCluster?.(next.size ? id : null);
     map.say(next.size ? `Only ${[...next].map((one) => map.nameOf(one)).join(", ").slice(0, 200)} shown` : "All clusters shown");
   }
   map.isolate = isolate;

@@ -13,7 +13,7 @@ export async function colour(map) {
   const keys = ["cluster", ...[...columns.keys()].filter((key) => key !== "cluster")];
   const choice = el("select", { id: "colour-by", onchange: () => map.colourBy(choice.value) }, ...keys.map((key) => el("option", { value: key }, clip(key, 40))));
   const legend = el("div", { className: "legend" });
-  panel(map.right, "colour", el("header", {}, el("label", { for: "colour-by" }, "Colour by"), choice), legend);
+  panel(map.left, "colour", el("header", {}, el("label", { for: "colour-by" }, "Colour by"), choice), legend);
   legend.hidden = true;
   let recount = () => {};
 

@@ -1,6 +1,7 @@
 // The item decoded at the spot under the pointer, also between points; greyed out far from all data.
 
 import { panel } from "../core/app.js";
+import { isSmall } from "../core/docks.js";
 import { el, iconButton } from "../core/dom.js";
 import { startNetwork } from "../core/network.js";
 import { blockJson, readPlaces, unplane } from "../core/store.js";
@@ -162,7 +163,7 @@ function textPane(map) {
     body.classList.toggle("far", far);
     note.textContent = far ? "No data nearby: extrapolated" : "Interpolated between items";
   });
-  state.set({ decoding: map.view.width > 700 });
+  state.set({ decoding: !isSmall() });
   map.keys.push({ key: "d", about: "decoder on or off", run: () => state.set({ decoding: !state.values.decoding }) });
 }
 
@@ -203,6 +204,6 @@ function pane(map, info, grid) {
     if (decoding && spot) show(spot);
   });
   note.textContent = "Move over the map";
-  state.set({ decoding: map.view.width > 700 });
+  state.set({ decoding: !isSmall() });
   map.keys.push({ key: "d", about: "decoder on or off", run: () => state.set({ decoding: !state.values.decoding }) });
 }

@@ -16,7 +16,7 @@ export function filter(map) {
   const charts = [];
   const list = el("div", { className: "columns-list" });
   const open = el("button", { type: "button", className: "fold", "aria-expanded": "false", title: "Columns: see and filter them (F)", onclick: () => show(list.hidden) }, el("h2", {}, "Columns"), el("span", { className: "size" }, String(columns.size)), icon("down"));
-  const body = panel(map.right, "filter", open, list);
+  const body = panel(map.left, "filter", open, list);
   body.setAttribute("aria-label", "Columns");
   list.hidden = true;
   map.keys.push({ key: "f", about: "columns and filters", run: () => show(list.hidden) });

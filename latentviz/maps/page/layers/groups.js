@@ -8,7 +8,7 @@ import { toggled } from "../core/state.js";
 /** Adds the cluster's card and `map.openCluster`. */
 export async function groups(map) {
   const { store, state } = map;
-  const body = panel(map.left, "card cluster-card");
+  const body = panel(map.right, "card cluster-card");
   body.setAttribute("aria-label", "Cluster");
   body.hidden = true;
   const drawn = await readCentres(store.meta.groups);
@@ -92,7 +92,6 @@ export async function groups(map) {
   state.on("openCluster isolated names merges splits", ({ openCluster }, changed) => {
     const open = (openCluster ?? null) !== null;
     body.hidden = !open;
-    document.documentElement.classList.toggle("has-card", open || state.values.pinned >= 0);
     if (open && changed.includes("openCluster")) map.reveal(map.cluster(openCluster).medoid);
     if (open && !(changed.length === 1 && changed[0] === "names" && body.contains(document.activeElement))) show(openCluster);
   });

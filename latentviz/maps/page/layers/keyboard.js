@@ -34,10 +34,7 @@ export function keyboard(map) {
   map.addButton("more", "help", "Keys (?)", () => dialog.showModal());
 
   function middle() {
-    const { left, right, top, bottom } = view.inset;
-    const x = view.toDataX((left + view.width - right) / 2);
-    const y = view.toDataY((top + view.height - bottom) / 2);
-    const found = map.grid.nearest(x, y, Infinity, 1, (i) => map.paint.level[i] === 2);
+    const found = map.grid.nearest(view.x, view.y, Infinity, 1, (i) => map.paint.level[i] === 2);
     if (found.length) map.pin(found[0][0], false);
   }
 
@@ -56,7 +53,7 @@ export function keyboard(map) {
   document.addEventListener("pointerdown", () => document.documentElement.classList.remove("tabbed"));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Tab") document.documentElement.classList.add("tabbed");
-    if (event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
     if (event.target.closest?.("input, select, textarea")) return;
     if (event.key === "Enter" && event.target !== map.surface) return;
     const found = keys.find(({ key }) => key === event.key || (key.length === 1 && key === event.key.toLowerCase()));

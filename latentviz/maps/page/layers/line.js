@@ -49,8 +49,7 @@ export function line(map) {
     const [from, to] = ends.map(latent);
     body.hidden = false;
     caption.textContent = ends.map((end) => named(end).slice(0, 40) + approximate(end)).join(" → ");
-    const side = Math.min(76, Math.max(34, (Math.min(view.width - 60, 900) - 40) / STEPS - 6));
-    const canvases = Array.from({ length: STEPS }, () => decoder.canvas(side));
+    const canvases = Array.from({ length: STEPS }, () => decoder.canvas(side()));
     strip.replaceChildren(...canvases);
     for (const [k, canvas] of canvases.entries()) {
       const t = k / (STEPS - 1);
@@ -64,9 +63,18 @@ export function line(map) {
   function clear() {
     ends = null;
     body.hidden = true;
+    if (state.values.tool === "line") state.set({ tool: "pan" });
     map.touch();
   }
   map.clearLine = clear;
+  // The strip takes its place before the drag: the map must not move under the pointer.
+  state.on("tool", ({ tool }) => {
+    if (ends) return;
+    body.hidden = tool !== "line";
+    caption.textContent = "Drag a line between two places";
+    strip.replaceChildren(...(decoder.runs ? Array.from({ length: STEPS }, () => decoder.canvas(side())) : []));
+  });
+  const side = () => Math.min(76, Math.max(34, (Math.min(view.width - 60, 900) - 40) / STEPS - 6));
   const later = () => {
     delete body.dataset.done;
     queued ||= requestAnimationFrame(() => {

@@ -1,15 +1,17 @@
-// The bar at the bottom: tools for the pointer, zoom, and switches. Other layers add their own buttons to it.
+// The bar below the map: tools for the pointer, zoom, and switches. Other layers add their own buttons to it.
 
 import { panel } from "../core/app.js";
 import { el, iconButton } from "../core/dom.js";
+import { oneStop } from "../core/stops.js";
 
 /** Adds the bar, and `map.addTool` and `map.addButton` for other layers. */
 export function toolbar(map) {
   const { view, state } = map;
   const groups = Object.fromEntries(["tools", "zoom", "show", "more"].map((name) => [name, el("div", { className: "group", role: "group", "aria-label": name })]));
-  map.toolbar = panel(map.bottom, "toolbar", ...Object.values(groups));
+  map.toolbar = panel(map.bar, "toolbar", ...Object.values(groups));
   map.toolbar.setAttribute("role", "toolbar");
   map.toolbar.setAttribute("aria-label", "Map tools");
+  oneStop(map.toolbar, ".icon-button");
 
   map.addButton = (group, name, title, onclick) => {
     const button = iconButton(name, title, onclick);
@@ -32,15 +34,18 @@ export function toolbar(map) {
   for (const [name, title, factor] of [["minus", "Zoom out (−)", 1 / 1.8], ["plus", "Zoom in (+)", 1.8]]) map.addButton("zoom", name, title, zoom(factor)).classList.add("wide-only");
   map.addButton("zoom", "fit", "Show everything (0)", () => view.fit());
   const lists = map.addButton("zoom", "list", "Clusters, colours, filters", () => {
-    const open = document.documentElement.classList.toggle("show-panels");
-    lists.setAttribute("aria-pressed", String(open));
-    if (open) state.set({ pinned: -1, openCluster: null });
+    openLists(!document.documentElement.classList.contains("show-panels"));
+    if (lists.getAttribute("aria-pressed") === "true") state.set({ pinned: -1, openCluster: null });
   });
-  lists.classList.add("phone-only");
+  lists.classList.add("small-only");
+  /** In a small window opens or closes the drawer of the lists. */
+  function openLists(open) {
+    document.documentElement.classList.toggle("show-panels", open);
+    lists.setAttribute("aria-pressed", String(open));
+  }
+  openLists(false);
   state.on("pinned openCluster", ({ pinned, openCluster }) => {
-    if (pinned < 0 && openCluster === null) return;
-    document.documentElement.classList.remove("show-panels");
-    lists.setAttribute("aria-pressed", "false");
+    if (pinned >= 0 || openCluster !== null) openLists(false);
   });
   map.addButton("more", "moon", "Light or dark", () => map.switchTheme());
 }
