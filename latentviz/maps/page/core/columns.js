@@ -30,27 +30,56 @@ export function countSteps({ steps, size }) {
   return counts;
 }
 
-/** Returns how many of the points that `where` holds for are in each bin; a point with several tags is in several. */
-export function countBins({ steps, each }, { bin, count }, where = () => true) {
+/**
+ * Returns how many points are in each bin; a point with several tags is in several. Without `fails` all points count, else
+ * those that pass all filters but `own`, the mask of one of them. `only` is a mask of what to count.
+ */
+export function countBins({ steps, tags }, { bin, count }, { fails = null, own = null, only = null } = {}) {
   const counts = new Uint32Array(count);
-  const seen = new Int32Array(count).fill(-1);
-  for (let i = 0; i < steps.length; i++) {
-    if (!where(i)) continue;
-    if (!each || !steps[i]) counts[bin[steps[i]]]++;
-    else each(i, (k) => {
-      const b = bin[k];
-      if (seen[b] !== i) counts[b]++;
-      seen[b] = i;
-    });
-  }
+  const left = leftOut(steps.length, fails, own, only);
+  if (tags) tallyTags(counts, bin, tags, left);
+  else tally(counts, bin, steps, left);
   return counts;
 }
 
-/** Returns whether a point has a value in a bin. */
-export function has({ each, steps }, { bin }, i, b) {
-  let found = bin[steps[i]] === b;
-  if (each && b) each(i, (k) => (found ||= bin[k] === b));
-  return found;
+// These loops run at every move of a brush: over arrays of one type each, without a call for a point.
+let scratch = new Uint8Array(0);
+
+function leftOut(n, fails, own, only) {
+  if (scratch.length !== n) scratch = new Uint8Array(n);
+  const left = scratch;
+  if (fails) left.set(fails);
+  else left.fill(0);
+  if (own) for (let i = 0; i < n; i++) left[i] -= 1 - own[i];
+  if (only) for (let i = 0; i < n; i++) left[i] |= 1 - only[i];
+  return left;
+}
+
+function tally(counts, bin, steps, left) {
+  for (let i = 0; i < steps.length; i++) if (left[i] === 0) counts[bin[steps[i]]]++;
+}
+
+function tallyTags(counts, bin, { starts, flat }, left) {
+  const seen = new Int32Array(counts.length).fill(-1);
+  for (let i = 0; i < left.length; i++) {
+    if (left[i] !== 0) continue;
+    if (starts[i] === starts[i + 1]) counts[bin[0]]++;
+    for (let k = starts[i]; k < starts[i + 1]; k++) {
+      const b = bin[flat[k]];
+      if (seen[b] !== i) counts[b]++;
+      seen[b] = i;
+    }
+  }
+}
+
+/** Returns 0 or 1 for each point, whether it has a value, or one of its tags, in a step that `keeps` is 1 for. */
+export function maskSteps({ steps, tags }, keeps) {
+  const mask = new Uint8Array(steps.length);
+  for (let i = 0; i < steps.length; i++) mask[i] = keeps[steps[i]];
+  if (!tags) return mask;
+  const { starts, flat } = tags;
+  for (let i = 0; i < steps.length; i++) for (let k = starts[i]; k < starts[i + 1]; k++) mask[i] |= keeps[flat[k]];
+  return mask;
 }
 
 /** Returns the value of a column at the share `q` of its points, given how many have each step. */

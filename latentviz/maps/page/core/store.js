@@ -120,7 +120,7 @@ function lazyTexts(row, items) {
 /**
  * Returns one column: `value(i)` of a point for exports, `text(i)` for display; except of texts also a typed array `steps`,
  * 0 where the value is missing, and how many steps there are, `size`. Steps are numbers and dates, `of(step)`, or count
- * `names`. Of tags, `each(i, run)` runs for every tag, and `steps` has the first one that has a colour.
+ * `names`. Of tags, those of point i are `tags.flat` from `tags.starts[i]` on, and `steps` has the first one with a colour.
  */
 async function readField(field, index, byRow, n) {
   if (field.kind === "text") {
@@ -129,7 +129,7 @@ async function readField(field, index, byRow, n) {
   }
   const bytes = await block(`field-${index}`);
   if (field.kind === "tags") return readTags(field, bytes, await blockJson(`names-${index}`), n);
-  const steps = unplane(bytes, 0, n, field.bits / 8);
+  const steps = Uint16Array.from(unplane(bytes, 0, n, field.bits / 8));
   if (field.kind === "category") {
     const names = (await blockJson(`names-${index}`)) ?? [];
     const value = (i) => (steps[i] ? names[steps[i] - 1] : null);
@@ -161,16 +161,13 @@ function dateText(seconds, unit) {
 function readTags(field, bytes, names, n) {
   const starts = new Uint32Array(n + 1);
   for (let i = 0; i < n; i++) starts[i + 1] = starts[i] + bytes[i];
-  const tags = unplane(bytes, n, field.count, field.bits / 8);
+  const flat = Uint16Array.from(unplane(bytes, n, field.count, field.bits / 8));
   const coloured = new Uint8Array(names.length + 1).fill(field.listed ? 0 : 1);
   for (const k of field.listed ?? []) coloured[k + 1] = 1;
   const steps = Uint16Array.from({ length: n }, (_, i) => {
-    const own = tags.subarray(starts[i], starts[i + 1]);
+    const own = flat.subarray(starts[i], starts[i + 1]);
     return own.find((tag) => coloured[tag]) ?? own[0] ?? 0;
   });
-  const text = (i) => Array.from(tags.subarray(starts[i], starts[i + 1]), (tag) => names[tag - 1]).join("; ") || null;
-  const each = (i, run) => {
-    for (let k = starts[i]; k < starts[i + 1]; k++) run(tags[k]);
-  };
-  return { ...field, names, steps, size: names.length + 1, each, text, value: text };
+  const text = (i) => Array.from(flat.subarray(starts[i], starts[i + 1]), (tag) => names[tag - 1]).join("; ") || null;
+  return { ...field, names, steps, size: names.length + 1, tags: { starts, flat }, text, value: text };
 }

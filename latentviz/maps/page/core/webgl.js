@@ -57,7 +57,7 @@ export function makeWebgl(canvas, store, paint, state) {
     recolour() {
       gl.bindBuffer(gl.ARRAY_BUFFER, colours);
       const colour = new Uint32Array(paint.rgba.buffer);
-      order.forEach((i, k) => (sorted[k] = colour[i]));
+      for (let k = 0; k < order.length; k++) sorted[k] = colour[order[k]];
       gl.bufferSubData(gl.ARRAY_BUFFER, 0, sorted);
     },
     draw(view) {

@@ -1,7 +1,7 @@
 // Colour by cluster or by any column. The colouring has one legend: the list of clusters, or the one here.
 
 import { panel } from "../core/app.js";
-import { countBins, countSteps, has, makeBins, quantile } from "../core/columns.js";
+import { countBins, countSteps, makeBins, maskSteps, quantile } from "../core/columns.js";
 import { clip, el } from "../core/dom.js";
 import { missing, onDark, packed, rgb, scaleColour, swatch } from "../core/paint.js";
 
@@ -45,14 +45,15 @@ export async function colour(map) {
       const dot = swatch(b ? bins.colours[b - 1] : null);
       if (!b || bins.colours[b - 1] === null) dot.style.background = `rgb(${b ? OTHERS : missing(dark)})`;
       const size = el("span", { className: "size" });
-      const points = () => Array.from({ length: store.n }, (_, i) => i).filter((i) => has(column, bins, i, b));
+      const mask = () => maskSteps(column, bins.bin.map((other) => Number(other === b)));
+      const points = () => Array.from(mask().entries()).flatMap(([i, inside]) => (inside ? i : []));
       return el("button", { type: "button", className: "legend-row", title: `Select ${name.slice(0, 200)}`, "data-bin": String(b), onclick: () => map.select?.(points(), name) }, dot, el("span", { className: "name", dir: "auto" }, clip(name, 60)), size);
     };
     const rows = bins.names.map((name, b) => row(name, b + 1));
     if (all[0]) rows.push(row("(none)", 0));
     legend.replaceChildren(...rows, ...noiseNote());
     recount = () => {
-      const shown = countBins(column, bins, (i) => !paint.fails[i]);
+      const shown = countBins(column, bins, { fails: paint.fails });
       for (const one of rows) {
         const b = Number(one.dataset.bin);
         one.lastChild.textContent = shown[b] === all[b] ? all[b].toLocaleString("en") : `${shown[b].toLocaleString("en")} of ${all[b].toLocaleString("en")}`;

@@ -36,7 +36,7 @@ export async function hover(map) {
   map.swatch = (id) => swatch(id < 0 ? null : map.cluster(id)?.colour ?? null, id < 0 ? "of-cluster small" : "of-cluster");
   map.clusterLine = (i) => {
     const { id } = store.groups[store.group[i]];
-    const near = id < 0 && map.cluster(store.nearest(i)) ? ` · near ${map.nameOf(store.nearest(i))}` : "";
+    const near = id < 0 && store.nearest(i) >= 0 && map.cluster(store.nearest(i)) ? ` · near ${map.nameOf(store.nearest(i))}` : "";
     const times = repeats?.value(i) > 1 ? ` ×${format(repeats.value(i))}` : ""; // so many items at this spot
     return el("span", { className: "cluster-line" }, map.swatch(id), el("b", { dir: "auto" }, clip(map.nameOf(id), 60)), clip(near, 60), times);
   };
