@@ -55,7 +55,7 @@ def draw(data: MapData) -> Figure:
         axes.scatter(
             x=points[cluster.rows, 0],
             y=points[cluster.rows, 1],
-            s=float(np.clip(90_000 / max(len(points), 1), 0.4, 16)),
+            s=float(np.clip(90_000 / max(len(points), 1), 0.4, 16)) * (0.5 if noise and len(clusters) > 1 else 1),
             c=cluster.colour,
             linewidths=0,
             alpha=0.45 if noise else 0.8,

@@ -7,6 +7,13 @@ import pytest
 
 pytestmark = pytest.mark.browser
 N = 600
+LINKS = [
+    "https://example.org/{}",
+    "javascript:window.hit={}",
+    "HTTP://a.b/?{}&x",
+    "https://a.b/{} c",
+    "x https://a.b/{}",
+]
 TAGS = [["red"], ["red", "small"], [], ["small", "old"]]
 
 
@@ -20,6 +27,7 @@ def columns():
         "day": [(date(2024, 1, 1) + timedelta(int(i % 300))).isoformat() for i in range(N)],
         "tags": [TAGS[i % 4] for i in range(N)],
         "town": [f"town {min(i % 97, i % 211)}" for i in range(N)],
+        "page": [LINKS[i % 5].format(i) for i in range(N)],
         "caption": [f"caption {i}" for i in range(N)],
     }
 
@@ -50,7 +58,12 @@ def slide(page, column, name, value):
 
 def test_every_column_has_a_chart(clean, columns):
     shown = clean.js("[...document.querySelectorAll('.column')].map((e) => e.dataset.column)")
-    assert shown == ["label", *[name for name in columns if name != "caption"], "probability", "outlier score"]
+    assert shown == [
+        "label",
+        *[name for name in columns if name not in ("page", "caption")],
+        "probability",
+        "outlier score",
+    ]
     assert "caption" in clean.page.inner_text(".columns-list > .note")
 
 
@@ -172,6 +185,17 @@ def test_dates_and_numbers_kept_as_texts_are_shown_as_such(clean, columns):
         assert page.js("map.state.values.colour.value(arg)", i) == text
     page.js("map.colourBy('day')")
     assert page.page.locator(".legend .ends span").all_inner_texts() == ["2024-01-03", "2024-10-23"]
+
+
+@pytest.mark.parametrize("row", range(5))
+def test_web_addresses_are_links_and_nothing_else_is(row, clean):
+    page = clean
+    page.js("map.pin(arg)", page.point_of(row))
+    page.settle()
+    links = page.js("[...document.querySelectorAll('.item-card a')].map((a) => [a.getAttribute('href'), a.rel])")
+    assert links == ([[LINKS[row].format(row), "noopener noreferrer"]] if row in (0, 2) else [])
+    assert LINKS[row].format(row) in page.page.inner_text(".item-card")
+    page.js("map.state.set({ pinned: -1 })")
 
 
 def test_noise_is_smaller_and_coloured_by_columns(clean):

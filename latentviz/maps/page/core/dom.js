@@ -71,6 +71,13 @@ export function format(value) {
   return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? 6 : 4 });
 }
 
+/** Returns a value's text for display, cut to `length`; an http or https address as a link. */
+export function shownValue(text, length) {
+  const short = clip(text, length);
+  if (!/^https?:\/\/\S+$/i.test(text)) return short;
+  return el("a", { href: text, target: "_blank", rel: "noopener noreferrer" }, short);
+}
+
 /** Returns text cut to at most `length` characters, at a whole character. */
 export function clip(text, length) {
   return text.length <= length ? text : `${Array.from(text.slice(0, length)).slice(0, -1).join("")}…`;

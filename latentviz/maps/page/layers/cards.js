@@ -1,7 +1,7 @@
 // A click pins a card: the item enlarged, its fields, and its nearest neighbours in mu, each of which opens its own card.
 
 import { panel } from "../core/app.js";
-import { clip, el, format, iconButton } from "../core/dom.js";
+import { clip, el, iconButton, shownValue } from "../core/dom.js";
 import { unplane } from "../core/store.js";
 
 const NEAREST = 8;
@@ -39,10 +39,10 @@ export async function cards(map) {
     fact("probability", store.probability(i).toFixed(2));
     fact("outlier score", store.outlier(i).toFixed(2));
     for (const field of fields) {
-      const value = field.value(i);
-      if (value !== null && value !== "") fact(field.name, typeof value === "number" ? format(value) : clip(String(value), 600));
+      const text = field.text(i);
+      if (text) fact(field.name, shownValue(text, 600));
     }
-    if (sources) fact("source", clip(sources(i), 600));
+    if (sources) fact("source", shownValue(sources(i), 600));
     return list;
   }
 
