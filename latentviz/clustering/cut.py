@@ -32,6 +32,7 @@ SELECTIONS = ("eom", "leaf")
 LAYER_SAMPLES = 5  # min_samples of the tree with the layers that suggest the scale
 MANY = 20  # clusters from which on noise can count as singletons without making the choice too coarse
 RELIABLE = 0.5  # share of items in distinct clusters: of single clouds a third at most, of image sets most
+REPRODUCIBLE = 0.5  # agreement of the layouts' clusters: below it, most pairs do not stay together
 AS_EARLIER = 0.02  # adjusted Rand index with the earlier clusters that a cut may lack to the best: items at borders
 VOTERS = 15  # neighbours that decide which cluster a noise item is nearest to
 
@@ -75,8 +76,13 @@ class Choice:
 
     @property
     def reliable(self) -> bool:
-        """Whether there are two clusters or more, and at least half of the items are in distinct ones."""
-        return self.cut.scores.clusters > 1 and self.cut.scores.distinct >= RELIABLE
+        """Whether there are two clusters or more, half of the items are in distinct ones, and layouts agree on them."""
+        return self.cut.scores.clusters > 1 and self.cut.scores.distinct >= RELIABLE and self.reproducible
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether the clusters of the other layouts agree with the chosen ones."""
+        return self.agreement is None or self.agreement >= REPRODUCIBLE
 
 
 class Modularity:

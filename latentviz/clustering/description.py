@@ -8,14 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz.clustering.clusterers import Clustering
-from latentviz.clustering.cut import RELIABLE, Choice
+from latentviz.clustering.cut import RELIABLE, REPRODUCIBLE, Choice
 from latentviz.clustering.keywords import Keywords, Region, Terms, named, regions, tree_keywords
 from latentviz.clustering.landmarks import Layout
 from latentviz.progress import plural
 from latentviz.runs.info import ClusterEntry, ClustersInfo, RegionEntry, TreeEntry
 
 LONGEST_LABEL = 40  # characters of a label in a cluster's name
-REPRODUCIBLE = 0.5  # agreement of the layouts' clusters below which the verdict says so
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,14 @@ def _verdict(found: Clustering, choice: Choice | None) -> list[str]:
         return ["No cluster was found: the items form one cloud, or lie too evenly"]
     if choice is None:
         return []
-    if not choice.reliable:
-        share, where = choice.cut.scores.distinct, "with sparser places around them than a single cloud has"
+    share, where = choice.cut.scores.distinct, "with sparser places around them than a single cloud has"
+    if share < RELIABLE:
         why = f"{share:.0%} of the items are in clusters {where}; {RELIABLE:.0%} should be"
-        return [f"No reliable clusters ({why}): read the map as a landscape"]
-    if choice.agreement is not None and choice.agreement < REPRODUCIBLE:
-        return [f"Clusters differ from layout to layout (agreement {choice.agreement:.2f} of 1)"]
-    return []
+    elif not choice.reproducible:
+        why = f"they differ from layout to layout: agreement {choice.agreement:.2f}; {REPRODUCIBLE:g} should be"
+    else:
+        return []
+    return [f"No reliable clusters ({why}): read the map as a landscape"]
 
 
 def group_keywords(layout: Layout, terms: Terms) -> GroupKeywords:

@@ -5,15 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 BORDER = 3  # neighbours in another cluster that put an item at the border to it
-LEAST, NOISE = 0.1, 1.0  # of a prominence that a single cloud does not reach: LEAST + NOISE / √(items at the border)
-CLEAR = 2.0  # times that: beyond, more prominence does not make a cut better
+# A cluster is distinct from a prominence of LEAST + 1/d² + SURE standard deviations on. Cutting a single cloud at its
+# sparsest spots makes some, of any number of items: the fewer dimensions a border has, the sparser it can be.
+LEAST, SURE = 0.1, 1.5
+CLEAR = 2.0  # times LEAST and a standard deviation: beyond, more prominence does not make a cut better
 MOST_DIMENSIONS = 50.0  # of an estimate, which items at equal distances make infinite
 
 
 class Separation(NamedTuple):
     """How far the borders of clusters are from what a cut through a single cloud has."""
 
-    mean: float  # over the items: their cluster's prominence as a share of what makes it distinct, in [0, 1]
+    mean: float  # over the items: their cluster's prominence as a share of what is clear, in [0, 1]
     distinct: float  # share of items in distinct clusters
 
 
@@ -47,13 +49,17 @@ class Prominence:
 
     def __call__(self, labels: np.ndarray) -> Separation:
         """Measures the clusters `labels`, int (n,); noise, −1, counts 0."""
-        prominence, bound, sizes = self.of_clusters(labels)
-        share = np.divide(prominence, bound, out=np.full(len(bound), CLEAR), where=bound > 0).clip(0, CLEAR)
-        total = float(self.weights.sum())
-        return Separation(float(share @ sizes) / (CLEAR * total), float((share >= 1) @ sizes) / total)
+        prominence, thin, deviation, sizes = self.of_clusters(labels)
+        total, border = float(self.weights.sum()), deviation > 0
+        clear = np.where(border, prominence / (CLEAR * (LEAST + deviation)), 1.0).clip(0, 1)
+        distinct = ~border | (prominence >= LEAST + thin + SURE * deviation)
+        return Separation(float(clear @ sizes) / total, float(distinct @ sizes) / total)
 
-    def of_clusters(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns each cluster's prominence, its bound (0 without a border) and its weight, float64 (k,) each."""
+    def of_clusters(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns each cluster's prominence, 1/d², the prominence's standard deviation, and the weight, (k,) each.
+
+        The standard deviation of a cluster without a border is 0.
+        """
         inside = labels >= 0
         _, own = np.unique(labels[inside], return_inverse=True)
         number = np.full(len(labels), -1)
@@ -76,9 +82,10 @@ class Prominence:
         for end in (first, second):
             np.add.at(total, end, at_border)
             np.add.at(weighted, end, at_border * found)
-        some = total > 0
-        bound = np.where(some, LEAST + NOISE / np.sqrt(np.maximum(total, 1)), 0.0)
-        return weighted / np.maximum(total, 1), bound, sizes
+        # 1/√k per item, and neighbouring items share their k neighbours: √(k/m)·1/√k.
+        deviation = np.where(total > 0, 1 / np.sqrt(np.maximum(total, 1)), 0.0)
+        thin = (inverse / np.maximum(items, 1)) ** 2
+        return weighted / np.maximum(total, 1), thin, deviation, sizes
 
     def border(self, number: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the items at borders, and the clusters that they border on, int64 (m,) each.

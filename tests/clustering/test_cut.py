@@ -84,13 +84,31 @@ def test_one_cloud_gives_no_clusters_to_rely_on(cloud: Callable[[np.random.Gener
     assert all(row.distinct < 0.5 for row in chosen.sweep if row.clusters > 5)
 
 
+def test_texts_in_eight_scripts_are_eight_clusters_to_rely_on() -> None:
+    """Counts of characters, of which texts in different scripts share only spaces."""
+    random, script = np.random.default_rng(0), np.repeat(np.arange(8), 40)
+    counts = np.zeros((320, 8 * 20 + 1), np.float32)
+    for row, number in enumerate(script):
+        letters = 20 * number + np.minimum(random.geometric(0.15, 60) - 1, 19)
+        counts[row] = np.bincount(letters, minlength=161)
+        counts[row, -1] = random.integers(5, 15)
+    vectors = np.sqrt(counts)
+    graph = neighbours(vectors, 15)
+    layouts = [umap_reduce(vectors, graph, 2, seed=seed) for seed in range(2)]
+    chosen = choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    assert chosen.reliable
+    assert chosen.cut.scores.distinct == 1
+    assert adjusted_rand_score(script, chosen.cut.filled) == 1
+
+
 def test_few_items_are_not_cut_up() -> None:
-    """Iris has three kinds, two of which overlap: two to four clusters are fair, six were not."""
+    """Iris has three kinds, two of which overlap: six clusters were too many, and the verdict knows that of five."""
     vectors = load_iris().data.astype(np.float32)
     graph = neighbours(vectors, 15)
     layouts = [umap_reduce(vectors, graph, 2, seed=seed) for seed in range(3)]
     chosen = choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
-    assert 2 <= chosen.cut.scores.clusters <= 4
+    assert 2 <= chosen.cut.scores.clusters <= 5
+    assert chosen.reliable == (chosen.cut.scores.clusters == 2)
     assert adjusted_rand_score(load_iris().target, chosen.cut.filled) > 0.5
 
 

@@ -13,7 +13,7 @@ def prominence(points: np.ndarray, counts: np.ndarray | None = None) -> Prominen
 
 
 @pytest.mark.parametrize("d", [1, 2, 4, 8, 16])
-@pytest.mark.parametrize("n", [300, 3000])
+@pytest.mark.parametrize("n", [200, 800])
 def test_halves_of_a_cloud_are_not_distinct_and_clouds_apart_are(n: int, d: int) -> None:
     random = np.random.default_rng(d)
     for cloud in (random.normal(size=(n, d)), random.uniform(size=(n, d))):
@@ -28,14 +28,14 @@ def test_halves_of_a_cloud_are_not_distinct_and_clouds_apart_are(n: int, d: int)
 def test_a_valley_between_two_clouds_is_measured_in_log_density(d: int) -> None:
     """Of two Gaussians at a distance of 4, the density half-way is that of the centres, times 2·e⁻²."""
     random = np.random.default_rng(d)
-    side = random.integers(0, 2, 4000)
-    points = random.normal(size=(4000, d))
+    side = random.integers(0, 2, 2000)
+    points = random.normal(size=(2000, d))
     points[:, 0] += 4 * side
     test = prominence(points)
-    found, bound, sizes = test.of_clusters((points[:, 0] > 2).astype(np.int32))
-    assert (found > 2 * bound).all()
+    found, thin, deviation, sizes = test.of_clusters((points[:, 0] > 2).astype(np.int32))
+    assert (found > 0.1 + thin + 1.5 * deviation).all()
     assert (found < 2 - np.log(2)).all(), "the median inside is lower than the centre"
-    assert sizes.sum() == 4000
+    assert sizes.sum() == 2000
 
 
 def test_a_cluster_cut_in_two_is_not_distinct_and_the_others_stay_so() -> None:
