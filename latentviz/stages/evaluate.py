@@ -85,7 +85,6 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
             with stage("comparing with the labels", seconds):
                 labels = evaluate_labels(opened, space, loaded.items.labels, near, seed)
     training = how_far(opened)
-    longer = f"`{run.fit_command(run.config_file)} --resume trainer.max_epochs={2 * training.epochs}`"
     found = Evaluation(
         run=run.name,
         kind=loaded.config.data.kind,
@@ -97,7 +96,9 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
         faithfulness=faithfulness,
         clusters=clusters,
         labels=labels,
-        verdicts=judge(training, health, faithfulness, clusters, labels, loaded.config.model.model_dump(), longer),
+        verdicts=judge(
+            training, health, faithfulness, clusters, labels, loaded.config.model.model_dump(), longer(opened)
+        ),
         seconds=seconds,
     )
     place = run if folder is None else folder
@@ -116,6 +117,16 @@ def how_far(opened: OpenRun) -> Training:
     summary, file = opened.info["summary"], opened.run.metrics_file
     rows = read_metrics(file) if file.exists() else []
     return Training(epochs=summary["epochs"], ended=summary.get("ended", ""), loss_fall=loss_fall(rows))
+
+
+def longer(opened: OpenRun) -> str:
+    """Returns what trains the run on for as many epochs again: a command, or with networks of the user's own a call."""
+    run, epochs = opened.run, 2 * opened.info["summary"]["epochs"]
+    if not opened.config.networks:
+        return f"`{run.fit_command(run.config_file)} --resume trainer.max_epochs={epochs}`"
+    given = "".join(f", {role}=…" for role in opened.config.networks)
+    place = f"run={run.name!r}, outputs={str(run.path.parent)!r}"
+    return f'`lv.fit({str(run.config_file)!r}, {place}, resume=True, trainer={{"max_epochs": {epochs}}}{given})`'
 
 
 def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:

@@ -207,6 +207,7 @@ FALLING, STILL = Training(20, "the limit", 0.3), Training(20, "neighbours stand 
         (BLURRED, FALLING, "fair", "too short and the decoder is coarse", [f"train longer: {LONGER}"]),
         (BLURRED, ENDED, "fair", "coarse", ["model.latent_dim=8 and model.width=16", f"or train longer: {LONGER}"]),
         ({**BLURRED, "train_unexplained": 0.1}, STILL, "fair", "coarse", ["more items"]),
+        (BLURRED, replace(ENDED, epochs=1, loss_fall=None), "fair", "coarse", [f"train longer: {LONGER}"]),
         ({"unexplained": 0.95, "train_unexplained": 0.95}, FALLING, "poor", "mean item", ["train longer"]),
         ({"unexplained": None, "train_unexplained": None, "calibrated": None}, ENDED, "good", "Healthy", []),
     ],
@@ -318,6 +319,7 @@ def test_the_advice_to_train_longer_is_a_command_that_works(shell: Any, run_fold
     assert found.verdicts[0].level in {"fair", "poor"}
     command = re.search(r"`latentviz (.* trainer.max_epochs=6)`", " ".join(found.verdicts[0].advice))
     assert command is not None
+    assert f"<code>{command[0].strip('`')}</code>" in (run_folder / "evaluation.html").read_text(encoding="utf-8")
     assert shell(*shlex.split(command[1])).code == 0
     after = lv.evaluate(run_folder).metrics
     assert after.training.epochs == 6

@@ -19,9 +19,10 @@ import latentviz as lv
 from latentviz.config import read_yaml
 from latentviz.errors import ArgumentError, ConfigError, LatentvizError, RunError
 from latentviz.modalities import networks
-from latentviz.modalities.loading import load_model
+from latentviz.modalities.loading import OpenRun, load_model
 from latentviz.runs.metrics import read_metrics
 from latentviz.runs.run import RunFolder
+from latentviz.stages.evaluate import longer
 from tests.conftest import write_digits
 from tests.stages.test_map import meta
 
@@ -171,6 +172,16 @@ def test_terms_of_the_objective_are_in_the_loss_and_in_the_metrics(images_run: l
     for row in read_metrics(images_run.path / "metrics.csv"):
         assert float(row["train_sparsity"]) > 0
         assert float(row["val_sparsity"]) > 0
+
+
+def test_the_advice_to_train_longer_is_a_call_that_works(images_run: lv.Run) -> None:
+    call = re.fullmatch(r"`(lv\.fit\(.*\))`", longer(OpenRun(RunFolder(images_run.path))))
+    assert call is not None
+    given = {"encoder": "Encoder", "decoder": "decoder", "objective": '{"sparsity": sparsity}'}
+    words = re.sub(r"(\w+)=…", lambda found: f"{found[1]}={given.pop(found[1])}", call[1])
+    assert not given, "all parts of the user's own are asked for"
+    epochs = images_run.summary["epochs"]
+    assert eval(words).summary["epochs"] == 2 * epochs
 
 
 def test_the_shell_does_what_needs_mu_alone_and_names_the_way_to_the_rest(images_run: lv.Run, shell: Callable) -> None:

@@ -11,7 +11,7 @@ from latentviz.evaluation.results import Evaluation
 
 MOST_BARS = 128  # dimensions in the chart of KL
 PAGE = Path(__file__).with_name("page")
-_SETTING = re.compile(r"(\b(?:model|trainer|cluster|reduce)\.\w+(?:=[\w.]*\w)?)")
+_CODE = re.compile(r"(`[^`]+`|\b(?:model|trainer|cluster|reduce)\.\w+(?:=[\w.]*\w)?)")
 
 
 def render(
@@ -32,7 +32,7 @@ def render(
     environment = Environment(
         loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": _number, "settings": _SETTING.split}
+    environment.filters |= {"number": _number, "code": _CODE.split}
     kl = evaluation.health.kl_per_dimension
     highest = max(*kl, 1.0)  # at least 1 nat, so that a collapsed latent looks flat
     return environment.get_template("report.html").render(
