@@ -5,7 +5,8 @@ r"""Measure the time from a source to a map, of one commit and of another in the
 
 Each command runs as a user runs it, in a process of its own, `fit` and then `cluster`, with the packages of this
 interpreter and the code of the commit; both commits in turn, once per seed. Compiled functions are cached before. CPU
-seconds are those of all threads, memory is the largest resident size of a process. The quality of both runs is measured
+seconds are those of all threads, memory is the largest resident size of a process. The first map is the preview, where
+the training is long enough for one. The quality of both runs is measured
 by this commit, on the same held-out items, with labels that the training does not see: accuracy of 15 neighbours in μ,
 ARI of `nearest_cluster` (median over the seeds of the trainings and over `--clusterings` seeds of each clustering),
 share of the pixels' variance that the decoder leaves unexplained at μ, and the importance-weighted bound in nats an
@@ -122,26 +123,36 @@ def short(commit: str) -> str:
     ).stdout.strip()
 
 
-def timed(command: Sequence[str | Path], code: Path, **more: Any) -> dict[str, float]:
-    """Run Python with the code of a folder; return CPU seconds, wall seconds and peak megabytes."""
+def timed(command: Sequence[str | Path], code: Path, awaited: Path | None = None, **more: Any) -> dict[str, float]:
+    """Run Python with the code of a folder; return CPU seconds, wall seconds and peak megabytes.
+
+    If a file is awaited, also the wall seconds until it is there, where it appears before the end.
+    """
     path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "PYTHONPATH": path, "LATENTVIZ_COMPILE_AHEAD": "0"}
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, *map(str, command)], cwd=code, env=env, **more)
-    _, status, used = os.wait4(process.pid, 0)
+    seen: dict[str, float] = {}
+    pid = 0
+    while not pid:
+        pid, status, used = os.wait4(process.pid, os.WNOHANG if awaited and not seen else 0)
+        if not pid and awaited and awaited.exists():
+            seen["until map"] = time.perf_counter() - began
+        elif not pid:
+            time.sleep(0.2)
     if process_failed := os.waitstatus_to_exitcode(status):
         sys.exit(f"time_to_map.py: {' '.join(map(str, command))} ended with {process_failed}")
-    return {
+    return seen | {
         "cpu": used.ru_utime + used.ru_stime,
         "wall": time.perf_counter() - began,
         "mb": used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
     }
 
 
-def latentviz(code: Path, *words: str | Path) -> dict[str, float]:
+def latentviz(code: Path, *words: str | Path, awaited: Path | None = None) -> dict[str, float]:
     """Run a command of latentviz; its output goes to standard error."""
     print("latentviz", *words, file=sys.stderr, flush=True)
-    return timed(["-m", "latentviz", *words], code, stdout=2)
+    return timed(["-m", "latentviz", *words], code, awaited, stdout=2)
 
 
 def warm(code: Path) -> None:
@@ -153,9 +164,8 @@ def warm(code: Path) -> None:
 def measure(row: Row, made: Made, code: Path, outputs: Path, seed: int, clusterings: int) -> dict[str, float]:
     """Fit and cluster with the code of a commit; return seconds, megabytes and quality."""
     name, place = f"seed{seed}", ("--outputs", outputs)
-    fit = latentviz(
-        code, "fit", made.source, "--run", name, *place, "--force", f"seed_everything={seed}", *made.settings
-    )
+    words = ("--run", name, *place, "--force", f"seed_everything={seed}", *made.settings)
+    fit = latentviz(code, "fit", made.source, *words, awaited=outputs / name / "preview.html")
     found = {f"fit {key}": value for key, value in fit.items()}
     for number in range(clusterings if row.cluster else 0):
         words = ("--name", f"seed{number}", "--force", f"seed_everything={APART * number}")
@@ -164,6 +174,7 @@ def measure(row: Row, made: Made, code: Path, outputs: Path, seed: int, clusteri
             found |= {f"cluster {key}": value for key, value in used.items()}
     for key in ("cpu", "wall"):
         found[key] = found[f"fit {key}"] + found.get(f"cluster {key}", 0.0)
+    found["first map"] = fit.get("until map", found["wall"])
     found["mb"] = max(found["fit mb"], found.get("cluster mb", 0.0))
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "scores.json"
@@ -257,6 +268,7 @@ def table(found: dict[str, Any]) -> str:
     """The results as Markdown."""
     columns = {
         "epochs": ("epochs", "{:.0f}"),
+        "first map, wall (s)": ("first map", "{:.1f}"),
         "fit, wall (s)": ("fit wall", "{:.1f}"),
         "cluster, wall (s)": ("cluster wall", "{:.1f}"),
         "both, wall (s)": ("wall", "{:.1f}"),
@@ -292,7 +304,8 @@ def table(found: dict[str, Any]) -> str:
                 f"MiniLM embeds the texts of “{row['name']}” in {wall:.0f} s, {cpu:.0f} s of CPU time and "
                 f"{mb / 1024:.2f} GB, with imports and without clusters or a map."
             )
-        notes.append(f"{row['name']}: {row['items']:,} items; {row['machine']}.")
+        base = f"; {next(iter(row['commits']))} with {' '.join(row['base set'])}" if row.get("base set") else ""
+        notes.append(f"{row['name']}: {row['items']:,} items; {row['machine']}{base}.")
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
 
 
@@ -300,7 +313,7 @@ def main() -> None:
     """Measure the rows, or score a run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="default: all")
-    parser.add_argument("--base", required=True, metavar="COMMIT", help="the commit to compare with")
+    parser.add_argument("--base", metavar="COMMIT", help="the commit to compare with (default: none)")
     parser.add_argument("--commit", default="HEAD", help="the commit to measure (default: HEAD)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each commit (default: 3)")
     parser.add_argument("--clusterings", type=int, default=3, help="seeds of `cluster` for each training (default: 3)")
@@ -308,9 +321,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("outputs/benchmark-time"), help="folder of data and runs")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the results, as JSON")
     parser.add_argument("--set", nargs="+", default=[], metavar="key=value", help="settings of each fit, for trials")
+    parser.add_argument(
+        "--base-set", nargs="+", default=[], metavar="key=value", help="of the other commit's fits alone"
+    )
     options = parser.parse_args()
     work = options.work.resolve()
-    codes = {short(commit): unpack(short(commit), work) for commit in (options.base, options.commit)}
+    codes = {short(commit): unpack(short(commit), work) for commit in (options.base, options.commit) if commit}
     for code in codes.values():
         warm(code)
     for name in options.rows:
@@ -321,12 +337,15 @@ def main() -> None:
         commits: dict[str, list[dict[str, Any]]] = {commit: [] for commit in codes}
         for seed in range(options.seeds):
             for commit, code in codes.items():
-                commits[commit].append(measure(row, made, code, place / commit, seed, options.clusterings))
+                own = options.base_set if options.base and commit == short(options.base) else []
+                fitted = replace(made, settings=[*made.settings, *own])
+                commits[commit].append(measure(row, fitted, code, place / commit, seed, options.clusterings))
         found = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
         found[name] = {
             "name": row.name,
             "items": commits[next(iter(codes))][0]["items"],
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+            "base set": options.base_set,
             "minilm": minilm(place / next(iter(codes)) / "seed0") if row.minilm else None,
             "commits": commits,
         }
