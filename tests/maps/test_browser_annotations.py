@@ -197,3 +197,62 @@ def test_damaged_storage_is_no_obstacle(stored: str, open_map: Any, make_data: A
     page = open_map(make_data(annotations={"fingerprint": FOUND["fingerprint"]}), script=script)
     assert page.js(STATE) == [0, 0, 0, 0, 0]
     assert page.errors == []
+
+
+WHERE = """({
+  only: [...map.state.values.isolated].join(), names: [...map.state.values.names].flat().join(),
+  filters: [...map.state.values.filters.keys()].join(), selected: map.state.values.selection ? map.selected.length : 0,
+  colour: map.state.values.colour.key, cluster: map.state.values.openCluster, search: map.state.values.query,
+})"""
+
+
+def is_at(page: Any, expected: dict[str, Any]) -> None:
+    """Waits for a state that the address leads to, and for the address."""
+    page.until(f"JSON.stringify({WHERE}) === JSON.stringify({json.dumps(expected)})")
+    page.page.wait_for_timeout(500)
+    assert page.js(WHERE) == expected
+
+
+def test_back_goes_back_one_step_and_the_address_holds_it_all(page: Any) -> None:
+    steps = [
+        "map.state.set({isolated: new Set([1])})",
+        "map.state.set({names: new Map([[1, 'Boots & co']])})",
+        "map.setFilters(new Map([['year', {from: 1995, to: 2010}], ['label', {off: [1]}]]))",
+        "map.select([5, 6, 7, 20])",
+        "map.colourBy('label')",
+        "map.openCluster(2)",
+        "(map.openCluster(null), map.search('item-000'))",
+    ]
+    seen = [page.js(WHERE)]
+    for step in steps:
+        address = page.js("location.hash")
+        page.js(step)
+        page.page.wait_for_function("(before) => location.hash !== before", arg=address)
+        seen.append(page.js(WHERE))
+    assert len({json.dumps(each) for each in seen}) == len(steps) + 1
+    assert seen[3]["filters"] == "year,label"
+    addresses = [page.js("location.href")]
+    for before in reversed(seen[:-1]):
+        page.page.go_back()
+        is_at(page, before)
+        addresses.append(page.js("location.href"))
+    for after in seen[1:3]:
+        page.page.go_forward()
+        is_at(page, after)
+    # In another window, without what this browser keeps.
+    for address, expected in ((addresses[1], seen[-2]), (addresses[0], seen[-1])):
+        page.js("localStorage.clear()")
+        page.page.goto("about:blank")
+        page.page.goto(address)
+        page.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+        is_at(page, expected)
+
+
+def test_a_dragged_filter_is_one_step_and_a_moved_map_is_none(page: Any) -> None:
+    before = page.js("history.length")
+    for year in range(1991, 1994):
+        page.js("map.setFilters(new Map([['year', {from: arg, to: 2010}]]))", year)
+        page.page.wait_for_function("(year) => location.hash.includes(year)", arg=str(year))
+    page.js("map.view.zoom(2)")
+    page.page.wait_for_timeout(500)
+    assert page.js("history.length") == before + 1

@@ -228,6 +228,19 @@ def test_the_hash_is_data_too(page):
     )
     page.page.wait_for_timeout(600)
     assert page.js("[...map.state.values.isolated]") == []
+    damaged = [
+        "{",
+        "[[1]]",
+        '[["year", null], [3, {}]]',
+        '[[0, 5], ["__proto__", "x"]]',
+        "-1,9",
+        "zzzzzz.zzzzzz,0.zzzzzz",
+    ]
+    for text in [*damaged, EVIL[0]]:
+        page.js("(location.hash = new URLSearchParams({ filter: arg, names: arg, selected: arg }), 1)", text)
+        page.page.wait_for_timeout(400)
+        assert page.js("[map.state.values.filters.size, map.state.values.names.size]") == [0, 0]
+    page.js("(location.hash = '', map.select(null), 1)")
 
 
 def test_no_cell_of_the_csv_is_a_formula(page, data):
