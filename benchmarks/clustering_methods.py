@@ -91,7 +91,7 @@ def automatic(vectors: np.ndarray, data: str, seed: int) -> dict[str, Any]:
 
     config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
     graph = neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
-    found = find_clusters(lay_out(vectors, graph, config), graph, config)
+    found = find_clusters(lay_out(vectors, graph, config), graph, vectors, config)
     return score(vectors, np.load(Path(data) / "labels.npy"), found.clusters.labels, found.nearest)
 
 

@@ -78,7 +78,7 @@ def clustered(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
     config, _notes = fit_to_size(ClusterConfig(seed_everything=APART * seed), len(vectors))
     unit = directions(np.asarray(vectors, np.float32), "cosine")
     graph = neighbours(unit, config.reduce.n_neighbors, seed=config.seed_everything)
-    found = find_clusters(lay_out(unit, graph, config), graph, config)
+    found = find_clusters(lay_out(unit, graph, config), graph, unit, config)
     row = scores(unit, labels, found.clusters.labels, found.nearest)
     say(" | ".join(row))
     return row

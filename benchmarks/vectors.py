@@ -126,7 +126,7 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
     from latentviz.config import ClusterConfig
     from latentviz.evaluation.metrics import agreement
     from latentviz.modalities.loading import OpenRun
-    from latentviz.stages.cluster import draws, find_clusters, lay_out, with_metric
+    from latentviz.stages.cluster import find_clusters, lay_out, with_metric
 
     config = (
         ClusterConfig.model_validate({"reduce": {"metric": "cosine"}})
@@ -136,8 +136,7 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
     mapped = unit(vectors) if config.reduce.metric == "cosine" else vectors
     graph = neighbours(mapped, config.reduce.n_neighbors)
     coordinates = lay_out(mapped, graph, config)
-    drawn = None if run is None else draws(OpenRun(run), np.array(run.mu()), None, config)
-    found = find_clusters(coordinates, graph, config, drawn)
+    found = find_clusters(coordinates, graph, mapped, config)
     scores = agreement(labels, found.nearest)
     return {
         "knn": accuracy(unit(vectors), labels),
