@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from latentviz.clustering.neighbors import neighbours
-from latentviz.clustering.reducers import (
+from latentviz.clustering.reducers import EPOCHS, (
     choose_backend,
     directions,
     import_umap,
@@ -59,7 +59,8 @@ def test_layouts_side_by_side_are_those_of_umap_itself(count: int, k: int) -> No
         known = (graph.indices.copy(), graph.distances.copy(), None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            alone = import_umap().UMAP(8, k, min_dist=0.1, random_state=seed, precomputed_knn=known).fit(vectors)
+            umap = import_umap().UMAP(8, k, n_epochs=EPOCHS, min_dist=0.1, random_state=seed, precomputed_knn=known)
+            alone = umap.fit(vectors)
         assert points.tobytes() == alone.embedding_.tobytes()
 
 
