@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from latentviz.clustering.neighbors import neighbours
-from latentviz.clustering.reducers import EPOCHS, (
+from latentviz.clustering.reducers import (
+    EPOCHS,
     choose_backend,
     directions,
     import_umap,
