@@ -126,8 +126,12 @@ def picture(file: Path, description: str) -> str:
             stream = BytesIO()
             small.save(stream, "WEBP", quality=85)
             content, kind = stream.getvalue(), "webp"
-    data = base64.b64encode(content).decode()
-    return f'<img alt="{html.escape(description)}" src="data:image/{kind};base64,{data}" style="max-width:100%">'
+    return f'<img alt="{html.escape(description)}" src="{data_uri(content, kind)}" style="max-width:100%">'
+
+
+def data_uri(image: bytes, kind: str) -> str:
+    """Returns the address of an image file of this kind, such as png, inside a page."""
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def show_page(file: Path, title: str) -> None:

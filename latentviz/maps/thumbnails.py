@@ -81,6 +81,14 @@ def _compose(images: np.ndarray, rows: np.ndarray, size: tuple[int, int]) -> np.
     return sheet
 
 
+def thumbnail(images: np.ndarray, row: int, side: int) -> bytes:
+    """Encodes the image of a row of (n, c, h, w) as WebP, at most `side` pixels wide and high."""
+    height, width = images.shape[2:]
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return webp(_compose(images, np.array([row]), size), 85)
+
+
 def _image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 

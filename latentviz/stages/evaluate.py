@@ -3,21 +3,26 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from scipy.sparse import csr_matrix
 
 from latentviz.clustering.agreement import partition_agreement
 from latentviz.clustering.clusterers import cluster
 from latentviz.clustering.cut import nearest_clusters
+from latentviz.clustering.description import cluster_names
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import directions, reduce
+from latentviz.display import data_uri
 from latentviz.errors import RunError
 from latentviz.evaluation import metrics
 from latentviz.evaluation.reconstruction import normal
-from latentviz.evaluation.report import render
+from latentviz.evaluation.report import Group, render
 from latentviz.evaluation.results import KNN, Clusters, Evaluation, Labels, Training
 from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
+from latentviz.maps.thumbnails import thumbnail
 from latentviz.modalities.loading import OpenRun
 from latentviz.progress import plural, say, stage
 from latentviz.runs.files import atomic_write, write_json
@@ -32,6 +37,7 @@ PAIRS = 5_000  # items in silhouette and DBCV, which compare all pairs
 RESEED_BELOW = 10_000  # up to here a second UMAP takes seconds
 INPUT_ITEMS = 3_000  # labelled items among which neighbours in mu and in the input are compared
 CONFUSION = 30  # labels and clusters in the confusion matrix
+PICTURE_SIDE = 64  # pixels of a cluster's picture, shown at half of this
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,8 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
     info = None if folder is None else folder.info()
     map_file = None if folder is None else folder.map_file.name
     sweep, chosen = (info.get("sweep", ()), info["settings"]) if info else ((), None)
-    page = render(found, sweep=sweep, chosen=chosen, map_file=map_file)
+    groups = {} if folder is None else describe_groups(opened, folder)
+    page = render(found, groups=groups, sweep=sweep, chosen=chosen, map_file=map_file)
     with atomic_write(place.evaluation_report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_json(place.evaluation_file, {"format_version": FORMAT_VERSION, **found.to_json()})
@@ -127,6 +134,22 @@ def longer(opened: OpenRun) -> str:
     given = "".join(f", {role}=…" for role in opened.config.networks)
     place = f"run={run.name!r}, outputs={str(run.path.parent)!r}"
     return f'`lv.fit({str(run.config_file)!r}, {place}, resume=True, trainer={{"max_epochs": {epochs}}}{given})`'
+
+
+def describe_groups(opened: OpenRun, folder: ClusterFolder) -> dict[int, Group]:
+    """Returns cluster → what the report shows of it."""
+    points, info, images = folder.points(), folder.info(), opened.on_map.images
+    names, pictures = cluster_names(points, info), {}
+    if images is not None:
+        medoids = {entry["cluster"]: entry["exemplars"][0] for entry in info["clusters"] if entry["exemplars"]}
+        rows = pc.index_in(pa.array(medoids.values(), pa.string()), value_set=points.column("id").combine_chunks())
+        for number, row in zip(medoids, rows.to_pylist(), strict=True):
+            if row is not None:
+                pictures[number] = data_uri(thumbnail(images, row, PICTURE_SIDE), "webp")
+    return {
+        entry["cluster"]: Group(names.get(entry["cluster"], ""), entry["size"], pictures.get(entry["cluster"]))
+        for entry in info["clusters"]
+    }
 
 
 def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:

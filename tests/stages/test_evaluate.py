@@ -1,5 +1,7 @@
 """`latentviz evaluate` on real, small runs."""
 
+import base64
+import io
 import json
 import re
 import shlex
@@ -10,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 import latentviz as lv
-from latentviz.evaluation.report import render
+from latentviz.evaluation.report import Group, render
+from latentviz.evaluation.report.charts import Tick, rank_ticks, size_ticks, value_ticks
 from latentviz.evaluation.results import Calibrated, Confusion, Evaluation, Health, Labels, Training, Verdict
 from latentviz.evaluation.table import evaluation_table
 from latentviz.evaluation.verdicts import judge, judge_health, judge_labels
@@ -352,13 +357,62 @@ def test_the_report_makes_no_network_request_and_escapes_what_users_named(evalua
     confusion: Confusion = replace(labels.confusion, labels=[evil, *labels.confusion.labels[1:]])
     hostile = replace(evaluated, run=evil, clustering=evil, labels=replace(labels, confusion=confusion))
     row = {"min_cluster_size": 5, "selection": evil, "clusters": 3}
-    page = render(hostile, sweep=[row, {**row, "clusters": 4}], chosen=row, map_file='map"onload=x.html')
+    groups = {number: Group(evil, 9) for number in confusion.clusters}
+    page = render(hostile, groups=groups, sweep=[row, {**row, "clusters": 4}], chosen=row, map_file='map"onload=x.html')
+    assert page.count("&lt;script&gt;") >= 4 * len(groups), "a name and its tooltip, in the list and in the table"
     assert "<script" not in page
     assert "onload=x" not in page.replace("%22onload%3Dx", "")
     assert "&lt;script&gt;" in page
     assert page.count("{{style}}") >= 4, "user text is not read as a template"
     assert "default-src 'none'" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_clusters_are_shown_by_their_medoid_and_name_and_lead_to_the_map(clustered: Path) -> None:
+    report = lv.evaluate(clustered).report
+    page, folder = report.read_text(encoding="utf-8"), report.parent
+    entries = json.loads((folder / "clusters.json").read_text(encoding="utf-8"))["clusters"]
+    items = pq.read_table(folder / "points.parquet").column("id").to_pylist()
+    links = re.findall(r'<a href="map.html#cluster=(\d+)"[^>]*>\s*(?:<img src="data:image/webp;base64,([^"]+)")?', page)
+    assert [number for number, _ in links] == [
+        *(f"{entry['cluster']}" for entry in sorted(entries, key=lambda entry: -entry["size"])),
+        *(
+            f"{number}"
+            for number in json.loads((folder / "evaluation.json").read_text())["labels"]["confusion"]["clusters"]
+        ),
+    ]
+    pixels = load_digits().images * 15
+    for number, picture in links:
+        medoid = pixels[items.index(entries[int(number)]["exemplars"][0])]
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("L"), float)
+        assert np.abs(shown - medoid).mean() < 20, "the medoid, not another item"
+        assert np.abs(shown - medoid).mean() == min(np.abs(shown - other).mean() for other in pixels[:200])
+    assert "mostly " in page
+    assert "<details>" in page
+    assert "<details open" not in page
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [
+        (value_ticks(0.0, 5.4), ["0", "2", "4"]),
+        (value_ticks(-0.5, 1.0), ["−0.5", "0", "0.5", "1"]),
+        (value_ticks(0.0, 2500.0), ["0", "1,000", "2,000"]),
+        (value_ticks(0.0, 0.0), ["0"]),
+        (rank_ticks(1), ["1"]),
+        (rank_ticks(3), ["1", "2", "3"]),
+        (rank_ticks(128), ["1", "50", "100"]),
+        (size_ticks(5, 5), ["5"]),
+        (size_ticks(5, 20), ["5", "10", "20"]),
+        (size_ticks(46, 92), ["46", "92"]),
+        (size_ticks(10, 10_000), ["10", "100", "1,000", "10,000"]),
+    ],
+)
+def test_axes_have_round_ticks_inside_the_chart(ticks: list[Tick], texts: list[str]) -> None:
+    assert [tick.text for tick in ticks] == texts
+    places = [tick.at for tick in ticks]
+    assert places == sorted(places)
+    assert all(0 <= place <= 1 for place in places)
 
 
 def test_a_sweep_is_drawn_with_a_ring_around_the_chosen_cut_and_an_unknown_one_left_out(evaluated: Evaluation) -> None:
@@ -375,6 +429,7 @@ def test_a_sweep_is_drawn_with_a_ring_around_the_chosen_cut_and_an_unknown_one_l
         for kind in ("eom", "leaf")
     ]
     page = render(evaluated, sweep=sweep, chosen={"min_cluster_size": 20, "selection": "eom"})
+    assert 'aria-label="clusters of 6 cuts, from 5 to 20; the chosen one has 5"' in page
     assert page.count(' chosen"') == 2, "one in each of two panels"
     assert 'class="panels"' in page
     assert 'class="panels"' not in render(evaluated, sweep=[{"depth": 1}])

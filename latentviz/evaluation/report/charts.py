@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from latentviz.progress import plural
+
 COLOURS = ("first", "second", "third")  # classes of the style sheet
 # Column of the sweep → its name on the chart; columns that the rows lack are left out.
 SERIES = {"clusters": "clusters", "noise": "noise", "normalised": "modularity", "validity": "validity"}
@@ -23,13 +25,30 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Panels:
-    """The compared cuts by min_cluster_size, which ranges from `least` to `most`."""
+class Tick:
+    """A mark of an axis: its position in [0, 1] and its text."""
 
-    panels: Sequence[tuple[str, float, Sequence[Dot]]]  # a (name, highest value, dots) per series
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart of one series: its name, its dots, the ticks of its vertical axis, and what a screen reader says."""
+
+    name: str
+    dots: Sequence[Dot]
+    ticks: Sequence[Tick]
+    description: str
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The compared cuts by min_cluster_size."""
+
+    panels: Sequence[Panel]
     keys: Sequence[tuple[str, str]]  # a (style, name) per way of selection
-    least: float
-    most: float
+    ticks: Sequence[Tick]  # of min_cluster_size
 
 
 def steps(most: float, count: int = 4) -> list[float]:
@@ -45,6 +64,34 @@ def steps(most: float, count: int = 4) -> list[float]:
     power = 10.0 ** math.floor(math.log10(most / count))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= most / count)
     return [round(i * step, 10) for i in range(int(most / step + 1e-9) + 1)]
+
+
+def value_ticks(low: float, high: float) -> list[Tick]:
+    """Returns the ticks of a linear axis from `low`, which is 0 or below, to `high`."""
+    values = [*([low] if low < 0 else []), *steps(high)]
+    return [Tick((value - low) / ((high - low) or 1.0), _text(value)) for value in values]
+
+
+def rank_ticks(count: int) -> list[Tick]:
+    """Returns the ticks below `count` bars of equal width.
+
+    >>> [tick.text for tick in rank_ticks(16)]
+    ['1', '5', '10', '15']
+    """
+    return [Tick((rank - 0.5) / count, f"{rank}") for rank in sorted({max(1, round(rank)) for rank in steps(count)})]
+
+
+def size_ticks(least: float, most: float) -> list[Tick]:
+    """Returns the ticks of a logarithmic axis: the ends of the range and the powers of ten well between them.
+
+    >>> [tick.text for tick in size_ticks(8, 1200)]
+    ['8', '100', '1,200']
+    """
+    span = math.log(most / least) or 1.0
+    powers = (10.0**power for power in range(math.ceil(math.log10(least)), math.ceil(math.log10(most))))
+    ticks = [Tick(math.log(size / least) / span, _text(size)) for size in (least, *powers, most)]
+    ends = ticks[:1] if most == least else [ticks[0], ticks[-1]]
+    return sorted([*ends, *(tick for tick in ticks[1:-1] if 0.25 < tick.at < 0.75)], key=lambda tick: tick.at)
 
 
 def sweep_panels(sweep: Sequence[Mapping[str, object]], chosen: Mapping[str, object]) -> Panels | None:
@@ -74,8 +121,18 @@ def sweep_panels(sweep: Sequence[Mapping[str, object]], chosen: Mapping[str, obj
             )
             for row, size, value in shown
         ]
-        panels.append((series, high, sorted(dots, key=lambda dot: dot.chosen)))  # the ring on top
-    return Panels(panels, [(style, name) for name, style in styles.items() if name], least, most) if panels else None
+        ringed = [_text(value) for row, _, value in shown if _is_chosen(row, chosen)][:1]
+        described = f"{series} of {plural(len(dots), 'cut')}, from {_text(min(value for *_, value in shown))} to"
+        described += f" {_text(high)}" + "".join(f"; the chosen one has {value}" for value in ringed)
+        dots = sorted(dots, key=lambda dot: dot.chosen)  # the ring on top
+        panels.append(Panel(series, dots, value_ticks(low, high), described))
+    keys = [(style, name) for name, style in styles.items() if name]
+    return Panels(panels, keys, size_ticks(least, most)) if panels else None
+
+
+def _text(value: float) -> str:
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def _number(row: Mapping[str, object], key: str) -> float | None:
