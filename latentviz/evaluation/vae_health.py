@@ -201,7 +201,7 @@ def importance(vae: VAE, inputs: Inputs, n: int, scale: float) -> list[Importanc
     bounds, halves = (torch.stack([importance_bound(each) for each in w]) for w in (weights, weights[:, : k // 2]))
     steps, gains = [bounds], (bounds - halves).mean(1)
     while k < IWAE_MOST and bool((gains > STILL).any()):
-        m = min(weights.shape[2], IWAE_ITEMS * IWAE_SAMPLES // (2 * k))
+        m = max(min(items, 2), items * IWAE_SAMPLES // (2 * k))
         before, weights = bounds[:, :m], torch.cat([weights[:, :, :m], draw(m, k)], dim=1)
         bounds = torch.stack([importance_bound(each) for each in weights])
         k, gains = 2 * k, (bounds - before).mean(1)
