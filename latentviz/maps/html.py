@@ -52,6 +52,7 @@ LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
 }
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(async )?function|const|let)", re.MULTILINE)
+_COMMENT = re.compile(r"^ *//.*\n", re.MULTILINE)  # of whole lines
 
 
 def write_map(
@@ -114,7 +115,9 @@ def bundle(layers: Sequence[str]) -> str:
     order: list[Path] = []
     for path in (PAGE / "core/app.js", *(PAGE / f"layers/{name}.js" for name in layers)):
         _collect(path.resolve(), order)
-    code = "\n".join(_EXPORT.sub("", _IMPORT.sub("", path.read_text(encoding="utf-8"))) for path in order)
+    code = "\n".join(
+        _COMMENT.sub("", _EXPORT.sub("", _IMPORT.sub("", path.read_text(encoding="utf-8")))) for path in order
+    )
     start = f"start([{', '.join(layers)}]).catch((error) => globalThis.latentviz.fail(error));"
     return f'(() => {{\n"use strict";\n{code}\n{start}\n}})();\n'
 

@@ -163,11 +163,11 @@ def test_the_widget_passes_changes_both_ways(widget_page) -> None:
     frame.evaluate("latentviz.map.select([0, 1, 2])")
     page.wait_for_function("model.get('rows').length === 3")
     assert page.evaluate("model.get('rows')") == rows
-    frame.get_by_label("Tag the selected items").fill("mine")
-    frame.get_by_label("Tag the selected items").press("Enter")
+    frame.get_by_label("Add a tag").fill("mine")
+    frame.get_by_label("Add a tag").press("Enter")
     page.wait_for_function("Object.keys(model.get('tags')).length === 3")
     assert page.evaluate("model.get('tags')") == {f"few/{row}": ["mine"] for row in rows}
-    frame.get_by_role("button", name="mine 3").click()
+    frame.locator(".annotate .tag", has_text="mine").get_by_role("button").last.click()
     page.wait_for_function("Object.keys(model.get('tags')).length === 0")
     frame.evaluate("latentviz.map.openCluster(1)")
     frame.locator(".rename").fill("ones")
