@@ -40,7 +40,6 @@ import numpy as np
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "time_to_map.json"
 APART = 100  # between the seeds of clusterings; a clustering's layouts have consecutive ones
-SCORED = 4_000  # held-out items of which the unexplained variance is measured, at most
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ def score(run: Path, result: Path, labels: Path | None = None) -> None:
         "epochs": info["summary"]["epochs"],
         "items": len(items),
         "bound": health.iwae,
-        "unexplained": unexplained(OpenRun(folder)),
+        "unexplained": health.unexplained,
         "kNN": nearby(OpenRun(folder), named),
         "ARI": [],
         "clusters": [],
@@ -227,19 +226,6 @@ def nearby(opened: Any, labels: Sequence[str | None]) -> float | None:
     codes = np.unique(np.array(labels, str)[rows], return_inverse=True)[1]
     near = neighbours(directions(mu, "cosine" if opened.contrast else "euclidean"), 16).indices[:, 1:]
     return metrics.knn_accuracy(codes, np.ones(len(codes), bool), np.arange(len(codes)), near)
-
-
-def unexplained(opened: Any) -> float | None:
-    """Share of the variance of held-out images that is left when they are decoded from μ; None for texts."""
-    from latentviz.model.encoding import decode_batches
-
-    model = opened.model
-    if opened.config.data.kind == "text":
-        return None
-    held = np.flatnonzero(np.array(opened.items.column("split")) == "val")[:SCORED]
-    x = model.kind.to_input(model.kind.dataset().__getitems__(held.tolist())).numpy()
-    left = np.square(x - decode_batches(model.vae, np.asarray(opened.mu)[held]).reshape(x.shape)).sum()
-    return float(left / np.square(x - x.mean(axis=0)).sum())
 
 
 def minilm(run: Path) -> dict[str, float] | None:
@@ -326,7 +312,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     work = options.work.resolve()
-    codes = {short(commit): unpack(short(commit), work) for commit in (options.base, options.commit) if commit}
+    first, *_ = names = [short(commit) for commit in (options.base, options.commit) if commit]
+    codes = {name: unpack(name, work) for name in names}
     for code in codes.values():
         warm(code)
     for name in options.rows:
@@ -337,16 +324,16 @@ def main() -> None:
         commits: dict[str, list[dict[str, Any]]] = {commit: [] for commit in codes}
         for seed in range(options.seeds):
             for commit, code in codes.items():
-                own = options.base_set if options.base and commit == short(options.base) else []
+                own = options.base_set if options.base and commit == first else []
                 fitted = replace(made, settings=[*made.settings, *own])
                 commits[commit].append(measure(row, fitted, code, place / commit, seed, options.clusterings))
         found = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
         found[name] = {
             "name": row.name,
-            "items": commits[next(iter(codes))][0]["items"],
+            "items": commits[first][0]["items"],
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
             "base set": options.base_set,
-            "minilm": minilm(place / next(iter(codes)) / "seed0") if row.minilm else None,
+            "minilm": minilm(place / first / "seed0") if row.minilm else None,
             "commits": commits,
         }
         options.out.parent.mkdir(parents=True, exist_ok=True)

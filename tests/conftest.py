@@ -73,6 +73,15 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_digits(tmp_path_factory.mktemp("data"), 200)
 
 
+def write_labelled_digits(folder: Path) -> Path:
+    """Returns an .npz file with the first 200 of scikit-learn's digits and their labels."""
+    from sklearn.datasets import load_digits
+
+    digits, file = load_digits(), folder / "digits.npz"
+    np.savez(file, images=(digits.images[:200] * 15).astype(np.uint8), labels=digits.target[:200])
+    return file
+
+
 def fit_small(source: object, outputs: Path, *words: str, settings: Sequence[str] = SMALL) -> Path:
     """Returns the folder of a new, small run."""
     from latentviz.shell import commands

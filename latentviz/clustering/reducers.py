@@ -14,10 +14,10 @@ import numpy as np
 from latentviz.clustering.neighbors import Neighbours
 from latentviz.errors import ConfigError, choose
 
-EPOCHS = 200  # of UMAP, at each size; its 500 for up to 10,000 items are no better, see docs/experiments.md
-
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+EPOCHS = 200  # of UMAP, at each size; its 500 for up to 10,000 items are no better, see docs/experiments.md
 
 
 def import_umap() -> ModuleType:

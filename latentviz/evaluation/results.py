@@ -6,6 +6,8 @@ from typing import Literal
 
 Level = Literal["good", "fair", "poor"]
 
+TIGHT = 0.1  # nats that doubling the draws raises an importance-weighted bound by at most, once it stands still
+
 
 @dataclass(frozen=True)
 class Calibrated:

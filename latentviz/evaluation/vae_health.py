@@ -20,7 +20,7 @@ from latentviz.evaluation.reconstruction import (
     squared_residuals,
     unexplained,
 )
-from latentviz.evaluation.results import Calibrated, Health
+from latentviz.evaluation.results import TIGHT, Calibrated, Health
 from latentviz.model.base import Likelihood
 from latentviz.model.elbo import kl_per_dimension
 from latentviz.model.encoding import Stored, batches
@@ -33,7 +33,6 @@ TRAIN_ITEMS = 2_000  # for σ and for how much better the model fits these than 
 IWAE_ITEMS = 1_000
 IWAE_SAMPLES = 50  # K of Burda et al. 2016, who report 50 too; doubled until the bound stands still
 IWAE_MOST = 400  # draws; a doubling is measured on fewer items, for half of what the first draws cost
-STILL = 0.1  # nats that a doubling of the draws gains at most when the bound stands still
 COMPONENTS = 10_000  # posteriors in the aggregated one: mutual information is measured up to log 10,000 = 9.2 nats
 DRAWS = 2_000  # from the aggregated posterior
 BATCH = 256
@@ -200,7 +199,7 @@ def importance(vae: VAE, inputs: Inputs, n: int, scale: float) -> list[Importanc
     elbos = weights.mean((1, 2)).tolist()
     bounds, halves = (torch.stack([importance_bound(each) for each in w]) for w in (weights, weights[:, : k // 2]))
     steps, gains = [bounds], (bounds - halves).mean(1)
-    while k < IWAE_MOST and bool((gains > STILL).any()):
+    while k < IWAE_MOST and bool((gains > TIGHT).any()):
         m = max(min(items, 2), items * IWAE_SAMPLES // (2 * k))
         before, weights = bounds[:, :m], torch.cat([weights[:, :, :m], draw(m, k)], dim=1)
         bounds = torch.stack([importance_bound(each) for each in weights])

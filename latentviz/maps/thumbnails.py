@@ -31,8 +31,7 @@ def pack_thumbnails(data: MapData) -> Part:
     trial = rows[np.linspace(0, n - 1, min(n, 2 * PER_SHEET)).astype(int)]
     height, width = images.shape[2:]
     for side, quality in _choices(max(height, width)):
-        scale = min(1.0, side / max(height, width))
-        size = max(1, round(height * scale)), max(1, round(width * scale))
+        size = _within(side, height, width)
         tile_bytes = sum(map(len, _encode(images, trial, size, quality))) / len(trial)
         if tile_bytes * n <= budget:
             places = np.arange(n)
@@ -83,10 +82,13 @@ def _compose(images: np.ndarray, rows: np.ndarray, size: tuple[int, int]) -> np.
 
 def thumbnail(images: np.ndarray, row: int, side: int) -> bytes:
     """Encodes the image of a row of (n, c, h, w) as WebP, at most `side` pixels wide and high."""
-    height, width = images.shape[2:]
+    return webp(_compose(images, np.array([row]), _within(side, *images.shape[2:])), 85)
+
+
+def _within(side: int, height: int, width: int) -> tuple[int, int]:
+    """Returns the height and width of an image scaled down until none is above `side`."""
     scale = min(1.0, side / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    return webp(_compose(images, np.array([row]), size), 85)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _image(pixels: np.ndarray) -> Image.Image:

@@ -23,7 +23,7 @@ def _metrics(trainer: pl.Trainer, split: str) -> dict[str, float]:
 
 
 def _parts(metrics: Mapping[str, float]) -> str:
-    """Formats a loss as the sum that it is, what was trained on besides apart; an empty string without a loss.
+    """Formats a loss as the sum that it is, then what else was trained on; an empty string without a loss.
 
     >>> _parts({"loss": 10, "reconstruction": 7, "kl_cost": 3, "contrast_cost": 2})
     '10.0 (reconstruction 7.0 + KL 3.0), contrast 2.0'
@@ -35,8 +35,8 @@ def _parts(metrics: Mapping[str, float]) -> str:
     others = {"loss", "log_likelihood", "kl", "mutual_information", "active_units"}
     names |= {name: name for name in metrics if name not in {*names, *others, *apart}}  # terms that the user has added
     parts = [f"{word} {metrics[name]:.1f}" for name, word in names.items() if name in metrics]
-    besides = [f", {word} {metrics[name]:.1f}" for name, word in apart.items() if name in metrics]
-    return f"{metrics['loss']:.1f} ({' + '.join(parts)}){''.join(besides)}"
+    more = [f", {word} {metrics[name]:.1f}" for name, word in apart.items() if name in metrics]
+    return f"{metrics['loss']:.1f} ({' + '.join(parts)}){''.join(more)}"
 
 
 def _losses(train: Mapping[str, float], validation: Mapping[str, float]) -> str:

@@ -17,6 +17,7 @@ from latentviz.model.encoding import Stored, ToInput, encode_rows
 from latentviz.model.schedule import FALL, Schedule
 from latentviz.model.training import LightningVAE, epoch_steps
 from latentviz.progress import plural, say
+from latentviz.runs.info import STANDS_STILL
 
 PROBE = 2_000  # items whose neighbours are compared
 NEAR = 15  # neighbours of each
@@ -128,7 +129,7 @@ class StandStill(Callback):
         if trainer.strategy.broadcast(still and step >= (1 - FALL) * schedule.total):
             epoch = epoch_steps(trainer)
             length = math.ceil(step * FALL / (1 - FALL) / epoch - 1e-6) * epoch
-            self._begin(trainer, schedule, "neighbours stand still", length)
+            self._begin(trainer, schedule, STANDS_STILL, length)
 
     def _begin(self, trainer: pl.Trainer, schedule: Schedule, reason: str, length: int) -> None:
         self.begun, self.reason = (trainer.global_step, length), reason

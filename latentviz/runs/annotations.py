@@ -7,20 +7,20 @@ those after merges and splits.
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from latentviz.errors import DataError, ReadError, did_you_mean, message_of
 from latentviz.progress import one_line, plural
 from latentviz.runs.files import AnyPath
-from latentviz.runs.info import ClusterAnnotations, ClusterNumber, ClustersInfo
+from latentviz.runs.info import ClusterAnnotations, ClusterNumber, ClustersInfo, adapter
 from latentviz.runs.items import own_names
 from latentviz.runs.tables import ANNOTATED
 
@@ -128,9 +128,6 @@ def _plain(given: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
-_adapter = TypeAdapter(Annotations)
-
-
 def _checked(content: object, where: str) -> Annotations:
     version = content.get("version", VERSION) if isinstance(content, dict) else VERSION
     if isinstance(version, int) and version > VERSION:
@@ -139,7 +136,7 @@ def _checked(content: object, where: str) -> Annotations:
             "`pip install -U latentviz`"
         )
     try:
-        return _adapter.validate_python(content)
+        given: Annotations = adapter(cast("Hashable", Annotations)).validate_python(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         keys = [str(part) for part in first["loc"] if part != "[key]"]
@@ -153,6 +150,7 @@ def _checked(content: object, where: str) -> Annotations:
         raise DataError(
             f"{where}: {key}{reason} (got {got}); {SAVE}, or give names, merges, splits, tags, notes"
         ) from None
+    return given
 
 
 def findings(points: pa.Table, info: ClustersInfo) -> Findings:

@@ -18,6 +18,8 @@ from typing_extensions import TypedDict
 from latentviz.errors import RunError
 from latentviz.progress import one_line
 
+STANDS_STILL = "neighbours stand still"  # `ended` of a training that ended by itself
+
 T = TypeVar("T")
 Content = Mapping[str, object]  # a JSON object that is written, or has been read and not checked yet
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -188,7 +190,7 @@ class ClustersInfo(TypedDict, total=False):
     checksums: Checksums
 
 
-_adapter = cache(TypeAdapter[Any])  # building one takes milliseconds
+adapter = cache(TypeAdapter[Any])  # building one takes milliseconds
 
 
 def checked(kind: type[T], content: Content, path: Path, again: str) -> T:
@@ -199,7 +201,7 @@ def checked(kind: type[T], content: Content, path: Path, again: str) -> T:
             `again`, what makes the file again.
     """
     try:
-        value: T = _adapter(cast("Hashable", kind)).validate_python(content, strict=True)
+        value: T = adapter(cast("Hashable", kind)).validate_python(content, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = one_line(".".join(str(part) for part in first["loc"]), 80)

@@ -1,4 +1,4 @@
-"""Nothing covers the map: panels stand beside it, and the map moves into the area that they leave."""
+"""Nothing covers the map: panels are docked next to it, and the map moves into the free area."""
 
 import pytest
 

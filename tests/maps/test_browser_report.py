@@ -4,13 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 import latentviz as lv
 from latentviz.evaluation.report import render
-from tests.conftest import fit_small
+from tests.conftest import fit_small, write_labelled_digits
 
 pytestmark = pytest.mark.browser
 
@@ -42,9 +40,7 @@ NAMELESS = """() => [...document.querySelectorAll("a, summary, [tabindex]")]
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The evaluation of a run on 200 labelled digits, next to its map."""
     place = tmp_path_factory.mktemp("report")
-    digits = load_digits()
-    np.savez(place / "digits.npz", images=(digits.images[:200] * 15).astype(np.uint8), labels=digits.target[:200])
-    folder = fit_small(place / "digits.npz", place)
+    folder = fit_small(write_labelled_digits(place), place)
     lv.cluster(folder, reduce={"method": "pca"}, cluster={"min_cluster_size": 12, "selection": "leaf"})
     return lv.evaluate(folder)
 

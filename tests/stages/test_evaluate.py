@@ -23,7 +23,7 @@ from latentviz.evaluation.report.charts import Tick, rank_ticks, size_ticks, val
 from latentviz.evaluation.results import Calibrated, Confusion, Evaluation, Health, Labels, Training, Verdict
 from latentviz.evaluation.table import evaluation_table
 from latentviz.evaluation.verdicts import judge, judge_health, judge_labels
-from tests.conftest import fit_small
+from tests.conftest import fit_small, write_labelled_digits
 
 COLLAPSING = (
     "trainer.max_epochs=2",
@@ -39,9 +39,7 @@ COLLAPSING = (
 def clustered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clustered run on 200 labelled digits; read-only."""
     place = tmp_path_factory.mktemp("clustered")
-    digits = load_digits()
-    np.savez(place / "digits.npz", images=(digits.images[:200] * 15).astype(np.uint8), labels=digits.target[:200])
-    folder = fit_small(place / "digits.npz", place)
+    folder = fit_small(write_labelled_digits(place), place)
     lv.cluster(folder, reduce={"layouts": 2})
     return folder
 
