@@ -35,6 +35,14 @@ class Preview:
     picture: str  # of that map, written after it
 
 
+@dataclass(frozen=True)
+class Served:
+    """What the map of a run that is served may ask the server, in addition to what the page holds itself."""
+
+    texts: bool  # new items are texts; else files
+    images: bool  # the decoder makes images; else texts
+
+
 class TreeNode(TypedDict):
     """A node of the condensed tree, as `condensed_tree` makes them; `birth` and `death` are λ = 1/distance."""
 
@@ -95,6 +103,7 @@ class MapData:
     # pairs of names, merges, splits, tags, notes
     annotations: Mapping[str, object] = field(default_factory=dict)
     preview: Preview | None = None  # of the map of a training that goes on
+    served: Served | None = None  # of a map with a server behind it
     file_limit: int = FILE_LIMIT  # bytes of the file; thumbnails, then latents of some items are dropped to meet it
 
     def __post_init__(self) -> None:

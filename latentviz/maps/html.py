@@ -88,6 +88,9 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
     if data.preview is not None:
         meta["preview"] = asdict(data.preview)
         names.append("preview")
+    if data.served is not None:
+        meta["served"] = asdict(data.served)
+        names.append("explore")
     script = bundle(names)
     packed = {"app": blocks.pack(script.encode()), "meta": blocks.pack_json(meta)}
     for part in parts.values():
@@ -104,6 +107,7 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         first=FIRST,
         evaluates=len(data.order) <= EVALUATES,
         looks=data.preview is not None,
+        asks=data.served is not None,
     )
 
 

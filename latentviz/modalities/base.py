@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
@@ -127,11 +127,6 @@ class ReadNew(Protocol[R_contra, S_co]):
         """
 
 
-def found_again(settings: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
-    """Return the settings but for the `given` ones, which stay."""
-    return {name: value for name, value in settings.items() if name not in given}
-
-
 class MapContents(NamedTuple):
     """What a map shows of n items, in item order."""
 
@@ -189,6 +184,11 @@ class Modality(ABC, Generic[C, R, S]):
     def length(self, config: C) -> Length | None:
         """Return how long a training would be; None if that takes too long to find out."""
         del config
+        return None
+
+    def open_originals(self, config: R, items: Items) -> Callable[[int], np.ndarray] | None:
+        """Return a reader of the image of row i at full size, uint8 (c, h, w); None: the cache has it as it is."""
+        del config, items
         return None
 
     def terms(self, items: Items) -> Terms | None:

@@ -1,11 +1,17 @@
 """What a training takes from the settings of a data kind: epochs, the size of a batch, and the arguments of the VAE."""
 
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from latentviz.config import FitConfig
 
 Stop: TypeAlias = Literal["still", "limit"]
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of `VAE`
+
+
+def found_again(settings: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
+    """Return the settings but for the `given` ones, which stay."""
+    return {name: value for name, value in settings.items() if name not in given}
 
 
 class Contrasting(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
 import numpy as np
@@ -20,6 +20,9 @@ from latentviz.modalities.loading import Loaded, OpenRun
 from latentviz.progress import one_line, say
 from latentviz.runs.files import check_name, is_file, is_folder
 from latentviz.runs.run import ClusterFolder, RunFolder
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 CLUSTER = "cluster:"
 WIDEST = 60  # characters of a word that a message repeats
@@ -50,12 +53,21 @@ class Found(NamedTuple):
         return self.name if self.row is not None or not self.is_item else Path(self.name).stem
 
 
+class Placed(NamedTuple):
+    """The m items that have a position on the map."""
+
+    rows: np.ndarray  # int64 (m,)
+    points: np.ndarray  # float64 (m, 2)
+    tree: "cKDTree"  # of the points
+
+
 class Lookup:
     """Finds items of a finished run, and clusters of one of its clusterings, by what the user calls them."""
 
     def __init__(self, run: RunFolder, clustering: str = "default") -> None:
         self.run, self.clustering = run, clustering
         self.opened = OpenRun(run)
+        self._reach: dict[tuple[int, float], float] = {}
         self.mu, self.logvar, self.items = self.opened.mu, self.opened.logvar, self.opened.items
         self.show = self.opened.modality.show
         check_name("--clustering", clustering)
@@ -112,6 +124,23 @@ class Lookup:
         if folder.finished:
             return self.points.append_column("split", self.items.table.column("split"))
         return self.items.table
+
+    @cached_property
+    def placed(self) -> "Placed":
+        """The items with a position on the map."""
+        from scipy.spatial import cKDTree
+
+        points = np.stack([self.points.column(axis).to_numpy() for axis in "xy"], axis=1).astype(np.float64)
+        rows = np.flatnonzero(np.isfinite(points).all(axis=1))
+        return Placed(rows, points[rows], cKDTree(points[rows]))
+
+    def reach(self, rank: int, share: float) -> float:
+        """Return the distance that `share` of the points on the map have at most to their `rank`-th nearest one."""
+        if (rank, share) not in self._reach:
+            _, points, tree = self.placed
+            own = min(rank, len(points) - 1) + 1  # itself is the first
+            self._reach[rank, share] = float(np.quantile(tree.query(points, [own])[0], share))
+        return self._reach[rank, share]
 
     def given(self, rows: Sequence[int] | np.ndarray) -> Sequence[Shown]:
         """Return items of the run as their data kind shows them."""

@@ -112,16 +112,11 @@ def at_position(lookup: Lookup, position: tuple[float, float], _: Options) -> Pl
     The bandwidth is half the distance to the 12th. A position is far from the data if its 5th nearest point is farther
     away than that of 99% of the points; it is decoded with a warning.
     """
-    from scipy.spatial import cKDTree
-
     if not all(abs(number) <= FARTHEST for number in position):
         x, y = position
         raise ArgumentError(f"--at: must be two numbers from {-FARTHEST:g} to {FARTHEST:g} (got {x:g},{y:g})")
-    table = lookup.points
-    points = np.stack([table.column("x").to_numpy(), table.column("y").to_numpy()], axis=1).astype(np.float64)
-    placed = np.flatnonzero(np.isfinite(points).all(axis=1))
-    tree, rank = cKDTree(points[placed]), min(NEAR_RANK, len(placed) - 1)
-    limit = float(np.quantile(tree.query(points[placed], [rank + 1])[0], NEAR_SHARE))  # itself is the first
+    placed, points, tree = lookup.placed
+    rank, limit = min(NEAR_RANK, len(placed) - 1), lookup.reach(NEAR_RANK, NEAR_SHARE)
     distances, near = tree.query(np.asarray(position, np.float64), min(NEIGHBOURS, len(placed)))
     rows = placed[near]
     weights = np.exp(-0.5 * np.square(distances / max(distances[-1] / 2, 1e-9)))
@@ -131,7 +126,7 @@ def at_position(lookup: Lookup, position: tuple[float, float], _: Options) -> Pl
     warning = (
         f"no data near {position[0]:g},{position[1]:g}: its {rank}th nearest point is {distances[rank - 1]:.2g} "
         f"away, which for {NEAR_SHARE:.0%} of the points is at most {limit:.2g}; the map spans x "
-        f"{_span(points[placed, 0])}, y {_span(points[placed, 1])}"
+        f"{_span(points[:, 0])}, y {_span(points[:, 1])}"
     )
     ids = lookup.ids
     facts = {

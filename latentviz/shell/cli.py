@@ -128,6 +128,14 @@ def _map(parser: Parser) -> None:
     _open(parser)
 
 
+def _explore(parser: Parser) -> None:
+    _run(parser)
+    _clustering(parser)
+    text = "port on 127.0.0.1 to listen on (default: a free one)"
+    parser.add_argument("--port", type=int, default=0, metavar="N", help=text)
+    _open(parser)
+
+
 def _generate(parser: Parser) -> None:
     _run(parser)
     ways = parser.add_argument_group("what to decode: fresh draws, or one of").add_mutually_exclusive_group()
@@ -250,6 +258,13 @@ COMMANDS: dict[str, Command] = {
         """\
   latentviz map                                     the newest run
   latentviz map cats title="My cats" theme=dark colour_by=label""",
+    ),
+    "explore": Command(
+        "serve the map on this machine, with the run behind it: originals, exact decoding, new items, the whole table",
+        _explore,
+        """\
+  latentviz explore --open                          the newest run, in the browser; Ctrl-C ends it
+  latentviz explore cats --clustering fine --port 8000""",
     ),
     "generate": Command(
         "decode new items",

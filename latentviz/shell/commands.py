@@ -124,6 +124,16 @@ def map(
     _print_map(draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering), show=show)
 
 
+def explore(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
+    """Serves the map and prints its address; ends with Ctrl-C."""
+    from latentviz.runs.run import RunFolder
+    from latentviz.stages.explore import explore as stage
+
+    folder = RunFolder.open(run, outputs)
+    stage(folder, lambda address: print(f"map {address}\nCtrl-C ends it", flush=True), **options)
+    say(f"{folder.path}: no longer served")
+
+
 def generate(
     run: str | None = None, *, outputs: str = "outputs", json: bool = False, at: str | None = None, **options: Any
 ) -> None:

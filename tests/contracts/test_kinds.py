@@ -178,6 +178,21 @@ class TestEveryKind:
         assert points["edited_cluster"].tolist()[:2] == [5, 5]
         assert lv.annotate(walked, {"tags": {}, "splits": {}}).map.stat().st_size > 10_000
 
+    def test_explore(self, walked: Path) -> None:
+        pytest.importorskip("uvicorn")
+        from latentviz.queries.lookup import Lookup
+        from latentviz.stages.desk import AskOriginal, AskPlace, AskRows, AskSpot, Desk
+
+        desk = Desk(Lookup(RunFolder.open(walked)))
+        kinds, n = desk.lookup.opened.modality, len(desk.lookup)
+        assert {"text", "image"} & set(desk.original(AskOriginal(row=1)))
+        assert ("text" if kinds.writes_texts else "image") in desk.decode(AskSpot(x=0.0, y=0.0))
+        assert desk.rows(AskRows(count=3))["total"] == n
+        if kinds.takes_words:
+            word = str(desk.original(AskOriginal(row=1))["text"])
+            found = desk.place(AskPlace(text=f" {word}"))
+            assert desk.lookup.given([found["near"][0]["row"]])[0] == word
+
     def test_export(self, walked: Path) -> None:
         pytest.importorskip("safetensors")
         assert [path.name for path in lv.export(walked, safetensors=True, force=True)] == ["model.safetensors"]

@@ -114,9 +114,9 @@ STILL = """async () => {
 
 
 class Page:
-    """A map opened from file://, with its errors and network requests."""
+    """A map opened from file:// or an address, with its errors and network requests."""
 
-    def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
+    def __init__(self, browser: Any, path: Path | str, **settings: Any) -> None:
         script = settings.pop("script", None)
         self.context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **settings})
         self.page = self.context.new_page()
@@ -128,7 +128,7 @@ class Page:
         self.page.on("dialog", lambda dialog: (self.errors.append("dialog"), dialog.dismiss()))
         if script:
             self.page.add_init_script(script)
-        self.page.goto(path.as_uri())
+        self.page.goto(path if isinstance(path, str) else path.as_uri())
         self.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
         self.settle()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from latentviz.modalities.image.kind import ImageKind
     from latentviz.modalities.length import Length
+    from latentviz.runs.items import Items
 
 
 class ImageModality(Modality[ImageFitConfig, ResolvedImageConfig, "np.ndarray"]):
@@ -60,6 +61,12 @@ class ImageModality(Modality[ImageFitConfig, ResolvedImageConfig, "np.ndarray"])
         from latentviz.modalities.image.length import length
 
         return length(config)
+
+    def open_originals(self, config: ResolvedImageConfig, items: Items) -> Callable[[int], np.ndarray]:
+        """Return a reader of images in their source."""
+        from latentviz.modalities.image.originals import open_originals
+
+        return open_originals(config, items)
 
     def on_map(self, cache: Path) -> MapContents:
         """Return the images."""

@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from latentviz.errors import DataError
-from latentviz.modalities.base import NewItem, found_again
+from latentviz.modalities.base import NewItem
 from latentviz.modalities.io import prepared
 from latentviz.modalities.io.columns import whole_characters
 from latentviz.modalities.io.files import examine, text_of
 from latentviz.modalities.io.names import MissingColumnError
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.settings import found_again
 from latentviz.modalities.text.config import ResolvedTextConfig
 from latentviz.modalities.text.prepare import TOKENS, load, load_texts, prepare, write_texts
 from latentviz.modalities.text.read import read

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from latentviz.errors import DataError
-from latentviz.modalities.base import NewItem, found_again
+from latentviz.modalities.base import NewItem
 from latentviz.modalities.io import prepared
 from latentviz.modalities.io.memory import find, named
 from latentviz.modalities.io.names import MissingColumnError, printable
 from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.settings import found_again
 from latentviz.modalities.vectors.config import ResolvedVectorConfig
 from latentviz.modalities.vectors.prepare import (
     IMAGES,
