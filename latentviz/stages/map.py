@@ -46,28 +46,21 @@ def draw(
     """Writes map.html, map.png and map.svg of a clustering; `opened` is the run, if it is already open."""
     check(config, points.column_names, measured=())
     data = map_data(folder, config, points, info, opened or OpenRun(RunFolder(folder.run_path)))
-<<<<<<< HEAD
-    write_map(folder.map_file, data, layers=layers, options={"theme": config.theme, "colour_by": config.colour_by})
+    layers = list(LAYERS) if config.layers == "all" else list(config.layers)
+    write_map(folder.map_file, data, layers=layers, options=_options(config))
     # The page names and edits the clusters itself, so that a reader can go on.
     if "edited_cluster" in points.column_names:
         points = points.set_column(points.column_names.index("cluster"), "cluster", points.column("edited_cluster"))
     names = cluster_names(points, info)
     data = replace(data, cluster=points.column("cluster").to_numpy(), cluster_names=names)
-=======
-    write_map(folder.map_file, data, layers=_layers(config), options=_options(config))
->>>>>>> 1a28bba (explore: the map served on this machine, with the run behind it)
     write_static(folder.picture_file, folder.vector_file, data)
 
 
 def page_of(folder: ClusterFolder, opened: OpenRun, served: Served) -> str:
-    """Returns the HTML of a finished clustering's map for a server that answers it."""
+    """Returns the HTML of a finished clustering's map, with every layer, for a server that answers it."""
     config = folder.config().map
     data = map_data(folder, config, folder.points(), folder.info(), opened)
-    return render(replace(data, served=served), _layers(config), _options(config))
-
-
-def _layers(config: MapSection) -> list[str]:
-    return list(LAYERS) if config.layers == "all" else list(config.layers)
+    return render(replace(data, served=served), options=_options(config))
 
 
 def _options(config: MapSection) -> dict[str, str]:

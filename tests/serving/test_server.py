@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from latentviz.errors import ArgumentError
+from latentviz.queries.lookup import Lookup
+from latentviz.runs.run import RunFolder
 from latentviz.serving.server import SMALL, Server
-from latentviz.stages.desk import LARGEST_FILE
+from latentviz.stages.desk import LARGEST_FILE, Desk
 from tests.maps.test_browser_hostile import EVIL
 from tests.serving.conftest import Client
 
@@ -169,13 +171,8 @@ def questions(draw: st.DrawFn) -> tuple[str, bytes]:
     return name, draw(st.binary(max_size=30)) if draw(st.integers(0, 9)) == 0 else body
 
 
-def test_every_call_is_asked(client) -> None:
-    from latentviz.queries.lookup import Lookup
-    from latentviz.runs.run import RunFolder
-    from latentviz.stages.desk import Desk
-
-    del RunFolder, Lookup
-    assert set(OF) == set(Desk.__dict__["calls"].fget(Desk.__new__(Desk)))
+def test_every_call_is_asked(mapped) -> None:
+    assert set(OF) == set(Desk(Lookup(RunFolder.open(mapped))).calls)
 
 
 @settings(max_examples=int(os.environ.get("LATENTVIZ_EXAMPLES", "150")), suppress_health_check=[*HealthCheck])
@@ -192,8 +189,6 @@ def test_whatever_is_asked_is_answered(client, asked) -> None:
 
 class TestAnswers:
     def test_rows_are_sorted_filtered_and_paged(self, client, mapped) -> None:
-        from latentviz.runs.run import RunFolder
-
         points = RunFolder.open(mapped).clustering().points().to_pandas()
         expected = points[points.cluster == 1].sort_values("x", ascending=False, kind="stable")
         found = client.ask("rows", where="cluster == 1", sort="x", descending=True, start=3, count=5).json

@@ -132,6 +132,7 @@ function newItems(map) {
 function originals(map) {
   const view = el("dialog", { className: "original", "aria-label": "The item at full size" });
   document.body.append(view);
+  view.addEventListener("keydown", (event) => event.stopPropagation()); // the map's keys are not for it
   view.addEventListener("click", (event) => event.target === view && view.close());
 
   async function open(i) {
