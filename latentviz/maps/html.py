@@ -97,6 +97,8 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         packed |= part.blocks
     packed["plotly"] = _plotly()
     style, boot = ((PAGE / name).read_text(encoding="utf-8") for name in ("map.css", "boot.js"))
+    if data.served is not None:
+        style += (PAGE / "explore.css").read_text(encoding="utf-8")
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
     template = environment.get_template("page.html")
     return template.render(
