@@ -12,7 +12,7 @@ import torch
 import latentviz as lv
 from latentviz.model import still
 from latentviz.model.schedule import Schedule
-from latentviz.model.still import Look, nearest, same_share, seconds_of, stands_still
+from latentviz.model.still import Look, gain_of, nearest, same_share, seconds_of, stands_still
 from latentviz.runs.metrics import read_metrics
 
 SHORT = {"min_epochs": 4, "max_epochs": 40}
@@ -52,19 +52,29 @@ def test_the_end_of_a_schedule_is_known_when_the_fall_begins() -> None:
     assert (schedule.start, schedule.end) == (300, 400)
 
 
-def look(mu: torch.Tensor, loss: float) -> Look:
-    return Look(0, loss, nearest(mu))
-
-
 @pytest.mark.parametrize(
-    ("moved", "losses", "still"),
-    [(0.0, (100, 99.9), True), (0.0, (100, 80), False), (0.0, (100, 120), True), (5.0, (100, 99.9), False)],
+    ("moved", "gain", "still"), [(0.0, 0.001, True), (0.0, 0.2, False), (0.0, -0.2, True), (5.0, 0.001, False)]
 )
-def test_what_stands_still(moved: float, losses: tuple[float, float], *, still: bool) -> None:
+def test_what_stands_still(moved: float, gain: float, *, still: bool) -> None:
     random = torch.Generator().manual_seed(0)
     mu = torch.randn(200, 6, generator=random)
     now = mu + moved * torch.randn(200, 6, generator=random)
-    assert stands_still(look(mu, losses[0]), look(now, losses[1]), 0.01) is still
+    assert stands_still(Look(10, 0.5, nearest(mu)), Look(12, gain, nearest(now)), 0.01) is still
+
+
+@pytest.mark.parametrize("steps", [range(50, 101), range(500, 50_001)])  # of the latter all are too many for pairs
+@pytest.mark.parametrize(("slope", "sign"), [(-0.3, 1), (0.1, 1), (0.0, 1), (-0.3, -1)])
+def test_the_gain_is_that_of_the_slope_whatever_single_epochs_do(steps: range, slope: float, sign: int) -> None:
+    """A loss may be below 0, as with a Gaussian likelihood of a small variance."""
+    random = np.random.default_rng(0)
+    losses = 100 * sign + 100 * slope * np.log(np.array(steps) / steps[len(steps) // 2])
+    losses *= 1 + 0.02 * random.standard_normal(len(steps))
+    losses[::7] += 50
+    assert gain_of(list(zip(steps, losses, strict=True))) == pytest.approx(-slope * np.log(1.2), abs=0.012)
+
+
+def test_one_loss_has_no_slope() -> None:
+    assert gain_of([(100, 2.0)]) == np.inf
 
 
 def test_neighbours_are_compared_as_sets() -> None:
