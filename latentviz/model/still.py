@@ -68,8 +68,8 @@ def gain_of(losses: Sequence[tuple[int, float]]) -> float:
 
 
 def stands_still(before: Look, now: Look, gain: float) -> bool:
-    """Whether neighbours hardly change from one look to the next, and the held-out loss gains less than a share."""
-    return same_share(before.near, now.near) >= SAME and now.gain < gain
+    """Whether neighbours hardly change, and the held-out loss gains less than a share at both looks."""
+    return same_share(before.near, now.near) >= SAME and max(before.gain, now.gain) < gain
 
 
 class StandStill(Callback):

@@ -53,13 +53,20 @@ def test_the_end_of_a_schedule_is_known_when_the_fall_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moved", "gain", "still"), [(0.0, 0.001, True), (0.0, 0.2, False), (0.0, -0.2, True), (5.0, 0.001, False)]
+    ("moved", "gains", "still"),
+    [
+        (0.0, (0.001, 0.001), True),
+        (0.0, (-0.2, -0.2), True),
+        (0.0, (0.2, 0.001), False),
+        (0.0, (0.001, 0.2), False),
+        (5.0, (0.001, 0.001), False),
+    ],
 )
-def test_what_stands_still(moved: float, gain: float, *, still: bool) -> None:
+def test_what_stands_still(moved: float, gains: tuple[float, float], *, still: bool) -> None:
     random = torch.Generator().manual_seed(0)
     mu = torch.randn(200, 6, generator=random)
     now = mu + moved * torch.randn(200, 6, generator=random)
-    assert stands_still(Look(10, 0.5, nearest(mu)), Look(12, gain, nearest(now)), 0.01) is still
+    assert stands_still(Look(10, gains[0], nearest(mu)), Look(12, gains[1], nearest(now)), 0.01) is still
 
 
 @pytest.mark.parametrize("steps", [range(50, 101), range(500, 50_001)])  # of the latter all are too many for pairs
