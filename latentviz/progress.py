@@ -103,12 +103,13 @@ def warn(line: str) -> None:
 
 @contextmanager
 def stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Prints the start and end of a stage, and puts the seconds it took into `seconds[name]`."""
+    """Prints the start and end of a stage, and adds the seconds it took to `seconds[name]`."""
     say(f"{name} …")
     start = time.perf_counter()
     yield
-    seconds[name] = round(time.perf_counter() - start, 2)
-    say(f"{name} done in {seconds[name]:.1f} s")
+    took = time.perf_counter() - start
+    seconds[name] = round(seconds.get(name, 0) + took, 2)
+    say(f"{name} done in {took:.1f} s")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from latentviz.errors import ResourceError
 from latentviz.progress import say
 
 LARGE = 100_000  # items from which on the estimate is printed
+CORE = 30_000  # items that the clusters are found among when their cut is chosen; the others follow their neighbours
 ALL_UP_TO, MOST = 150_000, 120_000  # items up to which all are laid out; landmarks of more
 FEWEST = 15_000  # landmarks that still show the structure of a map
 SPARE = 0.9  # share of the available memory that may be used
@@ -95,13 +96,14 @@ def core_speed() -> float:
         return REFERENCE / max(time.thread_time() - start, 1e-6)
 
 
-def cluster_needs(n: int, d: int, laid: int, layouts: int, pixels: int) -> list[Need]:
+def cluster_needs(n: int, d: int, laid: int, core: int, layouts: int, pixels: int) -> list[Need]:
     """Estimates the stages of `cluster`.
 
     Args:
         n: items.
         d: dimensions of μ that are clustered.
         laid: items that are laid out, all or the landmarks.
+        core: of these, items that the clusters are found among.
         layouts: number of layouts.
         pixels: bytes of an item in the cache.
     """
@@ -112,23 +114,24 @@ def cluster_needs(n: int, d: int, laid: int, layouts: int, pixels: int) -> list[
     pairs = float(laid) * (laid if laid <= ALL_UP_TO else 60_000)
     needs = [
         Need("neighbours", own + blocks + laid * (12 * d + 240), pairs * 2.6e-9 / cores),
-        Need("reducing", own + jobs * laid * LAYOUT, layouts * laid * 5.0e-4 / jobs),
-        Need("clustering", own + laid * CUT * layouts, layouts * laid * 2.3e-4),
+        Need("reducing", own + jobs * core * LAYOUT, layouts * core * 5.0e-4 / jobs),
+        Need("clustering", own + core * CUT * layouts, layouts * core * 2.3e-4),
         Need("drawing", own + laid * LAYOUT, laid * 3.0e-4),
-        Need("placing the others", own + blocks + n * PLACED + laid * 400, (n - laid) * 7.0e-5),
+        Need("placing the others", own + blocks + n * PLACED + laid * 400, (n - core) * 7.0e-5),
         Need("measuring the items", own + n * 300, n * pixels * 6.0e-8),
         Need("writing the map", own + n * POINT, n * 3.2e-5),
     ]
-    return [need for need in needs if laid < n or need.stage != "placing the others"]
+    return [need for need in needs if core < n or need.stage != "placing the others"]
 
 
-def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int) -> int:
+def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int, *, core: bool = True) -> int:
     """Returns how many items to lay out, 0 for all; prints the estimate if there are many.
 
     Args:
         config: of the clustering; `reduce.landmarks` "auto" takes what fits.
         shape: of μ, (n, d).
         pixels: bytes of an item in the cache.
+        core: the clusters are found among at most `CORE` items.
 
     Raises:
         ResourceError: there is not enough memory; the message names the setting that would fit.
@@ -138,7 +141,8 @@ def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int) -> int:
     layouts = config.reduce.layouts if config.reduce.method == "umap" else 1
 
     def needs(landmarks: int) -> list[Need]:
-        return cluster_needs(n, d, min(landmarks or n, n), layouts, pixels)
+        laid = min(landmarks or n, n)
+        return cluster_needs(n, d, laid, min(laid, CORE) if core else laid, layouts, pixels)
 
     def fits(landmarks: int) -> bool:
         return max(need.memory for need in needs(landmarks)) <= free

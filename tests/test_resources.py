@@ -54,13 +54,13 @@ def test_auto_lays_out_all_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resources.cluster(settings(landmarks=0), MILLION, 784) == 0
     assert resources.cluster(settings(landmarks=7_000), MILLION, 784) == 7_000
     for size in (60_000, 30_000, 15_000):
-        most = max(need.memory for need in resources.cluster_needs(*MILLION, size, 3, 784))
+        most = max(need.memory for need in resources.cluster_needs(*MILLION, size, size, 3, 784))
         having(monkeypatch, 1.001 * most / resources.SPARE / GB)
         assert resources.cluster(settings(), MILLION, 784) >= size, "a setting that fits is found"
 
 
 def test_what_does_not_fit_is_refused_with_the_setting_that_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    most = max(need.memory for need in resources.cluster_needs(*MILLION, 120_000, 3, 784))
+    most = max(need.memory for need in resources.cluster_needs(*MILLION, 120_000, 30_000, 3, 784))
     having(monkeypatch, 1.2 * most / GB)
     with pytest.raises(
         ResourceError,
@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_refused_with_the_setting_that_would(monkeypatch: p
 
 def test_more_items_never_need_less() -> None:
     for stage in range(4):
-        needs = [resources.cluster_needs(n, 16, n, 3, 784)[stage] for n in (1_000, 10_000, 100_000, 1_000_000)]
+        needs = [resources.cluster_needs(n, 16, n, n, 3, 784)[stage] for n in (1_000, 10_000, 100_000, 1_000_000)]
         assert [need.memory for need in needs] == sorted(need.memory for need in needs)
         assert needs[0].seconds < needs[-1].seconds
     small, large = (resources.fit_needs(10_000, 784, batch, 10**6, 1e6, None, 300)[0].memory for batch in (256, 4096))

@@ -30,6 +30,7 @@ def condensed_tree(raw: np.ndarray, labels: np.ndarray, points: np.ndarray) -> l
     for node in range(count - 1, 0, -1):  # children have higher numbers than their parents
         members[parent[node]].extend(members[node])
     selected = _selected(members, labels)
+    share = len(members[0]) / n  # of the items; those that are not in the tree follow their neighbours
     nodes = []
     for node in range(count):
         rows = np.array([row for row in members[node] if np.isfinite(points[row]).all()], int)
@@ -38,7 +39,7 @@ def condensed_tree(raw: np.ndarray, labels: np.ndarray, points: np.ndarray) -> l
                 {
                     "node": node,
                     "parent": int(parent[node]) if node else None,
-                    "size": len(members[node]),
+                    "size": round(len(members[node]) / share),
                     "birth": float(birth[node]),
                     "death": float(death[node]),
                     "cluster": selected.get(node),

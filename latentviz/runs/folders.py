@@ -278,7 +278,7 @@ class ClusterFolder:
         return self._read(self.landmarks_file, are_landmarks)
 
     def tree(self) -> np.ndarray | None:
-        """Returns HDBSCAN's condensed tree with a row per item; None for methods without one."""
+        """Returns HDBSCAN's condensed tree of the items that clusters were found among; None without one."""
         return self._read(self.tree_file, is_tree)
 
     @staticmethod

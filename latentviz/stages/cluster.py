@@ -1,7 +1,7 @@
 """`latentviz cluster`: from a run's μ to neighbours, coordinates, clusters and the map, in `clusters/<name>/`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -55,12 +55,10 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     config, notes = fit_to_size(config, distinct)
     for note in notes:
         warn(note)
-    if repeats is not None:
-        notes.append(counted(repeats))
-        say(f"  {notes[-1]}")
-    landmarks = resources.cluster(config, mu.shape, resources.pixels(run.cache))
+    landmarks = resources.cluster(config, mu.shape, resources.pixels(run.cache), core=chooses_cut(config))
     config = updated(config, "reduce", landmarks=landmarks)
     rows = choose_landmarks(distinct, landmarks, config.seed_everything)
+    notes += said_of_layout(config, repeats, distinct if rows is None else len(rows))
     previous, ids = Previous.of(run, name), items.column("id")
     earlier = None if previous is None else previous.aligned(ids)
     layout, choice = lay_out_and_cluster(mu, rows, config, seconds, repeats, earlier)
@@ -95,6 +93,18 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
             draw(folder, config.map, table, info, opened)
         folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
     return folder
+
+
+def said_of_layout(config: ClusterConfig, repeats: Repeats | None, laid: int) -> list[str]:
+    """Prints and returns what is to know of which items are laid out, of `laid` distinct ones."""
+    notes = [] if repeats is None else [counted(repeats)]
+    if chooses_cut(config) and laid > resources.CORE:
+        notes.append(
+            f"the clusters were found among {resources.CORE:,} of {laid:,} items; the others follow their neighbours"
+        )
+    for note in notes:
+        say(f"  {note}")
+    return notes
 
 
 def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
@@ -209,19 +219,56 @@ def _lay_out_and_cluster(
         laid, size = vectors[rows], config.cluster.min_cluster_size
         if size != "auto":  # it counts items, and the landmarks are fewer
             config = updated(config, "cluster", min_cluster_size=max(2, round(size * (len(rows) / len(mu)))))
-    with stage("neighbours", seconds):
-        graph = neighbours(laid, config.reduce.n_neighbors, seed=config.seed_everything)
-    with stage("reducing", seconds):
-        coordinates = lay_out(laid, graph, config, earlier)
-    with stage("clustering", seconds):
-        found = find_clusters(coordinates, graph, laid, config, counts, earlier)
-    with stage("drawing", seconds):
-        points = map_points(laid, graph, found.coordinates, config)
-    layout = Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest)
+    core = choose_landmarks(len(laid), resources.CORE if chooses_cut(config) else 0, config.seed_everything)
+    if core is None:
+        layout, choice = _lay_out_all(laid, config, seconds, counts, earlier)
+    else:
+        inner, choice = _lay_out_all(
+            laid[core],
+            config,
+            seconds,
+            None if counts is None else counts[core],
+            earlier and earlier.of(core),
+            draw=False,
+        )
+        with stage("placing the others", seconds):
+            layout = spread(core, laid, inner)
+        graph = graph_of(laid, config, seconds)
+        with stage("drawing", seconds):
+            points = map_points(laid, graph, layout.coordinates, config)
+        layout = replace(layout, points=points, neighbours=graph.indices[:, 1:])
     if rows is not None:
         with stage("placing the others", seconds):
             layout = spread(rows, vectors, layout)
-    return layout, found.choice
+    return layout, choice
+
+
+def _lay_out_all(
+    vectors: np.ndarray,
+    config: ClusterConfig,
+    seconds: dict[str, float],
+    counts: np.ndarray | None,
+    earlier: Earlier | None,
+    *,
+    draw: bool = True,
+) -> tuple[Layout, Choice | None]:
+    """Lays out and clusters all `vectors` (n, d); without `draw` the coordinates are the points."""
+    graph = graph_of(vectors, config, seconds)
+    with stage("reducing", seconds):
+        coordinates = lay_out(vectors, graph, config, earlier)
+    with stage("clustering", seconds):
+        found = find_clusters(coordinates, graph, vectors, config, counts, earlier)
+    points = found.coordinates
+    if draw:
+        with stage("drawing", seconds):
+            points = map_points(vectors, graph, points, config)
+    return Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest), found.choice
+
+
+def graph_of(vectors: np.ndarray, config: ClusterConfig, seconds: dict[str, float]) -> Neighbours:
+    """Returns the neighbours of all `vectors` (n, d), each its own first."""
+    with stage("neighbours", seconds):
+        return neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
 
 
 def lay_out(

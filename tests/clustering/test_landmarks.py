@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import latentviz as lv
+from latentviz import resources
 from latentviz.clustering import landmarks
 from latentviz.clustering.clusterers import hdbscan_cluster
 from latentviz.clustering.cut import nearest_clusters
@@ -81,7 +82,7 @@ def test_landmarks_stay_and_the_others_lie_next_to_them(clouds: tuple, spread: L
 def test_the_tree_holds_the_landmarks_and_every_cluster_is_a_node(spread: Layout) -> None:
     tree = condensed_tree(spread.clusters.raw_tree, spread.clusters.labels, spread.points)
     assert set(tree[0]["rows"].tolist()) <= set(ROWS.tolist())
-    assert tree[0]["size"] == LAID
+    assert (len(tree[0]["rows"]), tree[0]["size"]) == (LAID, N), "sizes are of all items"
     assert {node["parent"] for node in tree[1:]} <= {node["node"] for node in tree}
     first = int(spread.clusters.raw_tree["parent"].min())
     assert first == N
@@ -116,3 +117,35 @@ def test_a_run_clustered_by_landmarks(shell: Callable, run_folder: Path) -> None
     assert shell("cluster", run_folder, *settings, "reduce.landmarks=0", "--force").code == 0
     assert folder.landmarks() is None
     assert pq.read_table(folder.points_file).num_rows == 200
+
+
+def test_the_clusters_of_many_items_are_found_among_some_and_the_map_shows_all(
+    clouds: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, group = clouds
+    run = lv.fit(
+        np.concatenate([vectors, vectors[:50]]),
+        outputs=tmp_path,
+        run="clouds",
+        model={"latent_dim": 2},
+        trainer={"max_epochs": 8},
+    )
+    monkeypatch.setattr(resources, "CORE", LAID)
+    run.cluster()
+    folder = RunFolder.open(run.path).clustering()
+    assert any(f"{LAID:,} of {N:,} items" in line for line in folder.info()["lines"])
+    assert folder.landmarks() is None
+    points = folder.points().to_pandas()
+    assert len(points.drop_duplicates(["x", "y"])) == N, "each item has a place of its own, repeats share it"
+    assert (points["nearest_cluster"] >= 0).all()
+    assert adjusted_rand_score(group, points["nearest_cluster"][:N]) > 0.9
+    tree = condensed_tree(folder.tree(), points["cluster"].to_numpy(), points[["x", "y"]].to_numpy())
+    assert tree[0]["size"] == N + 50
+    assert not lv.verify(run.path).damage
+    again = lv.encode(run.path, vectors[:100]).points
+    assert (again["cluster"].to_numpy() == points["cluster"].to_numpy()[:100]).all()
+    assert again["x"].to_numpy() == pytest.approx(points["x"].to_numpy()[:100], abs=1e-4)
+    monkeypatch.setattr(resources, "CORE", N)
+    run.cluster(name="whole")
+    whole = RunFolder.open(run.path).clustering("whole").points().to_pandas()
+    assert adjusted_rand_score(whole["nearest_cluster"], points["nearest_cluster"]) > 0.9
