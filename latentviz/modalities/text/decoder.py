@@ -18,7 +18,8 @@ from latentviz.model.base import Likelihood, NoiseAwareDecoder
 IMPOSSIBLE = -1e4  # logit of padding, which is no token of a text
 NEVER = float("-inf")
 
-Choose = Callable[[int, Tensor], Tensor]  # position, logits (b, v) → the token there, int64 (b,)
+# Position, rows that have not ended, int64 (m,), their logits (m, v) → their tokens there, int64 (m,).
+Choose = Callable[[int, Tensor, Tensor], Tensor]
 
 
 class Costs(NamedTuple):
@@ -220,14 +221,14 @@ class TextLikelihood(Likelihood):
     @property
     def mode(self) -> Tensor:
         """One text for each z, ids (b, t): the likeliest known token at each position, given those before it."""
-        return self.generate(lambda _, logits: logits.argmax(-1))
+        return self.generate(lambda _, __, logits: logits.argmax(-1))
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draw texts of known tokens, ids (*sample_shape, b, t)."""
         copies = math.prod(sample_shape)
         copied = TextLikelihood(self.decoder, self.given.repeat(copies, 1), self.start.repeat(copies, 1))
-        ids = copied.generate(lambda _, logits: torch.multinomial(logits.softmax(-1), 1)[:, 0])
+        ids = copied.generate(lambda _, __, logits: torch.multinomial(logits.softmax(-1), 1)[:, 0])
         return ids.view(*sample_shape, len(self.start), self.decoder.t)
 
     @torch.no_grad()
@@ -239,22 +240,23 @@ class TextLikelihood(Likelihood):
                 position, everything but the end.
         """
         b, t, _ = self.trunk.shape
-        text = torch.empty(b, 0, dtype=torch.int64, device=self.trunk.device)
-        ended = torch.zeros(b, dtype=torch.bool, device=self.trunk.device)
+        text = torch.full((b, t), PAD, device=self.trunk.device)
+        rows = torch.arange(b, device=self.trunk.device)  # texts that have not ended
         state: Tensor | None = None
         with self.decoder.evaluating():
             for i in range(t):
-                features, state = self.decoder.step(self.trunk[:, i], text, state)
-                logits = self.logits(features)  # (b, v)
+                features, state = self.decoder.step(self.trunk[rows, i], text[rows, :i], state)
+                logits = self.logits(features)  # (m, v)
                 logits[:, [PAD, UNK]] = NEVER
                 if i == t - 1:
                     logits[:, END + 1 :] = NEVER
-                token = choose(i, logits).masked_fill(ended, PAD)
-                text = torch.cat([text, token[:, None]], dim=1)
-                ended = ended | (token == END)
-                if bool(ended.all()):
+                token = text[rows, i] = choose(i, rows, logits)
+                goes_on = token != END
+                rows = rows[goes_on]
+                if not len(rows):
                     break
-        return F.pad(text, (0, t - text.shape[1]), value=PAD)
+                state = None if state is None else state[:, goes_on]
+        return text
 
     def training_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return C·(−log p(x|z) + weighted auxiliary terms) and log p(x|z), each (b,).

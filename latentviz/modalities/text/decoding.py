@@ -12,6 +12,7 @@ from torch import Tensor
 from latentviz.modalities.text.decoder import NEVER, TextLikelihood
 from latentviz.modalities.text.tokens import END, PAD, UNK
 
+LIKELY = 256  # tokens that are sorted before the whole vocabulary is
 NO_REPEATS = 2.0  # a probability that no token reaches
 
 
@@ -63,12 +64,12 @@ def left_to_right(
     decoder = likelihood.decoder
     times = torch.zeros(len(draws), decoder.tokens.num_embeddings, dtype=torch.uint8, device=draws.device)  # 0, 1 or 2
 
-    def choose(i: int, logits: Tensor) -> Tensor:
+    def choose(i: int, rows: Tensor, logits: Tensor) -> Tensor:
         if repeats > 0:
-            unsure = (times > 1) | ((times > 0) & (logits.softmax(-1) < repeats))
+            unsure = (times[rows] > 1) | ((times[rows] > 0) & (logits.softmax(-1) < repeats))
             logits.masked_fill_(unsure & decoder.unrepeated, NEVER)
-        token = logits.argmax(-1) if temperature == 0 else _draw(logits / temperature, draws[:, i], top_p)
-        times.scatter_(1, token[:, None], times.gather(1, token[:, None]).clamp_max(1) + 1)
+        token = logits.argmax(-1) if temperature == 0 else _draw(logits / temperature, draws[rows, i], top_p)
+        times[rows, token] = times[rows, token].clamp_max(1) + 1
         return token
 
     return likelihood.generate(choose)
@@ -102,12 +103,25 @@ def most_certain_first(likelihood: TextLikelihood, *, repeats: float) -> Tensor:
 
 def _draw(logits: Tensor, draw: Tensor, top_p: float) -> Tensor:
     """Return one token per row, (b,), by the inverse of the cumulative distribution, the likeliest tokens first."""
-    probability, order = logits.softmax(-1).sort(dim=-1, descending=True)
-    below = probability.cumsum(-1)  # (b, v)
+    every = logits.softmax(-1)
+    token, likely = _inverse(every, draw, top_p, min(LIKELY, every.shape[-1]))
+    if not likely.all():
+        token[~likely] = _inverse(every[~likely], draw[~likely], top_p, every.shape[-1])[0]
+    return token
+
+
+def _inverse(every: Tensor, draw: Tensor, top_p: float, k: int) -> tuple[Tensor, Tensor]:
+    """Return the token of each row that its draw chooses, (b,), and whether it is surely among the k likeliest, (b,).
+
+    Sorting the whole vocabulary takes longer than the network.
+    """
+    probability, order = every.topk(k)
+    below = probability.cumsum(-1)  # (b, k)
     kept = below - probability < top_p
-    most = below.masked_fill(~kept, 0).amax(-1, keepdim=True)
-    place = torch.searchsorted(below, draw[:, None] * most, right=True)
-    return order.gather(1, torch.minimum(place, kept.sum(-1, keepdim=True) - 1))[:, 0]
+    most = below.masked_fill(~kept, 0).amax(-1) if top_p < 1 else torch.ones_like(draw)
+    place = torch.searchsorted(below, (draw * most)[:, None], right=True)
+    token = order.gather(1, torch.minimum(place, kept.sum(-1, keepdim=True) - 1))[:, 0]
+    return token, (draw < below[:, -1]) if top_p == 1 else (below[:, -1] >= top_p)
 
 
 def uniform(z: Tensor, candidates: int, t: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -135,3 +136,20 @@ def test_a_token_is_repeated_where_the_decoder_is_certain_of_it() -> None:
     assert max(torch.bincount(row[row > END], minlength=SIZE).max() for row in sure) <= 2, "never a third time"
     assert max(torch.bincount(row[row > END], minlength=SIZE).max() for row in always) > 2
     assert (certain[again(sure)] >= 0.6).all()
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9, 0.3])
+@pytest.mark.parametrize("scale", [0.1, 3.0, 12.0])  # nearly uniform, so that a draw is beyond the likeliest; to peaked
+def test_a_draw_is_that_of_the_whole_vocabulary_in_order(top_p: float, scale: float) -> None:
+    random = np.random.default_rng(0)
+    logits = torch.tensor(random.normal(size=(200, 3_000)) * scale, dtype=torch.float32)
+    draws = torch.tensor(random.random(200), dtype=torch.float32)
+    tokens = _draw(logits, draws, top_p).numpy()
+    for row, draw, token in zip(logits.double().softmax(-1).numpy(), draws.numpy(), tokens, strict=True):
+        order = np.argsort(-row)
+        below = np.cumsum(row[order])
+        kept = below - row[order] < top_p
+        expected = np.searchsorted(below[kept], draw * below[kept][-1], side="right")
+        place = int(np.flatnonzero(order == token)[0])
+        # float32: the neighbour where the draw falls on the edge
+        assert place == expected or abs(below[min(place, expected)] - draw * below[kept][-1]) < 1e-6
