@@ -48,6 +48,9 @@ def describe(
     lines = [_counts(found), *_verdict(found, choice)]
     if landmarks is not None:
         lines.append(f"{landmarks:,} of {len(ids):,} items were laid out, the others placed next to their neighbours")
+    among = len(ids) if found.raw_tree is None else int((found.raw_tree["child"] < len(ids)).sum())
+    if among < (landmarks or len(ids)):
+        lines.append(f"the clusters were found among {among:,} items; the others follow their neighbours")
     clusters = [
         ClusterEntry(
             cluster=number,

@@ -31,6 +31,7 @@ from latentviz.stages.earlier import Previous
 from latentviz.stages.map import MEASURED, SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
 
+SMALL = 0.01  # of the items that clusters are found among: groups of fewer may be missed in a sample
 FEWEST = 16  # distinct items; fewer have no neighbourhoods
 
 
@@ -55,10 +56,12 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     config, notes = fit_to_size(config, distinct)
     for note in notes:
         warn(note)
+    if repeats is not None:
+        notes.append(counted(repeats))
+        say(f"  {notes[-1]}")
     landmarks = resources.cluster(config, mu.shape, resources.pixels(run.cache), core=chooses_cut(config))
     config = updated(config, "reduce", landmarks=landmarks)
     rows = choose_landmarks(distinct, landmarks, config.seed_everything)
-    notes += said_of_layout(config, repeats, distinct if rows is None else len(rows))
     previous, ids = Previous.of(run, name), items.column("id")
     earlier = None if previous is None else previous.aligned(ids)
     layout, choice = lay_out_and_cluster(mu, rows, config, seconds, repeats, earlier)
@@ -93,18 +96,6 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
             draw(folder, config.map, table, info, opened)
         folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
     return folder
-
-
-def said_of_layout(config: ClusterConfig, repeats: Repeats | None, laid: int) -> list[str]:
-    """Prints and returns what is to know of which items are laid out, of `laid` distinct ones."""
-    notes = [] if repeats is None else [counted(repeats)]
-    if chooses_cut(config) and laid > resources.CORE:
-        notes.append(
-            f"the clusters were found among {resources.CORE:,} of {laid:,} items; the others follow their neighbours"
-        )
-    for note in notes:
-        say(f"  {note}")
-    return notes
 
 
 def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
@@ -220,27 +211,39 @@ def _lay_out_and_cluster(
         if size != "auto":  # it counts items, and the landmarks are fewer
             config = updated(config, "cluster", min_cluster_size=max(2, round(size * (len(rows) / len(mu)))))
     core = choose_landmarks(len(laid), resources.CORE if chooses_cut(config) else 0, config.seed_everything)
-    if core is None:
-        layout, choice = _lay_out_all(laid, config, seconds, counts, earlier)
-    else:
-        inner, choice = _lay_out_all(
-            laid[core],
-            config,
-            seconds,
-            None if counts is None else counts[core],
-            earlier and earlier.of(core),
-            draw=False,
-        )
-        with stage("placing the others", seconds):
-            layout = spread(core, laid, inner)
-        graph = graph_of(laid, config, seconds)
-        with stage("drawing", seconds):
-            points = map_points(laid, graph, layout.coordinates, config)
-        layout = replace(layout, points=points, neighbours=graph.indices[:, 1:])
+    found = None if core is None else _from_core(core, laid, config, seconds, counts, earlier)
+    layout, choice = found or _lay_out_all(laid, config, seconds, counts, earlier)
     if rows is not None:
         with stage("placing the others", seconds):
             layout = spread(rows, vectors, layout)
     return layout, choice
+
+
+def _from_core(
+    core: np.ndarray,
+    vectors: np.ndarray,
+    config: ClusterConfig,
+    seconds: dict[str, float],
+    counts: np.ndarray | None,
+    earlier: Earlier | None,
+) -> tuple[Layout, Choice | None] | None:
+    """Finds clusters among some of the `vectors` (n, d), rows `core` int64, and lays out all from there.
+
+    None if most clusters are so small that a sample may miss some.
+    """
+    counts, earlier = None if counts is None else counts[core], earlier and earlier.of(core)
+    say(f"clusters are looked for among {len(core):,} of {len(vectors):,} items; the others follow their neighbours")
+    layout, choice = _lay_out_all(vectors[core], config, seconds, counts, earlier, draw=False)
+    labels = layout.clusters.labels
+    if layout.clusters.k and np.median(np.bincount(labels[labels >= 0])) < SMALL * len(core):
+        say("  most clusters are small, and others may be missed: now among all items")
+        return None
+    with stage("placing the others", seconds):
+        layout = spread(core, vectors, layout)
+    graph = graph_of(vectors, config, seconds)
+    with stage("drawing", seconds):
+        points = map_points(vectors, graph, layout.coordinates, config)
+    return replace(layout, points=points, neighbours=graph.indices[:, 1:]), choice
 
 
 def _lay_out_all(

@@ -1,5 +1,6 @@
 """Landmarks: placing the other items gives what laying out all of them gives, and later commands work."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from latentviz.clustering.landmarks import Layout
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.tree import condensed_tree
 from latentviz.runs.run import RunFolder
+from latentviz.stages import cluster as cluster_stage
 
 N, LAID = 3_000, 900
 
@@ -133,7 +135,7 @@ def test_the_clusters_of_many_items_are_found_among_some_and_the_map_shows_all(
     monkeypatch.setattr(resources, "CORE", LAID)
     run.cluster()
     folder = RunFolder.open(run.path).clustering()
-    assert any(f"{LAID:,} of {N:,} items" in line for line in folder.info()["lines"])
+    assert any(re.search(r"found among 9\d\d items", line) for line in folder.info()["lines"])
     assert folder.landmarks() is None
     points = folder.points().to_pandas()
     assert len(points.drop_duplicates(["x", "y"])) == N, "each item has a place of its own, repeats share it"
@@ -149,3 +151,10 @@ def test_the_clusters_of_many_items_are_found_among_some_and_the_map_shows_all(
     run.cluster(name="whole")
     whole = RunFolder.open(run.path).clustering("whole").points().to_pandas()
     assert adjusted_rand_score(whole["nearest_cluster"], points["nearest_cluster"]) > 0.9
+
+    monkeypatch.setattr(resources, "CORE", LAID)
+    monkeypatch.setattr(cluster_stage, "SMALL", 0.5)
+    run.cluster(name="small")
+    small = RunFolder.open(run.path).clustering("small")
+    assert not any("found among" in line for line in small.info()["lines"]), "small groups are looked for among all"
+    assert small.points().column("x").to_pylist() == whole["x"].tolist()
