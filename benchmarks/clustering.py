@@ -3,8 +3,9 @@
     python benchmarks/clustering.py --data digits --data mnist=PATH --data fashion=PATH
     python benchmarks/clustering.py --table
 
-Each (data set, method, seed) is one line of `--out`, appended when it is finished. Existing lines are skipped, so an
-interrupted benchmark continues. Trained models stay in `--work` and are reused until that folder is removed. Each stage
+Each (data set, method, seed, layout seed) is one line of `--out`, appended when it is finished. Existing lines are
+skipped, so an interrupted benchmark continues. Methods that train and then cluster train once per seed, and cluster
+once per seed and layout seed. Trained models stay in `--work` and are reused until that folder is removed. Each stage
 runs in its own process; seconds and peak memory are the stage's, including imports. `--table` writes the table and the
 plot next to the results.
 """
@@ -23,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from clustering_methods import METHODS
+from clustering_methods import METHODS, crossed, layout_seed
 
 HERE = Path(__file__).parent
 
@@ -39,6 +40,9 @@ def parse() -> argparse.Namespace:
         help="a labelled data set, and the SOURCE that `latentviz fit` gets for it (default: NAME)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, starting from 0 (default: 3)")
+    parser.add_argument(
+        "--layout-seeds", type=int, default=3, help="seeds of layouts for each training, starting from 0 (default: 3)"
+    )
     parser.add_argument("--methods", default=",".join(METHODS), help=f"any of {', '.join(METHODS)} (default: all)")
     parser.add_argument("--only", metavar="NAME", help="only this data set")
     parser.add_argument("--limit", type=int, help="sample this many items of each set, to try the benchmark")
@@ -94,19 +98,20 @@ def run(stage: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, str, int]]:
-    """Yield (data set, source, method, seed) of the remaining work, all of the first seed first."""
-    done = {(r["data"], r["method"], r["seed"], r["limit"]) for r in read(options.out)}
+def jobs(options: argparse.Namespace) -> Iterator[tuple[str, str, str, int, int]]:
+    """Yield (data set, source, method, seed, layout seed) of the remaining work, all of the first seed first."""
+    done = {(r["data"], r["method"], r["seed"], layout_seed(r), r["limit"]) for r in read(options.out)}
     sets = [(name, source or name) for name, _, source in (text.partition("=") for text in options.data)]
     for seed in range(options.seeds):
         for name, source in sets:
             for method in options.methods:
-                if options.only in (None, name) and (name, method, seed, options.limit) not in done:
-                    yield name, source, method, seed
+                for layout in range(options.layout_seeds) if crossed(method) else [seed]:
+                    if options.only in (None, name) and (name, method, seed, layout, options.limit) not in done:
+                        yield name, source, method, seed, layout
 
 
-def measure(options: argparse.Namespace, name: str, source: str, method: str, seed: int) -> dict[str, Any]:
-    """Measure one method on one data set with one seed; returns the result line."""
+def measure(options: argparse.Namespace, name: str, source: str, method: str, seed: int, layout: int) -> dict[str, Any]:
+    """Measure one method on one data set with one seed of the training and one of the layouts; returns the line."""
     folder = options.work / (name if options.limit is None else f"{name}-{options.limit}")
     parameters = {
         "source": source,
@@ -114,6 +119,7 @@ def measure(options: argparse.Namespace, name: str, source: str, method: str, se
         "data": str(folder / "data"),
         "runs": str(folder / "runs"),
         "seed": seed,
+        "layout_seed": layout,
         "method": method,
     }
     about = folder / "data" / "about.json"
@@ -136,6 +142,7 @@ def measure(options: argparse.Namespace, name: str, source: str, method: str, se
         "data": name,
         "method": method,
         "seed": seed,
+        "layout_seed": layout,
         "limit": options.limit,
         "n": about_data["n"],
         "k": about_data["k"],
@@ -160,21 +167,22 @@ def main() -> int:
         write(read(options.out), options.out)
         return 0
     failed = 0
-    for name, source, method, seed in jobs(options):
+    for name, source, method, seed, layout in jobs(options):
         if method == "evoc" and find_spec("evoc") is None:
             print(f"{name}, {method}: skipped; to run it, `pip install evoc`", file=sys.stderr)
             continue
-        print(f"{name}, {method}, seed {seed} …", file=sys.stderr, flush=True)
+        work = f"{name}, {method}, seed {seed}, layout seed {layout}"
+        print(f"{work} …", file=sys.stderr, flush=True)
         try:
-            result = measure(options, name, source, method, seed)
+            result = measure(options, name, source, method, seed, layout)
         except subprocess.CalledProcessError as error:
-            print(f"{name}, {method}, seed {seed}: failed (exit code {error.returncode})", file=sys.stderr)
+            print(f"{work}: failed (exit code {error.returncode})", file=sys.stderr)
             failed += 1
             continue
         append(options.out, result)
         score = result["nearest_cluster"]
         print(
-            f"{name}, {method}, seed {seed}: ARI {score['ari']:.3f}, NMI {score['nmi']:.3f}, ACC {score['acc']:.3f}, "
+            f"{work}: ARI {score['ari']:.3f}, NMI {score['nmi']:.3f}, ACC {score['acc']:.3f}, "
             f"{result['n_clusters']} clusters",
             flush=True,
         )

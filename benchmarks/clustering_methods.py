@@ -3,9 +3,9 @@
     python benchmarks/clustering_methods.py STAGE PARAMETERS.json RESULT.json
 
 A stage takes the parameters `source` (as for `latentviz fit`), `limit`, `data` (folder of the prepared images), `runs`
-(folder of the runs), `seed`, `method` and `epochs` (of latentviz's training), and returns JSON. Labels are only used by
-`score`, except that methods marked "given k" get the number of labels. All methods that find the number of clusters
-themselves use latentviz's neighbours, layouts and automatic cut, at their defaults.
+(folder of the runs), `seed`, `layout_seed`, `method` and `epochs` (of latentviz's training), and returns JSON. Labels
+are only used by `score`, except that methods marked "given k" get the number of labels. All methods that find the
+number of clusters themselves use latentviz's neighbours, layouts and automatic cut, at their defaults.
 """
 
 import json
@@ -59,13 +59,13 @@ def fit(source: str, data: str, runs: str, seed: int, method: str, limit: int | 
     return {"seconds": RunFolder.open(run).info()["seconds"]}
 
 
-def cluster(runs: str, seed: int, method: str, **_: Any) -> dict[str, Any]:
+def cluster(runs: str, seed: int, layout_seed: int, method: str, **_: Any) -> dict[str, Any]:
     """Cluster a run with latentviz's defaults, including the map, and score it."""
     import latentviz as lv
     from latentviz.clustering.reducers import directions
     from latentviz.runs.run import RunFolder
 
-    result = lv.cluster(f"{method}-{seed}", outputs=runs, force=True, seed_everything=APART * seed)
+    result = lv.cluster(f"{method}-{seed}", outputs=runs, force=True, seed_everything=APART * layout_seed)
     config = RunFolder.open(result.run).clustering().config()
     kept = slice(result.run.summary["content_dim"] if config.cluster.on == "mu" else None)
     points = result.points
@@ -218,6 +218,17 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Stage]]] = {
 STAGES: Mapping[str, Stage] = {"prepare": prepare} | {
     name: stage for _, stages in METHODS.values() for name, stage in stages.items()
 }
+
+
+def crossed(method: str) -> bool:
+    """Whether a method's trainings are each clustered with several seeds of the layouts."""
+    return "cluster" in METHODS[method][1]
+
+
+def layout_seed(result: Mapping[str, Any]) -> int:
+    """The seed of the layouts of a result line; without one, that of everything."""
+    found: int = result.get("layout_seed", result["seed"])
+    return found
 
 
 def main(stage: str, parameters: str, result: str) -> None:

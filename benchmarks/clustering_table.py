@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from clustering_methods import METHODS
+from clustering_methods import METHODS, crossed, layout_seed
 
 Result = dict[str, Any]
 HEAD = (
@@ -21,6 +21,7 @@ HEAD = (
     "peak GB",
     "seeds",
 )
+SPREAD_HEAD = ("method", "score", "median", "worst", "range", "of trainings", "of layouts", "seeds")
 SCORES = {"ari": "ARI", "nmi": "NMI", "acc": "ACC"}
 INK, SOFT, OURS, OTHERS = "#16181d", "#8a909c", "#3b5bdb", "#5d6470"
 
@@ -44,7 +45,9 @@ def table(results: Sequence[Result]) -> str:
             "assigned to its nearest cluster (`nearest_cluster`); the fourth score is the ARI of `cluster`, with noise "
             "as one cluster. kNN accuracy: how often the majority of the 15 nearest neighbours has an item's label, in "
             "the vectors that were clustered. CPU seconds and memory are those of whole processes, including imports "
-            "and the map, without scoring; CPU seconds do not depend on the load of the machine."
+            "and the map, without scoring; CPU seconds do not depend on the load of the machine. Spread: over all "
+            'pairs of a seed of the training and one of the layouts; "of trainings" is the range of the trainings\' '
+            'medians, "of layouts" the largest range of the layouts of one training.'
         ),
         "",
     ]
@@ -60,7 +63,7 @@ def table(results: Sequence[Result]) -> str:
             group = [r for r in some if r["method"] == method]
             if group:
                 lines.append(f"| {' | '.join(row(method, group))} |")
-        lines.append("")
+        lines += ["", *spread(some)]
     return "\n".join(lines)
 
 
@@ -85,6 +88,33 @@ def row(method: str, group: Sequence[Result]) -> list[str]:
         cell(lambda r: max(stage["peak_mb"] for stage in r["used"].values()) / 1024, ".1f"),
         str(len(group)),
     ]
+
+
+def spread(results: Sequence[Result]) -> list[str]:
+    """The lines on how far the scores of one data set depend on the seeds, of the methods with several of both."""
+    rows = []
+    for method in filter(crossed, METHODS):
+        group = [r for r in results if r["method"] == method]
+        trainings = {seed: [r for r in group if r["seed"] == seed] for seed in sorted({r["seed"] for r in group})}
+        if len(trainings) < 2 or min(len({layout_seed(r) for r in some}) for some in trainings.values()) < 2:
+            continue
+        for key, title in SCORES.items():
+            values = [[r["nearest_cluster"][key] for r in some] for some in trainings.values()]
+            pooled, medians = [value for some in values for value in some], [median(some) for some in values]
+            cells = (
+                median(pooled),
+                min(pooled),
+                max(pooled) - min(pooled),
+                max(medians) - min(medians),
+                max(max(some) - min(some) for some in values),
+            )
+            counts = "+".join(str(len(some)) for some in values)
+            even = len({len(some) for some in values}) == 1
+            seeds = f"{len(values)} × {len(values[0])}" if even else counts
+            rows.append(f"| {METHODS[method][0]} | {title} | {' | '.join(f'{x:.3f}' for x in cells)} | {seeds} |")
+    if not rows:
+        return []
+    return ["Spread over the seeds:", "", f"| {' | '.join(SPREAD_HEAD)} |", "|---" * len(SPREAD_HEAD) + "|", *rows, ""]
 
 
 def draw(results: Sequence[Result], path: Path) -> None:

@@ -48,14 +48,22 @@ def test_finished_jobs_are_skipped_and_a_truncated_line_is_redone(
     with out.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line("pixels", 0, 0.8))[:40])
     options = argparse.Namespace(
-        out=out, data=["digits", "mnist=somewhere"], seeds=1, only=None, limit=None, methods=["latentviz", "pixels"]
+        out=out,
+        data=["digits", "mnist=somewhere"],
+        seeds=1,
+        layout_seeds=2,
+        only=None,
+        limit=None,
+        methods=["latentviz", "pixels"],
     )
     assert list(jobs(options)) == [
-        ("digits", "digits", "pixels", 0),
-        ("mnist", "somewhere", "latentviz", 0),
-        ("mnist", "somewhere", "pixels", 0),
+        ("digits", "digits", "latentviz", 0, 1),  # a line without a layout seed has that of the training
+        ("digits", "digits", "pixels", 0, 0),
+        ("mnist", "somewhere", "latentviz", 0, 0),
+        ("mnist", "somewhere", "latentviz", 0, 1),
+        ("mnist", "somewhere", "pixels", 0, 0),
     ]
-    options.only = "digits"
+    options.only, options.layout_seeds = "digits", 1
     assert len(list(jobs(options))) == 1
     append(out, line("pixels", 0, 0.8))
     assert [r["method"] for r in read(out)] == ["latentviz", "pixels"]
@@ -80,6 +88,20 @@ def test_the_table_has_medians_and_ranges_of_the_largest_set(tmp_path: Path) -> 
     write([line("latentviz", 0, 0.9)], out)
     write(lines, out)
     assert out.with_suffix(".svg").read_bytes() == first
+
+
+def test_the_spread_tells_trainings_from_layouts() -> None:
+    from clustering_table import spread
+
+    scores = {0: (0.9, 0.94, 0.96), 1: (0.8, 0.82, 0.95)}  # of each training, by layout seed
+    results = [
+        {**line("latentviz", seed, ari), "layout_seed": layout}
+        for seed, of_layouts in scores.items()
+        for layout, ari in enumerate(of_layouts)
+    ]
+    rows = [text.strip("| ").split(" | ") for text in spread(results) if text.startswith("| latentviz | ARI")]
+    assert rows == [["latentviz", "ARI", "0.920", "0.800", "0.160", "0.120", "0.150", "2 × 3"]]
+    assert not spread(results[:3]), "one training has no spread of trainings"
 
 
 def test_writing_a_section_of_the_text_results_keeps_the_other_sections(tmp_path: Path) -> None:
