@@ -335,7 +335,7 @@ def main() -> None:
             "name": row.name,
             "items": commits[first][0]["items"],
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            "base set": found[name]["base set"] if kept else options.base_set,
+            "base set": found[name].get("base set", []) if kept else options.base_set,
             "kept": list(kept),
             "minilm": minilm(place / first / "seed0") if row.minilm else None,
             "commits": kept | commits,
