@@ -17,7 +17,6 @@ from latentviz.errors import ResourceError
 from latentviz.progress import say
 
 LARGE = 100_000  # items from which on the estimate is printed
-CORE = 30_000  # items that the clusters are found among when their cut is chosen; the others follow their neighbours
 ALL_UP_TO, MOST = 150_000, 120_000  # items up to which all are laid out; landmarks of more
 FEWEST = 15_000  # landmarks that still show the structure of a map
 SPARE = 0.9  # share of the available memory that may be used
@@ -124,14 +123,14 @@ def cluster_needs(n: int, d: int, laid: int, core: int, layouts: int, pixels: in
     return [need for need in needs if core < n or need.stage != "placing the others"]
 
 
-def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int, *, core: bool = True) -> int:
+def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int, *, sampled: bool = True) -> int:
     """Returns how many items to lay out, 0 for all; prints the estimate if there are many.
 
     Args:
         config: of the clustering; `reduce.landmarks` "auto" takes what fits.
         shape: of μ, (n, d).
         pixels: bytes of an item in the cache.
-        core: the clusters are found among at most `CORE` items.
+        sampled: the clusters are found among at most `reduce.sample` items.
 
     Raises:
         ResourceError: there is not enough memory; the message names the setting that would fit.
@@ -139,10 +138,11 @@ def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int, *, core:
     n, d = shape[0], shape[1]
     wanted, free = config.reduce.landmarks, available() * SPARE
     layouts = config.reduce.layouts if config.reduce.method == "umap" else 1
+    sample = config.reduce.sample if sampled else 0
 
     def needs(landmarks: int) -> list[Need]:
         laid = min(landmarks or n, n)
-        return cluster_needs(n, d, laid, min(laid, CORE) if core else laid, layouts, pixels)
+        return cluster_needs(n, d, laid, min(laid, sample or laid), layouts, pixels)
 
     def fits(landmarks: int) -> bool:
         return max(need.memory for need in needs(landmarks)) <= free

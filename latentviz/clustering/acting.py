@@ -51,11 +51,13 @@ def _unused(
 def _of_the_cut(config: ClusterConfig) -> list[str]:
     """Lists the settings that only act where the cut of the tree is chosen, or only where it is not."""
     chosen, lines = config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto", []
-    if not chosen and (layouts := _given(config.reduce, "layouts")) is not None:
-        lines.append(
-            f"reduce.layouts: has no effect where the cut is not chosen among layouts (got {layouts}); it acts with "
-            "cluster.method=hdbscan and cluster.min_cluster_size=auto; leave it out"
-        )
+    for name in ("layouts", "sample"):
+        value = _given(config.reduce, name)
+        if not chosen and value is not None:
+            lines.append(
+                f"reduce.{name}: has no effect where the cut is not chosen among layouts (got {value}); it acts with "
+                "cluster.method=hdbscan and cluster.min_cluster_size=auto; leave it out"
+            )
     for name in ("min_samples", "selection"):
         value = _given(config.cluster, name)
         if chosen and value is not None:
@@ -89,6 +91,11 @@ def check_size(config: ClusterConfig, n: int, d: int) -> None:
         )
         if value != "auto" and value > most
     ]
+    sample = reduction.sample
+    if 0 < sample <= k and sample < n:
+        lines.append(
+            f"reduce.sample: must be 0, for all items, or more than reduce.n_neighbors, which is {k} (got {sample})"
+        )
     if laid <= k and laid < n:
         lines.append(
             f"reduce.landmarks: must be 0, for all items, or more than reduce.n_neighbors, which is {k} (got {laid})"

@@ -50,7 +50,7 @@ def describe(
         lines.append(f"{landmarks:,} of {len(ids):,} items were laid out, the others placed next to their neighbours")
     among = len(ids) if found.raw_tree is None else int((found.raw_tree["child"] < len(ids)).sum())
     if among < (landmarks or len(ids)):
-        lines.append(f"the clusters were found among {among:,} items; the others follow their neighbours")
+        lines.append(f"the clusters were found among {plural(among, 'item')}; the others follow their neighbours")
     clusters = [
         ClusterEntry(
             cluster=number,

@@ -126,6 +126,11 @@ class ReduceSection(Section):
         "auto", description="items to lay out, to place the others among; 0: all; auto: at most 150,000"
     )
     layouts: int = Field(3, ge=1, le=20, description="layouts from different seeds; the cut is chosen among them")
+    sample: int = Field(
+        30_000,
+        ge=0,
+        description="items that clusters are found among when their cut is chosen; others follow; 0: all",
+    )
     min_dist: float = Field(0.3, ge=0, lt=1, description="minimum distance of points on the map; clustering uses 0")
     backend: Literal["auto", "cpu", "cuml"] = Field("auto", description="of UMAP; auto: cuml if there is a GPU")
     repeatable: bool = Field(True, description="same seed, same coordinates; false: faster, UMAP on all cores")
@@ -169,6 +174,7 @@ class ResolvedReduceSection(ReduceSection):
 
     metric: Literal["euclidean", "cosine"]
     landmarks: int = Field(0, ge=0)  # clusterings from before there were landmarks laid all items out
+    sample: int = Field(0, ge=0)  # and those from before there was a sample clustered all
 
 
 class ResolvedClusterConfig(ClusterConfig):

@@ -59,7 +59,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     if repeats is not None:
         notes.append(counted(repeats))
         say(f"  {notes[-1]}")
-    landmarks = resources.cluster(config, mu.shape, resources.pixels(run.cache), core=chooses_cut(config))
+    landmarks = resources.cluster(config, mu.shape, resources.pixels(run.cache), sampled=chooses_cut(config))
     config = updated(config, "reduce", landmarks=landmarks)
     rows = choose_landmarks(distinct, landmarks, config.seed_everything)
     previous, ids = Previous.of(run, name), items.column("id")
@@ -210,7 +210,7 @@ def _lay_out_and_cluster(
         laid, size = vectors[rows], config.cluster.min_cluster_size
         if size != "auto":  # it counts items, and the landmarks are fewer
             config = updated(config, "cluster", min_cluster_size=max(2, round(size * (len(rows) / len(mu)))))
-    core = choose_landmarks(len(laid), resources.CORE if chooses_cut(config) else 0, config.seed_everything)
+    core = choose_landmarks(len(laid), config.reduce.sample if chooses_cut(config) else 0, config.seed_everything)
     found = None if core is None else _from_core(core, laid, config, seconds, counts, earlier)
     layout, choice = found or _lay_out_all(laid, config, seconds, counts, earlier)
     if rows is not None:

@@ -22,6 +22,7 @@ N, D = 200, 4  # of `run_folder`
         (["reduce.n_neighbors=1001"], "less than or equal to 1000"),
         (["reduce.n_components=5"], "1 to 4"),
         (["reduce.n_components=100", "reduce.method=pca"], "1 to 4"),
+        (["reduce.sample=15"], "more than reduce.n_neighbors, which is 15"),
         (["reduce.landmarks=15"], "more than reduce.n_neighbors, which is 15"),
         (["reduce.landmarks=40", "reduce.n_neighbors=40"], "more than reduce.n_neighbors, which is 40"),
         (["cluster.min_cluster_size=101"], "2 to 100"),

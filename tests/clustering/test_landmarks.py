@@ -10,7 +10,6 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import latentviz as lv
-from latentviz import resources
 from latentviz.clustering import landmarks
 from latentviz.clustering.clusterers import hdbscan_cluster
 from latentviz.clustering.cut import nearest_clusters
@@ -132,8 +131,7 @@ def test_the_clusters_of_many_items_are_found_among_some_and_the_map_shows_all(
         model={"latent_dim": 2},
         trainer={"max_epochs": 8},
     )
-    monkeypatch.setattr(resources, "CORE", LAID)
-    run.cluster()
+    run.cluster(reduce={"sample": LAID})
     folder = RunFolder.open(run.path).clustering()
     assert any(re.search(r"found among 9\d\d items", line) for line in folder.info()["lines"])
     assert folder.landmarks() is None
@@ -147,14 +145,12 @@ def test_the_clusters_of_many_items_are_found_among_some_and_the_map_shows_all(
     again = lv.encode(run.path, vectors[:100]).points
     assert (again["cluster"].to_numpy() == points["cluster"].to_numpy()[:100]).all()
     assert again["x"].to_numpy() == pytest.approx(points["x"].to_numpy()[:100], abs=1e-4)
-    monkeypatch.setattr(resources, "CORE", N)
-    run.cluster(name="whole")
+    run.cluster(name="whole", reduce={"sample": 0})
     whole = RunFolder.open(run.path).clustering("whole").points().to_pandas()
     assert adjusted_rand_score(whole["nearest_cluster"], points["nearest_cluster"]) > 0.9
 
-    monkeypatch.setattr(resources, "CORE", LAID)
     monkeypatch.setattr(cluster_stage, "SMALL", 0.5)
-    run.cluster(name="small")
+    run.cluster(name="small", reduce={"sample": LAID})
     small = RunFolder.open(run.path).clustering("small")
     assert not any("found among" in line for line in small.info()["lines"]), "small groups are looked for among all"
     assert small.points().column("x").to_pylist() == whole["x"].tolist()

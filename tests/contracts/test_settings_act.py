@@ -209,7 +209,7 @@ ACTS = {  # with which methods, as the command `cluster` is documented
     "selection": {"hdbscan"},
     "n_clusters": {"gmm"},
 }
-EVERYWHERE = {"method", "n_neighbors", "n_components", "metric", "landmarks", "on"}
+EVERYWHERE = {"method", "n_neighbors", "n_components", "metric", "landmarks", "sample", "on"}
 
 
 @pytest.mark.parametrize("name", sorted(ACTS))
@@ -237,8 +237,9 @@ def test_settings_of_a_cut_that_is_chosen_are_refused_and_the_advice_works(shell
         assert "cluster.min_cluster_size=20" in complaint
     words = ["reduce.method=pca", "cluster.min_samples=4", "cluster.min_cluster_size=20"]
     assert shell("cluster", run_folder, *words).code == 0
-    complaint = shell("cluster", run_folder, "cluster.min_cluster_size=20", "reduce.layouts=2").complaint
-    assert "cluster.min_cluster_size=auto" in complaint
+    for word in ("reduce.layouts=2", "reduce.sample=100"):
+        complaint = shell("cluster", run_folder, "cluster.min_cluster_size=20", word).complaint
+        assert "cluster.min_cluster_size=auto" in complaint
 
 
 def test_the_rules_name_settings_that_exist() -> None:
