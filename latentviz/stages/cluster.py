@@ -31,6 +31,7 @@ from latentviz.stages.earlier import Previous
 from latentviz.stages.map import MEASURED, SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
 
+ENOUGH = 1.25  # times the sample; below it, all items cost no more than the sample and placing the others
 SMALL = 0.01  # of the items that clusters are found among: groups of fewer may be missed in a sample
 FEWEST = 16  # distinct items; fewer have no neighbourhoods
 
@@ -210,7 +211,8 @@ def _lay_out_and_cluster(
         laid, size = vectors[rows], config.cluster.min_cluster_size
         if size != "auto":  # it counts items, and the landmarks are fewer
             config = updated(config, "cluster", min_cluster_size=max(2, round(size * (len(rows) / len(mu)))))
-    core = choose_landmarks(len(laid), config.reduce.sample if chooses_cut(config) else 0, config.seed_everything)
+    sampled = chooses_cut(config) and len(laid) > ENOUGH * config.reduce.sample
+    core = choose_landmarks(len(laid), config.reduce.sample if sampled else 0, config.seed_everything)
     found = None if core is None else _from_core(core, laid, config, seconds, counts, earlier)
     layout, choice = found or _lay_out_all(laid, config, seconds, counts, earlier)
     if rows is not None:
