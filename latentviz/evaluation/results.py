@@ -19,7 +19,8 @@ class Calibrated:
         sigma: that σ; None if the model has several.
         log_likelihood: E[log p(x|z)].
         elbo: log-likelihood − KL.
-        iwae: the importance-weighted bound, of the same items and draws as that of the model.
+        iwae: the importance-weighted bound, over `iwae_items` items with `iwae_samples` draws each. They are drawn from
+            Gaussians fitted at this σ: those of the encoder fit that of the training, and miss this one.
         iwae_error: its standard error over the items.
         iwae_gain: by which the last doubling of the draws has raised it.
         effective_samples: of the draws: (Σw)²/Σw², the mean over the items.
@@ -32,6 +33,8 @@ class Calibrated:
     elbo: float
     iwae: float
     iwae_error: float
+    iwae_items: int
+    iwae_samples: int
     iwae_gain: float
     effective_samples: float
 
@@ -53,8 +56,8 @@ class Health:
         iwae_elbo: the ELBO of the same items and draws.
         iwae_gain: nats by which the last doubling of the draws has raised the bound; draws are doubled until that is
             below .1, up to 400.
-        effective_samples: of the draws: (Σw)²/Σw², the mean over the items; near 1 one draw decides, and the bound is
-            loose.
+        effective_samples: of the draws: (Σw)²/Σw², the mean over the items; near 1 one draw decides, and the bound has
+            not converged.
         beta: of the β-VAE that the loss is one of: the KL's weight against a likelihood at its calibrated σ; 1/C of
             texts.
         calibrated: the bounds at that σ; None if p(x|z) is not Normal.

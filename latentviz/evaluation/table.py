@@ -1,7 +1,7 @@
 """An evaluation as the text that the shell and notebooks print."""
 
 from latentviz.display import table
-from latentviz.evaluation.results import Evaluation, Health
+from latentviz.evaluation.results import TIGHT, Calibrated, Evaluation, Health
 
 _SCORED = {
     "nearest_cluster": "all items, by nearest_cluster",
@@ -11,27 +11,26 @@ _SCORED = {
 
 
 def _bounds(health: Health) -> list[tuple[str, object]]:
-    """Returns the rows of the bounds; those at the C of training are named as such."""
-    best, draws, kl = health.calibrated, f"{health.iwae_samples} draws", ("KL (nats)", f"{health.kl:.2f}")
-    effective = ("effective draws", f"{(best or health).effective_samples:.1f} of {health.iwae_samples}")
+    """Returns the rows of the bounds; those at the C of training are named as such, and come last."""
+    best, kl = health.calibrated, ("KL (nats)", f"{health.kl:.2f}")
     if best is None:
-        return [
-            ("log-likelihood (nats)", f"{health.log_likelihood:.1f}"),
-            kl,
-            (f"importance-weighted bound, {draws} (nats)", f"{health.iwae:.1f}"),
-            effective,
-        ]
-    at = "calibrated σ" if best.sigma is None else f"calibrated σ {best.sigma:.3g}"
+        return [("log-likelihood (nats)", f"{health.log_likelihood:.1f}"), kl, *_bound(health, "")]
+    at, only = "calibrated σ" if best.sigma is None else f"calibrated σ {best.sigma:.3g}", "this C, for equal C only"
     return [
         (f"log-likelihood, {at} (nats)", f"{best.log_likelihood:.1f}"),
+        *_bound(best, f", {at}"),
         kl,
-        (f"importance-weighted bound, {at}, {draws} (nats)", f"{best.iwae:.1f}"),
-        effective,
         ("β-equivalent of C", f"{health.beta:.3g}"),
-        (
-            "log-likelihood / bound at this C, for equal C only (nats)",
-            f"{health.log_likelihood:.1f} / {health.iwae:.1f}",
-        ),
+        (f"log-likelihood, {only} (nats)", f"{health.log_likelihood:.1f}"),
+        *_bound(health, f", {only}"),
+    ]
+
+
+def _bound(bound: Health | Calibrated, at: str) -> list[tuple[str, object]]:
+    still = "" if bound.iwae_gain <= TIGHT else ", not converged"
+    return [
+        (f"importance-weighted bound{at} (nats)", f"{bound.iwae:.1f}{still}"),
+        (f"effective draws{at}", f"{bound.effective_samples:.1f} of {bound.iwae_samples}"),
     ]
 
 

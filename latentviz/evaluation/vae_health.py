@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from latentviz.evaluation.posterior import STEPS, fitted, gaussian
 from latentviz.evaluation.reconstruction import (
     calibrating_scale,
     centre_of,
@@ -33,12 +34,14 @@ TRAIN_ITEMS = 2_000  # for σ and for how much better the model fits these than 
 IWAE_ITEMS = 1_000
 IWAE_SAMPLES = 50  # K of Burda et al. 2016, who report 50 too; doubled until the bound stands still
 IWAE_MOST = 400  # draws; a doubling is measured on fewer items, for half of what the first draws cost
+FIT_DECODED = 100_000  # items decoded to fit the posteriors at the calibrated σ: 190 in 32 dimensions
 COMPONENTS = 10_000  # posteriors in the aggregated one: mutual information is measured up to log 10,000 = 9.2 nats
 DRAWS = 2_000  # from the aggregated posterior
 BATCH = 256
 ACTIVE = (0.01, 0.2)  # variances of mu: Burda et al.'s threshold, and one that noisy but useless units do not pass
 
 Inputs = Callable[[int], Iterator[Tensor]]  # a number of items, at most → batches of the encoder's input
+Proposals = Callable[[int], Iterator[tuple[Tensor, Distribution]]]  # the same, with what z of each is drawn from
 
 
 class Bounds(NamedTuple):
@@ -104,14 +107,15 @@ def examine(
         x = next(held_out(BATCH))
         numbers, likelihood = x[0].numel(), vae.likelihood(vae.encoder(x).mean)
         scale = calibrating_scale(trained.squares, numbers)
-        own, best = importance(vae, held_out, len(rows), 1.0 if scale is None else scale)
+        own = importance(vae, encoded(vae, held_out), min(len(rows), IWAE_ITEMS), 1.0)
+        best = None if scale is None else importance(vae, *refitted(vae, held_out, len(rows), scale), scale)
         means = torch.from_numpy(np.array(mu[rows[:COMPONENTS]], np.float64))
         logvars = torch.from_numpy(np.array(logvar[rows[:COMPONENTS]], np.float64))
         together = aggregate(means, logvars, DRAWS)
     variance = np.asarray(mu[rows], np.float64).var(axis=0)
     log_likelihood, kl = float(bounds.log_likelihood.mean()), float(bounds.kl.mean())
     calibrated = None
-    if scale is not None:
+    if scale is not None and best is not None:
         fits = float(rescaled(bounds.log_likelihood, bounds.squares, numbers, scale).mean())
         calibrated = Calibrated(
             items=len(trained.kl),
@@ -121,6 +125,8 @@ def examine(
             elbo=fits - kl,
             iwae=best.bound,
             iwae_error=best.error,
+            iwae_items=best.items,
+            iwae_samples=best.samples,
             iwae_gain=best.gain,
             effective_samples=best.effective,
         )
@@ -178,65 +184,81 @@ def measure(vae: VAE, inputs: Iterator[Tensor]) -> Bounds:
     return Bounds(*(torch.cat(columns).double() for columns in zip(*parts, strict=True)))
 
 
-def importance(vae: VAE, inputs: Inputs, n: int, scale: float) -> list[Importance]:
-    """Measures the bound at the model's σ and at `scale` times that, with draws doubled until both stand still.
+def encoded(vae: VAE, inputs: Inputs) -> Proposals:
+    """Returns proposals that are the encoder's posteriors."""
+    return lambda items: ((x, vae.encoder(x)) for x in inputs(items))
+
+
+def refitted(vae: VAE, inputs: Inputs, n: int, scale: float) -> tuple[Proposals, int]:
+    """Returns proposals fitted to `scale` times the model's σ, and of how many of n items there are such."""
+    items = min(n, IWAE_ITEMS, max(FEWEST, FIT_DECODED // (STEPS * (vae.latent_dim + 1))))
+    fits = [fitted(vae, x, scale) for x in inputs(items)]
+    means, precisions = (torch.cat(part) for part in zip(*fits, strict=True))
+
+    def first(most: int) -> Iterator[tuple[Tensor, Distribution]]:
+        start = 0
+        for x in inputs(most):
+            rows = slice(start, start + len(x))
+            start += len(x)
+            yield x, gaussian(means[rows], precisions[rows])
+
+    return first, items
+
+
+def importance(vae: VAE, proposals: Proposals, items: int, scale: float) -> Importance:
+    """Measures the bound at `scale` times the model's σ, with draws doubled until it stands still.
 
     The bound is the mean over all items with the first draws, plus the mean gain of each doubling over fewer of them:
     the estimate of the most draws' bound with nearly the error of all items (as in Giles 2008).
 
     Args:
         vae: the model.
-        inputs: of n items.
-        n: their number.
+        proposals: of `items` items.
+        items: their number.
         scale: 1 if p(x|z) is not Normal.
     """
 
     def draw(items: int, samples: int) -> Tensor:
-        return torch.cat([rescaled_weights(vae, x, samples, scale) for x in inputs(items)], dim=2)
+        return torch.cat([weights_of(vae, x, q, samples, scale) for x, q in proposals(items)], dim=1)
 
-    items, k = min(n, IWAE_ITEMS), IWAE_SAMPLES
-    weights = draw(items, k)  # (2, k, m)
-    elbos = weights.mean((1, 2)).tolist()
-    bounds, halves = (torch.stack([importance_bound(each) for each in w]) for w in (weights, weights[:, : k // 2]))
-    steps, gains = [bounds], (bounds - halves).mean(1)
-    while k < IWAE_MOST and bool((gains > TIGHT).any()):
+    k = IWAE_SAMPLES
+    weights = draw(items, k)  # (k, m)
+    elbo, bounds = float(weights.mean()), importance_bound(weights)
+    steps, gain = [bounds], float((bounds - importance_bound(weights[: k // 2])).mean())
+    while k < IWAE_MOST and gain > TIGHT:
         m = max(min(items, 2), items * IWAE_SAMPLES // (2 * k))
-        before, weights = bounds[:, :m], torch.cat([weights[:, :, :m], draw(m, k)], dim=1)
-        bounds = torch.stack([importance_bound(each) for each in weights])
-        k, gains = 2 * k, (bounds - before).mean(1)
+        before, weights = bounds[:m], torch.cat([weights[:, :m], draw(m, k)])
+        bounds = importance_bound(weights)
+        k, gain = 2 * k, float((bounds - before).mean())
         steps.append(bounds - before)
-    effective = (2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp().mean(1)
-    return [
-        Importance(
-            bound=sum(float(step[i].mean()) for step in steps),
-            error=math.hypot(*(standard_error(step[i]) for step in steps)),
-            elbo=elbos[i],
-            gain=float(gains[i]),
-            effective=float(effective[i]),
-            items=items,
-            samples=k,
-        )
-        for i in range(2)
-    ]
+    return Importance(
+        bound=sum(float(step.mean()) for step in steps),
+        error=math.hypot(*(standard_error(step) for step in steps)),
+        elbo=elbo,
+        gain=gain,
+        effective=float((2 * weights.logsumexp(0) - (2 * weights).logsumexp(0)).exp().mean()),
+        items=items,
+        samples=k,
+    )
 
 
-def rescaled_weights(vae: VAE, x: Tensor, samples: int, scale: float) -> Tensor:
-    """Computes `log_weights` at the model's σ and at `scale` times that, of the same draws: (2, samples, b)."""
-    posterior: Distribution = vae.encoder(x)
+def weights_of(vae: VAE, x: Tensor, proposal: Distribution, samples: int, scale: float) -> Tensor:
+    """Computes log p(x|z) + log p(z) − log q(z) of draws z ~ q at `scale` times the model's σ: (samples, b)."""
     prior: Distribution = vae.prior
     weights = []
     for _ in range(samples):
-        z = posterior.sample()
+        z = proposal.sample()
         likelihood = vae.likelihood(z)
-        log_prob, of_z = likelihood.log_prob(x).double(), prior.log_prob(z) - posterior.log_prob(z)
-        other = log_prob if scale == 1 else rescaled(log_prob, squared_residuals(likelihood, x), x[0].numel(), scale)
-        weights.append(torch.stack([log_prob + of_z, other + of_z]))
-    return torch.stack(weights, dim=1)
+        log_prob = likelihood.log_prob(x).double()
+        if scale != 1:
+            log_prob = rescaled(log_prob, squared_residuals(likelihood, x), x[0].numel(), scale)
+        weights.append(log_prob + prior.log_prob(z) - proposal.log_prob(z))
+    return torch.stack(weights)
 
 
 def log_weights(vae: VAE, x: Tensor, samples: int) -> Tensor:
     """Computes log p(x|z) + log p(z) − log q(z|x) of draws z ~ q(z|x), shape (samples, b)."""
-    return rescaled_weights(vae, x, samples, 1.0)[0]
+    return weights_of(vae, x, vae.encoder(x), samples, 1.0)
 
 
 def importance_bound(weights: Tensor) -> Tensor:

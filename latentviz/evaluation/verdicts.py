@@ -161,12 +161,13 @@ def _bounds(health: Health) -> list[str]:
             f"the same data. C makes p(x|z) {best.scale:.2g} times as sharp, as a β-VAE with β = {health.beta:.2g} "
             f"would, and log-likelihood and bounds at that C ({_nats(health.iwae)}) compare runs of equal C only."
         )
-    reported = best or health
-    if reported.iwae_gain > TIGHT:
-        lines.append(
-            f"The bound is not tight: of {health.iwae_samples} draws {reported.effective_samples:.1f} count, and their "
-            f"last doubling raised it by {reported.iwae_gain:.1f} nats."
-        )
+    for bound, at in ((best, "at the calibrated σ"), (health, "" if best is None else "at the C of the training")):
+        if bound is not None and bound.iwae_gain > TIGHT:
+            named = f"The bound {at}".rstrip()
+            lines.append(
+                f"{named} is a lower bound that has not converged: of {bound.iwae_samples} draws "
+                f"{bound.effective_samples:.1f} count, and their last doubling raised it by {bound.iwae_gain:.1f} nats."
+            )
     return lines
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latentviz.clustering.description import label_names
+from latentviz.config import read_yaml
 from latentviz.display import columns, table
 from latentviz.errors import LatentvizError
 from latentviz.progress import plural
@@ -19,10 +20,15 @@ def _seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
     return [(f"{name} (s)", f"{value:.1f}") for name, value in seconds.items()]
 
 
-def _model(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _model(run: RunFolder) -> list[tuple[str, str]]:
+    summary, content = run.info()["summary"], read_yaml(run.config_file)
+    model, at = content.get("model"), ""
+    own = content.get("networks") or run.info()["kind"] == "text"
+    if not own and isinstance(model, dict) and model.get("likelihood", "normal") == "normal" and "c" in model:
+        at = f" at C = {model['c']:g}"  # a Normal's log-likelihood depends on it
     return [
         ("active units", f"{summary['active_units']} of {summary['latent_dim']}"),
-        ("log-likelihood (nats, validation)", f"{summary['log_likelihood']:.1f}"),
+        (f"log-likelihood{at} (nats, validation)", f"{summary['log_likelihood']:.1f}"),
         ("KL (nats, validation)", f"{summary['kl']:.1f}"),
     ]
 
@@ -35,7 +41,7 @@ def fit_table(run: RunFolder) -> str:
         ("items", f"{summary['items']:,}"),
         *([("left out, unreadable", f"{summary['bad_items']:,}")] if summary["bad_items"] else []),
         ("epochs", summary["epochs"]),
-        *_model(summary),
+        *_model(run),
         *_seconds(info["seconds"]),
     ]
     return table(rows)
@@ -43,12 +49,13 @@ def fit_table(run: RunFolder) -> str:
 
 def cluster_table(folder: ClusterFolder) -> str:
     """Formats the result of a clustering, with that of its training."""
-    info, made = folder.info(), RunFolder(folder.run_path).info()
+    run = RunFolder(folder.run_path)
+    info, made = folder.info(), run.info()
     rows = [
         ("items", f"{info['n_items']:,}"),
         ("clusters", info["n_clusters"]),
         ("noise", f"{info['noise_share']:.1%}"),
-        *_model(made["summary"]),
+        *_model(run),
         *_seconds({**made["seconds"], **info["seconds"]}),
     ]
     points = folder.points()

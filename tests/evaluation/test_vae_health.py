@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal
 
+from latentviz.evaluation.posterior import fitted
 from latentviz.evaluation.reconstruction import calibrating_scale, rescaled, squared_residuals
 from latentviz.evaluation.results import Health
 from latentviz.evaluation.vae_health import IWAE_MOST, IWAE_SAMPLES, examine, importance_bound, log_weights, measure
@@ -237,8 +238,23 @@ def test_the_bound_at_the_calibrated_sigma_does_not_depend_on_c(sharper: float) 
     true = float(evidence(x[2000:], loadings).mean())
     assert found.calibrated.elbo == pytest.approx(true, abs=0.08)
     assert found.calibrated.iwae == pytest.approx(true, abs=3 * found.calibrated.iwae_error)
+    assert found.calibrated.effective_samples > 0.9 * found.calibrated.iwae_samples
+    assert found.calibrated.iwae_samples == IWAE_SAMPLES
     assert (found.iwae < true - 5) == (sharper > 1), "at the model's own σ it does"
     assert (found.iwae_samples == IWAE_SAMPLES) == (sharper == 1), "of an exact bound no more draws are needed"
+
+
+@pytest.mark.parametrize("sharper", [1.0, 4.0, 40.0])
+def test_the_posterior_at_the_calibrated_sigma_is_exact_for_a_linear_decoder(sharper: float) -> None:
+    """Whatever the encoder says, and also where the loadings are not orthogonal."""
+    x = items(50)
+    with torch.no_grad():
+        mean, precision = fitted(
+            VAE(Posterior(off=0.3, scale=0.9), LinearDecoder(LOADINGS, sharper), LATENT), x, sharper
+        )
+    true = torch.eye(LATENT) + LOADINGS.T @ LOADINGS / NOISE**2
+    torch.testing.assert_close(precision.float(), true.expand(50, LATENT, LATENT), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(mean.float(), x @ LOADINGS @ torch.linalg.inv(true) / NOISE**2, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])

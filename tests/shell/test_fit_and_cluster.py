@@ -4,12 +4,16 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import latentviz as lv
 from latentviz.config import read_yaml
 from latentviz.display import DISPLAYS, in_browser
+from latentviz.runs.run import RunFolder
+from latentviz.shell.tables import fit_table
 from tests.conftest import SMALL
 
 QUICK = ("reduce.method=pca", "cluster.method=gmm", "cluster.n_clusters=3")
@@ -123,3 +127,19 @@ def test_python_does_what_the_shell_does(shell, few, tmp_path) -> None:
     points = [tmp_path / name / "clusters/default/points.parquet" for name in ("shell", "python")]
     assert points[0].read_bytes() == points[1].read_bytes()
     assert lv.fit(few, run="python", outputs=tmp_path, resume=True, cluster=True) == run
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({}, True), ({"likelihood": "bernoulli"}, False), ({"networks": {"decoder": "Mine"}}, False)],
+)
+def test_the_table_names_the_c_that_a_log_likelihood_depends_on(
+    run_folder: Path, changes: dict[str, Any], named: bool
+) -> None:
+    file = run_folder / "config.yaml"
+    config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    config["model"] |= {key: value for key, value in changes.items() if key != "networks"}
+    config |= {key: value for key, value in changes.items() if key == "networks"}
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    row = next(line for line in fit_table(RunFolder(run_folder)).splitlines() if line.startswith("log-likelihood"))
+    assert (f"C = {config['model']['c']:g}" in row) == named

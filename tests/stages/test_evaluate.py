@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 import latentviz as lv
 from latentviz.evaluation.report import Group, render
 from latentviz.evaluation.report.charts import Tick, rank_ticks, size_ticks, value_ticks
-from latentviz.evaluation.results import Calibrated, Confusion, Evaluation, Health, Labels, Training, Verdict
+from latentviz.evaluation.results import TIGHT, Calibrated, Confusion, Evaluation, Health, Labels, Training, Verdict
 from latentviz.evaluation.table import evaluation_table
 from latentviz.evaluation.verdicts import judge, judge_health, judge_labels
 from tests.conftest import fit_small, write_labelled_digits
@@ -126,6 +126,8 @@ HEALTH = Health(
         elbo=8.0,
         iwae=9.0,
         iwae_error=1.0,
+        iwae_items=190,
+        iwae_samples=100,
         iwae_gain=0.05,
         effective_samples=35.0,
     ),
@@ -245,16 +247,35 @@ def test_bounds_at_the_c_of_training_are_named_as_such(evaluated: Evaluation) ->
     found = replace(evaluated, health=HEALTH, verdicts=[healthy(HEALTH)])
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in evaluation_table(found).splitlines()[1:])
     assert rows["log-likelihood, calibrated σ 0.3 (nats)"] == "20.0"
-    assert rows["log-likelihood / bound at this C, for equal C only (nats)"] == "-50.0 / -60.0"
-    assert rows["effective draws"] == "35.0 of 50"
+    assert rows["log-likelihood, this C, for equal C only (nats)"] == "-50.0"
+    assert rows["importance-weighted bound, calibrated σ 0.3 (nats)"] == "9.0"
+    assert rows["effective draws, calibrated σ 0.3"] == "35.0 of 100"
+    assert rows["effective draws, this C, for equal C only"] == "30.0 of 50"
     without = replace(found, health=replace(HEALTH, calibrated=None))
     assert not [
         name for line in evaluation_table(without).splitlines() for name in ("calibrated", "this C") if name in line
     ]
     for name in ("Log-likelihood at this C", "ELBO at this C", "β-equivalent of C"):
         assert (name in render(found), name in render(without)) == (True, False)
-    loose = replace(HEALTH, calibrated=replace(HEALTH.calibrated, iwae_gain=3.0))
-    assert [sum("not tight" in line for line in healthy(health).lines) for health in (HEALTH, loose)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("gain", "calibrated_gain"), [(0.05, 0.05), (3.0, 0.05), (3.0, 3.0), (0.05, None), (3.0, None)]
+)
+def test_bounds_that_more_draws_would_raise_are_said_not_to_have_converged(
+    evaluated: Evaluation, gain: float, calibrated_gain: float | None
+) -> None:
+    assert HEALTH.calibrated is not None
+    calibrated = None if calibrated_gain is None else replace(HEALTH.calibrated, iwae_gain=calibrated_gain)
+    health = replace(HEALTH, iwae_gain=gain, calibrated=calibrated)
+    loose = (gain > TIGHT) + (calibrated_gain is not None and calibrated_gain > TIGHT)
+    found = replace(evaluated, health=health, verdicts=[healthy(health)], labels=None, clusters=None)
+    bounds = [line for line in evaluation_table(found).splitlines() if line.startswith("importance-weighted bound")]
+    assert [sum("converged" in line for line in lines) for lines in (healthy(health).lines, bounds)] == [loose, loose]
+    assert len(bounds) == (1 if calibrated is None else 2)
+    if calibrated is not None:
+        assert "calibrated" in bounds[0]
+    assert render(found).count("It has not converged") == loose
 
 
 @pytest.mark.parametrize(
