@@ -10,6 +10,7 @@ from latentviz.model.vae import VAE, moments
 STEPS = 16
 NEAR = 0.01  # the step of a difference quotient, in standard deviations of the prior
 AT_ONCE = 2**22  # numbers that are decoded at a time
+NARROWEST = 0.01  # scale of σ: below, where residuals vanish, precisions would exceed what float64 can invert
 
 
 def fitted(vae: VAE, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -23,7 +24,7 @@ def fitted(vae: VAE, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         The means, (b, d), and the precisions, (b, d, d), both float64.
     """
     most = max(1, AT_ONCE // (vae.latent_dim * max(1, x[0].numel())))
-    parts = [_fitted(vae, part, scale) for part in torch.split(x, most)]
+    parts = [_fitted(vae, part, max(scale, NARROWEST)) for part in torch.split(x, most)]
     means, precisions = (torch.cat(part) for part in zip(*parts, strict=True))
     return means, precisions
 

@@ -257,6 +257,22 @@ def test_the_posterior_at_the_calibrated_sigma_is_exact_for_a_linear_decoder(sha
     torch.testing.assert_close(mean.float(), x @ LOADINGS @ torch.linalg.inv(true) / NOISE**2, rtol=1e-3, atol=1e-3)
 
 
+def test_items_that_are_reconstructed_exactly_have_bounds_nevertheless() -> None:
+    class Copy(Posterior):
+        def forward(self, x: Tensor) -> Independent:
+            return diagonal_normal(x, torch.full_like(x, -80.0))
+
+    class Same(nn.Module):
+        def forward(self, z: Tensor) -> Independent:
+            return Independent(Normal(z, torch.tensor(0.01).expand_as(z)), 1)
+
+    torch.manual_seed(0)
+    found = examined(VAE(Copy(0, 1), Same(), LATENT), torch.randn(400, LATENT))
+    assert found.calibrated is not None
+    assert found.calibrated.scale < 1e-4
+    assert math.isfinite(found.calibrated.iwae)
+
+
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
 def test_a_rescaled_likelihood_is_the_normal_with_that_sigma(scale: float) -> None:
     torch.manual_seed(0)
