@@ -53,6 +53,8 @@ PLOTLY_ZOOM = """(async () => { const gd = document.querySelector(".js-plotly-pl
       if (gl) gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel); }
     times.push(performance.now() - start); await new Promise(requestAnimationFrame); }
   return times; })()"""
+LONG_TASKS = """window.tasks = []; new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(
+  ({ startTime, duration }) => [startTime, duration]))).observe({ type: "longtask", buffered: true });"""
 PLOTLY_PLACES = """(() => { const gd = document.querySelector(".js-plotly-plot"), box = gd.getBoundingClientRect();
   const { xaxis: x, yaxis: y } = gd._fullLayout;
   return gd._fullData.map((t) => { const i = Math.floor(t.x.length / 2);
@@ -198,6 +200,7 @@ def open_page(browser: Any, path: Path) -> tuple[Any, float, list[str]]:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if request.url.startswith("http") else None)
     page.set_default_timeout(WAIT)
+    page.add_init_script(LONG_TASKS)
     start = time.perf_counter()
     page.goto(path.as_uri(), wait_until="commit")
     while not shows_points(page):
@@ -232,6 +235,10 @@ def measure(browser: Any, path: Path, kind: str, frames: int) -> dict[str, Any]:
     elif kind == "plotly":
         page.wait_for_function("document.querySelector('.js-plotly-plot')?._fullLayout")
     page.wait_for_timeout(1500)
+    if kind == "ours":
+        since = "([start]) => start >= latentviz.map.timings.points"
+        late = page.evaluate(f"window.tasks.filter({since}).map(([, duration]) => duration)")
+        result["task"] = max(late, default=0.0)
     zoom = {"ours": OURS_ZOOM, "plotly": PLOTLY_ZOOM}.get(kind)
     if kind == "ours":
         times = page.evaluate(f"async (arg) => {OURS_HOVER}", frames)
@@ -301,6 +308,8 @@ def table(results: dict[str, Any], version: str) -> str:
     for size in (n, SIZES[-1]):
         hover = results[f"ours {size}"]["hover"]
         checks.append((f"hover at {size:,}", f"{hover:.1f} ms", "< 10 ms", hover < 10))
+        task = results[f"ours {size}"]["task"]
+        checks.append((f"longest task after first paint, {size:,}", f"{task:.0f} ms", "≤ 200 ms", task <= 200))
     for size in SIZES[1:]:
         for kind, how in (("motion", "in motion"), ("zoom", "all points")):
             ratio = results[f"ours {size}"][kind] / results[f"plotly {size}"]["zoom"]

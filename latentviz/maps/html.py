@@ -52,7 +52,8 @@ LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
 }
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(async )?function|const|let)", re.MULTILINE)
-_COMMENT = re.compile(r"^ *//.*\n", re.MULTILINE)  # of whole lines
+# Whole lines of comments, and indentation: a sixth of the packed script.
+_COMMENT = re.compile(r"^ *(?://.*|/\*(?s:.*?)\*/)\n|^ +", re.MULTILINE)
 
 
 def write_map(
@@ -96,9 +97,9 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
     for part in parts.values():
         packed |= part.blocks
     packed["plotly"] = _plotly()
-    style, boot = ((PAGE / name).read_text(encoding="utf-8") for name in ("map.css", "boot.js"))
-    if data.served is not None:
-        style += (PAGE / "explore.css").read_text(encoding="utf-8")
+    boot = (PAGE / "boot.js").read_text(encoding="utf-8")
+    sheets = ["map.css", *(["explore.css"] if data.served is not None else [])]
+    style = "".join(_COMMENT.sub("", (PAGE / name).read_text(encoding="utf-8")) for name in sheets)
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
     template = environment.get_template("page.html")
     return template.render(

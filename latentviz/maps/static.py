@@ -13,6 +13,8 @@ from matplotlib.transforms import Bbox
 
 from latentviz.maps.contents import MapCluster, describe_clusters
 from latentviz.maps.data import MapData
+from latentviz.maps.framing import bulk_box
+from latentviz.progress import plural
 from latentviz.runs.files import atomic_write
 
 VECTOR_LIMIT = 5_000  # points; above, an SVG holds them as one image and only the text as vectors
@@ -63,10 +65,23 @@ def draw(data: MapData) -> Figure:
             rasterized=len(points) > VECTOR_LIMIT,
         )
     axes.margins(0.04)
+    lines = data.described() + _frame(figure, axes, points)
     figure.text(0.03, 0.965, clip(data.title, 70), size=17, weight="bold", color=_INK, va="top")
-    figure.text(0.03, 0.918, clip(" · ".join(data.described()), 150), size=9, color=_SOFT, va="top")
+    figure.text(0.03, 0.918, clip(" · ".join(lines), 150), size=9, color=_SOFT, va="top")
     _label(figure, axes, [cluster for cluster in clusters if cluster.id >= 0])
     return figure
+
+
+def _frame(figure: Figure, axes: Axes, points: np.ndarray) -> list[str]:
+    """Frames points (n, 2) without a few far groups, as the page does; returns a line that counts those outside."""
+    x0, y0, x1, y1 = bulk_box(points)
+    if not ((points < (x0, y0)) | (points > (x1, y1))).any():
+        return []
+    axes.set(xlim=(x0, x1), ylim=(y0, y1))
+    figure.draw_without_rendering()  # equal scales widen one of the limits
+    low, high = zip(axes.get_xlim(), axes.get_ylim(), strict=True)
+    outside = int(((points < low) | (points > high)).any(axis=1).sum())
+    return [f"{plural(outside, 'item')} outside this frame"] if outside else []
 
 
 def clip(text: str, length: int) -> str:

@@ -220,10 +220,17 @@ def test_dark_and_light(open_map, data, page):
 def test_png_and_svg_export(whole):
     page = whole
     size = page.js("createImageBitmap(await map.exports.png()).then((b) => [b.width, b.height])")
-    assert size == page.js("[2 * map.view.width, 2 * map.view.height]")
+    assert size == page.js("[2 * (map.view.width + 230), 2 * (map.view.height + 64)]")  # with legend and title
     svg = page.js("map.exports.svg()")
     assert svg.count("<circle") == 600
-    assert ">Cluster 1</text>" in svg
+    assert svg.count(">Cluster 1</text>") == 2, "on the map and in the legend"
+    assert "600 items, 4 clusters" in svg
+    page.js("map.colourBy('label')")
+    assert ">label</text>" in page.js("map.exports.svg()")
+    page.js("dispatchEvent(new Event('beforeprint'))")
+    assert page.js("[document.querySelector('.printed').width, document.querySelector('.printed').height]") == size
+    page.js("dispatchEvent(new Event('afterprint'))")
+    assert page.page.locator(".printed").count() == 0
     assert ">Four blobs</text>" in svg
 
 

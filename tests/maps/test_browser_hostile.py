@@ -168,6 +168,36 @@ def test_search_table_and_exports(page, data):
     page.js("map.search('')")
 
 
+def test_the_table_sorts_and_marks(page, data):
+    page.js("(map.select([...map.store.row.keys()]), 1)")
+    page.settle()
+    heads = page.page.locator(".selection th button")
+    assert {EVIL[k][:20] for k in (0, 2, 7)} <= {name[:20] for name in heads.all_text_contents()}
+    for k in range(heads.count()):
+        heads.nth(k).click()
+        assert page.page.locator(".selection th[aria-sort='ascending']").count() == 1
+        assert page.page.locator(".selection tr[data-point]").count() > 5
+    for text in (EVIL[0], EVIL[7], EVIL[8], EVIL[5]):
+        page.js("map.search(arg)", text)
+        page.page.click("text=show as table")
+        page.settle()
+        marked = page.js("[...document.querySelectorAll('.selection mark')].map((m) => m.textContent)")
+        assert {*marked} <= {*text.lower().split(), *text.split()}
+        assert len(marked) > 5
+    page.js("map.search('')")
+
+
+def test_figures_and_names_hold_labels_as_text(page):
+    for text in EVIL[2:]:  # the cluster's own name is not repeated
+        page.js("(map.cluster(1).label = [arg, 0.9], map.state.set({ names: new Map() }), 1)", text)
+        under = page.js("[...document.querySelectorAll('.label .under')].map((u) => u.textContent).join('')")
+        assert text[:20] in under
+    page.js("dispatchEvent(new Event('beforeprint'))")
+    assert page.page.locator(".printed").count() == 1
+    page.js("dispatchEvent(new Event('afterprint'))")
+    page.js("(delete map.cluster(1).label, map.state.set({ names: new Map() }), 1)")
+
+
 def test_colour_filter_and_tree(page):
     for name in (EVIL[0], EVIL[7], "label"):
         page.js("map.colourBy(arg)", name)

@@ -13,6 +13,7 @@ STATES = {
     "table": "map.select([...map.store.group].flatMap((g, i) => g === 2 ? [i] : []))",
     "card and table": "map.select([50, 51, 52]), map.pin(50, false)",
     "search": "map.search('item')",
+    "results and table": "map.search('item').then(() => map.showSelection())",
 }
 # The visible panels that reach into the map's area, and the parts of the toolbar outside of the window.
 COVERED = """(() => {
@@ -53,6 +54,10 @@ def test_nothing_covers_the_map(sized, state):
           return px < 0 || py < 0 || px > map.view.width || py > map.view.height;
         }}).length""")
         assert outside == 0
+    if state == "results and table":
+        both = "['.results', '.selection'].map((s) => document.querySelector(s).getClientRects().length)"
+        small = page.js("matchMedia('(max-width: 999px), (max-height: 499px)').matches")
+        assert page.js(both) == [0 if small else 1, 1]
     page.js("""(async () => {
       document.documentElement.classList.remove("show-panels");
       map.state.set({ pinned: -1, isolated: new Set() });

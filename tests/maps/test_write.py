@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from plotly.offline import get_plotlyjs
 from latentviz.errors import ConfigError
 from latentviz.maps import LAYERS, DecoderData, Layer, contents, write_map
 from latentviz.maps.data import FILE_LIMIT
-from latentviz.maps.html import EVALUATES, PAGE, bundle, render
+from latentviz.maps.html import EVALUATES, PAGE, render
 from latentviz.maps.static import draw, write_static
 
 
@@ -92,8 +93,11 @@ def test_every_layer_has_its_file_and_a_description(name):
 
 
 def test_joined_modules_share_no_top_level_names():
-    names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", bundle(list(LAYERS)), re.MULTILINE)
-    assert sorted(names) == sorted(set(names))
+    modules = [path for path in PAGE.rglob("*.js") if path.parent.name in ("core", "layers")]
+    declared = re.compile(r"^(?:export )?(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
+    names = [name for path in modules for name in declared.findall(path.read_text())]
+    assert len(names) > 100
+    assert [name for name, times in Counter(names).items() if times > 1] == []
 
 
 def test_the_page_makes_no_markup_of_strings():
@@ -129,6 +133,21 @@ def test_tiny_maps(n, tmp_path, make_data):
 def test_lengths_that_differ_are_refused(make_data):
     with pytest.raises(ValueError, match=r"labels must have 600 entries.*Got 2"):
         make_data(labels=["a", "b"])
+
+
+@pytest.mark.parametrize(("away", "said"), [(0, None), (200, "9 items outside this frame")])
+def test_the_picture_frames_what_the_first_view_does(make_data, away, said):
+    data = make_data()
+    points = np.concatenate([data.points[:-9], data.points[-9:] / 20 + away])
+    figure = draw(make_data(points=points))
+    axes = figure.axes[0]
+    low, high = zip(axes.get_xlim(), axes.get_ylim(), strict=True)
+    inside = ((points >= low) & (points <= high)).all(axis=1)
+    assert inside[:-9].all()
+    assert inside[-9:].all() == (not away)
+    lines = " · ".join(text.get_text() for text in figure.texts)
+    assert ("outside" in lines) is bool(said)
+    assert said is None or said in lines
 
 
 def test_static_images(data, tmp_path, make_data):

@@ -44,6 +44,7 @@ export async function start(layers) {
   map.renderer?.recolour();
   map.renderer?.draw(view);
   await new Promise(requestAnimationFrame);
+  map.timings.points = performance.now();
   for (const layer of layers) await layer(map);
   watchDocks(map, () => measure(map));
   map.repaint();
@@ -53,7 +54,7 @@ export async function start(layers) {
   byId("boot").hidden = true;
   requestAnimationFrame(() => requestAnimationFrame(() => {
     map.timings.paint = performance.now();
-    // Plotly takes a second to parse; the map is usable without it.
+    // Plotly takes a second to parse, in one task; the map is usable without it.
     setTimeout(() => plot(map).catch((error) => globalThis.latentviz.fail(error)), map.renderer ? 400 : 0);
   }));
 }
@@ -196,7 +197,7 @@ function follow(map) {
     const { x, y, scale, width, height } = view;
     await update();
     const rests = x === view.x && y === view.y && scale === view.scale && width === view.width && height === view.height;
-    if (map.mode === "scattergl" && rests && !map.recoloured) showFigure(true);
+    if (rests && !map.recoloured) showFigure(true);
   }, REST);
 }
 
@@ -212,17 +213,18 @@ function measure({ view, stage }) {
   if (width !== view.width || height !== view.height) view.resize(width, height);
 }
 
-/** Loads Plotly and makes the figure, which draws small maps and has the axes of all maps. */
+/** Loads Plotly and makes the figure, which draws small maps at rest, and all maps where there is no WebGL. */
 async function plot(map) {
   const { store, view } = map;
-  if (!(await globalThis.latentviz.find("plotly"))) {
+  const large = map.renderer && store.n > PLOTLY_LIMIT;
+  if (large || !(await globalThis.latentviz.find("plotly"))) {
     // A notebook's copy of a small map is without Plotly.
     if (!map.renderer) throw new Error("this browser has no WebGL; open map.html, or call result.show().");
     document.documentElement.dataset.ready = map.mode = "webgl";
     return;
   }
   await globalThis.latentviz.run("plotly");
-  const mode = map.renderer === null ? "svg" : store.n <= PLOTLY_LIMIT ? "scattergl" : "axes";
+  const mode = map.renderer === null ? "svg" : "scattergl";
   map.mode = mode;
   const figure = makeFigure(byId("plot"), map, mode);
   await figure.create(view);
@@ -230,7 +232,7 @@ async function plot(map) {
   if (mode === "svg" && figure.stride > 1) map.notice(`No WebGL here: a sample is drawn, 1 in ${figure.stride} of ${store.n.toLocaleString("en")} points.`);
   else if (mode === "svg") map.notice("No WebGL here: the points are drawn as SVG.");
   map.recoloured = false;
-  if (mode !== "svg") showFigure(mode === "scattergl");
+  if (mode !== "svg") showFigure(true);
   map.timings.plot = performance.now();
   document.documentElement.dataset.ready = mode;
 }

@@ -82,3 +82,20 @@ export function shownValue(text, length) {
 export function clip(text, length) {
   return text.length <= length ? text : `${Array.from(text.slice(0, length)).slice(0, -1).join("")}…`;
 }
+
+/** Returns text as a span in which every occurrence of one of the `words`, given in lower case, is marked. */
+export function marked(text, words) {
+  const span = el("span", {});
+  const low = text.toLowerCase();
+  // Lower case of some letters is longer; then positions differ, and nothing is marked.
+  const found = low.length === text.length ? words : [];
+  let from = 0;
+  while (from < text.length) {
+    const next = found.map((word) => [low.indexOf(word, from), word.length]).filter(([at]) => at >= 0).sort((a, b) => a[0] - b[0] || b[1] - a[1])[0];
+    if (!next) break;
+    span.append(text.slice(from, next[0]), el("mark", {}, text.slice(next[0], next[0] + next[1])));
+    from = next[0] + next[1];
+  }
+  span.append(text.slice(from));
+  return span;
+}

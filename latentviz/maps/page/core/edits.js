@@ -38,13 +38,13 @@ export function regroup(store, { merges, splits }, labelOf) {
   const own = groups.map(() => []);
   if (touched.size) for (let i = 0; i < store.n; i++) if (touched.has(group[i])) own[group[i]].push(i);
   groups.forEach((cluster, g) => {
-    if (touched.has(g)) Object.assign(cluster, described(store, g, own[g], labelOf));
+    if (touched.has(g)) Object.assign(cluster, describeGroup(store, g, own[g], labelOf));
     else Object.assign(cluster, raw.groups[g], { points: undefined });
   });
 }
 
 /** Describes an edited cluster by its points. */
-function described(store, g, points, labelOf) {
+function describeGroup(store, g, points, labelOf) {
   const before = store.raw.groups[g];
   const held = (i) => store.group[i] === g;
   const medoid = before && held(before.medoid) ? before.medoid : central(store, points);

@@ -1,15 +1,13 @@
-// The Plotly figure: one trace per cluster, noise first and smaller. It draws small maps at rest, has the axes of all maps,
-// and draws a sample without WebGL.
+// The Plotly figure: one trace per cluster, noise first and smaller. It draws small maps at rest, and a sample without WebGL.
 
 import { FAINT, SHOWN, faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 
-// Up to this many points the figure replaces our own WebGL2 layer once the map is at rest; above, its traces are hidden.
-// It does not draw during movement: a scattergl frame costs 50 times one of our layer, even with few points.
+// Up to this many points the figure replaces our own WebGL2 layer once the map is at rest; above, Plotly is not loaded. It does not draw during movement: a scattergl frame costs 50 times one of our layer, even with few points.
 export const PLOTLY_LIMIT = 20000;
 // Without WebGL the points are SVG elements, of which browsers handle no more.
 export const SVG_LIMIT = 4000;
 
-/** Returns the renderer that shows the points through Plotly: as scattergl, as an SVG sample, or not at all. */
+/** Returns the renderer that shows the points through Plotly: as scattergl, or as an SVG sample. */
 export function makeFigure(element, { store, paint, state }, mode) {
   const { Plotly } = globalThis;
   const stride = mode === "svg" ? Math.max(1, Math.ceil(store.n / SVG_LIMIT)) : 1;
@@ -32,9 +30,8 @@ export function makeFigure(element, { store, paint, state }, mode) {
         x: whole ? store.x.subarray(cluster.start, end) : rows.map((i) => store.x[i]),
         y: whole ? store.y.subarray(cluster.start, end) : rows.map((i) => store.y[i]),
         customdata: whole ? store.row.subarray(cluster.start, end) : rows.map((i) => store.row[i]),
-        visible: mode !== "axes",
         hoverinfo: "none",
-        marker: mode === "axes" ? { color: cluster.colour } : marker(rows, view, paint.sizeOf(cluster.start)),
+        marker: marker(rows, view, paint.sizeOf(cluster.start)),
       };
     });
   }
@@ -88,11 +85,11 @@ export function makeFigure(element, { store, paint, state }, mode) {
     async draw(view, recoloured) {
       if (following) return;
       following = true;
-      let anew = recoloured && mode !== "axes";
+      let anew = recoloured;
       do {
         drawn = { x: view.x, y: view.y, scale: view.scale, width: view.width, height: view.height };
         const { x, y } = view.ranges();
-        anew ||= mode !== "axes" && Math.abs(pointRadius(paint.crowd, view) / size - 1) > 0.08;
+        anew ||= Math.abs(pointRadius(paint.crowd, view) / size - 1) > 0.08;
         if (anew) await Plotly.react(element, traces(view), layout(view));
         else await Plotly.relayout(element, { "xaxis.range": x, "yaxis.range": y, width: view.width, height: view.height });
         anew = false;

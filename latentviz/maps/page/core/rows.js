@@ -2,9 +2,9 @@
 
 import { panel } from "./app.js";
 import { clip, el, format, iconButton } from "./dom.js";
+import { TALLEST } from "./scroller.js";
 
 const ROW = 26; // pixels
-const TALLEST = 8e6; // pixels; browsers do not scroll elements much taller than that
 const AT_ONCE = 500; // rows in one answer
 
 /** Adds the table and the button that opens it. */

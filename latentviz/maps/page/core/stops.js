@@ -3,8 +3,8 @@
 const BACK = ["ArrowUp", "ArrowLeft"];
 const ON = ["ArrowDown", "ArrowRight"];
 
-/** Makes the elements `selector` in `container`, also those added later, one Tab stop. */
-export function oneStop(container, selector) {
+/** Makes the elements `selector` in `container`, also those added later, one Tab stop; ↑ and ↓ stop at `upright` ones only. */
+export function oneStop(container, selector, upright = selector) {
   const all = () => [...container.querySelectorAll(selector)].filter((item) => item.getClientRects().length);
   let current = null;
 
@@ -26,7 +26,7 @@ export function oneStop(container, selector) {
   container.addEventListener("keydown", (event) => {
     const { key, target } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || !target.closest(selector)) return;
-    const items = all();
+    const items = all().filter((item) => !key.endsWith("Up") && !key.endsWith("Down") || item.matches(upright) || item === target.closest(selector));
     const at = items.indexOf(target.closest(selector));
     const to = BACK.includes(key) ? at - 1 : ON.includes(key) ? at + 1 : key === "Home" ? 0 : key === "End" ? items.length - 1 : null;
     if (to === null) return;

@@ -1,4 +1,4 @@
-// The points as one WebGL2 draw call, fast enough for a million. Plotly's axes are on top of it.
+// The points as one WebGL2 draw call, fast enough for a million.
 
 import { faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 

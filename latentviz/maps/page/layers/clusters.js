@@ -5,6 +5,7 @@ import { isSmall } from "../core/docks.js";
 import { clip, el, format, iconButton, icon } from "../core/dom.js";
 import { dye } from "../core/paint.js";
 import { toggled } from "../core/state.js";
+import { oneStop } from "../core/stops.js";
 
 const ORDERS = {
   size: (a, b) => b.size - a.size,
@@ -16,6 +17,7 @@ const ORDERS = {
 export function clusters(map) {
   const { store, state } = map;
   const list = el("ul", { className: "cluster-list" });
+  oneStop(list, ".main, .eye", ".main");
   let known = store.groups.filter(({ id, size }) => id >= 0 && size);
   const orders = Object.keys(ORDERS).filter((key) => key !== "persistence" || known.some((c) => typeof c.persistence === "number"));
   const sort = el("select", { "aria-label": "Sort clusters by", onchange: order }, ...orders.map((key) => el("option", { value: key }, key)));
@@ -41,7 +43,7 @@ export function clusters(map) {
     const name = el("span", { className: "name", dir: "auto" });
     const size = el("span", { className: "size" });
     const main = el("button", { type: "button", className: "main", "aria-pressed": "false", onclick: (event) => isolate(cluster.id, event.shiftKey || event.ctrlKey || event.metaKey) },
-      map.swatch(cluster.id), name, el("span", { className: "check" }, "✓"), size);
+      map.swatch(cluster.id), cluster.id >= 0 && map.thumbs?.has(cluster.medoid) ? map.thumbs.canvas(cluster.medoid, 24) : null, name, el("span", { className: "check" }, "✓"), size);
     const eye = iconButton("eye", "Hide this cluster", () => state.set({ hidden: toggled(state.values.hidden, cluster.id) }), { className: "icon-button small eye" });
     const bar = el("span", { className: "bar" });
     dye(bar, cluster.id < 0 ? null : cluster.colour);

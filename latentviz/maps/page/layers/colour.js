@@ -4,6 +4,7 @@ import { panel } from "../core/app.js";
 import { countBins, countSteps, makeBins, maskSteps, quantile } from "../core/columns.js";
 import { clip, el } from "../core/dom.js";
 import { missing, onDark, packed, rgb, scaleColour, swatch } from "../core/paint.js";
+import { oneStop } from "../core/stops.js";
 
 const OTHERS = [150, 138, 122]; // of the values that have no colour of their own
 
@@ -13,6 +14,7 @@ export async function colour(map) {
   const keys = ["cluster", ...[...columns.keys()].filter((key) => key !== "cluster")];
   const choice = el("select", { id: "colour-by", onchange: () => map.colourBy(choice.value) }, ...keys.map((key) => el("option", { value: key }, clip(key, 40))));
   const legend = el("div", { className: "legend" });
+  oneStop(legend, ".legend-row");
   panel(map.left, "colour", el("header", {}, el("label", { for: "colour-by" }, "Colour by"), choice), legend);
   legend.hidden = true;
   let recount = () => {};

@@ -9,6 +9,7 @@ export function header(map) {
   const [first, ...rest] = meta.summary;
   const notes = el("div", { className: "notes" }, ...[...rest, ...meta.notes].map((line) => el("p", {}, line)));
   map.header = panel(map.left, "header", el("h1", { title: meta.title }, meta.title), el("p", { className: "summary" }, first ?? ""), notes);
+  map.surface.setAttribute("role", "application");
   map.surface.setAttribute("aria-label", `Map: ${meta.title}. ${meta.summary.join(" ")} Arrow keys move, plus and minus zoom, question mark lists all keys.`);
   map.notice = (line) => notes.append(el("p", {}, line));
 }

@@ -19,7 +19,7 @@ export function images(map) {
     const [w, h] = [thumbs.width * scale, thumbs.height * scale];
     const corner = Math.min(6, Math.max(2, pointRadius(store.n, view)) + 2);
     for (const { i, px, py } of pick(w + 6, h + 6, thumbs.has)) {
-      if (!thumbs.ready(i, map.touch)) continue;
+      if (map.coversName?.(px - w / 2, py - h / 2, w, h) || !thumbs.ready(i, map.touch)) continue;
       pen.fillStyle = colour(i);
       pen.beginPath();
       pen.roundRect(px - w / 2 - 2, py - h / 2 - 2, w + 4, h + 4, corner);
@@ -34,6 +34,7 @@ export function images(map) {
     const away = pointRadius(store.n, view) + 4;
     for (const { i, px, py } of pick(190, 22, () => true)) {
       const text = clip(map.textOf(i).replace(/\s+/g, " "), WORDS);
+      if (map.coversName?.(px + away, py - 8, pen.measureText(text).width, 16)) continue;
       pen.strokeText(text, px + away, py);
       pen.fillText(text, px + away, py);
     }

@@ -1,6 +1,7 @@
 // Search over ids, labels, cluster names, texts, captions and sources: every word must occur, in any order.
 
-import { clip, el, icon, iconButton } from "../core/dom.js";
+import { clip, el, icon, iconButton, marked } from "../core/dom.js";
+import { oneStop } from "../core/stops.js";
 
 const MOST_HITS = 40;
 const REMEMBERED = 200000;
@@ -10,7 +11,8 @@ const SLICE = 20000; // items searched before yielding to the browser
 export async function search(map) {
   const { store, state } = map;
   const input = el("input", { type: "search", placeholder: "Search", "aria-label": "Search items", autocomplete: "off", spellcheck: false, dir: "auto" });
-  const results = el("div", { className: "results", role: "list" });
+  const results = el("div", { className: "results", role: "group", "aria-label": "Search results" });
+  oneStop(results, ".result");
   const count = el("p", { className: "note", role: "status" });
   const clear = iconButton("close", "Clear the search", () => map.search(""), { className: "icon-button small clear" });
   clear.hidden = true;
@@ -46,11 +48,18 @@ export async function search(map) {
     return hits;
   }
 
-  function row(i) {
+  /** Returns what a result shows of an item: of a long text the part with the first word that was found. */
+  function excerpt(i, words) {
+    const text = map.textOf ? map.textOf(i) : map.idOf(i);
+    const at = Math.min(...words.map((word) => text.toLowerCase().indexOf(word)).filter((place) => place >= 0));
+    return at > 40 && at < Infinity ? `…${clip(text.slice(at - 20), 70)}` : clip(text, 70);
+  }
+
+  function row(i, words) {
     const label = map.labelOf(i);
     return el("button", { type: "button", className: "result", "data-point": String(i), onclick: () => map.pin(i) },
       map.thumbs ? map.show(i, 30) : null,
-      el("span", { dir: "auto" }, clip(map.textOf ? map.textOf(i) : map.idOf(i), 70)),
+      Object.assign(marked(excerpt(i, words), words), { dir: "auto" }),
       label === null ? null : el("em", { dir: "auto" }, clip(String(label), 24)));
   }
 
@@ -71,7 +80,7 @@ export async function search(map) {
     if (!hits) return;
     count.textContent = hits.length ? `${hits.length.toLocaleString("en")} found` : "Nothing found";
     if (hits.length && map.select) count.append(el("button", { type: "button", className: "link needed inline", onclick: () => map.showSelection() }, "show as table"));
-    results.replaceChildren(...hits.slice(0, MOST_HITS).map(row));
+    results.replaceChildren(...hits.slice(0, MOST_HITS).map((i) => row(i, words)));
     map.select?.(hits.length ? hits : null, `“${text.trim()}”`, false);
   };
   let wait = 0;

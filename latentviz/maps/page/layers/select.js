@@ -1,11 +1,10 @@
 // Selections: by lasso, by box, by search, by cluster. Their table, CSV and JSON, ids to the clipboard.
 
 import { panel } from "../core/app.js";
-import { clip, el, format, iconButton } from "../core/dom.js";
+import { clip, el, iconButton } from "../core/dom.js";
 import { inPolygon } from "../core/grid.js";
 import { FAINT, SHOWN } from "../core/paint.js";
-
-const MOST_ROWS = 200;
+import { makeItemTable } from "../core/table.js";
 
 /** Adds the tools, the table, and `map.select(points, name)`; null clears. */
 export async function select(map) {
@@ -14,7 +13,7 @@ export async function select(map) {
   const sources = store.meta.items.sources ? await store.sources() : null;
   const title = el("h2", {});
   const chips = el("div", { className: "chips" });
-  const rows = el("div", { className: "scroll" });
+  const table = await makeItemTable(map);
   const act = (label, run, about) => el("button", { type: "button", className: "action", title: about, onclick: run }, label);
   const body = panel(map.bottom, "selection",
     el("header", {}, title, chips, el("div", { className: "actions" },
@@ -22,7 +21,7 @@ export async function select(map) {
       act("JSON", () => save("json", JSON.stringify(records(), null, 1)), "Save the selection as JSON"),
       act("Copy ids", copy, "Copy the ids, one per line"),
       act("Zoom to it", () => map.flyToPoints(map.selected), "Show the whole selection")),
-    iconButton("close", "Clear the selection (Esc)", () => map.select(null), { className: "icon-button small" })), rows);
+    iconButton("close", "Clear the selection (Esc)", () => map.select(null), { className: "icon-button small" })), table.element);
   body.setAttribute("aria-label", "Selection");
   body.hidden = true;
   map.bottom.prepend(body);
@@ -68,18 +67,7 @@ export async function select(map) {
     const ordered = [...counts].sort((a, b) => b[1] - a[1]);
     chips.replaceChildren(...ordered.slice(0, 6).map(([g, count]) => el("span", { dir: "auto" }, map.swatch(store.groups[g].id), `${clip(map.nameOf(store.groups[g].id), 24)} ${count.toLocaleString("en")}`)));
     if (ordered.length > 6) chips.append(el("span", {}, `+${ordered.length - 6}`));
-    rows.replaceChildren(table());
-    rows.scrollTop = 0;
-  }
-
-  function table() {
-    const heads = [map.thumbs ? "" : null, "id", map.textOf ? "text" : null, "cluster", "probability", "outlier score", ...fields.map(({ name }) => clip(name, 24))].filter((head) => head !== null);
-    const cell = (value) => el("td", { dir: "auto" }, value === null || value === undefined ? "" : typeof value === "number" ? format(value) : clip(String(value), 80));
-    const line = (i) => el("tr", { tabIndex: 0, "data-point": String(i), onclick: () => map.pin(i), onkeydown: (event) => event.key === "Enter" && map.pin(i) },
-      map.thumbs ? el("td", {}, map.show(i, 26)) : null, cell(map.idOf(i)), map.textOf ? cell(map.textOf(i)) : null, cell(map.nameOf(store.groups[store.group[i]].id)),
-      cell(store.probability(i).toFixed(2)), cell(store.outlier(i).toFixed(2)), ...fields.map((field) => cell(field.value(i))));
-    const more = map.selected.length > MOST_ROWS ? el("caption", {}, `The first ${MOST_ROWS} of ${map.selected.length.toLocaleString("en")}; exports contain all.`) : null;
-    return el("table", {}, more, el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, ...map.selected.slice(0, MOST_ROWS).map(line)));
+    table.show(map.selected);
   }
 
   function records() {

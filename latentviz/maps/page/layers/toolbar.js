@@ -1,6 +1,5 @@
 // The bar below the map: tools for the pointer, zoom, and switches. Other layers add their own buttons to it.
 
-import { panel } from "../core/app.js";
 import { el, iconButton } from "../core/dom.js";
 import { oneStop } from "../core/stops.js";
 
@@ -8,9 +7,8 @@ import { oneStop } from "../core/stops.js";
 export function toolbar(map) {
   const { view, state } = map;
   const groups = Object.fromEntries(["tools", "zoom", "show", "more"].map((name) => [name, el("div", { className: "group", role: "group", "aria-label": name })]));
-  map.toolbar = panel(map.bar, "toolbar", ...Object.values(groups));
-  map.toolbar.setAttribute("role", "toolbar");
-  map.toolbar.setAttribute("aria-label", "Map tools");
+  map.toolbar = el("div", { className: "panel toolbar", role: "toolbar", "aria-label": "Map tools" }, ...Object.values(groups));
+  map.bar.append(map.toolbar);
   oneStop(map.toolbar, ".icon-button");
 
   map.addButton = (group, name, title, onclick) => {

@@ -2,6 +2,7 @@
 
 import { panel } from "../core/app.js";
 import { clip, el, iconButton } from "../core/dom.js";
+import { oneStop } from "../core/stops.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 
@@ -23,6 +24,7 @@ export function tree(map) {
   body.setAttribute("aria-label", "Condensed tree");
   const marks = [];
   draw();
+  oneStop(drawing, "rect");
 
   function draw() {
     const [width, height] = [236, 190];
