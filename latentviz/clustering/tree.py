@@ -51,16 +51,19 @@ def condensed_tree(raw: np.ndarray, labels: np.ndarray, points: np.ndarray) -> l
 
 
 def _selected(members: Sequence[Sequence[int]], labels: np.ndarray) -> dict[int, int]:
-    """Maps each selected node to its cluster: the smallest node that holds all items of one cluster and no other."""
-    inside = labels[list(members[0])]  # the root's items: all of them, or the landmarks
-    sizes = {int(c): int(np.count_nonzero(inside == c)) for c in np.unique(inside) if c >= 0}
-    node_of: dict[int, int] = {}
-    for node in range(len(members)):  # from the root down, so that the smallest node is the last
-        found, counts = np.unique(labels[members[node]], return_counts=True)
-        clusters = [(int(c), int(t)) for c, t in zip(found, counts, strict=True) if c >= 0]
-        if len(clusters) == 1 and clusters[0][1] == sizes[clusters[0][0]]:
-            node_of[clusters[0][0]] = node
-    return {node: cluster for cluster, node in node_of.items()}
+    """Maps each selected node to its cluster: the smallest of the nodes with most of its items and fewest of others.
+
+    They need not be all of them and no others, for an item that repeats another one has the label of its neighbours.
+    """
+    sizes = np.bincount(labels[list(members[0])] + 1, minlength=2)  # in the root: of all items, or of the landmarks
+    best: dict[int, tuple[int, int]] = {}  # cluster → its items less those of others, and the node
+    for node, rows in enumerate(members):  # from the root down, so that the smallest node is the last
+        counts = np.bincount(labels[list(rows)] + 1, minlength=2)
+        cluster = int(counts[1:].argmax())
+        own = 2 * int(counts[cluster + 1]) - int(counts[1:].sum())
+        if own > sizes[cluster + 1] / 2 and (own, node) > best.get(cluster, (0, 0)):
+            best[cluster] = own, node
+    return {node: cluster for cluster, (_, node) in best.items()}
 
 
 def central(points: np.ndarray) -> int:

@@ -36,6 +36,16 @@ def test_nodes_are_linked_with_the_clusters(clustered):
     assert all(sizes[node["parent"]] >= node["size"] for node in nodes[1:])
 
 
+def test_clusters_are_found_where_a_few_items_have_another_label(clustered):
+    """Repeated items are clustered as one and labelled like their neighbours."""
+    points, labels, raw = clustered
+    exact = {node["cluster"]: node["node"] for node in condensed_tree(raw, labels, points)}
+    few = labels.copy()
+    for cluster, other in ((0, 1), (1, 2), (2, -1)):
+        few[np.flatnonzero(labels == cluster)[:2]] = other
+    assert {node["cluster"]: node["node"] for node in condensed_tree(raw, few, points)} == exact
+
+
 def test_keywords_take_precedence_over_labels_in_names(clustered, make_data):
     points, labels, raw = clustered
     tree = [*condensed_tree(raw, labels, points)]
