@@ -317,7 +317,7 @@ class ClusterFolder:
         except ConfigError as error:
             raise RunError(f"{self.config_file}: damaged ({message_of(error)}); {self.again}") from None
         settings = config.model_dump(mode="json", exclude=UNCOMPARED)
-        if self.finished and self.info().get("config", settings) != settings:
+        if self.finished and not _same(self.info().get("config", settings), settings):
             raise RunError(f"{self.config_file}: damaged or changed (clusters.json has other settings); {self.again}")
         return config
 
@@ -343,6 +343,13 @@ class ClusterFolder:
         if run.exists() and (n := read_info(run, self.again)["summary"]["items"]) != info["n_items"]:
             raise RunError(f"{file}: damaged ({plural(info['n_items'], 'item')}, and the run has {n:,}); {self.again}")
         return info
+
+
+def _same(recorded: Content, settings: Content) -> bool:
+    """Whether recorded settings are these; a setting that is newer than the record had its default."""
+    with suppress(ConfigError):
+        return validate(ResolvedClusterConfig, recorded, "").model_dump(mode="json", exclude=UNCOMPARED) == settings
+    return False
 
 
 def read_info(file: Path, again: str) -> RunInfo:

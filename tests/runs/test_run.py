@@ -233,7 +233,7 @@ class TestClusterFolder:
         info = folder.info()
         assert (info["format_version"], info["n_clusters"]) == (FORMAT_VERSION, 0)
         assert set(info["checksums"]) == {"points.parquet"}
-        assert folder.config() == config
+        assert folder.config().cluster == config.cluster
 
     def test_a_finished_clustering_is_replaced_with_force_only(self, run_folder: Path, table: pa.Table) -> None:
         folder = RunFolder(run_folder).clustering()
@@ -272,3 +272,19 @@ def test_run_json_says_what_was_run(trained: Path) -> None:
     assert info["summary"]["epochs"] == 3
     assert {"reading", "train", "encoding"} <= set(info["seconds"])
     assert len(info["fingerprint"]) == 32
+
+
+def test_a_clustering_from_before_a_setting_existed_opens(mapped: Path, tmp_path: Path) -> None:
+    folder = RunFolder.open(shutil.copytree(mapped, tmp_path / "run")).clustering()
+    config, info = folder.config(), dict(folder.info())
+    default = config.reduce.sample
+    info["config"] = {**info["config"], "reduce": {**info["config"]["reduce"]}}
+    del info["config"]["reduce"]["sample"]
+    text = folder.config_file.read_text()
+    folder.config_file.write_text(text.replace(f"  sample: {default}\n", ""))
+    write_json(folder.info_file, info, sealed=True)
+    assert " sample:" not in folder.config_file.read_text()
+    assert folder.config().cluster == config.cluster
+    folder.config_file.write_text(text.replace(f"sample: {default}", "sample: 77"))
+    with pytest.raises(RunError, match="other settings"):
+        folder.config()
