@@ -248,7 +248,7 @@ class DataKind(ABC, Generic[C, R]):
 
     config: R  # resolved, no "auto"
     items: Items  # the row order
-    gain: ClassVar[float] = 0.01  # share of the held-out loss that a training must gain from look to look to go on
+    gain: ClassVar[float] = 0.015  # share of the held-out loss that a training must gain from look to look to go on
 
     @staticmethod
     @abstractmethod
