@@ -9,6 +9,7 @@ const LONGEST = 34;
 const FROM = [0, 1.7, 3.6]; // zoom, relative to the first view, from which the names of each level of regions are shown
 const PICTURE = 28; // pixels of the medoid's picture in a name
 const ROOM = 640; // pixels of width below which names have no pictures
+const FEW = 0.2; // points that a name with a picture may cover, as a share of its cluster's
 const SAMPLE = 300; // members by which the extent of a cluster is measured
 
 /** Places the labels over the points and moves them with the map. */
@@ -104,7 +105,7 @@ export function labels(map) {
         const cost = covered + (side === mark.side ? -1 : 0);
         if (!best || cost < best.cost) best = { left, top, width, height, picture, side, cost };
       }
-      if (best) return best;
+      if (best && (!picture || best.cost <= FEW * mark.cluster.size)) return best;
     }
     return null;
   }
