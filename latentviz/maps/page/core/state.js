@@ -22,3 +22,20 @@ export function toggled(set, item) {
   if (!copy.delete(item)) copy.add(item);
   return copy;
 }
+
+/** Returns a function that does asynchronous `work` on the latest value it was given, one at a time; those in between are left out. */
+export function latest(work) {
+  let busy = false;
+  let next = null;
+  return async (value) => {
+    next = value;
+    if (busy) return;
+    busy = true;
+    while (next) {
+      const now = next;
+      next = null;
+      await work(now);
+    }
+    busy = false;
+  };
+}

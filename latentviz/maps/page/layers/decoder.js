@@ -4,6 +4,7 @@ import { panel } from "../core/app.js";
 import { isSmall } from "../core/docks.js";
 import { el, iconButton } from "../core/dom.js";
 import { startNetwork } from "../core/network.js";
+import { latest } from "../core/state.js";
 import { blockJson, readPlaces, unplane } from "../core/store.js";
 
 /** Adds the pane, and `map.decoder` with `latentAt`, `latentOf`, `decode` and `canvas` for other layers. */
@@ -178,26 +179,15 @@ function pane(map, info, grid) {
   const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
   // If only some items have latents, items without any may be near.
   const nothing = map.decoder.count === map.store.n ? "No data nearby: extrapolated" : "No latents nearby: extrapolated";
-  let busy = false;
-  let next = null;
-
-  async function show(spot) {
-    next = spot;
-    if (busy) return;
-    busy = true;
-    while (next) {
-      const { x, y } = next;
-      next = null;
-      const { z, distance } = map.decoder.latentAt(x, y);
-      const far = distance > info.reach;
-      if (grid) grid.draw(canvas, x, y);
-      else putPixels(info, canvas, await map.decoder.decode(z));
-      body.classList.toggle("far", far);
-      note.textContent = far ? nothing : "Interpolated between items";
-      canvas.dataset.spot = `${x},${y}`;
-    }
-    busy = false;
-  }
+  const show = latest(async ({ x, y }) => {
+    const { z, distance } = map.decoder.latentAt(x, y);
+    const far = distance > info.reach;
+    if (grid) grid.draw(canvas, x, y);
+    else putPixels(info, canvas, await map.decoder.decode(z));
+    body.classList.toggle("far", far);
+    note.textContent = far ? nothing : "Interpolated between items";
+    canvas.dataset.spot = `${x},${y}`;
+  });
   state.on("spot decoding", ({ spot, decoding }) => {
     body.hidden = !decoding;
     button.setAttribute("aria-pressed", String(decoding));

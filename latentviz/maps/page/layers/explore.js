@@ -4,6 +4,7 @@ import { panel } from "../core/app.js";
 import { base64Of, makeAsk } from "../core/ask.js";
 import { clip, el, iconButton } from "../core/dom.js";
 import { serverTable } from "../core/rows.js";
+import { latest } from "../core/state.js";
 
 /** Adds `map.ask` and the parts of the page that use it. */
 export function explore(map) {
@@ -167,28 +168,17 @@ function exactDecoder(map) {
   const on = el("input", { type: "checkbox", checked: own === null });
   const pane = own ?? panel(map.left, `decoder-pane${map.store.meta.served.images ? "" : " texts"}`, el("header", {}, el("h2", {}, "Decoded here")));
   pane.append(output, note, el("label", { className: "exact" }, on, "by the model itself"));
-  let busy = false;
-  let next = null;
-
-  async function show(spot) {
-    next = spot;
-    if (busy) return;
-    busy = true;
-    while (next) {
-      const { x, y } = next;
-      next = null;
-      try {
-        const found = await map.ask("decode", { x, y });
-        output.replaceChildren(...described(found, 132));
-        note.textContent = found.near ? "Interpolated between items" : "No data nearby: extrapolated";
-        output.dataset.spot = `${x},${y}`;
-      } catch (error) {
-        output.replaceChildren();
-        note.textContent = error.message;
-      }
+  const show = latest(async ({ x, y }) => {
+    try {
+      const found = await map.ask("decode", { x, y });
+      output.replaceChildren(...described(found, 132));
+      note.textContent = found.near ? "Interpolated between items" : "No data nearby: extrapolated";
+      output.dataset.spot = `${x},${y}`;
+    } catch (error) {
+      output.replaceChildren();
+      note.textContent = error.message;
     }
-    busy = false;
-  }
+  });
   const toggle = () => {
     pane.classList.toggle("exactly", on.checked);
     output.replaceChildren();
