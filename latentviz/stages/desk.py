@@ -27,8 +27,10 @@ from latentviz.runs.files import is_file
 from latentviz.serving.server import Call, Question
 from latentviz.stages.encode import Frozen, Thresholds, thresholds
 from latentviz.stages.recommend import Search, compared
+from latentviz.stages.sharing import AskAnnotate, AskAnnotations, RowNumber, Shared
 
 LARGEST_FILE = 2**25  # bytes of a new item
+LARGEST_CHANGE = 2**25  # bytes of a change of annotations: a tag for some 4 million rows
 LONGEST_TEXT = 2**15  # characters of a new item
 NEAREST = 12  # items listed for a new one
 PAGE = 500  # rows of the table in one answer
@@ -39,7 +41,6 @@ _SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,8}){0,2}")
 D = TypeVar("D", bound="Desk")
 Q = TypeVar("Q", bound=Question)
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-RowNumber = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class AskOriginal(Question):
@@ -99,7 +100,8 @@ class Desk:
 
     def __init__(self, lookup: Lookup) -> None:
         self.lookup, self.busy = lookup, threading.Lock()
-        self._sorted: tuple[object, np.ndarray] = (None, np.empty(0, np.int64))
+        self.shared = Shared(lookup.folder)
+        self._sorted: tuple[object, tuple[pa.Table, np.ndarray]] = (None, (pa.table({}), np.empty(0, np.int64)))
 
     @property
     def calls(self) -> dict[str, Call]:
@@ -110,6 +112,8 @@ class Desk:
             "place": Call(AskPlace, self.place, LARGEST_FILE * 4 // 3 + 2**17),
             "rows": Call(AskRows, self.rows),
             "matching": Call(AskMatching, self.matching),
+            "annotations": Call(AskAnnotations, self.shared.read),
+            "annotate": Call(AskAnnotate, self.shared.change, LARGEST_CHANGE),
         }
 
     @cached_property
@@ -202,18 +206,13 @@ class Desk:
             raise DataError("nothing in it can be read as an item of this run; give another one")
         return read.shown, list(read.notes), read.stored
 
-    @cached_property
-    def table(self) -> pa.Table:
-        """The table: the points of the clustering, and the split."""
-        return self.lookup.table
-
     @_one_at_a_time
     def rows(self, question: AskRows) -> Mapping[str, object]:
         """Return the rows of a part of the table, the names of its columns, and how many rows there are in all."""
-        names = self.table.column_names
-        order = self._order(question.where.strip(), question.sort, descending=question.descending)
+        table, order = self._order(question.where.strip(), question.sort, descending=question.descending)
+        names = table.column_names
         chosen = order[question.start : question.start + question.count]
-        part = self.table.take(pa.array(chosen, pa.int64()))
+        part = table.take(pa.array(chosen, pa.int64()))
         return {
             "columns": [{"name": name, "number": _is_number(part.schema.field(name).type)} for name in names],
             "total": len(order),
@@ -224,22 +223,27 @@ class Desk:
     @_one_at_a_time
     def matching(self, question: AskMatching) -> Mapping[str, object]:
         """Return the numbers of the rows that meet a condition."""
-        return {"rows": self._order(question.where.strip(), None, descending=False).tolist()}
+        return {"rows": self._order(question.where.strip(), None, descending=False)[1].tolist()}
 
-    def _order(self, where: str, sort: str | None, *, descending: bool) -> np.ndarray:
-        """Return the rows that meet a condition, int64, sorted; the last result is kept for the next page of it."""
-        asked = (where, sort, descending)
+    def _order(self, where: str, sort: str | None, *, descending: bool) -> tuple[pa.Table, np.ndarray]:
+        """Return the table, and the rows that meet a condition, int64, sorted.
+
+        The table has the points with their annotations, and the split. The last result is kept for the next page of it.
+        """
+        version, points, _ = self.shared.current()
+        asked = (version, where, sort, descending)
         if self._sorted[0] != asked:
-            met = select(where, self.table) if where else np.ones(self.table.num_rows, bool)
-            order = np.arange(self.table.num_rows)
+            table = points.append_column("split", self.lookup.items.table.column("split"))
+            met = select(where, table) if where else np.ones(table.num_rows, bool)
+            order = np.arange(table.num_rows)
             if sort is not None:
-                choose(dict.fromkeys(self.table.column_names), sort, "sort")
-                values = self.table.column(sort)
+                choose(dict.fromkeys(table.column_names), sort, "sort")
+                values = table.column(sort)
                 if pa.types.is_nested(values.type):
                     values = pa.chunked_array([pa.array([_cell(value) for value in values.to_pylist()], pa.string())])
                 way = "descending" if descending else "ascending"
                 order = pc.sort_indices(values, sort_keys=[("", way)]).to_numpy().astype(np.int64)
-            self._sorted = asked, order[met[order]]
+            self._sorted = asked, (table, order[met[order]])
         return self._sorted[1]
 
 

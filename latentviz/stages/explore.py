@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from latentviz.display import in_browser
 from latentviz.errors import LatentvizError
 from latentviz.maps.data import Served
+from latentviz.progress import say
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.run import RunFolder
 from latentviz.stages.map import page_of
@@ -46,6 +47,9 @@ def explore(
         if show:
             _open(server.address, Path(temporary))
         server.run()
+    if desk.shared.changed:
+        say(f"{folder.map_file}: drawn again, with the new annotations")
+        desk.shared.redraw(desk.lookup.opened)
 
 
 def _open(address: str, folder: Path) -> None:

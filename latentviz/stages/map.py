@@ -160,15 +160,14 @@ def map_data(
         neighbours=folder.neighbours(),
         texts=shown.texts,
         images=shown.images,
-        annotations=_annotations(folder, points, info, rows),
+        annotations=annotations_of(folder, points, info),
     )
 
 
-def _annotations(
-    folder: ClusterFolder, points: pa.Table, info: ClustersInfo, rows: Mapping[str, int]
-) -> Mapping[str, object]:
+def annotations_of(folder: ClusterFolder, points: pa.Table, info: ClustersInfo) -> Mapping[str, object]:
     """Returns what the page needs to show the annotations of a clustering, and to save them; items are row numbers."""
     found = findings(points, info)
+    rows = {item: row for row, item in enumerate(points.column("id").to_pylist())}
     tagged: dict[str, list[int]] = {}
     for item, tags in found.tags.items():
         for tag in tags:

@@ -2,7 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,30 +14,57 @@ from PIL import Image
 
 from latentviz.maps.data import Served
 from latentviz.queries.lookup import Lookup
+from latentviz.runs.annotations import Findings, findings
 from latentviz.runs.run import RunFolder
 from latentviz.serving.server import Server
 from latentviz.stages.desk import Desk
 from latentviz.stages.map import page_of
 from tests.maps.conftest import Page
+from tests.maps.test_browser_hostile import EVIL
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def served(chromium, mapped) -> Iterator[Page]:
-    desk = Desk(Lookup(RunFolder.open(mapped)))
-    folder = RunFolder.open(mapped).clustering()
-    server = Server(lambda: page_of(folder, desk.lookup.opened, Served(texts=False, images=True)), desk.calls)
+@contextmanager
+def serving(browser: Any, run: Path) -> Iterator[tuple[Server, Callable[[], Page]]]:
+    """Serves a run; the function opens another page of it, in a browser profile of its own."""
+    desk, pages = Desk(Lookup(RunFolder.open(run))), []
+    modality = desk.lookup.opened.modality
+    served = Served(texts=modality.takes_words, images=not modality.writes_texts)
+    server = Server(lambda: page_of(RunFolder.open(run).clustering(), desk.lookup.opened, served), desk.calls)
     thread = server.in_background()
-    opened = Page(chromium, server.address)
-    opened.origin = f"http://127.0.0.1:{server.port}"
-    yield opened
-    assert [line for line in opened.errors if "422" not in line] == []  # the browser reports refused questions itself
-    assert [url for url in opened.requests if not url.startswith((opened.origin, "blob:", "data:"))] == []
-    opened.context.close()
+
+    def opened() -> Page:
+        pages.append(Page(browser, server.address))
+        return pages[-1]
+
+    yield server, opened
+    own = (f"http://127.0.0.1:{server.port}", "blob:", "data:")
+    for page in pages:
+        assert [url for url in page.requests if not url.startswith(own)] == []
+        page.context.close()
+        # The browser reports refused questions itself.
+        assert [line for line in page.errors if "422" not in line and "ERR_CONNECTION_REFUSED" not in line] == []
     server.stop()
     thread.join(10)
     server.socket.close()
+
+
+@pytest.fixture(scope="module")
+def own(mapped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run for annotations."""
+    return shutil.copytree(mapped, tmp_path_factory.mktemp("served") / mapped.name)
+
+
+@pytest.fixture(scope="module")
+def pages(chromium: Any, own: Path) -> Iterator[Callable[[], Page]]:
+    with serving(chromium, own) as (_, opened):
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def served(pages: Callable[[], Page]) -> Page:
+    return pages()
 
 
 def test_an_item_at_full_size(served) -> None:
@@ -72,8 +103,8 @@ def test_a_new_file_is_placed_and_its_neighbours_open(served, tmp_path) -> None:
     assert served.page.query_selector(".placed .tile") is None
 
 
-def test_the_table_is_filtered_sorted_and_selected(served, mapped) -> None:
-    points = RunFolder.open(mapped).clustering().points().to_pandas()
+def test_the_table_is_filtered_sorted_and_selected(served, own) -> None:
+    points = RunFolder.open(own).clustering().points().to_pandas()
     served.page.click('[title="All items as a table"]')
     served.page.fill(".server-table input", "cluster == 1")
     expected = points[points.cluster == 1]
@@ -89,3 +120,107 @@ def test_the_table_is_filtered_sorted_and_selected(served, mapped) -> None:
     assert served.page.evaluate("window.hit") is None
     served.page.click('.server-table [title="Close the table"]')
     assert json.dumps(served.js("document.querySelector('.server-table').hidden")) == "true"
+
+
+def found(run: Path) -> Findings:
+    folder = RunFolder.open(run).clustering()
+    return findings(folder.points(), folder.info())
+
+
+def tag(page: Page, word: str, rows: list[int]) -> None:
+    page.js("map.annotations.tag(arg[0], arg[1].map((row) => map.store.pointOf(row)))", [word, rows])
+
+
+ROWS = "[...(map.state.values.tags.get(arg) ?? [])].map((i) => map.store.row[i]).sort((a, b) => a - b)"
+
+
+def test_two_browsers_see_each_other_s_annotations_and_the_run_has_them(served, pages, own) -> None:
+    other = pages()
+    served.js("map.pin(map.store.pointOf(3))")
+    served.settle()
+    served.page.fill(".item-card .word", "odd")
+    served.page.keyboard.press("Enter")
+    served.page.fill(".item-card textarea", "a note")
+    served.page.keyboard.press("Tab")
+    other.until("map.state.values.tags.has('odd') && map.state.values.notes.get(map.store.pointOf(3)) === 'a note'")
+    ids = RunFolder.open(own).clustering().points().column("id").to_pylist()
+    assert found(own).tags[ids[3]] == ["odd"]
+    # Both change the same tag at the same time; undo takes back what this page did, and nothing else.
+    tag(served, "odd", [5])
+    tag(other, "odd", [7, 8])
+    for page in (served, other):
+        page.until("map.state.values.tags.get('odd').size === 4")
+        assert page.js(ROWS, "odd") == [3, 5, 7, 8]
+    served.js("map.annotations.undo()")
+    other.until("map.state.values.tags.get('odd').size === 3")
+    assert other.js(ROWS, "odd") == [3, 7, 8]
+    served.js("map.annotations.undo()")
+    other.until("!map.state.values.notes.size")
+    assert served.js(ROWS, "odd") == [3, 7, 8]
+    assert {item for item, tags in found(own).tags.items() if "odd" in tags} == {ids[3], ids[7], ids[8]}
+
+
+def test_clusters_are_edited_together(served, pages, own) -> None:
+    other = pages()
+    served.js("(map.annotations.merge([0], 1), map.state.set({names: new Map(map.state.values.names).set(1, 'both')}))")
+    other.until("map.nameOf(1) === 'both' && map.state.values.merges.get(0) === 1")
+    number = other.js("map.annotations.split([1, 2, 3], 'three')")
+    served.until(f"map.cluster({number})?.size === 3 && map.nameOf({number}) === 'three'")
+    other.js("(map.annotations.apart(arg), 1)", number)
+    served.until(f"!map.cluster({number})")
+    assert number not in found(own).names, "a cluster that is gone has no name"
+    assert found(own).merges == {0: 1}
+    again = pages()
+    assert (again.js("map.nameOf(1)"), again.js("map.state.values.merges.size")) == ("both", 1)
+    served.js("(map.annotations.apart(1), 1)")
+    other.until("!map.state.values.merges.size")
+
+
+def test_what_the_run_refuses_is_taken_back_and_said(served) -> None:
+    served.js("map.state.set({names: new Map([[1, 'x'.repeat(300)], [2, 'y']])})")
+    served.until("document.querySelector('.notes').textContent.includes('Not kept')")
+    assert served.js("map.nameOf(1).length") < 300
+    served.js("map.state.set({names: new Map([[2, 'y']])})")
+    served.page.reload()
+    served.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+    assert served.js("map.nameOf(2)") == "y"
+
+
+def test_hostile_words_go_through_the_server_as_text(served, pages, own) -> None:
+    other = pages()
+    words = [text[:200] for text in EVIL]
+    for word in words:
+        tag(served, word, [1, 2])
+    served.js(
+        "map.state.set({names: new Map([[0, arg[0]], [1, arg[1]]]), notes: new Map(arg.map((text, k) => [k, text]))})",
+        [*words],
+    )
+    other.until(
+        f"map.state.values.tags.has(arg) && map.state.values.notes.size === {len(words)}".replace(
+            "arg", json.dumps(words[-1])
+        )
+    )
+    assert set(words) <= set(next(tags for tags in found(own).tags.values() if len(tags) > 5))
+    for page in (served, other):
+        page.js("(map.pin(map.store.pointOf(1)), map.state.set({annotating: true}))")
+        page.settle()
+        shown = page.page.inner_text(".annotations")
+        assert words[0] in shown
+        assert page.page.evaluate("window.hit") is None
+        assert page.page.query_selector("section.panel :is(img[src='x'], svg[onload], script, b)") is None
+    other.page.click('[title="All items as a table"]')
+    other.page.wait_for_selector(".server-table tbody td >> text=onerror")
+    assert other.page.evaluate("window.hit") is None
+    served.js("map.state.set({tags: new Map(), notes: new Map(), names: new Map()})")
+    other.until("!map.state.values.tags.size")
+
+
+def test_without_its_server_the_page_keeps_what_is_new_and_says_so(chromium, own) -> None:
+    with serving(chromium, own) as (server, opened):
+        page = opened()
+        server.stop()
+        page.page.wait_for_timeout(300)
+        tag(page, "late", [1])
+        page.until("document.querySelector('.notes').textContent.includes('in this page alone')")
+        assert page.js(ROWS, "late") == [1]
+        assert page.js("Object.keys(map.annotations.content().tags).length") == 1

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +52,12 @@ class Client:
 
     def ask(self, name: str, **question: object) -> Answer:
         return self.send("POST", f"/ask/{name}", json.dumps(question).encode())
+
+
+@pytest.fixture(scope="module")
+def mapped(mapped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a copy of that run, for annotations."""
+    return shutil.copytree(mapped, tmp_path_factory.mktemp("served") / mapped.name)
 
 
 @pytest.fixture(scope="module")

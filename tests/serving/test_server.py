@@ -1,15 +1,23 @@
 """The server answers the page that it gave out, and nobody else; whatever is asked, it has a line and no 500."""
 
 import base64
+import http.client
 import io
 import json
 import os
+import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,11 +25,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentviz.errors import ArgumentError
+from latentviz.errors import ArgumentError, RunError
 from latentviz.queries.lookup import Lookup
+from latentviz.runs.annotations import Findings, findings
 from latentviz.runs.run import RunFolder
 from latentviz.serving.server import SMALL, Server
 from latentviz.stages.desk import LARGEST_FILE, Desk
+from latentviz.stages.sharing import AskAnnotate, AskAnnotations, Shared
 from tests.maps.test_browser_hostile import EVIL
 from tests.serving.conftest import Client
 
@@ -85,6 +95,13 @@ REFUSED = {
     "a text for images": ("POST", "/ask/place", b'{"text": "/etc/passwd"}', {}, 422),
     "nothing to place": ("POST", "/ask/place", b"{}", {}, 422),
     "no base64": ("POST", "/ask/place", b'{"file": "%%%"}', {}, 422),
+    "an unknown cluster": ("POST", "/ask/annotate", b'{"names": [[77, "x"]]}', {}, 422),
+    "a merge into none": ("POST", "/ask/annotate", b'{"merges": [[0, 77]]}', {}, 422),
+    "a chain of merges": ("POST", "/ask/annotate", b'{"merges": [[0, 1], [1, 2]]}', {}, 422),
+    "a tag of no item": ("POST", "/ask/annotate", b'{"tags": [["x", [200], []]]}', {}, 422),
+    "a note on no item": ("POST", "/ask/annotate", b'{"notes": [[200, "x"]]}', {}, 422),
+    "a tag that is empty": ("POST", "/ask/annotate", b'{"tags": [["", [1], []]]}', {}, 422),
+    "half a character": ("POST", "/ask/annotate", b'{"notes": [[1, "\\ud800"]]}', {}, 422),
     "no image": ("POST", "/ask/place", b'{"file": "AAAA", "suffix": ".png"}', {}, 422),
     "a path for a suffix": ("POST", "/ask/place", b'{"file": "AAAA", "suffix": "/../../x"}', {}, 422),
 }
@@ -130,7 +147,10 @@ class TestGuard:
             Server(str, {}, client.server.port)
 
 
+rows = st.lists(st.integers(-1, 210), max_size=4)
+clusters = st.one_of(st.none(), st.integers(-1, 6))
 texts = st.one_of(st.sampled_from(EVIL), st.text(max_size=40))
+words = st.one_of(st.none(), st.text("ab\ud800", max_size=3), texts.map(lambda text: text[:300]))
 plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts)
 values = st.recursive(plain, lambda part: st.lists(part, max_size=3) | st.dictionaries(texts, part, max_size=3))
 conditions = st.one_of(
@@ -152,6 +172,12 @@ fields = {
     "count": st.one_of(st.integers(-1, 600), values),
     "text": values,
     "file": st.one_of(st.binary(max_size=60).map(lambda part: base64.b64encode(part).decode()), values),
+    "since": values,
+    "names": st.one_of(st.lists(st.tuples(clusters, words), max_size=3), values),
+    "merges": st.one_of(st.lists(st.tuples(clusters, clusters), max_size=2), values),
+    "splits": st.one_of(st.lists(st.tuples(clusters, rows), max_size=3), values),
+    "tags": st.one_of(st.lists(st.tuples(words, rows, rows), max_size=3), values),
+    "notes": st.one_of(st.lists(st.tuples(st.integers(-1, 210), words), max_size=3), values),
     "suffix": st.one_of(st.sampled_from([".png", ".npy", ".csv.gz", ".zip", "x", "/.."]), values),
 }
 OF = {
@@ -160,6 +186,8 @@ OF = {
     "place": ["text", "file", "suffix"],
     "rows": ["where", "sort", "descending", "start", "count"],
     "matching": ["where"],
+    "annotations": ["since"],
+    "annotate": ["since", "names", "merges", "splits", "tags", "notes"],
 }
 
 
@@ -180,6 +208,7 @@ def test_every_call_is_asked(mapped) -> None:
 @example(("rows", b'{"where": "x < \'a\'"}'))
 @example(("rows", b'{"where": "label < 3", "sort": "label", "descending": true}'))
 @example(("place", b'{"file": "", "suffix": ".npy"}'))
+@example(("annotate", b'{"splits": [[5, [1, 1]], [6, [1]], [null, [2]]], "names": [[5, "\\u0000"]]}'))
 def test_whatever_is_asked_is_answered(client, asked) -> None:
     name, body = asked
     answer = client.send("POST", f"/ask/{name}", body)
@@ -255,19 +284,134 @@ def test_originals_come_from_the_source_at_full_size_and_else_from_the_cache(ser
     assert "07.png" in damaged["why"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_well(mapped, tmp_path, number) -> None:
+class TestAnnotations:
+    @pytest.fixture
+    def own(self, mapped, tmp_path) -> Path:
+        return shutil.copytree(mapped, tmp_path / "run")
+
+    @pytest.fixture
+    def shared(self, own) -> Shared:
+        return Shared(RunFolder.open(own).clustered("default"))
+
+    @staticmethod
+    def found(run: Path) -> Findings:
+        folder = RunFolder.open(run).clustering()
+        return findings(folder.points(), folder.info())
+
+    def test_what_is_answered_is_in_the_run(self, shared, own) -> None:
+        ids = RunFolder.open(own).clustering().points().column("id").to_pylist()
+        before = self.found(own)
+        kept = {"tags": {**before.tags}, "notes": {**before.notes}}
+        change = AskAnnotate(
+            names=[(0, "zero"), (9, "nine")],
+            merges=[(1, 0)],
+            splits=[(9, [4, 5])],
+            tags=[("odd", [1, 2, 3], []), ("b", [3], [])],
+            notes=[(7, "look")],
+        )
+        first = shared.change(change)
+        found = self.found(own)
+        assert (found.names[9], found.merges[1], sorted(found.splits[9])) == ("nine", 0, sorted([ids[4], ids[5]]))
+        assert found.tags == kept["tags"] | {ids[1]: ["odd"], ids[2]: ["odd"], ids[3]: ["odd", "b"]}
+        assert found.notes == kept["notes"] | {ids[7]: "look"}
+        assert dict(first["found"]["tags"])["odd"] == [1, 2, 3]
+        back = AskAnnotate(
+            since=first["version"],
+            names=[(9, None)],
+            merges=[(1, None)],
+            splits=[(None, [5]), (2, [4])],
+            tags=[("odd", [], [2, 8])],
+            notes=[(7, None)],
+        )
+        assert [*shared.change(back)] == ["version"], "the page knows its own change"
+        found = self.found(own)
+        assert (9 in found.names, 1 in found.merges, found.splits[2]) == (False, False, [ids[4]])
+        assert (ids[2] in found.tags, found.tags[ids[3]], ids[7] in found.notes) == (False, ["odd", "b"], False)
+
+    def test_a_page_hears_of_what_others_change(self, shared, own) -> None:
+        import latentviz as lv
+
+        version = shared.read(AskAnnotations())["version"]
+        assert shared.read(AskAnnotations(since=version)) == {"version": version}
+        item = RunFolder.open(own).clustering().points().column("id").to_pylist()[9]
+        lv.annotate(own, {"tags": {item: ["from elsewhere"]}})
+        heard = shared.change(AskAnnotate(since=version, tags=[("mine", [9], [])]))
+        assert dict(heard["found"]["tags"]) == {"from elsewhere": [9], "mine": [9]}
+
+    def test_another_clustering_in_its_place_is_refused(self, shared, own) -> None:
+        import latentviz as lv
+
+        settings = {"reduce": {"method": "pca"}, "cluster": {"method": "gmm", "n_clusters": 2}}
+        lv.cluster(own, force=True, **settings)
+        for ask in (lambda: shared.read(AskAnnotations()), lambda: shared.change(AskAnnotate(notes=[(1, "x")]))):
+            with pytest.raises(RunError, match="was clustered again"):
+                ask()
+        assert not self.found(own).notes
+        assert Shared(RunFolder.open(own).clustered("default")).change(AskAnnotate(notes=[(1, "x")]))["version"]
+
+    def test_it_waits_for_another_writer(self, shared, own) -> None:
+        with ThreadPoolExecutor(1) as pool, RunFolder.open(own).clustering().held("annotate"):
+            writing = pool.submit(shared.change, AskAnnotate(notes=[(1, "waited")]))
+            time.sleep(0.2)
+            assert not writing.done()
+        assert writing.result(30)["version"]
+        assert "waited" in self.found(own).notes.values()
+
+    def test_a_killed_server_loses_no_tag(self, own, tmp_path) -> None:
+        with running(own, tmp_path) as (process, client):
+            kept, tagging = [], threading.Event()
+
+            def tag() -> None:
+                for number in range(10_000):
+                    try:
+                        if client.ask("annotate", tags=[(f"tag {number}", [number % 50], [])]).status != 200:
+                            return
+                    except (OSError, http.client.HTTPException):
+                        return
+                    kept.append(f"tag {number}")
+                    if number == 5:
+                        tagging.set()
+
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(tag)
+                assert tagging.wait(60)
+                time.sleep(random.uniform(0, 0.1))
+                process.kill()
+        there = {tag for tags in self.found(own).tags.values() for tag in tags}
+        assert len(kept) > 5
+        assert not set(kept) - there
+        Shared(RunFolder.open(own).clustered("default")).change(AskAnnotate(tags=[("after", [0], [])]))
+
+
+@contextmanager
+def running(run: Path, cwd: Path) -> Iterator[tuple[subprocess.Popen, Client]]:
+    """Runs the command, and waits until it listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "latentviz", "explore", str(mapped), "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        line = process.stdout.readline()
-        assert line.startswith(f"map http://127.0.0.1:{port}/?token=")
-        time.sleep(0.3)
+    command = [sys.executable, "-m", "latentviz", "explore", str(run), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd) as process:
+        try:
+            line = process.stdout.readline()
+            start = f"map http://127.0.0.1:{port}/?token="
+            assert line.startswith(start)
+            time.sleep(0.3)
+            yield process, Client(SimpleNamespace(port=port, token=line[len(start) :].strip()))
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_well(mapped, tmp_path, number) -> None:
+    drawn = RunFolder.open(mapped).clustering().map_file
+    before = drawn.stat().st_mtime_ns
+    with running(mapped, tmp_path) as (process, client):
+        if number == signal.SIGINT:
+            assert client.ask("annotate", notes=[[1, "new"]]).status == 200
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert errors.splitlines()[-1] == f"{mapped}: no longer served"
     assert "Traceback" not in errors
     assert not [file for file in Path(mapped).rglob("*") if file.name.startswith(".clusters-")]
+    assert (drawn.stat().st_mtime_ns > before) == (number == signal.SIGINT), "drawn again with new annotations"

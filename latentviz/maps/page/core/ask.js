@@ -1,6 +1,6 @@
 // Questions to the server of `latentviz explore`; the token is in the page's address.
 
-/** Returns a function that asks the server, `ask(name, question)`; an error has a line to show. */
+/** Returns a function that asks the server, `ask(name, question)`; an error has a line to show, and `refused` if the server lives. */
 export function makeAsk() {
   const token = new URLSearchParams(location.search).get("token") ?? "";
   return async (name, question) => {
@@ -12,7 +12,7 @@ export function makeAsk() {
     }
     if (answer.ok) return answer.json();
     const text = await answer.text();
-    throw new Error(answer.status === 422 ? JSON.parse(text).error : text);
+    throw Object.assign(new Error(answer.status === 422 ? JSON.parse(text).error : text), { refused: true });
   };
 }
 

@@ -28,11 +28,11 @@ export async function annotations(map) {
     state.set({ isolated: moved(isolated), hidden: moved(hidden), openCluster: openCluster !== null && map.cluster(now(openCluster))?.size ? now(openCluster) : null });
     map.repaint();
   });
-  const kept = keep(map, found);
-  const known = fromPairs(store, kept.read() ?? found);
+  const kept = store.meta.served ? null : keep(map, found); // a server keeps them in the run
+  const known = fromPairs(store, kept?.read() ?? found);
   if (known.merges.size || known.splits.size) await labelled;
   state.set(known);
-  state.on(KINDS.join(" "), () => kept.write(toPairs(store, values())));
+  if (kept) state.on(KINDS.join(" "), () => kept.write(toPairs(store, values())));
 
   const changed = (kind, change) => {
     const copy = new Map(state.values[kind]);
@@ -52,6 +52,12 @@ export async function annotations(map) {
   const note = (i, text) => changed("notes", (notes) => (text.trim() ? notes.set(i, text.trim().slice(0, 10_000)) : notes.delete(i)));
 
   const rawGroups = () => store.raw?.groups ?? store.groups;
+  /** Sets merges and splits; clusters that are gone with them lose their names. */
+  function setClusters(merges, splits, names = state.values.names) {
+    const numbers = new Set([...rawGroups().map(({ id }) => id), ...splits.keys()]);
+    const left = [...names].filter(([id]) => numbers.has(id));
+    state.set({ merges, splits, names: left.length < names.size ? new Map(left) : names });
+  }
   /** Makes clusters parts of another one. */
   function merge(ids, target) {
     const [merges, splits] = [new Map(state.values.merges), new Map(state.values.splits)];
@@ -64,7 +70,7 @@ export async function annotations(map) {
       splits.delete(id);
     }
     merges.delete(target);
-    state.set({ merges, splits });
+    setClusters(merges, splits);
     map.say(`${ids.length} clusters are now ${map.nameOf(target)}`);
   }
 
@@ -75,7 +81,7 @@ export async function annotations(map) {
     for (const i of points) for (const own of splits.values()) own.delete(i);
     for (const [number, own] of splits) if (!own.size) splits.delete(number);
     splits.set(id, new Set(points));
-    state.set({ splits, ...(name ? { names: new Map(state.values.names).set(id, name) } : {}) });
+    setClusters(state.values.merges, splits, name ? new Map(state.values.names).set(id, name) : undefined);
     map.say(`${points.length} items are now ${map.nameOf(id)}`);
     return id;
   }
@@ -84,7 +90,7 @@ export async function annotations(map) {
   function apart(id) {
     const merges = new Map([...state.values.merges].filter(([from, to]) => to !== id && from !== id));
     const splits = new Map([...state.values.splits].filter(([number]) => number !== id));
-    state.set({ merges, splits });
+    setClusters(merges, splits);
   }
 
   map.annotations = { tag, note, merge, split, apart, ...addHistory(map), ...addFiles(map, { run, clustering, fingerprint }) };
@@ -126,7 +132,7 @@ function hash(text) {
   return (value >>> 0).toString(16);
 }
 
-/** Returns `undo`, `redo` and `steps` of selections, names, tags, notes and clusters. */
+/** Returns `undo`, `redo`, `counts` of steps with selections, names, tags, notes and clusters, and `adopt` for changes that are no step. */
 function addHistory(map) {
   const { state } = map;
   const keys = ["selection", ...KINDS];
@@ -159,7 +165,15 @@ function addHistory(map) {
     report();
     return true;
   };
-  return { undo: () => go(past, future), redo: () => go(future, past), counts: () => [past.length, future.length] };
+  /** Takes over what others changed, `patched` of edits, in what undo and redo go back to as well. */
+  const adopt = (patched) => {
+    for (const steps of [past, future]) steps.forEach((one, k) => (steps[k] = patched(one)));
+    before = patched(before);
+    restoring = true;
+    state.set(Object.fromEntries(KINDS.map((kind) => [kind, before[kind]])));
+    restoring = false;
+  };
+  return { undo: () => go(past, future), redo: () => go(future, past), adopt, counts: () => [past.length, future.length] };
 }
 
 /** Returns `content`, `save` and `open` of annotations.json. */

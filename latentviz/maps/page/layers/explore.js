@@ -4,10 +4,11 @@ import { panel } from "../core/app.js";
 import { base64Of, makeAsk } from "../core/ask.js";
 import { clip, el, iconButton } from "../core/dom.js";
 import { serverTable } from "../core/rows.js";
+import { share } from "../core/share.js";
 import { latest } from "../core/state.js";
 
 /** Adds `map.ask` and the parts of the page that use it. */
-export function explore(map) {
+export async function explore(map) {
   map.ask = makeAsk();
   const points = new Map();
   /** Returns the point of an item; −1 if it has no position. */
@@ -19,10 +20,11 @@ export function explore(map) {
   if (map.thumbs) originals(map);
   exactDecoder(map);
   serverTable(map);
+  await share(map);
 }
 
 /** Returns an item or output that the server describes, as elements. */
-function described({ image, width, height, text }, side) {
+function elementsOf({ image, width, height, text }, side) {
   const picture = image && el("img", { className: "thumb", src: image, alt: "", width: Math.round((side * width) / Math.max(width, height)), height: Math.round((side * height) / Math.max(width, height)) });
   if (picture && Math.max(width, height) < 20) picture.style.imageRendering = "pixelated";
   return [picture, text === undefined ? null : el("p", { className: "snippet", dir: "auto" }, clip(text, 2000))].filter(Boolean);
@@ -88,7 +90,7 @@ function newItems(map) {
     const lines = [...(found.unlike ? ["Unlike the training data"] : []), ...found.notes];
     const where = found.cluster >= 0 ? map.nameOf(found.cluster) : `Noise${map.cluster(found.nearest_cluster) ? ` · near ${map.nameOf(found.nearest_cluster)}` : ""}`;
     result.append(
-      el("div", { className: "pictures" }, ...described(found, 72)), el("p", {}, where), ...lines.map((line) => el("p", { className: "note", dir: "auto" }, line)),
+      el("div", { className: "pictures" }, ...elementsOf(found, 72)), el("p", {}, where), ...lines.map((line) => el("p", { className: "note", dir: "auto" }, line)),
       el("h3", {}, "Most similar"), el("div", { className: map.thumbs ? "tiles" : "rows" }, ...near));
     view.fly({ x: found.x, y: found.y, scale: Math.max(view.scale, view.home * 3) });
     map.say(`Placed in ${where}; ${near.length} similar items`);
@@ -171,7 +173,7 @@ function exactDecoder(map) {
   const show = latest(async ({ x, y }) => {
     try {
       const found = await map.ask("decode", { x, y });
-      output.replaceChildren(...described(found, 132));
+      output.replaceChildren(...elementsOf(found, 132));
       note.textContent = found.near ? "Interpolated between items" : "No data nearby: extrapolated";
       output.dataset.spot = `${x},${y}`;
     } catch (error) {

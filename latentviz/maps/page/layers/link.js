@@ -15,6 +15,7 @@ export function link(map) {
   let last = { keys: "", at: 0 };
   let first = "cluster"; // the colouring that the map opens with
   let rows = { of: null, text: "" };
+  const { served } = store.meta; // names are in the run then
 
   function selectionText(mask) {
     if (rows.of !== mask) rows = { of: mask, text: mask ? runs(Array.from(store.row.filter((_, i) => mask[i])).sort((a, b) => a - b)) : "" };
@@ -34,7 +35,7 @@ export function link(map) {
     put("cluster", (openCluster ?? null) !== null, () => String(openCluster));
     put("search", query, () => query);
     put("selected", !query && selection && selectionText(selection), () => selectionText(selection));
-    put("names", names.size, () => JSON.stringify([...names]));
+    put("names", !served && names.size, () => JSON.stringify([...names]));
     put("theme", map.themeChosen?.(), () => (state.values.dark ? "dark" : "light"));
     return `#${parts}`;
   }
@@ -63,7 +64,7 @@ export function link(map) {
   async function readChoices(parts, given) {
     const ids = (key) => new Set((parts.get(key) ?? "").split(",").filter((text) => text !== "").map(Number).filter((id) => map.cluster(id)));
     const pairs = (key) => parse(parts.get(key)).filter((pair) => Array.isArray(pair) && pair.length === 2);
-    if (given("names")) state.set({ names: new Map(pairs("names").filter(([id, name]) => map.cluster(id) && typeof name === "string" && name.length <= 200)) });
+    if (given("names") && !served) state.set({ names: new Map(pairs("names").filter(([id, name]) => map.cluster(id) && typeof name === "string" && name.length <= 200)) });
     state.set({ isolated: ids("only"), hidden: ids("without") });
     const colouring = parts.get("colour") ?? first;
     if (given("colour") && colouring !== state.values.colour.key) await map.colourBy?.(colouring);
