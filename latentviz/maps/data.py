@@ -41,6 +41,8 @@ class Served:
 
     texts: bool  # new items are texts; else files
     images: bool  # the decoder makes images; else texts
+    sizes: Sequence[int] = ()  # of the smallest cluster, ascending, with which it clusters again; none: it does not
+    size: int = 0  # of the smallest cluster now
 
 
 class TreeNode(TypedDict):

@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import Base64Bytes, Field
 
 from latentviz.errors import ArgumentError, DataError, LatentvizError, choose
+from latentviz.maps.data import Served
 from latentviz.modalities.base import Shown
 from latentviz.model.encoding import posteriors
 from latentviz.progress import one_line
@@ -25,6 +26,7 @@ from latentviz.queries.lookup import Lookup
 from latentviz.queries.ways import Options, at_position
 from latentviz.runs.files import is_file
 from latentviz.serving.server import Call, Question
+from latentviz.stages.again import Again, AskAgain, AskKeep
 from latentviz.stages.encode import Frozen, Thresholds, thresholds
 from latentviz.stages.recommend import Search, compared
 from latentviz.stages.sharing import AskAnnotate, AskAnnotations, RowNumber, Shared
@@ -100,8 +102,15 @@ class Desk:
 
     def __init__(self, lookup: Lookup) -> None:
         self.lookup, self.busy = lookup, threading.Lock()
-        self.shared = Shared(lookup.folder)
+        self.shared, self.clusters = Shared(lookup.folder), Again(lookup)
         self._sorted: tuple[object, tuple[pa.Table, np.ndarray]] = (None, (pa.table({}), np.empty(0, np.int64)))
+
+    @property
+    def served(self) -> Served:
+        """What the page may ask."""
+        modality = self.lookup.opened.modality
+        size = self.clusters.info["settings"].get("min_cluster_size", 0)
+        return Served(modality.takes_words, not modality.writes_texts, self.clusters.sizes, int(size))
 
     @property
     def calls(self) -> dict[str, Call]:
@@ -112,6 +121,8 @@ class Desk:
             "place": Call(AskPlace, self.place, LARGEST_FILE * 4 // 3 + 2**17),
             "rows": Call(AskRows, self.rows),
             "matching": Call(AskMatching, self.matching),
+            "again": Call(AskAgain, self.again),
+            "keep": Call(AskKeep, self.keep),
             "annotations": Call(AskAnnotations, self.shared.read),
             "annotate": Call(AskAnnotate, self.shared.change, LARGEST_CHANGE),
         }
@@ -179,6 +190,16 @@ class Desk:
             ],
             **shown(found),
         }
+
+    @_one_at_a_time
+    def again(self, question: AskAgain) -> Mapping[str, object]:
+        """Return the clusters with another smallest size."""
+        return self.clusters.show(question)
+
+    @_one_at_a_time
+    def keep(self, question: AskKeep) -> Mapping[str, object]:
+        """Write those clusters into the run."""
+        return self.clusters.keep(question)
 
     def _read(self, question: AskPlace) -> tuple[Shown, list[str], np.ndarray]:
         """Read a new item; no word of the page is taken for a path."""

@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 from latentviz.display import in_browser
 from latentviz.errors import LatentvizError
-from latentviz.maps.data import Served
 from latentviz.progress import say
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.run import RunFolder
@@ -39,10 +38,9 @@ def explore(
         raise LatentvizError(missing) from None
     folder = run.clustered(clustering)
     desk = Desk(Lookup(run, clustering))
-    modality = desk.lookup.opened.modality
     server = Server(lambda: page, desk.calls, port)  # listens first: a port that is taken is reported at once
     with server.socket, TemporaryDirectory(prefix="latentviz-") as temporary:
-        page = page_of(folder, desk.lookup.opened, Served(texts=modality.takes_words, images=not modality.writes_texts))
+        page = page_of(folder, desk.lookup.opened, desk.served)
         announce(server.address)
         if show:
             _open(server.address, Path(temporary))

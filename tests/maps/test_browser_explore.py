@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentviz.maps.data import Served
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.annotations import Findings, findings
 from latentviz.runs.run import RunFolder
@@ -26,12 +25,10 @@ pytestmark = pytest.mark.browser
 
 
 @contextmanager
-def serving(browser: Any, run: Path) -> Iterator[tuple[Server, Callable[[], Page]]]:
+def serving(browser: Any, run: Path, clustering: str = "default") -> Iterator[tuple[Server, Callable[[], Page]]]:
     """Serves a run; the function opens another page of it, in a browser profile of its own."""
-    desk, pages = Desk(Lookup(RunFolder.open(run))), []
-    modality = desk.lookup.opened.modality
-    served = Served(texts=modality.takes_words, images=not modality.writes_texts)
-    server = Server(lambda: page_of(RunFolder.open(run).clustering(), desk.lookup.opened, served), desk.calls)
+    desk, pages = Desk(Lookup(RunFolder.open(run), clustering)), []
+    server = Server(lambda: page_of(desk.lookup.folder, desk.lookup.opened, desk.served), desk.calls)
     thread = server.in_background()
 
     def opened() -> Page:
@@ -215,6 +212,43 @@ def test_hostile_words_go_through_the_server_as_text(served, pages, own) -> None
     other.until("!map.state.values.tags.size")
 
 
+def test_a_run_with_hostile_names_is_served_as_text(chromium, tmp_path) -> None:
+    import latentviz as lv
+
+    n = 4 * len(EVIL)
+    cycle = [EVIL[i % len(EVIL)] for i in range(n)]
+    run = lv.fit(
+        [f"{text[:60]} {i}" for i, text in enumerate(cycle)],
+        ids=[f"{text[:200]} {i}" for i, text in enumerate(cycle)],
+        labels=[text[:200] for text in cycle],
+        columns={EVIL[0]: [text[:200] for text in cycle]},
+        outputs=tmp_path,
+        run="hostile",
+        data={"batch_size": 16},
+        model={"latent_dim": 3, "width": 8, "memory": 8},
+        trainer={"max_epochs": 1},
+    )
+    lv.cluster(run, reduce={"method": "pca"}, cluster={"method": "gmm", "n_clusters": 2})
+    with serving(chromium, run.path) as (_, opened):
+        page = opened()
+        page.page.click('[title="All items as a table"]')
+        page.page.click(".server-table th button >> text=onerror")
+        page.page.wait_for_selector('.server-table th[aria-sort="ascending"]')
+        page.page.fill(".server-table input", f"label == {EVIL[0]!r}")
+        page.until(f"document.querySelector('.server-table .note').textContent === '4 of {n}'")
+        assert EVIL[0] in page.page.inner_text(".server-table tbody tr >> nth=0")
+        page.page.fill(".new-item textarea", EVIL[7])
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector(".placed .tile")
+        page.page.locator(".placed .tile").first.click()
+        page.page.check(".exact input")
+        page.page.mouse.move(700, 300)
+        page.page.mouse.move(705, 305)
+        page.page.wait_for_selector(".exact-output .snippet")
+        assert page.page.evaluate("window.hit") is None
+        assert page.page.query_selector("section.panel :is(img[src='x'], svg[onload], script, b)") is None
+
+
 def test_without_its_server_the_page_keeps_what_is_new_and_says_so(chromium, own) -> None:
     with serving(chromium, own) as (server, opened):
         page = opened()
@@ -224,3 +258,37 @@ def test_without_its_server_the_page_keeps_what_is_new_and_says_so(chromium, own
         page.until("document.querySelector('.notes').textContent.includes('in this page alone')")
         assert page.js(ROWS, "late") == [1]
         assert page.js("Object.keys(map.annotations.content().tags).length") == 1
+
+
+def test_clusters_of_another_size_are_shown_and_kept(chromium, own) -> None:
+    import latentviz as lv
+
+    lv.cluster(own, name="dense", reduce={"method": "pca"}, cluster={"method": "hdbscan", "min_cluster_size": 7})
+    with serving(chromium, own, "dense") as (_, opened):
+        page = opened()
+        page.page.click('[title="Cluster again, with a slider"]')
+        page.until("document.querySelector('.again .reading').textContent.includes('as in the run')")
+        present = page.js("map.state.values.colour.steps")
+        page.js("map.colourBy('cluster')")
+        assert page.page.is_hidden(".again"), "another colouring ends it"
+        page.page.click('[title="Cluster again, with a slider"]')
+        page.page.focus(".again [type=range]")
+        page.page.keyboard.press("Home")
+        page.until("/^5 items or more: \\d+ clusters/.test(document.querySelector('.again .reading').textContent)")
+        steps = page.js(
+            "Object.fromEntries([...map.state.values.colour.steps].map((step, i) => [map.store.row[i], step]))"
+        )
+        page.page.fill(".again .word", "../out")
+        page.page.click(".again .keep button")
+        page.until("document.querySelector('.again .reading').textContent.startsWith('name ')")
+        page.page.fill(".again .word", "small")
+        page.page.click(".again .keep button")
+        page.until("document.querySelector('.again .reading').textContent.startsWith('Kept')")
+    kept = RunFolder.open(own).clustered("small")
+    assert {int(row): step - 1 for row, step in steps.items()} == dict(
+        enumerate(kept.points().column("cluster").to_pylist())
+    )
+    assert steps != present
+    assert kept.info()["settings"]["min_cluster_size"] == 5
+    assert kept.map_file.stat().st_size > 100_000
+    assert lv.recommend(own, "cluster:0", clustering="small").nearest.rows.size

@@ -61,12 +61,12 @@ def mapped(mapped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def serve() -> Iterator[Callable[[Path], Client]]:
-    """Serves a run: `serve(folder)` returns a client."""
+def serve() -> Iterator[Callable[..., Client]]:
+    """Serves a run: `serve(folder, clustering)` returns a client."""
     running = []
 
-    def start(run: Path) -> Client:
-        server = Server(lambda: "<p>the page</p>", Desk(Lookup(RunFolder.open(run))).calls)
+    def start(run: Path, clustering: str = "default") -> Client:
+        server = Server(lambda: "<p>the page</p>", Desk(Lookup(RunFolder.open(run), clustering)).calls)
         running.append((server, server.in_background()))
         return Client(server)
 

@@ -41,6 +41,15 @@ def client(serve, mapped) -> Client:
     return serve(mapped)
 
 
+@pytest.fixture(scope="module")
+def dense(serve, mapped) -> Client:
+    """A client of a clustering by density."""
+    import latentviz as lv
+
+    lv.cluster(mapped, name="dense", reduce={"method": "pca"}, cluster={"method": "hdbscan", "min_cluster_size": 7})
+    return serve(mapped, "dense")
+
+
 def png(height: int, width: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.arange(height * width, dtype=np.uint32).astype(np.uint8).reshape(height, width)).save(
@@ -95,6 +104,8 @@ REFUSED = {
     "a text for images": ("POST", "/ask/place", b'{"text": "/etc/passwd"}', {}, 422),
     "nothing to place": ("POST", "/ask/place", b"{}", {}, 422),
     "no base64": ("POST", "/ask/place", b'{"file": "%%%"}', {}, 422),
+    "no layout to cluster again": ("POST", "/ask/again", b'{"size": 9}', {}, 422),
+    "no clusters to keep": ("POST", "/ask/keep", b'{"size": 9, "name": "x"}', {}, 422),
     "an unknown cluster": ("POST", "/ask/annotate", b'{"names": [[77, "x"]]}', {}, 422),
     "a merge into none": ("POST", "/ask/annotate", b'{"merges": [[0, 77]]}', {}, 422),
     "a chain of merges": ("POST", "/ask/annotate", b'{"merges": [[0, 1], [1, 2]]}', {}, 422),
@@ -172,6 +183,8 @@ fields = {
     "count": st.one_of(st.integers(-1, 600), values),
     "text": values,
     "file": st.one_of(st.binary(max_size=60).map(lambda part: base64.b64encode(part).decode()), values),
+    "size": st.one_of(st.integers(0, 60), values),
+    "name": st.one_of(st.sampled_from(["kept", "default", "a/b", ".", ".."]), texts, values),
     "since": values,
     "names": st.one_of(st.lists(st.tuples(clusters, words), max_size=3), values),
     "merges": st.one_of(st.lists(st.tuples(clusters, clusters), max_size=2), values),
@@ -186,6 +199,8 @@ OF = {
     "place": ["text", "file", "suffix"],
     "rows": ["where", "sort", "descending", "start", "count"],
     "matching": ["where"],
+    "again": ["size"],
+    "keep": ["size", "name"],
     "annotations": ["since"],
     "annotate": ["since", "names", "merges", "splits", "tags", "notes"],
 }
@@ -209,9 +224,11 @@ def test_every_call_is_asked(mapped) -> None:
 @example(("rows", b'{"where": "label < 3", "sort": "label", "descending": true}'))
 @example(("place", b'{"file": "", "suffix": ".npy"}'))
 @example(("annotate", b'{"splits": [[5, [1, 1]], [6, [1]], [null, [2]]], "names": [[5, "\\u0000"]]}'))
-def test_whatever_is_asked_is_answered(client, asked) -> None:
+@example(("keep", b'{"size": 5, "name": "<img src=x>"}'))
+@example(("keep", b'{"size": 5, "name": "default"}'))
+def test_whatever_is_asked_is_answered(client, dense, asked) -> None:
     name, body = asked
-    answer = client.send("POST", f"/ask/{name}", body)
+    answer = (dense if name in {"again", "keep"} else client).send("POST", f"/ask/{name}", body)
     assert answer.status in {200, 404, 422}, (asked, answer.body)
     assert set(answer.json) == {"error"} if answer.status == 422 else answer.status == 404 or "error" not in answer.json
 

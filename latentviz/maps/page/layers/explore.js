@@ -1,5 +1,6 @@
 // What only a server can do, where `latentviz explore` serves the map: originals, exact decoding, the place of new items.
 
+import { clusterAgain } from "../core/again.js";
 import { panel } from "../core/app.js";
 import { base64Of, makeAsk } from "../core/ask.js";
 import { clip, el, iconButton } from "../core/dom.js";
@@ -20,6 +21,7 @@ export async function explore(map) {
   if (map.thumbs) originals(map);
   exactDecoder(map);
   serverTable(map);
+  if (map.store.meta.served.sizes.length) clusterAgain(map);
   await share(map);
 }
 

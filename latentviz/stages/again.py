@@ -1,0 +1,127 @@
+"""Clusters a served run again: HDBSCAN on the layout that a clustering keeps, with another smallest cluster."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from latentviz.clustering.clusterers import hdbscan_cluster
+from latentviz.clustering.cut import nearest_clusters
+from latentviz.clustering.description import describe, group_keywords
+from latentviz.clustering.landmarks import Layout, with_repeats
+from latentviz.clustering.repeats import find_repeats
+from latentviz.errors import ArgumentError
+from latentviz.queries.lookup import Lookup
+from latentviz.runs.annotations import Findings, annotated
+from latentviz.runs.files import check_name
+from latentviz.serving.server import Question
+from latentviz.stages.cluster import updated
+from latentviz.stages.map import draw
+
+MOST = 200_000  # items; with more, a move of the slider takes too long
+STEP = 2**0.25  # between two sizes that the page offers
+SMALLEST = 5  # items
+
+
+class AskAgain(Question):
+    """Asks for the clusters that have at least `size` items."""
+
+    size: Annotated[int, Field(ge=2, lt=2**53)]
+
+
+class AskKeep(AskAgain):
+    """Asks to keep those clusters as a clustering of this name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Again:
+    """Clusters the items of a clustering again.
+
+    Args:
+        lookup: the run and the clustering.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self.lookup, self.folder = lookup, lookup.folder
+        self.info = self.folder.info()
+        self._layouts: dict[int, Layout] = {}
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes to choose from, ascending, with that of the clustering; none where it has no layout for HDBSCAN."""
+        n, settings = len(self.lookup), self.info["settings"]
+        coordinates = self.folder.coordinates()
+        if settings.get("method") != "hdbscan" or coordinates is None or n > MOST or not np.isfinite(coordinates).all():
+            return []
+        steps = np.arange(max(1, int(np.log(n / 4 / SMALLEST) / np.log(STEP)) + 1))
+        return sorted({*np.round(SMALLEST * STEP**steps).astype(int).tolist(), int(settings["min_cluster_size"])})
+
+    def show(self, question: AskAgain) -> Mapping[str, object]:
+        """Return the new cluster of each row, and for each one the present cluster that has most of its items."""
+        found, before = self._layout(question.size).clusters, self.lookup.labels
+        like = [int(np.bincount(before[found.labels == number] + 1).argmax()) - 1 for number in found.numbers]
+        return {"clusters": found.k, "noise": found.noise_share, "like": like, "labels": found.labels.tolist()}
+
+    def keep(self, question: AskKeep) -> Mapping[str, object]:
+        """Write them into the run as a clustering of their own, with its map; return the command that shows it."""
+        if question.size not in self.sizes:
+            raise ArgumentError(f"size: must be one of {', '.join(map(str, self.sizes))} (got {question.size})")
+        check_name("name", question.name)
+        if self.lookup.run.clustering(question.name).finished:
+            raise ArgumentError(f"name: the run has a clustering {question.name!r}; choose another name")
+        layout, opened, folder = (
+            self._layout(question.size),
+            self.lookup.opened,
+            self.lookup.run.clustering(question.name),
+        )
+        terms = opened.modality.terms(opened.items)
+        landmarks, notes = self.folder.landmarks(), [f"clustered again from the layout of {self.folder.name}"]
+        keywords = None if terms is None else group_keywords(layout, terms)
+        ids = self.lookup.ids
+        info = describe(layout, None, ids, None if landmarks is None else len(landmarks), notes, keywords)
+        points, _ = annotated(self.folder.points(), self.folder.info(), Findings(), "annotations")
+        for name, values in layout.columns().items():
+            points = points.set_column(points.column_names.index(name), name, [values])
+        settings = {key: value for key, value in layout.clusters.settings.items() if key != "method"}
+        config = updated(self.folder.config(), "cluster", **settings)
+        with folder.held("explore"):
+            folder.begin(force=False)
+            with folder.replacing():
+                folder.write_coordinates(layout.coordinates)
+                folder.write_neighbours(layout.neighbours)
+                folder.write_landmarks(landmarks)
+                folder.write_tree(layout.clusters.raw_tree)
+                draw(folder, config.map, points, info, opened)
+                folder.write(config, points, {**info, "seconds": {}})
+        words = ["latentviz", "explore", str(self.lookup.run.path), "--clustering", question.name]
+        return {"command": shlex.join(words)}
+
+    def _layout(self, size: int) -> Layout:
+        """Return the layout with new clusters; the last few are kept."""
+        if not self.sizes:
+            raise ArgumentError("size: this clustering has no layout to cluster again; run `latentviz cluster`")
+        if size not in self._layouts:
+            while len(self._layouts) > 4:
+                self._layouts.pop(next(iter(self._layouts)))
+            self._layouts[size] = self._clustered(size)
+        return self._layouts[size]
+
+    def _clustered(self, size: int) -> Layout:
+        places, coordinates = self.lookup.points, np.asarray(self.folder.coordinates())
+        points = np.stack([places.column(axis).to_numpy() for axis in "xy"], axis=1)
+        neighbours, mu = np.asarray(self.folder.neighbours()), np.asarray(self.lookup.mu)
+        repeats = find_repeats(coordinates)
+        counts = None if repeats is None else repeats.counts
+        if repeats is not None:
+            points, coordinates, mu = points[repeats.first], coordinates[repeats.first], mu[repeats.first]
+            neighbours = repeats.which[neighbours[repeats.first]]
+        samples, selection = self.info["settings"]["min_samples"], str(self.info["settings"]["selection"])
+        found = hdbscan_cluster(
+            coordinates, min_cluster_size=size, min_samples=samples, selection=selection, counts=counts
+        )
+        nearest = nearest_clusters(found.labels, neighbours, mu)
+        layout = Layout(points, coordinates, neighbours.astype(np.int32), found, nearest)
+        return layout if repeats is None else with_repeats(layout, repeats)
