@@ -173,11 +173,14 @@ def test_clusters_are_edited_together(served, pages, own) -> None:
     other.until("!map.state.values.merges.size")
 
 
-def test_what_the_run_refuses_is_taken_back_and_said(served) -> None:
+def test_what_the_run_refuses_is_taken_back_and_said(served, own) -> None:
     served.js("map.state.set({names: new Map([[1, 'x'.repeat(300)], [2, 'y']])})")
     served.until("document.querySelector('.notes').textContent.includes('Not kept')")
     assert served.js("map.nameOf(1).length") < 300
     served.js("map.state.set({names: new Map([[2, 'y']])})")
+    while found(own).names.get(2) != "y":
+        served.page.wait_for_timeout(100)
+    served.page.wait_for_timeout(500)  # the page knows it, too: it asks nothing when it is left
     served.page.reload()
     served.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
     assert served.js("map.nameOf(2)") == "y"
