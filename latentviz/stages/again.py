@@ -47,6 +47,7 @@ class Again:
     def __init__(self, lookup: Lookup) -> None:
         self.lookup, self.folder = lookup, lookup.folder
         self.info = self.folder.info()
+        self.size = int(self.info["settings"].get("min_cluster_size", 0))  # of the smallest cluster now
         self._layouts: dict[int, Layout] = {}
 
     @property
@@ -57,26 +58,37 @@ class Again:
         if settings.get("method") != "hdbscan" or coordinates is None or n > MOST or not np.isfinite(coordinates).all():
             return []
         steps = np.arange(max(1, int(np.log(n / 4 / SMALLEST) / np.log(STEP)) + 1))
-        return sorted({*np.round(SMALLEST * STEP**steps).astype(int).tolist(), int(settings["min_cluster_size"])})
+        return sorted({*np.round(SMALLEST * STEP**steps).astype(int).tolist(), self.size})
 
     def show(self, question: AskAgain) -> Mapping[str, object]:
-        """Return the new cluster of each row, and for each one the present cluster that has most of its items."""
-        found, before = self._layout(question.size).clusters, self.lookup.labels
-        like = [int(np.bincount(before[found.labels == number] + 1).argmax()) - 1 for number in found.numbers]
-        return {"clusters": found.k, "noise": found.noise_share, "like": like, "labels": found.labels.tolist()}
+        """Return the new cluster of each row, and for each one the present cluster that has most of its items.
+
+        With the present size it returns the present clusters, numbered 0, 1, …: their cut may be none of HDBSCAN's own.
+        """
+        self._check(question.size)
+        labels = before = self.lookup.labels
+        if question.size != self.size:
+            labels = self._layout(question.size).clusters.labels
+        numbers = np.unique(labels[labels >= 0])
+        like = [int(np.bincount(before[labels == number] + 1).argmax()) - 1 for number in numbers]
+        dense = np.where(labels < 0, -1, np.searchsorted(numbers, labels))
+        return {
+            "clusters": len(numbers),
+            "noise": float((labels < 0).mean()),
+            "like": like,
+            "labels": dense.tolist(),
+        }
 
     def keep(self, question: AskKeep) -> Mapping[str, object]:
         """Write them into the run as a clustering of their own, with its map; return the command that shows it."""
-        if question.size not in self.sizes:
-            raise ArgumentError(f"size: must be one of {', '.join(map(str, self.sizes))} (got {question.size})")
+        self._check(question.size)
+        if question.size == self.size:
+            raise ArgumentError(f"size: {self.folder.name} has the clusters of {self.size}; choose another size")
         check_name("name", question.name)
-        if self.lookup.run.clustering(question.name).finished:
+        folder = self.lookup.run.clustering(question.name)
+        if folder.finished:
             raise ArgumentError(f"name: the run has a clustering {question.name!r}; choose another name")
-        layout, opened, folder = (
-            self._layout(question.size),
-            self.lookup.opened,
-            self.lookup.run.clustering(question.name),
-        )
+        layout, opened = self._layout(question.size), self.lookup.opened
         terms = opened.modality.terms(opened.items)
         landmarks, notes = self.folder.landmarks(), [f"clustered again from the layout of {self.folder.name}"]
         keywords = None if terms is None else group_keywords(layout, terms)
@@ -99,10 +111,18 @@ class Again:
         words = ["latentviz", "explore", str(self.lookup.run.path), "--clustering", question.name]
         return {"command": shlex.join(words)}
 
+    def _check(self, size: int) -> None:
+        sizes = self.sizes
+        if not sizes:
+            raise ArgumentError(
+                f"size: {self.folder.name} cannot be clustered again; a clustering by hdbscan can that has its layout "
+                f"and up to {MOST:,} items"
+            )
+        if size not in sizes:
+            raise ArgumentError(f"size: must be one of {', '.join(map(str, sizes))} (got {size})")
+
     def _layout(self, size: int) -> Layout:
         """Return the layout with new clusters; the last few are kept."""
-        if not self.sizes:
-            raise ArgumentError("size: this clustering has no layout to cluster again; run `latentviz cluster`")
         if size not in self._layouts:
             while len(self._layouts) > 4:
                 self._layouts.pop(next(iter(self._layouts)))

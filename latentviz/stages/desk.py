@@ -109,8 +109,7 @@ class Desk:
     def served(self) -> Served:
         """What the page may ask."""
         modality = self.lookup.opened.modality
-        size = self.clusters.info["settings"].get("min_cluster_size", 0)
-        return Served(modality.takes_words, not modality.writes_texts, self.clusters.sizes, int(size))
+        return Served(modality.takes_words, not modality.writes_texts, self.clusters.sizes, self.clusters.size)
 
     @property
     def calls(self) -> dict[str, Call]:
@@ -194,11 +193,13 @@ class Desk:
     @_one_at_a_time
     def again(self, question: AskAgain) -> Mapping[str, object]:
         """Return the clusters with another smallest size."""
+        self.shared.current()
         return self.clusters.show(question)
 
     @_one_at_a_time
     def keep(self, question: AskKeep) -> Mapping[str, object]:
         """Write those clusters into the run."""
+        self.shared.current()
         return self.clusters.keep(question)
 
     def _read(self, question: AskPlace) -> tuple[Shown, list[str], np.ndarray]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,8 +179,10 @@ def test_what_the_run_refuses_is_taken_back_and_said(served, own) -> None:
     served.until("document.querySelector('.notes').textContent.includes('Not kept')")
     assert served.js("map.nameOf(1).length") < 300
     served.js("map.state.set({names: new Map([[2, 'y']])})")
-    while found(own).names.get(2) != "y":
+    until = time.monotonic() + 20
+    while found(own).names.get(2) != "y" and time.monotonic() < until:
         served.page.wait_for_timeout(100)
+    assert found(own).names.get(2) == "y"
     served.page.wait_for_timeout(500)  # the page knows it, too: it asks nothing when it is left
     served.page.reload()
     served.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
@@ -263,6 +266,9 @@ def test_without_its_server_the_page_keeps_what_is_new_and_says_so(chromium, own
         assert page.js("Object.keys(map.annotations.content().tags).length") == 1
 
 
+STEPS = "Object.fromEntries([...map.state.values.colour.steps].map((step, i) => [map.store.row[i], step]))"
+
+
 def test_clusters_of_another_size_are_shown_and_kept(chromium, own) -> None:
     import latentviz as lv
 
@@ -271,16 +277,15 @@ def test_clusters_of_another_size_are_shown_and_kept(chromium, own) -> None:
         page = opened()
         page.page.click('[title="Cluster again, with a slider"]')
         page.until("document.querySelector('.again .reading').textContent.includes('as in the run')")
-        present = page.js("map.state.values.colour.steps")
+        assert page.page.is_hidden(".again .keep"), "the run has these"
+        present = page.js(STEPS)
         page.js("map.colourBy('cluster')")
         assert page.page.is_hidden(".again"), "another colouring ends it"
         page.page.click('[title="Cluster again, with a slider"]')
         page.page.focus(".again [type=range]")
         page.page.keyboard.press("Home")
         page.until("/^5 items or more: \\d+ clusters/.test(document.querySelector('.again .reading').textContent)")
-        steps = page.js(
-            "Object.fromEntries([...map.state.values.colour.steps].map((step, i) => [map.store.row[i], step]))"
-        )
+        steps = page.js(STEPS)
         page.page.fill(".again .word", "../out")
         page.page.click(".again .keep button")
         page.until("document.querySelector('.again .reading').textContent.startsWith('name ')")

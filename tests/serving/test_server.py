@@ -266,6 +266,18 @@ class TestAnswers:
             mapped, str(tmp_path / "new.png"), k=12
         ).nearest.rows.tolist()
 
+    def test_clusters_of_another_size_are_those_of_cluster(self, dense, mapped) -> None:
+        import latentviz as lv
+
+        lv.cluster(mapped, name="five", reduce={"method": "pca"}, cluster={"method": "hdbscan", "min_cluster_size": 5})
+        for name, size in (("dense", 7), ("five", 5)):
+            expected = RunFolder.open(mapped).clustering(name).points().column("cluster").to_pylist()
+            found = dense.ask("again", size=size).json
+            assert found["labels"] == expected
+            assert (found["clusters"], found["noise"]) == (max(expected) + 1, expected.count(-1) / len(expected))
+        assert dense.ask("keep", size=7, name="again").json["error"].startswith("size: dense has the clusters of 7")
+        assert not RunFolder.open(mapped).clustering("again").finished
+
     def test_a_file_that_is_too_large(self, client) -> None:
         content = base64.b64encode(bytes(LARGEST_FILE + 1)).decode()
         assert client.ask("place", file=content, suffix=".png").json["error"].startswith("file: must have")

@@ -23,11 +23,11 @@ export function clusterAgain(map) {
   let wait = 0;
   let shown = null;
 
-  function open(on) {
+  async function open(on) {
+    if (on || state.values.colour.key === "again") await map.colourBy("cluster"); // with its legend, which is none
     body.hidden = !on;
     button.setAttribute("aria-pressed", String(on));
     if (on) ask();
-    else if (state.values.colour.key === "again") map.colourBy("cluster");
   }
 
   async function ask() {
@@ -42,7 +42,7 @@ export function clusterAgain(map) {
       shown = { ...found, size: least };
       colour();
       reading.textContent = `${least.toLocaleString("en")} items or more${least === size ? " (as in the run)" : ""}: ${found.clusters.toLocaleString("en")} clusters, ${Math.round(100 * found.noise)}% noise`;
-      saving.hidden = false;
+      saving.hidden = least === size;
     } catch (error) {
       if (mine === turn) reading.textContent = error.message;
     }

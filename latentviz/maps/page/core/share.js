@@ -90,6 +90,7 @@ export async function share(map) {
     const change = difference(base, sent);
     const changes = KINDS.some((kind) => change[kind].size);
     const found = changes ? await map.ask("annotate", { since: version, ...asked(change) }) : await map.ask("annotations", { since: version });
+    if (version !== found.version) map.reloadRows();
     version = found.version;
     base = sent;
     if (!found.found) return;

@@ -11,12 +11,6 @@ import { latest } from "../core/state.js";
 /** Adds `map.ask` and the parts of the page that use it. */
 export async function explore(map) {
   map.ask = makeAsk();
-  const points = new Map();
-  /** Returns the point of an item; −1 if it has no position. */
-  map.pointOfRow = (row) => {
-    if (!points.size) map.store.row.forEach((item, i) => points.set(item, i));
-    return points.get(row) ?? -1;
-  };
   newItems(map);
   if (map.thumbs) originals(map);
   exactDecoder(map);
@@ -70,7 +64,7 @@ function newItems(map) {
   }
 
   function neighbour({ row, score }) {
-    const i = map.pointOfRow(row);
+    const i = map.store.pointOf(row);
     if (i < 0) return null;
     const name = clip(map.idOf(i), 60);
     const inside = map.thumbs ? map.show(i, 44) : el("span", { dir: "auto" }, clip(map.textOf ? map.textOf(i) : name, 90));
