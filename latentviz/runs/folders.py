@@ -228,8 +228,9 @@ class ClusterFolder:
 
     def write_annotated(self, points: pa.Table, info: ClustersInfo) -> None:
         """Replaces points.parquet and clusters.json; a kill leaves both as before, or both new."""
-        write_table(self.next_points_file, points)
-        own = checksums(self.path, [self.next_points_file])[self.next_points_file.name]
+        with atomic_write(self.next_points_file) as temporary:  # once it is there, a reader may put it in place
+            write_table(temporary, points)
+            own = checksums(self.path, [temporary])[temporary.name]
         content = {**info, "checksums": {**info.get("checksums", {}), self.points_file.name: own}}
         write_json(self.info_file, content, sealed=True)
         self._take_next_points()
@@ -324,9 +325,14 @@ class ClusterFolder:
     def points(self) -> pa.Table:
         """Reads points.parquet: id, x, y, cluster, nearest_cluster, probability, outlier_score, label, source."""
         file, info = self.require().points_file, self.info()
-        table = read_table(file, POINT_TYPES, self.again, self._expected(file))
-        if problem := points_problem(table, info):
-            raise RunError(f"{file}: damaged ({problem}); {self.again}")
+        try:
+            table = read_table(file, POINT_TYPES, self.again, expected(info, self.path, file))
+            if problem := points_problem(table, info):
+                raise RunError(f"{file}: damaged ({problem}); {self.again}")
+        except RunError:
+            if self.info() == info:
+                raise
+            return self.points()  # another process has annotated it meanwhile
         return table
 
     def info(self) -> ClustersInfo:

@@ -50,7 +50,7 @@ class Client:
         finally:
             connection.close()
 
-    def ask(self, name: str, **question: object) -> Answer:
+    def ask(self, name: str, /, **question: object) -> Answer:
         return self.send("POST", f"/ask/{name}", json.dumps(question).encode())
 
 

@@ -218,7 +218,7 @@ def test_every_call_is_asked(mapped) -> None:
     assert set(OF) == set(Desk(Lookup(RunFolder.open(mapped))).calls)
 
 
-@settings(max_examples=int(os.environ.get("LATENTVIZ_EXAMPLES", "150")), suppress_health_check=[*HealthCheck])
+@settings(max_examples=int(os.environ.get("LATENTVIZ_EXAMPLES", "400")), suppress_health_check=[*HealthCheck])
 @given(questions())
 @example(("rows", b'{"where": "x < \'a\'"}'))
 @example(("rows", b'{"where": "label < 3", "sort": "label", "descending": true}'))
@@ -387,6 +387,20 @@ class TestAnnotations:
             assert not writing.done()
         assert writing.result(30)["version"]
         assert "waited" in self.found(own).notes.values()
+
+    def test_who_reads_meanwhile_finds_one_state(self, shared, own) -> None:
+        def write() -> None:
+            for number in range(30):  # every second change leaves the points as they are
+                tags = [("a tag", [number], [])] if number % 2 else []
+                shared.change(AskAnnotate(names=[(0, f"name {number}")], tags=tags))
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            while not writing.done():
+                RunFolder.open(own).clustering().points()
+            writing.result()
+        found = self.found(own)
+        assert (found.names[0], sum(tags == ["a tag"] for tags in found.tags.values())) == ("name 29", 15)
 
     def test_a_killed_server_loses_no_tag(self, own, tmp_path) -> None:
         with running(own, tmp_path) as (process, client):

@@ -43,14 +43,16 @@ export function serverTable(map) {
   async function fetchRows([from, to, top, bottom]) {
     try {
       const found = await map.ask("rows", { start: from, count: to - from, ...asked });
-      note.textContent = `${found.total.toLocaleString("en")} of ${map.store.n.toLocaleString("en")}`;
+      const focused = [...head.children].findIndex((cell) => cell.contains(document.activeElement));
       head.replaceChildren(...found.columns.map(heading));
+      head.children[focused]?.firstChild.focus({ preventScroll: true });
       if (found.total !== total) {
         total = found.total;
         table.setAttribute("aria-rowcount", String(total + 1));
         scroller.show(total); // and asks again
         return;
       }
+      note.textContent = `${found.total.toLocaleString("en")} of ${map.store.n.toLocaleString("en")}`;
       draw(found, from);
       for (const [part, height] of [[above, top], [below, bottom]]) {
         const space = el("td", { colSpan: found.columns.length, className: "space" });
