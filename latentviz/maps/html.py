@@ -42,6 +42,7 @@ LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
     "groups": pack_centres,
     "line": None,
     "select": None,
+    "sheet": None,
     "tags": None,
     "images": None,
     "outline": None,

@@ -187,6 +187,14 @@ def test_the_table_sorts_and_marks(page, data):
     page.js("map.search('')")
 
 
+def test_the_items_shown(page):
+    page.page.keyboard.press("s")
+    page.settle()
+    assert page.page.locator(".standing tr[data-point]").count() > 5
+    assert EVIL[0] in page.page.inner_text(".standing table")
+    page.page.keyboard.press("s")
+
+
 def test_figures_and_names_hold_labels_as_text(page):
     for text in EVIL[2:]:  # the cluster's own name is not repeated
         page.js("(map.cluster(1).label = [arg, 0.9], map.state.set({ names: new Map() }), 1)", text)

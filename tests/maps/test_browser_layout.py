@@ -14,6 +14,7 @@ STATES = {
     "card and table": "map.select([50, 51, 52]), map.pin(50, false)",
     "search": "map.search('item')",
     "results and table": "map.search('item').then(() => map.showSelection())",
+    "items shown": "map.keys.find(({ key }) => key === 's').run()",
 }
 # The visible panels that reach into the map's area, and the parts of the toolbar outside of the window.
 COVERED = """(() => {
@@ -60,6 +61,7 @@ def test_nothing_covers_the_map(sized, state):
         assert page.js(both) == [0 if small else 1, 1]
     page.js("""(async () => {
       document.documentElement.classList.remove("show-panels");
+      if (document.querySelector(".standing:not([hidden])")) map.keys.find(({ key }) => key === "s").run();
       map.state.set({ pinned: -1, isolated: new Set() });
       map.openCluster(null);
       await map.search("");

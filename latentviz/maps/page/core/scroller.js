@@ -57,11 +57,12 @@ export function makeScroller(element, height, draw) {
       else if (k > first() + whole) scroll(k - whole);
       update(true);
     },
-    /** Returns where a key moves from a row; null if it moves nowhere. */
-    moved({ key, ctrlKey, metaKey, altKey }, at) {
-      const page = Math.max(1, Math.floor(element.clientHeight / height) - 2);
-      const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[key];
-      return by === undefined || ctrlKey || metaKey || altKey ? null : Math.min(Math.max(at + by, 0), count - 1);
+    /** Returns where a key moves from item `at` of `n`, in rows of `across`; null if it moves nowhere. */
+    moved({ key, ctrlKey, metaKey, altKey }, at, n, across = 1) {
+      const page = across * Math.max(1, Math.floor(element.clientHeight / height) - 2);
+      const sideways = across > 1 ? { ArrowRight: 1, ArrowLeft: -1 } : {};
+      const by = { ArrowDown: across, ArrowUp: -across, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity, ...sideways }[key];
+      return by === undefined || ctrlKey || metaKey || altKey ? null : Math.min(Math.max(at + by, 0), n - 1);
     },
   };
 }

@@ -114,7 +114,7 @@ function makeTable(map, columns) {
     const line = event.target.closest?.("tbody tr");
     if (!line) return;
     const at = Number(line.getAttribute("aria-rowindex")) - 2;
-    const to = scroller.moved(event, at);
+    const to = scroller.moved(event, at, points.length);
     if (event.key === "Enter") pick(points[at], at);
     else if (to === null) return;
     else {
