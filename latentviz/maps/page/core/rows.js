@@ -130,7 +130,7 @@ export function serverTable(map) {
     event.stopPropagation(); // the map's keys are not for it
     const line = event.target.closest("tbody tr");
     if (!line) return;
-    const to = scroller.moved(event, current);
+    const to = scroller.moved(event, current, total);
     if (event.key === "Enter") pick(current, Number(line.dataset.row));
     else if (to === null) return;
     else {
