@@ -115,6 +115,13 @@ def _verdict(found: Clustering, choice: Choice | None) -> list[str]:
     return [f"No reliable clusters ({why}): read the map as a landscape"]
 
 
+def is_landscape(info: ClustersInfo) -> bool:
+    """Whether a clustering has no reliable clusters, so that its map is read as a landscape."""
+    distinct, agreement = info.get("distinct"), info.get("agreement")
+    unreliable = distinct is not None and distinct < RELIABLE
+    return not info["n_clusters"] or unreliable or (agreement is not None and agreement < REPRODUCIBLE)
+
+
 def group_keywords(layout: Layout, terms: Terms) -> GroupKeywords:
     """Finds the keywords of a clustering's groups."""
     found, points = layout.clusters, layout.points

@@ -94,6 +94,7 @@ class MapData:
     cluster_info: Mapping[int, ClusterInfo] = field(default_factory=dict)  # cluster → what is known of it
     tree: Sequence[TreeNode] = ()  # the condensed tree
     regions: Sequence[Region] = ()  # named parts of the map
+    landscape: bool = False  # whether there are no reliable clusters, so that contours are shown at first
     decoder: DecoderData | None = None  # weights and latents with which the page decodes spots of the map
     title: str = "Map"  # the map's heading
     # title and number of points of earlier maps with the same clusters, newest first: a browser keeps names by them

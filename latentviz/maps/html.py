@@ -22,7 +22,7 @@ PAGE = Path(__file__).parent / "page"
 # Maps of up to so many points (PLOTLY_LIMIT in page/core/figure.js) are drawn by Plotly's scattergl at rest; its WebGL
 # library compiles its draw calls with `new Function`; plotly.py does not ship the bundle that does without.
 EVALUATES = 20_000
-FIRST = ("app", "meta", "points")  # enough to draw the points while the browser reads on
+FIRST = ("style", "app", "meta", "points")  # enough to draw the points while the browser reads on
 # The features of a map, in the order in which the page starts them: name → what packs the data that it needs besides
 # the points. Its JavaScript is page/layers/<name>.js.
 LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
@@ -45,6 +45,7 @@ LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
     "sheet": None,
     "tags": None,
     "images": None,
+    "contours": lambda data: Part({}, {"landscape": data.landscape}),
     "outline": None,
     "labels": pack_regions,
     "picture": None,
@@ -94,18 +95,17 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
         meta["served"] = asdict(data.served)
         names.append("explore")
     script = bundle(names)
-    packed = {"app": blocks.pack(script.encode()), "meta": blocks.pack_json(meta)}
+    sheets = ["map.css", *(["explore.css"] if data.served is not None else [])]
+    style = "".join(_COMMENT.sub("", (PAGE / name).read_text(encoding="utf-8")) for name in sheets)
+    packed = {"style": blocks.pack(style.encode()), "app": blocks.pack(script.encode()), "meta": blocks.pack_json(meta)}
     for part in parts.values():
         packed |= part.blocks
     packed["plotly"] = _plotly()
     boot = (PAGE / "boot.js").read_text(encoding="utf-8")
-    sheets = ["map.css", *(["explore.css"] if data.served is not None else [])]
-    style = "".join(_COMMENT.sub("", (PAGE / name).read_text(encoding="utf-8")) for name in sheets)
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
     template = environment.get_template("page.html")
     return template.render(
         title=data.title,
-        style=style,
         boot=boot,
         blocks=packed,
         first=FIRST,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from latentviz.clustering.description import cluster_names, found_names
+from latentviz.clustering.description import cluster_names, found_names, is_landscape
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
 from latentviz.errors import LatentvizError, choose
@@ -153,6 +153,7 @@ def map_data(
             for region in info.get("regions", [])
             if region["item"] in rows
         ],
+        landscape=is_landscape(info),
         decoder=decoder,
         title=config.title or run.name,
         earlier=[(page["title"], page["points"]) for page in info["continued"]["maps"]] if "continued" in info else (),

@@ -119,13 +119,83 @@ def test_tree_isolates_the_branch(whole):
     page = whole
     page.page.keyboard.press("t")
     page.page.wait_for_selector(".tree:not([hidden])")
-    assert page.page.locator(".tree rect").count() == 6
-    page.page.locator(".tree rect[aria-label*='Cluster 2']").first.click(force=True)
-    page.settle()
-    page.page.locator(".tree rect[aria-label^='140 items: Cluster 2']").click()
+    assert page.js("[...document.querySelectorAll('.tree-row .size')].map((e) => e.textContent)") == ["140"] * 4
+    row = page.page.locator(".tree-row", has_text="Cluster 2")
+    row.click()
     page.settle()
     assert page.js("[...map.state.values.isolated]") == [2]
+    assert row.get_attribute("aria-selected") == "true"
+    assert page.js("map.view.scale > map.view.home * 1.5")
+    row.click()
+    page.settle()
+    assert page.js("map.state.values.isolated.size") == 0
     page.page.keyboard.press("t")
+
+
+def test_the_tree_is_walked_by_keys_and_follows_names(whole):
+    page = whole
+    page.page.keyboard.press("t")
+    names = "[...document.querySelectorAll('.tree-row')].filter((e) => e.checkVisibility()).map((e) => e.innerText)"
+    focused = "document.activeElement.querySelector('.name').textContent"
+    assert page.js("document.querySelectorAll('.tree-row[tabindex=\"0\"]').length") == 1
+    page.page.locator(".tree-row[tabindex='0']").focus()
+    page.page.keyboard.press("End")
+    assert page.js(focused) == "Cluster 0"
+    page.page.keyboard.press("ArrowRight")
+    assert len(page.js(names)) == 5
+    page.page.keyboard.press("ArrowDown")
+    assert page.js(focused) == "a part"
+    before = page.js("map.view.scale")
+    page.page.keyboard.press("Enter")
+    page.settle()
+    assert page.js("map.view.scale") > 3 * before
+    page.page.keyboard.press("ArrowUp")
+    page.page.keyboard.press("ArrowLeft")
+    assert len(page.js(names)) == 4
+    page.page.keyboard.press("Enter")
+    page.settle()
+    assert page.js("[...map.state.values.isolated]") == [0]
+    page.js("map.state.set({names: new Map([[0, 'Boots']]), merges: new Map([[1, 3]])})")
+    assert "Boots" in page.page.inner_text(".tree")
+    page.page.locator(".tree-row", has_text="Cluster 3").first.click()
+    page.settle()
+    assert page.js("[...map.state.values.isolated]") == [3]
+    page.js("map.state.set({names: new Map(), merges: new Map(), isolated: new Set()})")
+    page.page.keyboard.press("t")
+
+
+def test_contours_are_where_the_points_are(whole, full):
+    page = whole
+    assert page.js("map.contourLines()") == []
+    page.page.keyboard.press("c")
+    ends = [np.reshape(line, (-1, 2)) for line in page.js("map.contourLines().map((line) => line.ends)")]
+    assert len(ends) > 4
+    centres = np.array([[0, 0], [8, 1], [2, 9], [9, 8]])
+    innermost = np.linalg.norm(ends[-1][:, None] - centres, axis=2).min(axis=1)
+    assert innermost.max() < 0.7  # the spread of a group
+    assert np.linalg.norm(ends[0][:, None] - centres, axis=2).min(axis=1).max() > 1
+    with_lines = page.js("map.exports.svg()")
+    assert with_lines.count("<path") == len(ends)
+    page.js("map.state.set({isolated: new Set([2])})")
+    page.settle()
+    alone = np.concatenate(
+        [np.reshape(line, (-1, 2)) for line in page.js("map.contourLines().map((line) => line.ends)")]
+    )
+    assert np.linalg.norm(alone - centres[2], axis=1).max() < 4
+    page.js("map.state.set({isolated: new Set()})")
+    page.page.keyboard.press("c")
+    assert "<path" not in page.js("map.exports.svg()")
+
+
+def test_contours_are_on_at_first_on_a_landscape(open_map, make_data):
+    page = open_map(make_data(landscape=True, cluster=np.full(600, -1, np.int32)))
+    assert page.js("map.contourLines().length") > 4
+    assert page.page.get_attribute("button[title^='Contours']", "aria-pressed") == "true"
+    drawn = "map.exports.png().then((blob) => blob.size)"
+    with_lines = page.js(drawn)
+    page.page.keyboard.press("c")
+    assert page.js(drawn) != with_lines
+    assert page.errors == []
 
 
 def test_finer_labels_appear_on_zooming_in(whole):

@@ -68,6 +68,7 @@ def data(make_data):
             {"node": 0, "parent": None, "size": n, "birth": 0.0, "death": 1.0, "cluster": None, "row": 1},
             *(
                 {"node": c + 1, "parent": 0, "size": 50, "birth": 1.0, "death": 2.0, "cluster": c, "row": c + 1}
+                | ({"keywords": EVIL} if c == 1 else {})
                 for c in range(4)
             ),
             {
@@ -228,7 +229,13 @@ def test_colour_filter_and_tree(page):
     page.page.click(".filter .fold")
     page.page.keyboard.press("t")
     page.settle()
-    assert EVIL[0] in page.js("[...document.querySelectorAll('.tree title')].map((e) => e.textContent).join()")
+    page.js("[...document.querySelectorAll('.tree [aria-expanded=false] .fold-mark')].forEach((e) => e.click())")
+    rows = page.js("[...document.querySelectorAll('.tree-row')].map((e) => [e.title, e.innerText])")
+    assert len(rows) == 5
+    assert any(EVIL[2] in title for title, _ in rows)  # among the keywords
+    assert sum(EVIL[0] in text for _, text in rows) == 2
+    page.page.locator(".tree-row").first.click()
+    page.js("map.state.set({isolated: new Set()})")
 
 
 def test_tags_notes_and_edited_clusters(page, data):

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import latentviz as lv
-from latentviz.clustering.description import label_names
+from latentviz.clustering.description import is_landscape, label_names
 from latentviz.modalities.image.show import CAPTIONS, Recorder
 from latentviz.model.callbacks import MOST_SAMPLES, Samples, recorded_epochs
+from latentviz.runs.info import ClustersInfo
 from latentviz.stages import map as map_stage
 from tests.conftest import SMALL, fit_small
 
@@ -115,3 +116,30 @@ def test_recommend_writes_only_what_is_asked_for(shell: Callable, run_folder: Pa
     assert "sheet" in shell("recommend", run_folder, 3, "-k", 2, "--save").err
     lv.recommend(run_folder, 3, k=2, save=True)
     assert len(list((run_folder / "recommended").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("n_clusters", "distinct", "agreement", "expected"),
+    [
+        (0, None, None, True),
+        (8, 0.49, 0.9, True),
+        (8, 0.5, 0.49, True),
+        (8, 0.5, 0.5, False),
+        (8, 0.9, None, False),  # a single layout
+        (8, None, None, False),  # no cut was chosen
+    ],
+)
+def test_a_map_without_reliable_clusters_is_a_landscape(
+    n_clusters: int, distinct: float | None, agreement: float | None, expected: bool
+) -> None:
+    info = ClustersInfo(
+        lines=[],
+        n_items=9,
+        n_clusters=n_clusters,
+        noise_share=0,
+        settings={},
+        clusters=[],
+        distinct=distinct,
+        agreement=agreement,
+    )
+    assert is_landscape(info) is expected

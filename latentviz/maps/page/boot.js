@@ -34,12 +34,12 @@ globalThis.latentviz = {
     return new Uint8Array(await new Response(stream).arrayBuffer());
   },
 
-  /** Runs a block of JavaScript as an ordinary script of this page. */
-  async run(name) {
-    const script = document.createElement("script");
-    script.textContent = new TextDecoder().decode(await this.inflate(name));
-    document.head.append(script);
-    script.remove();
+  /** Runs a block of JavaScript as an ordinary script of this page, or takes one of CSS as its style. */
+  async run(name, tag = "script") {
+    const element = document.createElement(tag);
+    element.textContent = new TextDecoder().decode(await this.inflate(name));
+    document.head.append(element);
+    if (tag === "script") element.remove();
   },
 
   /** Shows an error in the page; users of a map do not open the console. */
@@ -54,5 +54,5 @@ globalThis.latentviz.started = performance.now();
 if (typeof DecompressionStream === "undefined") {
   globalThis.latentviz.fail("this browser is too old (it needs Chrome 80, Firefox 113, Safari 16.4 or later).");
 } else {
-  globalThis.latentviz.run("app").catch((error) => globalThis.latentviz.fail(error));
+  globalThis.latentviz.run("style", "style").then(() => globalThis.latentviz.run("app")).catch((error) => globalThis.latentviz.fail(error));
 }

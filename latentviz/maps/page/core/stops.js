@@ -11,8 +11,8 @@ export function oneStop(container, selector, upright = selector) {
   function mark(item) {
     current = item;
     for (const each of container.querySelectorAll(selector)) {
-      const index = each === item ? 0 : -1;
-      if (each.tabIndex !== index) each.tabIndex = index;
+      const index = each === item ? "0" : "-1";
+      if (each.getAttribute("tabindex") !== index) each.setAttribute("tabindex", index);
     }
   }
   const renew = () => {

@@ -35,7 +35,8 @@ export function picture(map) {
 const colours = (dark) => ({ paper: dark ? "#0e1014" : "#ffffff", ink: dark ? "#e9ebf0" : "#16181d", soft: dark ? "#a3a9b5" : "#5d6470", halo: dark ? "#0e1014" : "#ffffff" });
 
 /** Returns the points as a canvas of `ratio` times the window's size. */
-function pointsCanvas({ store, view, paint }, ratio) {
+function pointsCanvas(map, ratio) {
+  const { store, view, paint } = map;
   const canvas = el("canvas", { width: Math.round(view.width * ratio), height: Math.round(view.height * ratio) });
   const pen = canvas.getContext("2d");
   const radius = pointRadius(paint.crowd, view) * ratio;
@@ -53,6 +54,8 @@ function pointsCanvas({ store, view, paint }, ratio) {
       pen.fill();
     }
   }
+  pen.scale(ratio, ratio);
+  map.drawContours?.(pen);
   return canvas;
 }
 
@@ -166,6 +169,11 @@ async function svg(map) {
       if (paint.level[i] === HIDDEN) continue;
       const [r, g, b, a] = paint.rgba.subarray(4 * i, 4 * i + 4);
       inside.append(node("circle", { cx: view.toScreenX(store.x[i]).toFixed(1), cy: view.toScreenY(store.y[i]).toFixed(1), r: (radius * paint.sizeOf(i)).toFixed(2), fill: `rgb(${r},${g},${b})`, "fill-opacity": ((a / 255) * opacity).toFixed(2) }));
+    }
+    for (const { ends, colour, opacity: alpha, width: thickness } of map.contourLines?.() ?? []) {
+      const at = (k) => `${view.toScreenX(ends[k]).toFixed(1)} ${view.toScreenY(ends[k + 1]).toFixed(1)}`;
+      const d = Array.from({ length: ends.length / 4 }, (_, k) => `M${at(4 * k)}L${at(4 * k + 2)}`).join("");
+      inside.append(node("path", { d, fill: "none", stroke: colour, "stroke-opacity": alpha.toFixed(2), "stroke-width": thickness.toFixed(2) }));
     }
   } else inside.append(node("image", { width: view.width, height: view.height, href: pointsCanvas(map, 2).toDataURL() }));
   for (const { x, y, text, size, weight, fill, halo, anchor, canvas, width: w, height: h, radius } of shapes) {
