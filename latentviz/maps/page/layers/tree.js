@@ -6,7 +6,7 @@ import { oneStop } from "../core/stops.js";
 
 const OPEN = 24; // rows that are open at first, as far as whole levels fit
 const DEEPEST = 8; // levels that are indented
-const PICTURED = 4; // clusters of a branch that it shows, the largest
+const PICTURED = 3; // clusters of a branch that it shows, the largest
 const NAMED = 12; // clusters that a branch without a name of its own lists when it is pointed at
 
 /** Adds the tree's panel; a click on a branch isolates its clusters, on a part of a cluster it moves there. */
@@ -30,7 +30,7 @@ export function tree(map) {
   function label(node) {
     if (node.cluster !== null) return map.nameOf(node.cluster);
     if (node.name) return node.name;
-    if (node.keywords.length) return node.keywords.slice(0, 2).join(" · ");
+    if (node.words.length) return node.words.join(" · ");
     const ids = clustersOf(node);
     const labels = [...new Set(largest(ids).flatMap((id) => map.cluster(id).label?.[0] ?? []))];
     return labels.length ? `${labels.join(" · ")}${ids.length > PICTURED ? " …" : ""}` : `${ids.length} clusters`;
@@ -137,7 +137,16 @@ function hierarchy(map) {
     return { ...node, cluster: own[0] ?? null, keywords: (node.keywords ?? []).map(String), children: below, clusters: [...own, ...below.flatMap(({ clusters: ids }) => ids)] };
   };
   const root = grow([...nodes.values()].find((node) => node.parent === null));
-  return root?.clusters.length > 1 ? root : null;
+  if (!(root?.clusters.length > 1)) return null;
+  addWords(root, []);
+  return root;
+}
+
+/** Gives each branch two of its keywords, preferably some that those above it do not have. */
+function addWords(node, above) {
+  const fresh = node.keywords.filter((word) => !above.includes(word));
+  node.words = (fresh.length ? fresh : node.keywords).slice(0, 2);
+  for (const child of node.children) addWords(child, [...above, ...node.words]);
 }
 
 /** Orders branches: those that do not split further first, then by size, so that a long chain of splits can be read down. */
