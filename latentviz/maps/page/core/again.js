@@ -2,7 +2,17 @@
 
 import { panel } from "./app.js";
 import { el, iconButton } from "./dom.js";
-import { missing, onDark, packed, rgb, scaleColour } from "./paint.js";
+import { missing, onDark, packed, rgb } from "./paint.js";
+
+/** Returns red, green, blue of the k-th colour: hues spread by the golden ratio, in three lightnesses. */
+function hueOf(k) {
+  const light = [0.5, 0.36, 0.64][k % 3];
+  const reach = 0.6 * Math.min(light, 1 - light);
+  return [0, 8, 4].map((shift) => {
+    const at = (shift + 12 * ((k * 0.618034) % 1)) % 12; // HSL, CSS Color Module 4, section 7
+    return Math.round(255 * (light - reach * Math.max(-1, Math.min(at - 3, 9 - at, 1))));
+  });
+}
 
 /** Adds the panel with the slider. */
 export function clusterAgain(map) {
@@ -56,8 +66,8 @@ export function clusterAgain(map) {
     const colours = like.map((id, k) => {
       const one = id < 0 || taken.has(id) ? null : map.cluster(id);
       taken.add(id);
-      if (!one) return scaleColour((k * 0.618) % 1, dark);
-      return dark ? onDark(rgb(one.colour)) : rgb(one.colour);
+      const found = one ? rgb(one.colour) : hueOf(k);
+      return dark ? onDark(found) : found;
     });
     const steps = Uint16Array.from(store.row, (row) => Math.min(65535, labels[row] + 1));
     state.set({ colour: { key: "again", steps, table: Uint32Array.from([missing(dark), ...colours], (each) => packed(each)), value: (i) => (steps[i] ? `again ${steps[i] - 1}` : "Noise") } });
