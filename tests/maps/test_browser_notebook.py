@@ -86,6 +86,30 @@ def test_a_frame_cannot_reach_the_notebook(host, mapped) -> None:
     )
 
 
+def test_the_wheel_scrolls_the_notebook_until_the_map_is_clicked(host, mapped) -> None:
+    page = host(f"{lv.open(mapped).clustering()._repr_html_()}<p style='height: 4000px'></p>")
+    frame = frame_of(page)
+    box = page.locator("iframe").bounding_box()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
+    before = frame.evaluate("latentviz.map.view.scale")
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("scrollY > 0")
+    assert frame.locator("#hint").is_visible()
+    assert frame.evaluate("latentviz.map.view.scale") == before
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("scrollY === 0")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    frame.wait_for_function("(before) => latentviz.map.view.scale > 1.1 * before", arg=before)
+    page.keyboard.up("Control")
+    frame.locator("#surface").click(position={"x": 5, "y": 5})
+    frame.wait_for_function("document.hasFocus()")
+    before = frame.evaluate("latentviz.map.view.scale")
+    page.mouse.wheel(0, -200)
+    frame.wait_for_function("(before) => latentviz.map.view.scale > 1.1 * before", arg=before)
+    assert page.evaluate("scrollY") == 0
+
+
 @pytest.mark.parametrize("policy", ["", VS_CODE], ids=["jupyter", "vscode"])
 def test_a_whole_map_is_shown_on_request(host, mapped, monkeypatch, policy) -> None:
     shown = published(monkeypatch)

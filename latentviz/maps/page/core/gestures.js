@@ -2,6 +2,17 @@
 
 const SLACK = 5; // pixels that a tap may move
 
+let hinted = 0;
+
+/** Says for a moment, over the lower edge of the map, how the wheel zooms. */
+function hint() {
+  const line = document.getElementById("hint");
+  line.textContent = "Ctrl and the wheel zoom the map; so does the wheel after a click into it";
+  line.hidden = false;
+  clearTimeout(hinted);
+  hinted = setTimeout(() => (line.hidden = true), 1800);
+}
+
 /** Listens on `surface` and calls the map's `pan`, `hover`, `click`; `tools[name]` may take over drags. */
 export function listen(map) {
   const { surface, view, state, tools } = map;
@@ -91,7 +102,13 @@ export function listen(map) {
       scale: view.scale * factor,
     }, 260);
   });
+  // Over a map in another page, such as a notebook, the wheel scrolls that page until the map is clicked.
+  const embedded = globalThis.self !== globalThis.top;
   map.stage.addEventListener("wheel", (event) => {
+    if (embedded && !event.ctrlKey && !document.hasFocus()) {
+      hint();
+      return;
+    }
     event.preventDefault();
     move();
     const at = place(event);
