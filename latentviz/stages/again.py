@@ -47,15 +47,17 @@ class Again:
     def __init__(self, lookup: Lookup) -> None:
         self.lookup, self.folder = lookup, lookup.folder
         self.info = self.folder.info()
-        self.size = int(self.info["settings"].get("min_cluster_size", 0))  # of the smallest cluster now
+        size = self.info["settings"].get("min_cluster_size")
+        self.size = size if isinstance(size, int) else 0  # of the smallest cluster now; 0: the method has none
         self._layouts: dict[int, Layout] = {}
 
     @property
     def sizes(self) -> list[int]:
         """The sizes to choose from, ascending, with that of the clustering; none where it has no layout for HDBSCAN."""
-        n, settings = len(self.lookup), self.info["settings"]
-        coordinates = self.folder.coordinates()
-        if settings.get("method") != "hdbscan" or coordinates is None or n > MOST or not np.isfinite(coordinates).all():
+        n, coordinates = len(self.lookup), self.folder.coordinates()
+        if not self.size or n > MOST or coordinates is None or self.folder.neighbours() is None:
+            return []
+        if not np.isfinite(coordinates).all():
             return []
         steps = np.arange(max(1, int(np.log(n / 4 / SMALLEST) / np.log(STEP)) + 1))
         return sorted({*np.round(SMALLEST * STEP**steps).astype(int).tolist(), self.size})
@@ -138,7 +140,8 @@ class Again:
         if repeats is not None:
             points, coordinates, mu = points[repeats.first], coordinates[repeats.first], mu[repeats.first]
             neighbours = repeats.which[neighbours[repeats.first]]
-        samples, selection = self.info["settings"]["min_samples"], str(self.info["settings"]["selection"])
+        settings = self.info["settings"]
+        samples, selection = settings.get("min_samples", "auto"), str(settings.get("selection", "auto"))
         found = hdbscan_cluster(
             coordinates, min_cluster_size=size, min_samples=samples, selection=selection, counts=counts
         )
