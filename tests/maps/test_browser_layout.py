@@ -23,11 +23,14 @@ COVERED = """(() => {
   const shown = [...document.querySelectorAll(".panel, .results")].filter((each) => each.getClientRects().length);
   const over = shown.map((each) => [each.className, box(each)]).filter(([, b]) => b.left < inner.right - 1 &&
     b.right > inner.left + 1 && b.top < inner.bottom - 1 && b.bottom > inner.top + 1).map(([name]) => name);
-  const away = [...map.toolbar.querySelectorAll("button")].filter((b) => b.getClientRects().length).filter((each) => {
+  const buttons = [...map.toolbar.querySelectorAll("button")].filter((b) => b.getClientRects().length);
+  const away = buttons.filter((each) => {
     const b = box(each);
     return b.left < 0 || b.right > innerWidth || b.bottom > innerHeight || b.width < 24;
   }).map((each) => each.title);
-  return { over, away, area: [inner.width, inner.height], scrolls: document.documentElement.scrollWidth > innerWidth };
+  const rows = new Set(buttons.map((b) => box(b).top)).size;
+  const scrolls = document.documentElement.scrollWidth > innerWidth;
+  return { over, away, rows, area: [inner.width, inner.height], scrolls };
 })()"""
 
 
@@ -45,6 +48,7 @@ def test_nothing_covers_the_map(sized, state):
     found = page.js(COVERED)
     assert found["over"] == []
     assert found["away"] == []
+    assert found["rows"] <= 2
     assert not found["scrolls"]
     assert min(found["area"]) >= 150
     if state in ("card", "table", "cluster"):  # what the panel is about is in the free area

@@ -74,4 +74,8 @@ def test_a_map_without_pictures_has_the_table(open_map, make_data):
     page.settle()
     assert page.page.locator(".standing table").is_visible()
     assert page.page.locator(".standing .action").count() == 1
+    page.js("map.pin(50, false)")
+    near = page.page.locator(".item-card .rows .tile").first
+    assert near.get_attribute("aria-label") is None, "the text is the name"
+    assert near.inner_text().startswith("item-")
     assert page.errors == []

@@ -61,7 +61,7 @@ export async function cards(map) {
     for (const j of near) {
       const name = clip(map.idOf(j), 60);
       const inside = map.thumbs ? map.show(j, 52) : el("span", { dir: "auto" }, clip(map.textOf ? map.textOf(j) : name, 90));
-      const button = el("button", { type: "button", className: "tile", title: name, "aria-label": `Neighbour ${name}`, "data-point": String(j), onclick: () => map.pin(j) }, inside);
+      const button = el("button", { type: "button", className: "tile", title: name, "aria-label": map.thumbs ? `Neighbour ${name}` : null, "data-point": String(j), onclick: () => map.pin(j) }, inside);
       button.style.setProperty("--cluster", map.cluster(store.groups[store.group[j]].id).colour);
       button.addEventListener("pointerenter", () => state.set({ hovered: j, spot: null }));
       button.addEventListener("pointerleave", () => state.set({ hovered: -1 }));

@@ -38,7 +38,7 @@ export async function groups(map) {
 
   function tile(i, side) {
     const name = clip(map.idOf(i), 60);
-    return el("button", { type: "button", className: "tile", title: name, "aria-label": `Item ${name}`, "data-point": String(i), onclick: () => map.pin(i) },
+    return el("button", { type: "button", className: "tile", title: name, "aria-label": map.thumbs ? `Item ${name}` : null, "data-point": String(i), onclick: () => map.pin(i) },
       map.thumbs ? map.show(i, side) : el("span", { dir: "auto" }, clip(map.textOf ? map.textOf(i) : name, 110)));
   }
 
