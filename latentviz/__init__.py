@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
     from latentviz.estimator import LatentMap
     from latentviz.modalities.vae import VAE
-    from latentviz.verbs import Evaluation, annotate, encode, evaluate, export, generate, inspect, recommend
+    from latentviz.verbs import Evaluation, annotate, compare, encode, evaluate, export, generate, inspect, recommend
 
     __version__: str
 
@@ -34,6 +34,7 @@ __all__ = [
     "__version__",
     "annotate",
     "cluster",
+    "compare",
     "encode",
     "evaluate",
     "export",

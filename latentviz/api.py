@@ -23,7 +23,7 @@ from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.arguments import checked
 from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, parted, train_and_cluster
-from latentviz.verbs import annotate, encode, evaluate, export, generate, recommend, verify
+from latentviz.verbs import annotate, compare, encode, evaluate, export, generate, recommend, verify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,6 +302,7 @@ class Run(Shown):
     recommend = recommend
     encode = encode
     annotate = annotate
+    compare = compare
     export = export
     verify = verify
 
@@ -362,8 +363,7 @@ class Result(Shown):
     def changes(self) -> "pd.DataFrame":
         """What became of the clusters of the run that this one continues: change, before, after, items.
 
-        `change` is kept, split, merged, born or gone; `before` and `after` are lists of cluster numbers. Empty if no
-        clustering of this name was continued.
+        `change` is kept, split, merged, born or gone; `before` and `after` list numbers. Empty if none continues.
         """
         import pandas as pd
 

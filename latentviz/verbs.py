@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latentviz.evaluation.results import Evaluation as Metrics
     from latentviz.modalities.inspecting import Inspection
     from latentviz.stages.annotate import Annotated
+    from latentviz.stages.compare import Comparison
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
     from latentviz.stages.recommend import Recommendation
@@ -290,6 +291,33 @@ def annotate(
     from latentviz.stages.annotate import annotate as stage
 
     return stage(RunFolder.open(run, outputs), annotations, clustering=clustering)
+
+
+@checked
+def compare(
+    run: AnyPath | None,
+    other: AnyPath | None = None,
+    *,
+    clusterings: Sequence[str] = ("default", "default"),
+    name: str | None = None,
+    outputs: AnyPath = "outputs",
+    force: bool = False,
+) -> "Comparison":
+    """Compares two clusterings of a run, or two runs over the same items, and writes `compared/<name>/` into the first.
+
+    Args:
+        run: the first: an `lv.Run`, a name or a path; None: the newest.
+        other: the second; None: another clustering of the first.
+        clusterings: the names of the clusterings, of the first and of the second.
+        name: of the new folder; by default from the second run, or from the clusterings.
+        outputs: folder of the runs.
+        force: replace an earlier result of this name.
+    """
+    from latentviz.stages.compare import compare as stage
+
+    first = RunFolder.open(run, outputs)
+    second = first if other is None else RunFolder.open(other, outputs)
+    return stage(first, second, clusterings, name=name, force=force)
 
 
 @checked

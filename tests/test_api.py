@@ -27,6 +27,7 @@ def test_the_package_names_its_commands() -> None:
         "encode",
         "export",
         "annotate",
+        "compare",
         "open",
         "inspect",
         "verify",
@@ -84,7 +85,7 @@ def run(trained, tmp_path_factory) -> lv.Run:
 def test_a_run_shows_what_users_need(run: lv.Run) -> None:
     shown = {name for name in dir(run) if not name.startswith("_")}
     verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "transform", "decode", "verify"}
-    verbs |= {"annotate"}
+    verbs |= {"annotate", "compare"}
     facts = {"path", "name", "summary", "config", "mu", "logvar", "items", "clusterings"}
     assert shown == verbs | facts | {"clustering"}
     assert run.mu.shape == run.logvar.shape == (200, 4)
@@ -202,7 +203,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(
-    "verb", ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "annotate", "export"]
+    "verb", ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "annotate", "compare", "export"]
 )
 def test_the_shell_has_the_same_words_and_defaults(verb: str) -> None:
     parser = Parser()

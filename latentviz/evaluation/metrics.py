@@ -34,6 +34,11 @@ class Neighbourhoods:
         """Neighbours per item."""
         return int(self.in_vectors.shape[1])
 
+    @property
+    def overlap(self) -> float:
+        """The share of an item's k nearest in the one space that are among its k nearest in the other, in [0, 1]."""
+        return float((self.in_vectors[:, :, None] == self.in_points[:, None, :]).sum()) / self.in_vectors.size
+
 
 def sample(n: int, most: int, seed: int) -> np.ndarray:
     """Draws `most` of n rows, int64, ascending; all n if there are no more."""
@@ -58,14 +63,13 @@ def faithfulness(vectors: np.ndarray, points: np.ndarray, near: Neighbourhoods) 
     """Measures how well points (n, 2) preserve the neighbourhoods of vectors (n, d)."""
     n, m, k = len(vectors), len(near.rows), near.k
     worst = m * k * (2 * n - 3 * k - 1) / 2
-    kept = float((near.in_vectors[:, :, None] == near.in_points[:, None, :]).sum())
     return Faithfulness(
         k=k,
         items=m,
         dimensions=vectors.shape[1],
         trustworthiness=1 - _excess_ranks(vectors, near.rows, near.in_points) / worst,
         continuity=1 - _excess_ranks(points, near.rows, near.in_vectors) / worst,
-        overlap=kept / (k * m),
+        overlap=near.overlap,
         overlap_by_chance=k / (n - 1),
     )
 

@@ -32,6 +32,7 @@ def judge(
     labels: Labels | None,
     model: Mapping[str, object],
     longer: str,
+    again: str = "",
 ) -> list[Verdict]:
     """Judges each section that there is.
 
@@ -43,12 +44,13 @@ def judge(
         labels: what the clusters have to do with them.
         model: the run's model settings, to which the advice refers.
         longer: the command that trains on.
+        again: the commands that cluster again with another seed and compare the two; empty without a clustering.
     """
     verdicts = [judge_health(health, model, training, longer)]
     if faithfulness is not None:
         verdicts.append(judge_faithfulness(faithfulness))
     if clusters is not None:
-        verdicts.append(judge_clusters(clusters))
+        verdicts.append(judge_clusters(clusters, again))
     if labels is not None:
         verdicts.append(judge_labels(labels))
     return verdicts
@@ -223,8 +225,8 @@ def judge_faithfulness(faithful: Faithfulness) -> Verdict:
     return Verdict("faithfulness", level, headline, [line], [] if level == "good" else advice)
 
 
-def judge_clusters(clusters: Clusters) -> Verdict:
-    """Judges the clusters without labels."""
+def judge_clusters(clusters: Clusters, again: str) -> Verdict:
+    """Judges the clusters without labels; `again` is as that of `judge`."""
     if clusters.n_clusters < 2:
         headline = "No clusters were found: read the map as a continuous landscape."
         advice = ["a smaller cluster.min_cluster_size, with it cluster.selection=leaf for finer groups"]
@@ -249,7 +251,7 @@ def judge_clusters(clusters: Clusters) -> Verdict:
             0.8,
             0.5,
             "Layouts with other seeds give the same clusters at ARI {:.2f}.",
-            "not reproducible from seed to seed: cut coarser, or keep to what several seeds agree on",
+            f"not reproducible from seed to seed: cut coarser, or keep to what seeds agree on, as {again} show",
         ),
         (
             1 - clusters.noise_share,

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -34,8 +34,12 @@ class Packed:
     names: Sequence[str] = field(default=())  # of the categories or tags, which the values count from 1
 
 
-def pack_column(values: Sequence[object], data: MapData, *, named: bool = False) -> Packed:
+def pack_column(
+    values: Sequence[object], data: MapData, *, named: bool = False, given: Mapping[str, str] | None = None
+) -> Packed:
     """Packs one column: numbers, dates, lists of tags, categories or texts; with `named` no text is read as a number.
+
+    `given` are the colours of categories.
 
     Step 0 of numbers and dates, and category 0, stand for a missing value. A column is of categories if its values
     occur twice on average.
@@ -56,7 +60,7 @@ def pack_column(values: Sequence[object], data: MapData, *, named: bool = False)
     index = {name: i + 1 for i, name in enumerate(names)}
     steps = np.array([0 if value is None else index[str(value)] for value in taken], np.uint16)
     meta = {"kind": "category", "bits": _bits(len(names))}
-    return Packed(meta | _colours(names, counts, steps, data), _planes(steps, len(names)), names)
+    return Packed(meta | _colours(names, counts, steps, data, given or {}), _planes(steps, len(names)), names)
 
 
 def _missing(value: object) -> bool:
@@ -223,18 +227,21 @@ def _pack_tags(lists: Sequence[Sequence[str]], data: MapData) -> Packed:
     flat = np.array([tag for row in rows for tag in row], np.uint16)
     # Colours are chosen by where the commonest of an item's tags are.
     commonest = np.array([max(row, key=lambda tag: counts[names[tag - 1]]) if row else 0 for row in rows], np.uint16)
-    colours = _colours(names, counts, commonest, data)
+    colours = _colours(names, counts, commonest, data, {})
     lengths = np.array([len(row) for row in rows], np.uint8)
     bits = _bits(len(names))
     packed = lengths.tobytes() + blocks.planes(flat.astype(np.uint8 if bits == 8 else np.uint16))
     return Packed({"kind": "tags", "bits": bits, "count": len(flat), **colours}, blocks.pack(packed), names)
 
 
-def _colours(names: Sequence[str], counts: Counter[str], steps: np.ndarray, data: MapData) -> dict[str, object]:
+def _colours(
+    names: Sequence[str], counts: Counter[str], steps: np.ndarray, data: MapData, given: Mapping[str, str]
+) -> dict[str, object]:
     """Chooses colours, next to each other on the map different ones, as for clusters; of many, for the commonest."""
+    known = {i: given[name] for i, name in enumerate(names) if name in given}
     chosen = list(range(len(names)))
     if len(names) > COLOURED:
         chosen = sorted(chosen, key=lambda i: -counts[names[i]])[:LISTED]
-    colours = cluster_colours(np.asarray(data.points)[data.order], steps.astype(np.int32) - 1, chosen)
+    colours = cluster_colours(np.asarray(data.points)[data.order], steps.astype(np.int32) - 1, chosen, known)
     listed = {"listed": chosen} if len(names) > COLOURED else {}
     return {"colours": [colours[i] for i in chosen], **listed}

@@ -147,7 +147,10 @@ def pack_items(data: MapData) -> Part:
     if data.texts is not None:
         packed["texts"] = blocks.pack_json({"list": [str(text)[:TEXT_LIMIT] for text in data.texts]})
     columns = {} if data.labels is None else {"label": pack_column(data.labels, data, named=True)}
-    columns |= {name: pack_column(values, data) for name, values in data.columns.items() if name not in columns}
+    for name, values in data.columns.items():
+        if name not in columns:
+            given = data.column_colours.get(name)
+            columns[name] = pack_column(values, data, named=given is not None, given=given)
     for k, column in enumerate(columns.values()):
         packed[f"field-{k}"] = column.values
         if column.names:

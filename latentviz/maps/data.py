@@ -86,6 +86,8 @@ class MapData:
     sources: Sequence[str] = ()  # n files, or file and row, that the items came from
     # name → n values: metadata, captions, log_likelihood, kl
     columns: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    # name of a column of categories → category → "#rrggbb"; columns that are not here get colours of their own
+    column_colours: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     texts: Sequence[str] | None = None  # n texts to show; None for other data
     # uint8 (n, c, h, w) with c 1 or 3, possibly memory-mapped; the source of the thumbnails
     images: np.ndarray | None = None

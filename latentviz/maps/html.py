@@ -76,13 +76,21 @@ def write_map(
 
 def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mapping[str, str] | None = None) -> str:
     """Renders the map as HTML; everything user-made is escaped or inside packed blocks."""
+    names, packed = content(data, layers, options or {})
+    sheets = ["map.css", *(["explore.css"] if data.served is not None else [])]
+    code = {"style": pack_style(sheets), "app": blocks.pack(bundle(names).encode())}
+    return fill("page.html", data.title, {**code, **packed, "plotly": _plotly()}, data)
+
+
+def content(data: MapData, layers: Sequence[str], options: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Returns the layers of a map in their order, and its packed blocks: everything but the code."""
     chosen = {name: choose(LAYERS, name, "map.layers") for name in layers}
     parts: dict[str, Part] = {"points": pack_points(data), "items": pack_items(data)}
     parts |= {name: pack(data) for name, pack in chosen.items() if pack is not None}
     meta = {
         "title": data.title,
         "summary": data.described(),
-        "options": dict(options or {}),
+        "options": dict(options),
         "earlier": data.earlier,
         "notes": [note for part in parts.values() for note in part.notes],
         **{name: part.meta for name, part in parts.items()},
@@ -94,40 +102,49 @@ def render(data: MapData, layers: Sequence[str] = tuple(LAYERS), options: Mappin
     if data.served is not None:
         meta["served"] = asdict(data.served)
         names.append("explore")
-    script = bundle(names)
-    sheets = ["map.css", *(["explore.css"] if data.served is not None else [])]
-    style = "".join(_COMMENT.sub("", (PAGE / name).read_text(encoding="utf-8")) for name in sheets)
-    packed = {"style": blocks.pack(style.encode()), "app": blocks.pack(script.encode()), "meta": blocks.pack_json(meta)}
+    packed = {"meta": blocks.pack_json(meta)}
     for part in parts.values():
         packed |= part.blocks
-    packed["plotly"] = _plotly()
-    boot = (PAGE / "boot.js").read_text(encoding="utf-8")
+    return names, packed
+
+
+def pack_style(sheets: Sequence[str]) -> str:
+    """Packs style sheets of the page as one."""
+    style = "".join(_COMMENT.sub("", (PAGE / name).read_text(encoding="utf-8")) for name in sheets)
+    return blocks.pack(style.encode())
+
+
+def fill(template: str, title: str, packed: Mapping[str, str], data: MapData | None = None) -> str:
+    """Fills a template with the blocks that the browser reads; `data` says what the map of a whole page may do."""
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined)
-    template = environment.get_template("page.html")
-    return template.render(
-        title=data.title,
-        boot=boot,
+    return environment.get_template(template).render(
+        title=title,
+        boot=(PAGE / "boot.js").read_text(encoding="utf-8"),
         blocks=packed,
-        first=FIRST,
-        evaluates=len(data.order) <= EVALUATES,
-        looks=data.preview is not None,
-        asks=data.served is not None,
+        first=[name for name in FIRST if name in packed],
+        evaluates="plotly" in packed and data is not None and len(data.order) <= EVALUATES,
+        looks=data is not None and data.preview is not None,
+        asks=data is not None and data.served is not None,
     )
 
 
 def bundle(layers: Sequence[str]) -> str:
-    """Joins the page's JavaScript modules, in dependency order, into the script that opens a map with these layers.
+    """Joins the page's JavaScript into the script that opens a map with these layers."""
+    return joined(["core/app.js", *(f"layers/{name}.js" for name in layers)], f"start([{', '.join(layers)}])")
+
+
+def joined(modules: Sequence[str], start: str) -> str:
+    """Joins JavaScript modules of the page, in dependency order, into one script that ends with a call.
 
     The joined modules share one scope, so top-level names are unique across them; a test checks it.
     """
     order: list[Path] = []
-    for path in (PAGE / "core/app.js", *(PAGE / f"layers/{name}.js" for name in layers)):
-        _collect(path.resolve(), order)
+    for name in modules:
+        _collect((PAGE / name).resolve(), order)
     code = "\n".join(
         _COMMENT.sub("", _EXPORT.sub("", _IMPORT.sub("", path.read_text(encoding="utf-8")))) for path in order
     )
-    start = f"start([{', '.join(layers)}]).catch((error) => globalThis.latentviz.fail(error));"
-    return f'(() => {{\n"use strict";\n{code}\n{start}\n}})();\n'
+    return f'(() => {{\n"use strict";\n{code}\n{start}.catch((error) => globalThis.latentviz.fail(error));\n}})();\n'
 
 
 def _collect(path: Path, order: list[Path]) -> None:

@@ -13,7 +13,7 @@ from latentviz.config import Section, dump
 from latentviz.errors import RunError, WriteError
 from latentviz.runs.files import LARGEST_JSON, atomic_write, read_json, remove, temporary_name, write_json
 from latentviz.runs.folders import ClusterFolder
-from latentviz.runs.ours import check_links, foreign, holds, is_run, mark, remove_run
+from latentviz.runs.ours import RESULT_GROUPS, check_links, foreign, holds, is_run, mark, remove_run
 from latentviz.runs.regular import open_regular
 from latentviz.runs.run import RunFolder
 
@@ -151,7 +151,7 @@ class LongerRun(RunFolder):
                 target = self.path / source.name
                 if source.name in left or source.name.endswith((".tmp", ".lock")):
                     continue
-                if source.name in {"clusters", "generated", "recommended", "encoded"}:
+                if source.name in {"clusters", *RESULT_GROUPS}:
                     remove(target)  # of a kill at this point
                 if not target.exists():
                     _link(source, target)

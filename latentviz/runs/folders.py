@@ -63,7 +63,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """A handle to `generated/<name>/`, `recommended/<name>/` or `encoded/<name>/`.
+    """A handle to `generated/<name>/`, `recommended/<name>/`, `encoded/<name>/` or `compared/<name>/`.
 
     Attributes:
         path: the folder; a temporary one while it is filled.
@@ -76,6 +76,9 @@ class ResultFolder:
     generated_file = Artefact("generated.json")
     recommended_file = Artefact("recommended.json")
     encode_file = Artefact("encode.json")
+    compared_file = Artefact("compared.json")
+    compared_items = Artefact("items.parquet")
+    compare_page = Artefact("compare.html")
     points_file = Artefact("points.parquet")
     mu_file = Artefact("mu.npy")
     logvar_file = Artefact("logvar.npy")

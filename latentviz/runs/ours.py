@@ -37,8 +37,10 @@ LITTER = re.compile(
 RESULTS: dict[str, tuple[set[str], set[str]]] = {
     "generated.json": ({"way", "seed", "sheet", "outputs"}, set()),
     "recommended.json": ({"settings", "files", "recommended"}, set()),
+    "compared.json": ({"matched", "flow", "files"}, set()),
     "encode.json": ({"data", "clustering", "thresholds"}, {"points.parquet", "mu.npy", "logvar.npy", "map.html"}),
 }
+RESULT_GROUPS = ("generated", "recommended", "encoded", "compared")  # the folders that hold them
 LARGEST_RESULT = 2**30  # bytes of a result's JSON file: 100,000 outputs with 4,096 latent dimensions do not fit
 
 
@@ -79,7 +81,7 @@ def foreign(folder: Path) -> list[str]:
     found = []
     for name in _names(folder):
         group, *rest = name.split("/", 2)
-        if group in {"generated", "recommended", "encoded"} and len(rest) == 2:
+        if group in RESULT_GROUPS and len(rest) == 2:
             result = folder / group / rest[0]
             if result not in listed:
                 listed[result] = _listed(result)

@@ -81,8 +81,9 @@ def _clustering(parser: Parser, default: str | None = "default", more: str = "")
     parser.add_argument("--clustering", default=default, metavar="NAME", help=text)
 
 
-def _name(parser: Parser, group: str) -> None:
+def _result(parser: Parser, group: str) -> None:
     parser.add_argument("--name", help=f"name of the new folder in {group}/ (default: from the request)")
+    _force(parser, "an earlier result of this name")
 
 
 def _force(parser: Parser, what: str) -> None:
@@ -157,8 +158,7 @@ def _generate(parser: Parser) -> None:
     text = "of fresh draws: prior, gmm (a mixture over mu), kde (around the items); auto: prior, after contrast gmm"
     parser.add_argument("--sampler", default="auto", help=text)
     _clustering(parser)
-    _name(parser, "generated")
-    _force(parser, "an earlier result of this name")
+    _result(parser, "generated")
     _json(parser, "generated.json")
 
 
@@ -187,8 +187,7 @@ def _encode(parser: Parser) -> None:
     parser.add_argument("data", metavar="DATA", help="a folder, a file, or hf:NAME")
     _outputs(parser)
     _clustering(parser)
-    _name(parser, "encoded")
-    _force(parser, "an earlier result of this name")
+    _result(parser, "encoded")
 
 
 def _annotate(parser: Parser) -> None:
@@ -196,6 +195,16 @@ def _annotate(parser: Parser) -> None:
     parser.add_argument("annotations", metavar="FILE", help="annotations.json, which the map saves")
     _outputs(parser)
     _clustering(parser)
+
+
+def _compare(parser: Parser) -> None:
+    parser.add_argument("run", metavar="A", help="name or path of a run")
+    parser.add_argument("other", nargs="?", metavar="B", help="another run over the same items (default: A itself)")
+    _outputs(parser)
+    parser.add_argument("--clusterings", nargs=2, default=("default",) * 2, metavar="NAME", help="those of A and of B")
+    _result(parser, "compared")
+    _json(parser, "compared.json")
+    _open(parser)
 
 
 def _export(parser: Parser) -> None:
@@ -209,10 +218,6 @@ def _config(parser: Parser) -> None:
     _source(parser, nargs="?")
     text = "print what a preset sets, without a SOURCE: quick, default or best"
     parser.add_argument("--preset", metavar="NAME", help=text)
-
-
-def _verify(parser: Parser) -> None:
-    _run(parser)
 
 
 def _runs(parser: Parser) -> None:
@@ -298,6 +303,13 @@ COMMANDS: dict[str, Command] = {
   latentviz annotate cats annotations.json
   latentviz annotate cats ~/Downloads/annotations.json --clustering fine""",
     ),
+    "compare": Command(
+        "compare two clusterings of the same items: agreement, what moved, both maps side by side",
+        _compare,
+        """\
+  latentviz compare cats --clusterings default fine  two clusterings of a run
+  latentviz compare cats cats-2 --open              two runs over the same items""",
+    ),
     "export": Command(
         "write the encoder and decoder for other programs",
         _export,
@@ -307,7 +319,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "verify": Command(
         "check every byte of a run, its links, and what its files hold; exit code 2 if something is damaged",
-        _verify,
+        _run,
         "  latentviz verify cats",
     ),
     "runs": Command("list the runs and their clusterings, newest last", _runs, "  latentviz runs --json"),

@@ -200,6 +200,29 @@ def annotate(run: str, annotations: str, *, outputs: str = "outputs", **options:
     print(f"map {found.map}")
 
 
+def compare(
+    run: str,
+    other: str | None = None,
+    *,
+    outputs: str = "outputs",
+    json: bool = False,
+    show: bool = False,
+    **options: Any,
+) -> None:
+    """Compares two clusterings and prints how far they agree and the path of the page, or compared.json."""
+    from latentviz import verbs
+    from latentviz.display import in_browser
+
+    found = verbs.compare(run, other, outputs=outputs, **options)
+    if json:
+        _print_json(found.info)
+    else:
+        print(found)
+        print(f"maps {found.map}", flush=True)
+    if show:
+        in_browser(found.map)
+
+
 def verify(run: str | None = None, *, outputs: str = "outputs") -> int:
     """Prints a line for everything that is damaged or not from latentviz, and returns 2 if something is damaged."""
     from latentviz import verbs

@@ -1,6 +1,6 @@
 """`latentviz evaluate`: measures the VAE, the map, the clusters and, if there are any, the labels' agreement."""
 
-from dataclasses import dataclass
+import shlex
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,6 @@ from latentviz.clustering.description import cluster_names
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import directions, reduce
 from latentviz.display import data_uri
-from latentviz.errors import RunError
 from latentviz.evaluation import metrics
 from latentviz.evaluation.reconstruction import normal
 from latentviz.evaluation.report import Group, render
@@ -24,11 +23,12 @@ from latentviz.evaluation.vae_health import examine
 from latentviz.evaluation.verdicts import judge
 from latentviz.maps.thumbnails import thumbnail
 from latentviz.modalities.loading import OpenRun
-from latentviz.progress import plural, say, stage
+from latentviz.progress import say, stage
 from latentviz.runs.files import atomic_write, write_json
 from latentviz.runs.items import Items
 from latentviz.runs.metrics import loss_fall, read_metrics
 from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
+from latentviz.stages.space import Space, read_space
 
 NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's default neighbourhood
 ALL_BELOW = 5_000  # up to here the neighbourhoods of all items are compared
@@ -38,25 +38,6 @@ RESEED_BELOW = 10_000  # up to here a second UMAP takes seconds
 INPUT_ITEMS = 3_000  # labelled items among which neighbours in mu and in the input are compared
 CONFUSION = 30  # labels and clusters in the confusion matrix
 PICTURE_SIDE = 64  # pixels of a cluster's picture, shown at half of this
-
-
-@dataclass(frozen=True)
-class Space:
-    """A clustering and the spaces it is in; row i is item i."""
-
-    folder: ClusterFolder  # of the clustering
-    # the dimensions of mu that were clustered (the content's unless `cluster.on` says otherwise), float32 (n, d)
-    mu: np.ndarray
-    metric: str  # "euclidean" or "cosine", with which the map was made
-    coordinates: np.ndarray  # what was clustered, (n, k)
-    points: np.ndarray  # the map, (n, 2)
-    labels: np.ndarray  # int (n,), −1 for noise
-    nearest: np.ndarray  # int (n,), noise assigned to the nearest cluster
-
-    @property
-    def vectors(self) -> np.ndarray:
-        """What the map was made from: mu, at unit length for the cosine metric, float32 (n, d)."""
-        return directions(self.mu, self.metric)
 
 
 def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) -> Evaluation:
@@ -103,7 +84,14 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
         clusters=clusters,
         labels=labels,
         verdicts=judge(
-            training, health, faithfulness, clusters, labels, loaded.config.model.model_dump(), longer(opened)
+            training,
+            health,
+            faithfulness,
+            clusters,
+            labels,
+            loaded.config.model.model_dump(),
+            longer(opened),
+            "" if folder is None else again(run, folder),
         ),
         seconds=seconds,
     )
@@ -136,6 +124,14 @@ def longer(opened: OpenRun) -> str:
     return f'`lv.fit({str(run.config_file)!r}, {place}, resume=True, trainer={{"max_epochs": {epochs}}}{given})`'
 
 
+def again(run: RunFolder, folder: ClusterFolder) -> str:
+    """Returns the commands that cluster again with another seed and show what moves."""
+    seed, other = folder.config().seed_everything + 1, f"{folder.name}-again"
+    cluster_again = ["latentviz", "cluster", str(run.path), "--name", other, f"seed_everything={seed}"]
+    compared = ["latentviz", "compare", str(run.path), "--clusterings", folder.name, other]
+    return f"`{shlex.join(cluster_again)}` and `{shlex.join(compared)}`"
+
+
 def describe_groups(opened: OpenRun, folder: ClusterFolder) -> dict[int, Group]:
     """Returns cluster → what the report shows of it."""
     points, info, images = folder.points(), folder.info(), opened.on_map.images
@@ -163,33 +159,6 @@ def choose_clustering(run: RunFolder, name: str | None) -> ClusterFolder | None:
     hint = f"; choose {' or '.join(others)} with --clustering" if others else ""
     say(f"{run.path}: no clusters/default{hint}. Evaluating the model alone")
     return None
-
-
-def read_space(opened: OpenRun, folder: ClusterFolder) -> Space:
-    """Reads a clustering with the latents that it was made from."""
-    config, points = folder.config(), folder.points()
-    kept = slice(opened.content_dim if config.cluster.on == "mu" else None)
-    mu = np.array(opened.mu[:, kept])
-    if len(mu) != points.num_rows:
-        raise RunError(
-            f"{folder.points_file}: {plural(points.num_rows, 'row')} for {plural(len(mu), 'item')}; {folder.again}"
-        )
-    position = np.column_stack([points.column("x").to_numpy(), points.column("y").to_numpy()])
-    coordinates = folder.coordinates()
-    if coordinates is None:
-        coordinates = position
-    labels = points.column("cluster").to_numpy()
-    if not np.isfinite(coordinates[labels >= 0]).all():
-        raise RunError(f"{folder.path}: damaged (items in a cluster have no coordinates); {folder.again}")
-    return Space(
-        folder=folder,
-        mu=mu,
-        metric=config.reduce.metric,
-        coordinates=coordinates,
-        points=position,
-        labels=labels,
-        nearest=points.column("nearest_cluster").to_numpy(),
-    )
 
 
 def evaluate_clusters(space: Space, seed: int) -> Clusters:

@@ -178,6 +178,12 @@ class TestEveryKind:
         assert points["edited_cluster"].tolist()[:2] == [5, 5]
         assert lv.annotate(walked, {"tags": {}, "splits": {}}).map.stat().st_size > 10_000
 
+    def test_compare(self, walked: Path) -> None:
+        lv.cluster(walked, name="again", **CLUSTERING | {"seed_everything": 1})
+        found = lv.compare(walked, clusterings=("default", "again"))
+        assert found.items["cluster_a"].tolist() == lv.open(walked).clustering().points["cluster"].tolist()
+        assert found.map.stat().st_size > 10_000
+
     def test_explore(self, walked: Path) -> None:
         pytest.importorskip("uvicorn")
         from latentviz.queries.lookup import Lookup

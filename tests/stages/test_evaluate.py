@@ -22,7 +22,7 @@ from latentviz.evaluation.report import Group, render
 from latentviz.evaluation.report.charts import Tick, rank_ticks, size_ticks, value_ticks
 from latentviz.evaluation.results import TIGHT, Calibrated, Confusion, Evaluation, Health, Labels, Training, Verdict
 from latentviz.evaluation.table import evaluation_table
-from latentviz.evaluation.verdicts import judge, judge_health, judge_labels
+from latentviz.evaluation.verdicts import judge, judge_clusters, judge_health, judge_labels
 from tests.conftest import fit_small, write_labelled_digits
 
 COLLAPSING = (
@@ -241,6 +241,15 @@ def test_overfitting_is_said_and_is_no_fault_of_the_map(change: dict[str, Any], 
     verdict = healthy(replace(HEALTH, **change))
     assert any(line.startswith("Overfitting") for line in verdict.lines) == overfitted
     assert verdict.level == "good"
+
+
+@pytest.mark.parametrize(("agreement", "advised"), [(0.3, True), (0.9, False), (None, False)])
+def test_clusters_that_differ_from_seed_to_seed_have_a_next_step(
+    evaluated: Evaluation, agreement: float | None, advised: bool
+) -> None:
+    clusters = replace(evaluated.clusters, n_clusters=3, agreement_of_layouts=agreement)
+    verdict = judge_clusters(clusters, "`latentviz compare x`")
+    assert any("`latentviz compare x`" in line for line in verdict.advice) == advised
 
 
 def test_bounds_at_the_c_of_training_are_named_as_such(evaluated: Evaluation) -> None:

@@ -5,9 +5,13 @@
 globalThis.latentviz = {
   /** Returns the element of a block once the parser has read all of it; null if the file has none. */
   async find(name) {
+    // A map in a comparison has its blocks in the page around it, by its letter, and shares the code with the other one.
+    const letter = globalThis.frameElement?.dataset.latentviz;
+    const page = letter ? parent.document : document;
+    const named = (prefix) => page.getElementById(`lv-${prefix}${name}`);
     for (;;) {
-      const element = document.getElementById(`lv-${name}`);
-      const read = document.readyState !== "loading";
+      const element = letter ? (named(`${letter}-`) ?? named("map-")) : named("");
+      const read = page.readyState !== "loading";
       if (element && (read || element.nextSibling)) return element;
       if (read) return null;
       await new Promise((go) => setTimeout(go, 4));
