@@ -17,6 +17,7 @@ from latentviz.errors import ResourceError
 from latentviz.progress import say
 
 LARGE = 100_000  # items from which on the estimate is printed
+LAYOUTS = (3, 2, 2)  # with reduce.layouts=auto: a group is added as long as the layouts before it disagree
 ALL_UP_TO, MOST = 150_000, 120_000  # items up to which all are laid out; landmarks of more
 FEWEST = 15_000  # landmarks that still show the structure of a map
 SPARE = 0.9  # share of the available memory that may be used
@@ -137,7 +138,8 @@ def cluster(config: ClusterConfig, shape: tuple[int, ...], pixels: int, *, sampl
     """
     n, d = shape[0], shape[1]
     wanted, free = config.reduce.landmarks, available() * SPARE
-    layouts = config.reduce.layouts if config.reduce.method == "umap" else 1
+    given = config.reduce.layouts
+    layouts = 1 if config.reduce.method != "umap" else LAYOUTS[0] if given == "auto" else given
     sample = config.reduce.sample if sampled else 0
 
     def needs(landmarks: int) -> list[Need]:

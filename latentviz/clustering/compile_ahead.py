@@ -128,7 +128,7 @@ def work() -> None:
     vectors[:128] += 9  # two clusters, so that there are trees to cut
     graph = neighbours(vectors, 15)
     points = umap_reduce(vectors, graph, 2)
-    choose_cut([points], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    choose_cut([[points]], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
 
 
 def end_with_parent() -> None:

@@ -6,7 +6,8 @@ For each layout (n, 2) of the same neighbour graph the tree is built once per `m
    (modularity: Newman & Girvan 2004) sets k₀, the least number of clusters, and m, the size of its smallest cluster.
 2. Among the cuts at sizes up to m, the one with the largest modularity · separation wins, with the modularity of the
    *filled* labels.
-3. Of the winners of all layouts, the one that agrees most with the others is chosen.
+3. As long as no layout's winner agrees with the others, more layouts are asked for.
+4. Of all cuts, the one that agrees most with the consensus of the winners is chosen.
 
 Where some of the items were clustered earlier, only the cuts that agree most with those clusters take part, among them
 one per tree of the nodes that agree most with them.
@@ -14,13 +15,13 @@ one per tree of the nodes that agree most with them.
 docs/experiments.md has the alternatives that this was measured against.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
-from latentviz.clustering.agreement import partition_agreement
+from latentviz.clustering.agreement import consensus, partition_agreement
 from latentviz.clustering.following import nodes_like
 from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.prominence import Prominence
@@ -33,6 +34,7 @@ LAYER_SAMPLES = 5  # min_samples of the tree with the layers that suggest the sc
 MANY = 20  # clusters from which on noise can count as singletons without making the choice too coarse
 RELIABLE = 0.5  # share of items in distinct clusters; benchmarks/results/reliability.md has single clouds and groups
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters: below it, most pairs do not stay together
+AGREED = 0.95  # agreement of a layout's winner with the others from which on no more layouts are needed
 AS_EARLIER = 0.02  # adjusted Rand index with the earlier clusters that a cut may lack to the best: items at borders
 VOTERS = 15  # neighbours that decide which cluster a noise item is nearest to
 
@@ -69,9 +71,10 @@ class Cut:
 class Choice:
     """The chosen cut."""
 
-    cut: Cut  # the winner
+    cut: Cut  # the one that was chosen
+    points: np.ndarray  # float32 (n, 2), its layout
     sweep: Sequence[CutScores]  # the scores of all cuts
-    # mean adjusted Rand index between the winner and the other layouts' winners; None with one layout
+    # mean adjusted Rand index of a layout's winner with the other layouts', the largest of all; None with one layout
     agreement: float | None = None
 
     @property
@@ -81,7 +84,7 @@ class Choice:
 
     @property
     def reproducible(self) -> bool:
-        """Whether the clusters of the other layouts agree with the chosen ones."""
+        """Whether the layouts' clusters agree."""
         return self.agreement is None or self.agreement >= REPRODUCIBLE
 
 
@@ -147,7 +150,7 @@ def nearest_clusters(labels: np.ndarray, neighbours: np.ndarray, vectors: np.nda
 
 
 def choose_cut(
-    layouts: Sequence[np.ndarray],
+    layouts: Iterable[Sequence[np.ndarray]],
     graph: csr_matrix,
     neighbours: np.ndarray,
     distances: np.ndarray,
@@ -157,7 +160,8 @@ def choose_cut(
     """Chooses a cut from the data, see the module's docstring.
 
     Args:
-        layouts: float32 (n, 2) each, the same items laid out with several seeds.
+        layouts: groups of float32 (n, 2), the same items laid out with several seeds; a group is asked for as long as
+            the layouts before it disagree.
         graph: symmetric weights (n, n), such as UMAP's fuzzy graph.
         neighbours: int32 (n, k), nearest first, without the item itself.
         distances: float32 (n, k), to the neighbours.
@@ -166,15 +170,22 @@ def choose_cut(
             was none.
     """
     quality, prominence = Modularity(graph, counts), Prominence(neighbours, distances, counts)
-    sweep: list[CutScores] = []
+    sweep: list[Cut] = []
     winners: list[Cut] = []
-    for number, points in enumerate(layouts):
-        cuts, k0 = _cuts(number, np.ascontiguousarray(points, np.float32), quality, prominence, earlier)
-        winners.append(cuts[max(_like(cuts, earlier), key=lambda i: _value(cuts[i].scores, k0))])
-        sweep += [cut.scores for cut in cuts]
-    agreement = _agreement(winners)
-    best = max(_like(winners, earlier), key=lambda i: float(agreement[i]))
-    return Choice(winners[best], sweep, float(agreement[best]) if len(winners) > 1 else None)
+    seen: list[np.ndarray] = []
+    agreement: float | None = None
+    for group in layouts:
+        for points in group:
+            cuts, k0 = _cuts(len(seen), np.ascontiguousarray(points, np.float32), quality, prominence, earlier)
+            winners.append(cuts[max(_like(cuts, earlier), key=lambda i: _value(cuts[i].scores, k0))])
+            sweep += cuts
+            seen.append(points)
+        if len(winners) > 1:
+            agreement = max(_agreement(cut, winners) for cut in winners)
+            if agreement >= AGREED:
+                break
+    chosen = winners[0] if len(winners) == 1 else _most_agreed([sweep[i] for i in _like(sweep, earlier)], winners)
+    return Choice(chosen, seen[chosen.scores.layout], [cut.scores for cut in sweep], agreement)
 
 
 def _like(cuts: Sequence[Cut], earlier: np.ndarray | None) -> list[int]:
@@ -276,11 +287,15 @@ def _best_layer(
     return found
 
 
-def _agreement(winners: Sequence[Cut]) -> np.ndarray:
-    """Returns each winner's mean adjusted Rand index with the others, float64 (layouts,)."""
-    scores = np.zeros((len(winners), len(winners)))
-    for i in range(len(winners)):
-        for j in range(i):
-            scores[i, j] = scores[j, i] = partition_agreement(winners[i].filled, winners[j].filled)
-    means: np.ndarray = scores.sum(axis=1) / max(1, len(winners) - 1)
-    return means
+def _agreement(cut: Cut, winners: Sequence[Cut]) -> float:
+    """Returns the mean adjusted Rand index of a cut with the winners of the other layouts."""
+    others = [other.filled for other in winners if other.scores.layout != cut.scores.layout]
+    return float(np.mean([partition_agreement(cut.filled, other) for other in others]))
+
+
+def _most_agreed(cuts: Sequence[Cut], winners: Sequence[Cut]) -> Cut:
+    """Returns the allowed cut that agrees most with the consensus of the winners."""
+    groups = consensus([cut.filled for cut in winners])
+    known = groups >= 0
+    allowed = [cut for cut in cuts if cut.scores.allowed] or cuts
+    return max(allowed, key=lambda cut: partition_agreement(groups[known], cut.filled[known]))

@@ -1,10 +1,11 @@
 """From μ (n, d) to coordinates (n, k): UMAP or PCA on one nearest-neighbour graph."""
 
 import importlib.util
+import itertools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -95,26 +96,29 @@ def umap_reduce(
             precomputed_knn=(graph.indices, graph.distances),
         )
         return np.asarray(reducer.fit_transform(vectors), np.float32)
-    return _umap_layouts(vectors, graph, n_components, [seed], min_dist, repeatable, start)[0]
+    return next(_umap_layouts(vectors, graph, n_components, [[seed]], min_dist, repeatable, start))[0]
 
 
 def _umap_layouts(
     vectors: np.ndarray,
     graph: Neighbours,
     n_components: int,
-    seeds: Sequence[int],
+    groups: Sequence[Sequence[int]],
     min_dist: float = 0.0,
     repeatable: bool = True,
     start: np.ndarray | None = None,
-) -> list[np.ndarray]:
+) -> Iterator[list[np.ndarray]]:
     """Lays items out once per seed, float32 (n, k) each, one core each; without `repeatable` on all cores, in turn.
 
     The same coordinates as those of `umap.UMAP(n_epochs=200)`, whose graph and spectrum are computed once for all
-    seeds.
+    groups of seeds. A group is laid out when it is asked for.
     """
     umap = import_umap().umap_
     weights, (a, b) = fuzzy_graph(graph), umap.find_ab_params(1.0, min_dist)
-    states = [np.random.RandomState(seed if repeatable else None) for seed in seeds]
+    states = [np.random.RandomState(seed if repeatable else None) for seeds in groups for seed in seeds]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        starts = _starts(vectors, weights, n_components, states) if start is None else [start] * len(states)
 
     def one(number: int) -> np.ndarray:
         points, _ = umap.simplicial_set_embedding(
@@ -138,10 +142,12 @@ def _umap_layouts(
         )
         return np.asarray(points, np.float32)
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() if repeatable else 1) as pool:
-        warnings.simplefilter("ignore")
-        starts = _starts(vectors, weights, n_components, states) if start is None else [start] * len(seeds)
-        return list(pool.map(one, range(len(seeds))))
+    numbers = iter(range(len(states)))
+    for seeds in groups:
+        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() if repeatable else 1) as pool:
+            warnings.simplefilter("ignore")
+            found = list(pool.map(one, itertools.islice(numbers, len(seeds))))
+        yield found
 
 
 def _starts(
@@ -217,10 +223,15 @@ def reduce(method: str, vectors: np.ndarray, graph: Neighbours, n_components: in
 
 
 def layouts(
-    method: str, vectors: np.ndarray, graph: Neighbours, n_components: int, seeds: Sequence[int], **settings: Any
-) -> list[np.ndarray]:
-    """Lays items out once per seed, float32 (n, k) each; UMAP's on one core each."""
+    method: str,
+    vectors: np.ndarray,
+    graph: Neighbours,
+    n_components: int,
+    groups: Sequence[Sequence[int]],
+    **settings: Any,
+) -> Iterator[list[np.ndarray]]:
+    """Lays items out once per seed, float32 (n, k) each, a group of seeds at a time; UMAP's on one core each."""
     if method == "umap" and settings.get("backend") != "cuml":
         del settings["backend"]
-        return _umap_layouts(vectors, graph, n_components, seeds, **settings)
-    return [reduce(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds]
+        return _umap_layouts(vectors, graph, n_components, groups, **settings)
+    return ([reduce(method, vectors, graph, n_components, seed=seed, **settings) for seed in seeds] for seeds in groups)

@@ -125,7 +125,10 @@ class ReduceSection(Section):
     landmarks: Annotated[int, Field(ge=0)] | Auto = Field(
         "auto", description="items to lay out, to place the others among; 0: all; auto: at most 150,000"
     )
-    layouts: int = Field(3, ge=1, le=20, description="layouts from different seeds; the cut is chosen among them")
+    layouts: Annotated[int, Field(ge=1, le=20)] | Auto = Field(
+        "auto",
+        description="layouts from different seeds; the cut is chosen among them; auto: 3, up to 7 while they disagree",
+    )
     sample: int = Field(
         30_000,
         ge=0,

@@ -27,7 +27,7 @@ PRESETS: Mapping[str, Preset] = {
     "best": Preset(
         "training to the limit, and the clusters of more layouts",
         {"model": {"stop": "limit"}},
-        {"reduce": {"layouts": 6, "sample": 0}},
+        {"reduce": {"layouts": 7, "sample": 0}},
     ),
 }
 

@@ -1,6 +1,7 @@
 """`latentviz cluster`: from a run's μ to neighbours, coordinates, clusters and the map, in `clusters/<name>/`."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,7 +17,8 @@ from latentviz.clustering.landmarks import Layout, spread, with_repeats
 from latentviz.clustering.landmarks import choose as choose_landmarks
 from latentviz.clustering.matching import Earlier
 from latentviz.clustering.neighbors import Neighbours, neighbours
-from latentviz.clustering.reducers import choose_backend, directions, fuzzy_graph, layouts, reduce
+from latentviz.clustering.reducers import choose_backend, directions, fuzzy_graph, reduce
+from latentviz.clustering.reducers import layouts as lay_out_groups
 from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.config import ClusterConfig
 from latentviz.errors import RunError
@@ -260,9 +262,10 @@ def _lay_out_all(
     """Lays out and clusters all `vectors` (n, d); without `draw` the coordinates are the points."""
     graph = graph_of(vectors, config, seconds)
     with stage("reducing", seconds):
-        coordinates = lay_out(vectors, graph, config, earlier)
-    with stage("clustering", seconds):
-        found = find_clusters(coordinates, graph, vectors, config, counts, earlier)
+        groups = lay_out(vectors, graph, config, earlier)
+        first = next(groups)
+    with stage("clustering", seconds):  # with further layouts, if the first ones disagree
+        found = find_clusters(itertools.chain([first], groups), graph, vectors, config, counts, earlier)
     points = found.coordinates
     if draw:
         with stage("drawing", seconds):
@@ -278,19 +281,22 @@ def graph_of(vectors: np.ndarray, config: ClusterConfig, seconds: dict[str, floa
 
 def lay_out(
     vectors: np.ndarray, graph: Neighbours, config: ClusterConfig, earlier: Earlier | None = None
-) -> list[np.ndarray]:
-    """Returns the coordinates to cluster, float32 (n, k), of each layout."""
+) -> Iterator[Sequence[np.ndarray]]:
+    """Returns groups of coordinates to cluster, float32 (n, k) of each layout; a group is laid out when asked for."""
     reduction, seed = config.reduce, config.seed_everything
     start = earlier.start(graph) if earlier and reduction.method == "umap" else None
     if start is not None and start.shape[1] != reduction.n_components:
         start = None
-    count = reduction.layouts if reduction.method == "umap" and chooses_cut(config) else 1
-    return layouts(
+    sizes: Sequence[int] = (1,)
+    if reduction.method == "umap" and chooses_cut(config):
+        sizes = resources.LAYOUTS if reduction.layouts == "auto" else (reduction.layouts,)
+    ends = list(itertools.accumulate(sizes, initial=seed))
+    return lay_out_groups(
         reduction.method,
         vectors,
         graph,
         reduction.n_components,
-        range(seed, seed + count),
+        [range(*ends[i : i + 2]) for i in range(len(sizes))],
         repeatable=reduction.repeatable,
         start=start,
         backend=choose_backend(reduction.backend),
@@ -313,24 +319,25 @@ class FoundClusters:
 
 
 def find_clusters(
-    coordinates: Sequence[np.ndarray],
+    layouts: Iterable[Sequence[np.ndarray]],
     graph: Neighbours,
     vectors: np.ndarray,
     config: ClusterConfig,
     counts: np.ndarray | None = None,
     earlier: Earlier | None = None,
 ) -> FoundClusters:
-    """Clusters one of the layouts, float32 (n, k) each, of `vectors` (n, d) with their `graph`.
+    """Clusters one of the groups of layouts, float32 (n, k) each, of `vectors` (n, d) with their `graph`.
 
     `counts` is how many items each row stands for.
     """
-    others, choice, chosen = graph.indices[:, 1:], None, coordinates[0]
-    if chooses_cut(config) and len(chosen) >= FEWEST:
+    others, choice = graph.indices[:, 1:], None
+    if chooses_cut(config) and len(vectors) >= FEWEST:
         known = None if earlier is None else earlier.nearest
-        choice = choose_cut(coordinates, fuzzy_graph(graph), others, graph.distances[:, 1:], counts, known)
-        chosen = coordinates[choice.cut.scores.layout]
+        choice = choose_cut(layouts, fuzzy_graph(graph), others, graph.distances[:, 1:], counts, known)
+        chosen = choice.points
         found = from_cut(chosen, choice.cut, counts)
     else:
+        chosen = next(iter(layouts))[0]
         settings = config.cluster.model_dump(exclude={"method", "on"})
         found = cluster(config.cluster.method, chosen, seed=config.seed_everything, counts=counts, **settings)
     return FoundClusters(found, nearest_clusters(found.labels, others, vectors), chosen, choice)

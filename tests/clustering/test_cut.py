@@ -1,6 +1,6 @@
 """The choice of the cut: it finds the clouds, is unreliable without any, and repeats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def choice(points: np.ndarray, layouts: int = 2, earlier: np.ndarray | None = No
     random = np.random.default_rng(1)
     graph = neighbours(points, 15)
     shaken = [(points + 0.01 * random.normal(size=points.shape)).astype(np.float32) for _ in range(layouts)]
-    return choose_cut(shaken, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:], earlier=earlier)
+    return choose_cut([shaken], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:], earlier=earlier)
 
 
 def clouds(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +79,7 @@ def test_one_cloud_gives_no_clusters_to_rely_on(cloud: Callable[[np.random.Gener
     mu = cloud(np.random.default_rng(0)).astype(np.float32)
     graph = neighbours(mu, 15)
     layouts = [umap_reduce(mu, graph, 2, seed=seed) for seed in range(2)]
-    chosen = choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    chosen = choose_cut([layouts], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
     assert not chosen.reliable
     assert all(row.distinct < 0.5 for row in chosen.sweep if row.clusters > 5)
 
@@ -95,7 +95,7 @@ def test_texts_in_eight_scripts_are_eight_clusters_to_rely_on() -> None:
     vectors = np.sqrt(counts)
     graph = neighbours(vectors, 15)
     layouts = [umap_reduce(vectors, graph, 2, seed=seed) for seed in range(2)]
-    chosen = choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    chosen = choose_cut([layouts], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
     assert chosen.reliable
     assert chosen.cut.scores.distinct == 1
     assert adjusted_rand_score(script, chosen.cut.filled) == 1
@@ -106,10 +106,40 @@ def test_few_items_are_not_cut_up() -> None:
     vectors = load_iris().data.astype(np.float32)
     graph = neighbours(vectors, 15)
     layouts = [umap_reduce(vectors, graph, 2, seed=seed) for seed in range(3)]
-    chosen = choose_cut(layouts, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    chosen = choose_cut([layouts], fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
     assert 2 <= chosen.cut.scores.clusters <= 5
     assert chosen.reliable == (chosen.cut.scores.clusters == 2)
     assert adjusted_rand_score(load_iris().target, chosen.cut.filled) > 0.5
+
+
+@pytest.mark.parametrize(("apart", "asked"), [(True, 1), (False, 3)])
+def test_more_layouts_are_asked_for_as_long_as_they_disagree(apart: bool, asked: int) -> None:
+    points = clouds((80, 70, 60, 50, 40))[0] if apart else gaussian(np.random.default_rng(0)).astype(np.float32)
+    graph = neighbours(points, 15)
+    seen: list[int] = []
+
+    def groups() -> Iterator[list[np.ndarray]]:
+        for seeds in ((0, 1), (2,), (3,)):
+            seen.append(len(seeds))
+            yield [umap_reduce(points, graph, 2, seed=seed) for seed in seeds]
+
+    chosen = choose_cut(groups(), fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    assert len(seen) == asked
+    assert {row.layout for row in chosen.sweep} == set(range(sum(seen)))
+    layout = umap_reduce(points, graph, 2, seed=chosen.cut.scores.layout)
+    assert chosen.points.tobytes() == layout.tobytes()
+
+
+def test_a_cut_that_one_layout_alone_has_is_not_chosen() -> None:
+    """Two layouts show three clouds, one has two of them as one."""
+    points, cloud = clouds((100, 80, 60))
+    graph = neighbours(points, 15)
+    joined = points.copy()
+    joined[cloud == 1] += joined[cloud == 0].mean(0) - joined[cloud == 1].mean(0)
+    groups = [[joined, points, points[:, ::-1].copy()]]
+    chosen = choose_cut(groups, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    assert chosen.cut.scores.layout > 0
+    assert adjusted_rand_score(cloud, chosen.cut.filled) > 0.95
 
 
 def test_the_same_layouts_give_the_same_cut() -> None:

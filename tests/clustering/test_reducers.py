@@ -55,8 +55,8 @@ def test_layouts_side_by_side_are_those_of_umap_itself(count: int, k: int) -> No
     vectors, _ = blobs(40 * count)
     vectors += 1e3 * np.arange(count, dtype=np.float32).repeat(40)[:, None]
     graph = neighbours(vectors, 8)
-    found = layouts("umap", vectors, graph, k, range(3), min_dist=0.1, backend="cpu")
-    for seed, points in enumerate(found):
+    found = layouts("umap", vectors, graph, k, [range(2), [2]], min_dist=0.1, backend="cpu")
+    for seed, points in enumerate(points for group in found for points in group):
         known = (graph.indices.copy(), graph.distances.copy(), None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -150,7 +150,7 @@ def test_cuml_is_given_the_same_neighbours(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose_backend("cpu") == "cpu"
     vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     graph = neighbours(vectors, 5)
-    found = layouts("umap", vectors, graph, 2, [3, 4], backend="cuml", min_dist=0.1)
+    found = next(layouts("umap", vectors, graph, 2, [[3, 4]], backend="cuml", min_dist=0.1))
     assert [coordinates.dtype for coordinates in found] == [np.float32, np.float32]
     assert [settings["random_state"] for settings in FakeUMAP.asked] == [3, 4]
     indices, distances = FakeUMAP.asked[0]["precomputed_knn"]

@@ -95,6 +95,6 @@ def test_cluster_takes_it_alone(shell, tmp_path) -> None:
         folder = RunFolder(tmp_path / "few").clustering(name)
         layouts[name] = folder.config().reduce.layouts
         assert "preset" not in folder.info()["config"]
-    assert layouts == {"quick": 1, "default": 3, "best": 6}
+    assert layouts == {"quick": 1, "default": "auto", "best": 7}
     assert lv.cluster("few", name="given", outputs=tmp_path, preset="best", reduce={"layouts": 2}).path.exists()
     assert RunFolder(tmp_path / "few").clustering("given").config().reduce.layouts == 2
