@@ -7,7 +7,8 @@ For each layout (n, 2) of the same neighbour graph the tree is built once per `m
 2. Among the cuts at sizes up to m, the one with the largest modularity · separation wins, with the modularity of the
    *filled* labels.
 3. As long as no layout's winner agrees with the others, more layouts are asked for.
-4. Of all cuts, the one that agrees most with the consensus of the winners is chosen.
+4. Of all cuts, the one that most winners repeat is chosen, if several do; otherwise, and among equals, the one that
+   agrees most with the consensus of the winners.
 
 Where some of the items were clustered earlier, only the cuts that agree most with those clusters take part, among them
 one per tree of the nodes that agree most with them.
@@ -34,7 +35,8 @@ LAYER_SAMPLES = 5  # min_samples of the tree with the layers that suggest the sc
 MANY = 20  # clusters from which on noise can count as singletons without making the choice too coarse
 RELIABLE = 0.5  # share of items in distinct clusters; benchmarks/results/reliability.md has single clouds and groups
 REPRODUCIBLE = 0.5  # agreement of the layouts' clusters: below it, most pairs do not stay together
-AGREED = 0.95  # agreement of a layout's winner with the others from which on no more layouts are needed
+AGREED = 0.95  # agreement from which on two layouts' clusters are the same, and no more layouts are needed
+SEVERAL = 3  # layouts that lead to the same clusters; a consensus of layouts that differ much mixes different cuts
 AS_EARLIER = 0.02  # adjusted Rand index with the earlier clusters that a cut may lack to the best: items at borders
 VOTERS = 15  # neighbours that decide which cluster a noise item is nearest to
 
@@ -74,7 +76,8 @@ class Choice:
     cut: Cut  # the one that was chosen
     points: np.ndarray  # float32 (n, 2), its layout
     sweep: Sequence[CutScores]  # the scores of all cuts
-    # mean adjusted Rand index of a layout's winner with the other layouts', the largest of all; None with one layout
+    # mean adjusted Rand index of a layout's winner with the other layouts', the largest of the first group, since more
+    # layouts would find some that agree in a single cloud too; None with one layout
     agreement: float | None = None
 
     @property
@@ -181,8 +184,9 @@ def choose_cut(
             sweep += cuts
             seen.append(points)
         if len(winners) > 1:
-            agreement = max(_agreement(cut, winners) for cut in winners)
-            if agreement >= AGREED:
+            agreed = max(_agreement(cut, winners) for cut in winners)
+            agreement = agreed if agreement is None else agreement
+            if agreed >= AGREED:
                 break
     chosen = winners[0] if len(winners) == 1 else _most_agreed([sweep[i] for i in _like(sweep, earlier)], winners)
     return Choice(chosen, seen[chosen.scores.layout], [cut.scores for cut in sweep], agreement)
@@ -294,8 +298,12 @@ def _agreement(cut: Cut, winners: Sequence[Cut]) -> float:
 
 
 def _most_agreed(cuts: Sequence[Cut], winners: Sequence[Cut]) -> Cut:
-    """Returns the allowed cut that agrees most with the consensus of the winners."""
-    groups = consensus([cut.filled for cut in winners])
+    """Returns the allowed cut that most winners repeat, if several do; among equals, the nearest to their consensus."""
+    groups = consensus([winner.filled for winner in winners])
     known = groups >= 0
-    allowed = [cut for cut in cuts if cut.scores.allowed] or cuts
-    return max(allowed, key=lambda cut: partition_agreement(groups[known], cut.filled[known]))
+
+    def merit(cut: Cut) -> tuple[int, float]:
+        repeats = sum(partition_agreement(cut.filled, winner.filled) >= AGREED for winner in winners)
+        return repeats if repeats >= SEVERAL else 0, partition_agreement(groups[known], cut.filled[known])
+
+    return max([cut for cut in cuts if cut.scores.allowed] or cuts, key=merit)
