@@ -135,12 +135,12 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
     )
     mapped = unit(vectors) if config.reduce.metric == "cosine" else vectors
     graph = neighbours(mapped, config.reduce.n_neighbors)
-    coordinates = lay_out(mapped, graph, config)
-    found = find_clusters(coordinates, graph, mapped, config)
+    layouts = list(lay_out(mapped, graph, config))
+    found = find_clusters(layouts, graph, mapped, config)
     scores = agreement(labels, found.nearest)
     return {
         "knn": accuracy(unit(vectors), labels),
-        "plane": float(np.mean([accuracy(c, labels) for c in coordinates])),
+        "plane": float(np.mean([accuracy(c, labels) for group in layouts for c in group])),
         "nmi": scores.nmi,
         "ari": scores.ari,
         "clusters": found.clusters.k,

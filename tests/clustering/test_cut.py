@@ -142,6 +142,19 @@ def test_a_cut_that_one_layout_alone_has_is_not_chosen() -> None:
     assert adjusted_rand_score(cloud, chosen.cut.filled) > 0.95
 
 
+def test_a_cut_that_several_layouts_repeat_is_chosen_before_a_mixture_of_cuts() -> None:
+    """Layouts of two moons differ: of these seven, three are cut into the two, the others into 4 to 18 pieces."""
+    from sklearn.datasets import make_moons
+
+    points, moon = make_moons(1_000, noise=0.05, random_state=0)
+    points = points.astype(np.float32)
+    graph = neighbours(points, 15)
+    groups = ([umap_reduce(points, graph, 2, seed=seed) for seed in seeds] for seeds in ((0, 1, 2), (3, 4), (5, 6)))
+    chosen = choose_cut(groups, fuzzy_graph(graph), graph.indices[:, 1:], graph.distances[:, 1:])
+    assert {row.layout for row in chosen.sweep} == set(range(7))
+    assert adjusted_rand_score(moon, chosen.cut.filled) == 1
+
+
 def test_the_same_layouts_give_the_same_cut() -> None:
     points, _ = clouds((100, 60))
     first, again = choice(points).cut, choice(points).cut
