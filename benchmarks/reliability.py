@@ -4,7 +4,7 @@
 
 Each cloud is a set of vectors as an encoder might give them: a cube, a Gaussian, a sphere, a curve, a swiss roll, an
 arc and others of 1 to 16 dimensions, embedded in 16 by a rotation or by a smooth map, compared by Euclidean distance or
-by the cosine. It takes the way of `latentviz cluster`: neighbours, three layouts, the choice of the cut, the verdict.
+by the cosine. It takes the way of `latentviz cluster`: neighbours, three to seven layouts, the choice of the cut, the verdict.
 Runs given as arguments are clustered anew. Rows that `--out` has are not measured again, so an interrupted benchmark
 continues. A Markdown table is written next to `--out`.
 """
@@ -173,7 +173,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         "# Reliable clusters: single clouds, and sets of groups",
         "",
         f"Written by `benchmarks/reliability.py`. Clusters are called reliable if at least {RELIABLE:.0%} of the items",
-        "are in clusters with sparser places around them than a single cloud has. Three layouts each.",
+        "are in clusters with sparser places around them than a single cloud has. Three to seven layouts each.",
         "",
         f"Called reliable: {wrong} of {len(clouds)} single clouds ({wrong / max(1, len(clouds)):.1%}).",
         "",
