@@ -3,10 +3,10 @@
     python benchmarks/reliability.py outputs/digits outputs/mnist --out benchmarks/results/reliability.json
 
 Each cloud is a set of vectors as an encoder might give them: a cube, a Gaussian, a sphere, a curve, a swiss roll, an
-arc and others of 1 to 16 dimensions, embedded in 16 by a rotation or by a smooth map, compared by Euclidean distance or
-by the cosine. It takes the way of `latentviz cluster`: neighbours, three to seven layouts, the choice of the cut, the verdict.
-Runs given as arguments are clustered anew. Rows that `--out` has are not measured again, so an interrupted benchmark
-continues. A Markdown table is written next to `--out`.
+arc and others of 1 to 16 dimensions, embedded in 16 by a rotation or by a smooth map, compared by Euclidean distance
+or by the cosine. It takes the way of `latentviz cluster`: neighbours, three to seven layouts, the choice of the cut,
+the verdict. Runs given as arguments are clustered anew. Rows that `--out` has are not measured again, so an
+interrupted benchmark continues. A Markdown table is written next to `--out`.
 """
 
 import argparse
