@@ -216,16 +216,21 @@ def compare(
 
 
 def _twice(run: RunFolder, name: str) -> str:
-    """Says that a clustering was to be compared with itself, and with what it can be."""
-    others = [other for other in run.clusterings if other != name]
-    command = ["latentviz", "compare", str(run.path), "--clusterings", name]
-    if others:
-        return (
-            f"{run.path}: {name} is given twice; name two of its clusterings ({', '.join([name, *others])}), as in "
-            f"`{shlex.join([*command, others[0]])}`, or two runs"
-        )
-    again = shlex.join(["latentviz", "cluster", str(run.path), "--name", "again", "seed_everything=1"])
-    return f"{run.path}: {name} is given twice, and the run has no other clustering; make one with `{again}`"
+    """Says that a clustering was to be compared with itself, and with what it can be.
+
+    Raises:
+        RunError: the run is unfinished, or has neither this clustering nor two others.
+    """
+    run.require(run.info_file)
+    known = run.clusterings
+    if len(known) < 2:
+        run.clustered(name)
+        again = shlex.join(["latentviz", "cluster", str(run.path), "--name", f"{name}-again", "seed_everything=1"])
+        return f"{run.path}: {name} is given twice, and the run has no other clustering; make one with `{again}`"
+    first = name if name in known else known[-1]
+    second = next(other for other in known if other != first)
+    command = shlex.join(["latentviz", "compare", str(run.path), "--clusterings", first, second])
+    return f"{run.path}: {name} is given twice; name two of its clusterings ({', '.join(known)}), as in `{command}`"
 
 
 def common(a: Side, b: Side) -> tuple[np.ndarray, np.ndarray]:

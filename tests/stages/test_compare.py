@@ -103,12 +103,17 @@ def complaint(shell: Callable, *words: object) -> str:
 
 
 def test_what_cannot_be_compared(run: Path, few: Path, tmp_path: Path, shell: Callable) -> None:
-    assert "four" in complaint(shell, run)  # the same clustering twice: names another one
+    for name in ("default", "none"):  # twice: the next step names two that there are
+        advice = complaint(shell, run, "--clusterings", name, name).split("`")[1]
+        assert shell(*shlex.split(advice)[1:], "--force").code == 0
     assert "--clusterings" in complaint(shell, run, run, "--clusterings", "four", "four")
     assert "clusters/five" in complaint(shell, run, "--clusterings", "default", "five")
     bare = Path(shutil.copytree(run, tmp_path / "bare"))
     shutil.rmtree(bare / "clusters" / "four")
-    assert "seed_everything=1" in complaint(shell, bare)
+    assert shell(*shlex.split(complaint(shell, bare).split("`")[1])[1:]).code == 0
+    assert "clusters/none" in complaint(
+        shell, shutil.copytree(run, tmp_path / "none"), "--clusterings", "default", "none"
+    )
     (bare / "run.json").unlink()
     assert "--resume" in complaint(shell, run, bare)
     made = {"model": {"latent_dim": 2, "width": 8}, "trainer": {"max_epochs": 1}, **FOUR}
