@@ -100,6 +100,9 @@ def generate(
     between: Sequence[AnyPath | int] | None = None,
     at: tuple[float, float] | None = None,
     like: AnyPath | int | None = None,
+    caption: str | None = None,
+    label: str | None = None,
+    image: AnyPath | None = None,
     vector: str | None = None,
     reconstruct: Sequence[AnyPath | int] | None = None,
     traverse: bool = False,
@@ -116,7 +119,7 @@ def generate(
 ) -> "Generated":
     """Decodes new items from the latent space and writes them to `generated/<name>/`.
 
-    Without one of the first eight options the z are fresh draws; items are ids, row numbers or files.
+    Without one of the first eleven options the z are fresh draws; items are ids, row numbers or files.
 
     Args:
         run: an `lv.Run`, a name or a path; the newest by default.
@@ -124,6 +127,10 @@ def generate(
         between: two items or clusters (`"cluster:3"`): decode the path from one to the other.
         at: a position (x, y) on the map.
         like: draw around the posterior of this item.
+        caption: draw from the posterior of a text, in runs that have learnt captions; with `label` and `image`, of all
+            that are given.
+        label: the same of a label.
+        image: the same of the image in a file.
         vector: a sum of items or clusters, such as `"a - b + c"`.
         reconstruct: items to encode and decode.
         traverse: vary each active unit from −3 to 3.
@@ -131,7 +138,7 @@ def generate(
         n: how many draws.
         seed: of every draw.
         steps: of `between` and `traverse`.
-        spread: of `like`, as a factor on the posterior's standard deviation.
+        spread: of `like` and of parts, as a factor on the posterior's standard deviation.
         sampler: of fresh draws: prior, gmm (a mixture over mu), kde (around the items), or auto: prior, and gmm where
             the run was trained with contrast.
         clustering: the clustering that clusters and map positions refer to.
@@ -147,6 +154,9 @@ def generate(
         between=None if between is None else [str(end) for end in between],
         at=at,
         like=None if like is None else str(like),
+        caption=caption,
+        label=label,
+        image=None if image is None else str(image),
         vector=vector,
         reconstruct=None if reconstruct is None else [str(item) for item in reconstruct],
         traverse=traverse,

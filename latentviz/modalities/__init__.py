@@ -19,6 +19,7 @@ MODALITIES: Mapping[str, str] = {
     "image": "latentviz.modalities.image",
     "vectors": "latentviz.modalities.vectors",  # before text: a table may hold vectors and the texts to show with them
     "text": "latentviz.modalities.text",
+    "joint": "latentviz.modalities.joint",  # never detected: data.parts asks for it
 }
 # Installed packages add kinds by entry points of this group, `name = "package.module:MODALITY"`; tests/words is one.
 GROUP = "latentviz.modalities"
@@ -86,6 +87,8 @@ def detect(path: str, settings: Collection[str] = ()) -> str:
     Raises:
         DataError: it is of no kind, or of two.
     """
+    if "parts" in settings:
+        return "joint"
     with located(path) as place:
         if is_table(place.path):
             if kinds := [_KIND_OF_SETTING[setting] for setting in settings if setting in _KIND_OF_SETTING]:
@@ -118,7 +121,7 @@ def _detect(path: str) -> str:
     what = f"a {Path(path).suffix or 'nameless'} file"
     if Path(path).is_dir():
         what = f"a folder with {contents(found)}" if found else "the folder is empty, runs and hidden files apart"
-    known = " or ".join(f"{kind.removesuffix('s')}s" for kind in kinds())
+    known = " or ".join(f"{kind.removesuffix('s')}s" for kind in kinds() if kind != "joint")
     raise DataError(
         f"{path}: {what}; cannot tell what kind of data this is. Name a folder or file of "
         f"{known}, or say the kind with data.kind=…"

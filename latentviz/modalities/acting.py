@@ -71,6 +71,12 @@ DATA: Mapping[str, Mapping[str, Rule]] = {
         **dict.fromkeys(("columns", "exclude"), Rule(frozenset({"npy", "npz"}), "in tables with columns of numbers")),
         "decimal": Rule(frozenset({"npy", "npz", "binary table", "hub"}), "in text tables such as CSV"),
     },
+    "joint": {
+        "image_column": Rule(frozenset({"npy", "idx", "bundled", "files"}), "in tables and .npz files"),
+        "caption_column": Rule(frozenset({"npy", "idx", "bundled"}), "in tables and folders with a table"),
+        "label_column": Rule(frozenset({"npy", "idx", "bundled"}), "in tables, .npz files and folders with a table"),
+        "split": Rule(NOT_HUB, "on data sets of the Hugging Face hub (hf:NAME)"),
+    },
 }
 
 
@@ -93,6 +99,7 @@ MODEL: Mapping[str, Mapping[str, Needs]] = {
         "top_p": Needs("sampling", _positive, "with model.sampling above 0"),
     },
     "vectors": dict.fromkeys(("content_dim", "temperature", "neighbors", "noise"), _CONTRAST),
+    "joint": dict.fromkeys(("content_dim", "temperature"), _CONTRAST),
 }
 
 
@@ -152,6 +159,10 @@ NETWORKS: Mapping[str, Mapping[str, Sequence[Role]]] = {
         "topic_dim": ("encoder",),
     },
     "vectors": {"width": ("encoder", "decoder"), "c": ("likelihood",)},
+    "joint": {
+        **dict.fromkeys(("net", "width", "hidden"), ("encoder", "decoder")),
+        **dict.fromkeys(("c", "caption_weight", "label_weight"), ("decoder",)),
+    },
 }
 
 

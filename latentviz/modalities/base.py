@@ -1,7 +1,7 @@
 """What a data kind must and may do. `Modality` is its light half, `DataKind` the half that needs torch.
 
-A `Modality` knows the settings of a kind, recognises its data, reads new items and shows items and outputs; it loads
-without torch. A `DataKind` is one data set of that kind with the settings it is trained with.
+A `Modality` has the settings of a kind, recognises its data, reads new items and shows them; it loads without torch. A
+`DataKind` is one data set of that kind with the settings it is trained with.
 
 Shapes: n items in a run, d latent dimensions, b items in a batch, (c, h, w) for channels, height and width.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from latentviz.model.vae import VAE, Batch
     from latentviz.runs.items import Items
 
-# One item or output as its kind shows it: an image, uint8 (c, h, w), or a text.
+# An item or output as its kind shows it: an image, uint8 (c, h, w), or a text, whose attribute `image` may hold one.
 Shown: TypeAlias = "np.ndarray | str"
 # Several outputs of a decoder: images, uint8 (m, c, h, w), or m texts.
 Outputs: TypeAlias = "np.ndarray | Sequence[str]"
@@ -237,6 +237,7 @@ class PageDecoder(NamedTuple):
 
     network: nn.Module
     shape: tuple[int, int, int]
+    place: slice = slice(None)  # of the image in an item, where items have other parts too
 
 
 AT_A_TIME = 256  # z decoded in one batch
@@ -383,15 +384,13 @@ class DataKind(ABC, Generic[C, R]):
         import numpy as np
         import torch
 
-        noise = np.ones(len(z), np.float32) if noise is None else noise
+        given = (z, np.ones(len(z), np.float32) if noise is None else noise)
+
+        def parts(start: int) -> list[Tensor]:
+            return [torch.from_numpy(part[start : start + AT_A_TIME]).to(vae.device) for part in given]
+
         with torch.inference_mode():
-            batches = [
-                self.decode(
-                    vae,
-                    *(torch.from_numpy(part[start : start + AT_A_TIME]).to(vae.device) for part in (z, noise)),
-                )
-                for start in range(0, len(z), AT_A_TIME)
-            ]
+            batches = [self.decode(vae, *parts(start)) for start in range(0, len(z), AT_A_TIME)]
         if isinstance(batches[0], np.ndarray):
             return np.concatenate(batches)
         return [text for batch in batches for text in batch]

@@ -30,7 +30,7 @@ class Inspection:
 
     Attributes:
         source: as it was named.
-        kind: image, text or vectors.
+        kind: image, text, vectors or joint.
         count: how many items there are; None: only reading all of them would tell.
         taken: the columns that are learnt from; empty if the source is not a table.
         shown: the columns of labels and of texts to show, by what they are.
@@ -79,6 +79,8 @@ def inspect_source(source: str, overrides: Mapping[str, object]) -> Inspection:
     """
     config = load_config(source, overrides)[0]
     path = config.data.path
+    if config.data.kind == "joint":
+        return _joint(source, config)
     if path.startswith("hf:"):
         return _hub(source, config)
     if path.startswith(MEMORY) and is_table(path):
@@ -229,6 +231,29 @@ def _read_whole(source: str, config: FitConfig) -> Inspection:
     items = [one_line(", ".join(f"{x:.4g}" for x in row[:8]) + (", …" if len(row) > 8 else "")) for row in block]
     note = f"learnt from: vectors of {plural(found.shape[1], 'number')}"
     return Inspection(source, "vectors", len(found), notes=[note, *found.about.notes], items=items)
+
+
+def _joint(source: str, config: FitConfig) -> Inspection:
+    """Inspect the parts of items, without decoding their images."""
+    from latentviz.modalities.joint.config import JointData
+    from latentviz.modalities.joint.read import read as read_parts
+
+    assert isinstance(config.data, JointData)
+    found = read_parts(config.data)
+    labelled = sum(label is not None for label in found.source.labels)
+    counts = {
+        "image": int(found.drawn.sum()),
+        "caption": sum(caption is not None for caption in found.captions),
+        "label": labelled,
+    }
+    said = [f"{part} {counts[part]:,}" for part in config.data.parts]
+    shown = {"captions": ", ".join(found.columns)} if found.columns else {}
+    items = [
+        one_line(f"{name}: {caption or ''}", _WIDEST)
+        for name, caption in zip(found.source.ids[:SHOWN], found.captions, strict=False)
+    ]
+    notes = [f"parts: {', '.join(said)}", *found.source.notes]
+    return Inspection(source, "joint", len(found.source), shown=shown, notes=notes, items=items)
 
 
 def _first_image(images: "ImageSource", config: FitConfig) -> list[str]:

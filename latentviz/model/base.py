@@ -59,9 +59,14 @@ class Likelihood(Distribution):
 
     Attributes:
         weight: what a nat of −log p(x|z) costs in the loss.
+        own_loss: whether the distortion is all of the loss's reconstruction term, with weights of its own parts; else
+            what it differs from −weight·log p(x|z) by is an auxiliary term of training.
+        has_mean: whether there is a `mean`, which is a function of z alone.
     """
 
     weight: float = 1.0
+    own_loss: bool = False
+    has_mean: bool = False
 
     def training_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distortion to minimise and, without gradient, log p(x|z) in nats or its estimate; each (b,)."""

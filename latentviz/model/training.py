@@ -84,13 +84,11 @@ class LightningVAE(VAE, pl.LightningModule):
         reconstruction, kl_cost = distortion.mean(), self.beta * with_free_bits(kl, self.free_bits)
         loss = reconstruction + kl_cost
         parts, apart = {"reconstruction": reconstruction, "kl_cost": kl.sum(-1).mean()}, dict[str, Tensor]()
-        if isinstance(likelihood, Likelihood):
+        if isinstance(likelihood, Likelihood) and not likelihood.own_loss:
             parts["reconstruction"] = -likelihood.weight * log_likelihood.mean()
             apart["auxiliary_cost"] = reconstruction - parts["reconstruction"]
-        if self.contrast > 0 and (len(batch.x) > b or batch.views is not None):
-            mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean  # (2b, d)
-            first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))  # (b, content_dim) each
-            apart["contrast_cost"] = self.contrast * info_nce(first, second, self.temperature)
+        if self.contrast > 0 and (views := self._views(batch, posterior, b)) is not None:
+            apart["contrast_cost"] = self.contrast * info_nce(*views, self.temperature)
             loss = loss + apart["contrast_cost"]
         if self.objective:
             own = self._own_terms(batch, posterior, z, likelihood)
@@ -98,6 +96,19 @@ class LightningVAE(VAE, pl.LightningModule):
         with torch.no_grad():
             self._count("train", log_likelihood, kl, parts, apart)
         return loss
+
+    def _views(self, batch: Batch, posterior: "Independent[Normal]", b: int) -> tuple[Tensor, Tensor] | None:
+        """Return the content of two views of the items of all processes, (m, content_dim) each; None without views."""
+        if batch.pairs is not None:
+            there = from_all((batch.pairs >= 0).all(0).float()) > 0
+            mu = posterior.mean[:, : self.content_dim]
+            first, second = (from_all(mu[rows.clamp_min(0)])[there] for rows in batch.pairs)
+            return (first, second) if len(first) > 1 else None
+        if len(batch.x) == b and batch.views is None:
+            return None
+        mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean  # (2b, d)
+        first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))
+        return first, second
 
     def _own_terms(
         self, batch: Batch, posterior: "Independent[Normal]", z: Tensor, likelihood: Distribution

@@ -20,12 +20,15 @@ class Batch(NamedTuple):
         target: what the decoder must reconstruct, (b, …); `x` itself unless the data module makes views.
         views: two views of each item that are contrasted but not decoded, (2b, …), all first views before all second
             ones; None if there are none.
+        pairs: rows of `x` that are two views of an item, int64 (2, b), −1 for an item that has no two; they are
+            contrasted, and all rows of `x` are decoded. None if there are none.
         y: what a loader gives next to each item, such as its label, (b, …); only terms of the objective read it.
     """
 
     x: Tensor
     target: Tensor
     views: Tensor | None = None
+    pairs: Tensor | None = None
     y: Tensor | None = None
 
 

@@ -4,13 +4,16 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from latentviz.errors import ArgumentError, RunError
 from latentviz.modalities.base import Shown
+from latentviz.modalities.joint.config import Part, ResolvedJointConfig
 from latentviz.model.samplers import aggregated, sample
+from latentviz.progress import one_line, say
 from latentviz.queries.lookup import CLUSTER, Lookup
 
 NEIGHBOURS = 12  # nearest points whose mu are averaged for a position on the map
@@ -19,6 +22,7 @@ ACTIVE = 0.01  # variance of mu above which a latent dimension is active (Burda 
 WALK = 3.0  # standard deviations of the prior, in both directions
 LARGEST_GRID = 40  # cells per side
 WIDEST = 1_000.0  # factor on a posterior's standard deviation; decoders are meaningless long before
+WIDEST_NAME = 60  # characters of what is given, in names and messages
 FARTHEST = 1e30  # a coordinate on the map, whose square is still a number
 
 
@@ -34,9 +38,9 @@ class Options(NamedTuple):
 
 # Option → the ways that read it; the others refuse it.
 ACTS: Mapping[str, tuple[str, ...]] = {
-    "n": ("prior", "cluster", "like"),
+    "n": ("prior", "cluster", "like", "parts"),
     "steps": ("between", "traverse"),
-    "spread": ("like",),
+    "spread": ("like", "parts"),
     "sampler": ("prior",),
 }
 
@@ -162,11 +166,38 @@ def parse_spot(text: str) -> tuple[float, float]:
 def like_item(lookup: Lookup, word: str, options: Options) -> Plan:
     """Draw n z around an item: z ~ N(μ, (spread·σ)²) of its posterior."""
     item = lookup.place(word)
-    if not 0 <= options.spread <= WIDEST:
-        raise ArgumentError(f"--spread: must be 0 to {WIDEST:g} (got {options.spread:g})")
+    _check_spread(options)
     z = aggregated(item.mu[None], item.logvar[None], np.zeros(options.n, np.int64), options.rng, options.spread)
     noise = np.full(len(z), min(1.0, options.spread), np.float32)
     return Plan(f"like-{item.short}", z, _block(len(z)), [(item.name, [item.given])], noise=noise)
+
+
+def from_parts(lookup: Lookup, given: Mapping[Part, str], options: Options) -> Plan:
+    """Draw n z from the posterior of an item of which some parts are given, such as a caption."""
+    config = lookup.opened.config
+    if not isinstance(config, ResolvedJointConfig):
+        raise ArgumentError(
+            f"--{next(iter(given))}: {lookup.run.name} has learnt items of one part; train one with several, with "
+            "`latentviz fit SOURCE data.parts=image,caption`"
+        )
+    _check_spread(options)
+    from latentviz.modalities.joint.new import of_parts
+    from latentviz.model.encoding import posteriors
+
+    item = of_parts(given, config, lookup.run.cache)
+    for note in item.notes:
+        say(note)
+    found = posteriors(lookup.model.vae, item.stored[None], lookup.model.kind.to_input)
+    z = aggregated(found.mu, found.logvar, np.zeros(options.n, np.int64), options.rng, options.spread)
+    words = [Path(word).stem if part == "image" else word for part, word in given.items()]
+    said = ", ".join(f"{part} {one_line(word, WIDEST_NAME)}" for part, word in given.items())
+    name = re.sub(r"[^\w-]+", "-", "-".join(words)).strip("-")[:WIDEST_NAME] or "parts"
+    return Plan(name, z, _block(len(z)), [(said, [item.shown])] if "image" in given else (), facts={"given": said})
+
+
+def _check_spread(options: Options) -> None:
+    if not 0 <= options.spread <= WIDEST:
+        raise ArgumentError(f"--spread: must be 0 to {WIDEST:g} (got {options.spread:g})")
 
 
 def vector(lookup: Lookup, expression: str, _: Options) -> Plan:
@@ -289,6 +320,7 @@ WAYS: Mapping[str, Callable[..., Plan]] = {
     "between": between,
     "at": at_position,
     "like": like_item,
+    "parts": from_parts,
     "vector": vector,
     "reconstruct": reconstruct,
     "traverse": traverse,

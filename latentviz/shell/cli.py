@@ -7,18 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from latentviz.errors import LatentvizError, did_you_mean, shell_words
+from latentviz.shell.formatting import Help
 
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
 NUMBERS = re.compile(r"-[\d.][\d.eE+-]*(,[\d.eE+-]+)?$")  # values such as -1.5,2 that begin like an option
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    """argparse's help, with the commands listed like options instead of below a heading of their own."""
-
-    def _format_action(self, action: argparse.Action) -> str:
-        if isinstance(action, argparse._SubParsersAction):
-            return "".join(map(self._format_action, action._get_subactions()))
-        return super()._format_action(action)
 
 
 class Parser(argparse.ArgumentParser):
@@ -150,10 +142,14 @@ def _generate(parser: Parser) -> None:
     ways.add_argument("--reconstruct", nargs="+", metavar="ITEM", help="items, encoded and decoded")
     ways.add_argument("--traverse", action="store_true", help="each active unit, varied from −3 to 3")
     ways.add_argument("--manifold", type=int, metavar="G", help="a G×G grid over a latent of 2 dimensions")
-    parser.add_argument("--n", type=int, default=64, help="number of draws (default: 64)")
+    parts = parser.add_argument_group("or an item of which some parts are given, in runs with data.parts")
+    parts.add_argument("--caption", metavar="TEXT", help='draws from the posterior of a text, as in "a red heart"')
+    parts.add_argument("--label", metavar="LABEL", help="the same of a label; with others, of all that are given")
+    parts.add_argument("--image", metavar="FILE", help="the same of an image")
+    parser.add_argument("-n", "--n", type=int, default=64, help="number of draws (default: 64)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default: 0)")
     parser.add_argument("--steps", type=int, default=9, help="steps of --between and --traverse (default: 9)")
-    text = "width of --like, in standard deviations of the posterior (default: 1)"
+    text = "width of --like and of parts, in standard deviations of the posterior (default: 1)"
     parser.add_argument("--spread", type=float, default=1.0, help=text)
     text = "of fresh draws: prior, gmm (a mixture over mu), kde (around the items); auto: prior, after contrast gmm"
     parser.add_argument("--sampler", default="auto", help=text)
@@ -279,7 +275,8 @@ COMMANDS: dict[str, Command] = {
   latentviz generate cats --cluster 3 --n 16
   latentviz generate cats --between tabby/7.jpg cluster:2 --steps 9
   latentviz generate cats --at 1.5,-2               a position on the map
-  latentviz generate cats --vector "a.jpg - b.jpg + c.jpg\"""",
+  latentviz generate cats --vector "a.jpg - b.jpg + c.jpg"
+  latentviz generate glyphs --caption "greek small letter" -n 16""",
     ),
     "recommend": Command(
         "find the items most similar to given ones",
@@ -287,6 +284,7 @@ COMMANDS: dict[str, Command] = {
         """\
   latentviz recommend cats tabby/7.jpg              an item of the run; or its row number
   latentviz recommend cats ~/new.jpg -k 5           a new file
+  latentviz recommend glyphs "smiling cat"          a text, in runs with captions
   latentviz recommend cats 12 40 --not 7 --diverse 0.3 --where "cluster == 3 and label != 'dog'\"""",
     ),
     "encode": Command(

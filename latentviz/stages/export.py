@@ -128,7 +128,8 @@ def _write_networks(run: RunFolder, vae: VAE, x: Tensor, *, decoder: bool, own: 
 @torch.no_grad()
 def has_mean(vae: VAE) -> bool:
     """Returns whether the likelihood has an expected x, as that of a text has not."""
-    return not isinstance(vae.likelihood(torch.zeros(1, vae.latent_dim)), Likelihood)
+    likelihood = vae.likelihood(torch.zeros(1, vae.latent_dim))
+    return not isinstance(likelihood, Likelihood) or likelihood.has_mean
 
 
 def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:

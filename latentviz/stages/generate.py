@@ -8,6 +8,7 @@ import numpy as np
 from latentviz.display import LISTED, Rows, Shown, link, picture
 from latentviz.errors import ArgumentError, choose
 from latentviz.modalities.base import Outputs
+from latentviz.modalities.joint.config import PARTS
 from latentviz.model.samplers import SAMPLERS
 from latentviz.progress import plural, say, warn
 from latentviz.queries.lookup import Lookup
@@ -15,6 +16,7 @@ from latentviz.queries.ways import ACTS, WAYS, Options, Plan
 from latentviz.runs.files import write_json
 from latentviz.runs.run import ResultFolder, RunFolder
 
+NAMED = {"prior": "fresh draws", "parts": "given parts such as --caption"}  # ways, where a message lists them
 MOST = 100_000  # outputs of one call: each becomes a file
 
 
@@ -106,16 +108,20 @@ def generate(
         LatentvizError: an item or cluster does not exist, or the run cannot give what is asked.
     """
     ways = {way: value for way, value in ways.items() if value is not None and value is not False}
-    if len(ways) > 1:
-        raise ArgumentError(f"generate: takes one way at a time (got {', '.join(f'--{way}' for way in ways)})")
+    parts = {part: str(ways.pop(part)) for part in PARTS if part in ways}
+    if len(ways) + bool(parts) > 1:
+        got = ", ".join(f"--{way}" for way in (*ways, *parts))
+        raise ArgumentError(f"generate: takes one way at a time, or several of the parts of an item (got {got})")
+    if parts:
+        ways["parts"] = parts
     if seed < 0:
         raise ArgumentError(f"--seed: must be 0 or more (got {seed})")
     way, value = next(iter(ways.items()), ("prior", True))
     given = Options(np.random.default_rng(seed), n, steps, spread, sampler)
     for option, where in ACTS.items():
         if way not in where and (got := getattr(given, option)) != Options._field_defaults[option]:
-            these = " and ".join("fresh draws" if name == "prior" else f"--{name}" for name in where)
-            other = f"leave out --{way}" if ways else f"give --{where[0]}"
+            these = " and ".join(NAMED.get(name, f"--{name}") for name in where)
+            other = f"leave out --{next(iter(parts), way)}" if ways else f"give --{where[0]}"
             raise ArgumentError(f"--{option}: is for {these} (got {got}); leave it out, or {other}")
     if not 1 <= n <= MOST:
         raise ArgumentError(f"--n: must be 1 to {MOST:,} (got {n})")
@@ -163,6 +169,8 @@ def fitting_sampler(lookup: Lookup) -> str:
 
 def _plain(value: object) -> object:
     """Convert a value to what JSON can hold; paths become texts."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value if isinstance(value, (bool, int, float, str)) else str(value)

@@ -198,8 +198,14 @@ def _decoded(
     vae, kind = opened.model.vae, opened.model.kind
     net = kind.page_decoder(vae)
     if net is not None:
-        decoder = decoder_data(net.network, lambda z: decode_batches(vae, z), mu, points, net.shape)
-        return decoder, list(np.asarray(kind.decode_all(vae, np.stack(means)))) if means else []
+        place, shape = net.place, net.shape
+
+        def decode(z: np.ndarray) -> np.ndarray:
+            return decode_batches(vae, z)[:, place].reshape(-1, *shape)
+
+        decoded = kind.decode_all(vae, np.stack(means)) if means else []
+        images = [item if isinstance(item, np.ndarray) else getattr(item, "image", None) for item in decoded]
+        return decoder_data(net.network, decode, mu, points, shape), images
     if len(mu) and opened.modality.writes_texts:
         return text_decoder_data(lambda z: [str(text) for text in kind.decode_all(vae, z)], mu, points), nothing
     return None, nothing

@@ -213,10 +213,12 @@ def compared(opened: OpenRun, on: str) -> int:
 
     "auto" means all: the style, which clustering ignores, still ranks the items of a group (see docs/experiments.md).
     If the content dimensions are computed and not learnt, like the topic of sentences, auto means these alone, because
-    the others hold the wording.
+    the others hold the wording; and of items with several parts, because only there an item known by one part is near
+    those known by another.
     """
     every, content = opened.mu.shape[1], opened.content_dim
-    dims: int = choose({"auto": content if opened.given_dim else every, "content": content, "all": every}, on, "--on")
+    auto = content if opened.given_dim or opened.info["kind"] == "joint" else every
+    dims: int = choose({"auto": auto, "content": content, "all": every}, on, "--on")
     return dims
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentviz.errors import RunError
+from latentviz.errors import ArgumentError, RunError
 from latentviz.model.samplers import SAMPLERS, sample
 from latentviz.queries.lookup import Lookup
 from latentviz.queries.ways import WAYS, Options
@@ -24,6 +24,11 @@ ASKED: dict[str, Any] = {
     "reconstruct": ["1", "2"],
     "traverse": True,
     "manifold": 3,
+    "parts": {"caption": "a red heart"},
+}
+REFUSED = {  # what this run, of images with a latent of four dimensions, cannot give
+    "manifold": (RunError, "needs a latent of 2 dimensions"),
+    "parts": (ArgumentError, "items of one part"),
 }
 
 
@@ -50,8 +55,9 @@ class TestWays:
     def test_every_z_stands_in_the_sheet_once(self, way: str, mapped: Path) -> None:
         lookup = Lookup(RunFolder.open(mapped))
         options = Options(np.random.default_rng(0), n=5, steps=4, sampler="prior")
-        if way == "manifold":  # this run's latent has four dimensions
-            with pytest.raises(RunError, match="needs a latent of 2 dimensions"):
+        if way in REFUSED:
+            error, match = REFUSED[way]
+            with pytest.raises(error, match=match):
                 WAYS[way](lookup, ASKED[way], options)
             return
         plan = WAYS[way](lookup, ASKED[way], options)
@@ -64,7 +70,8 @@ class TestWays:
     def test_the_shell_offers_it(self, way: str) -> None:
         parser = Parser()
         COMMANDS["generate"].arguments(parser)
-        assert way == "prior" or f"--{way}" in parser.format_help()
+        shown = {"parts": "caption"}.get(way, way)
+        assert way == "prior" or f"--{shown}" in parser.format_help()
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -153,7 +153,8 @@ def test_a_refused_key_is_said_with_where_it_acts_and_its_default_is_no_mistake(
         off |= {"contrast": 1.0} if key == "topic_dim" else {}
         value = {float: 0.5, bool: True}.get(type(field.default), 7) if field.default != "auto" else 7
         value = {"flip": True, "c": 3.0}.get(key, value)
-        settings = {"data": {"kind": kind}, "model": {needs.other: off[needs.other]}}
+        parts = {"parts": "image,caption"} if kind == "joint" else {}
+        settings = {"data": {"kind": kind, **parts}, "model": {needs.other: off[needs.other]}}
         load_config(str(tmp_path), {**settings, "model": {**settings["model"], key: field.default}})
         with pytest.raises(ConfigError, match=rf"model\.{key}: has no effect with model\.{needs.other}=.*it acts with"):
             load_config(str(tmp_path), {**settings, "model": {**settings["model"], key: value}})

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from pytorch_lightning import Trainer
 
 
+class Values(Protocol):
+    """The stored items of a cache, (n, …): an array, or what reads like one."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return these items, (m, …)."""
+
+
 class Rows(Dataset[Tensor]):
     """Some rows of the cache, as they are stored.
 
@@ -23,7 +33,7 @@ class Rows(Dataset[Tensor]):
         rows: int64, the items of this split.
     """
 
-    def __init__(self, values: np.ndarray, rows: np.ndarray) -> None:
+    def __init__(self, values: Values, rows: np.ndarray) -> None:
         self.values, self.rows = values, rows
 
     def __len__(self) -> int:
@@ -53,7 +63,7 @@ P = TypeVar("P", bound=Positives)
 class Pairs(Rows):
     """Rows of the cache, each with a positive."""
 
-    def __init__(self, values: np.ndarray, rows: np.ndarray, positives: Positives) -> None:
+    def __init__(self, values: Values, rows: np.ndarray, positives: Positives) -> None:
         super().__init__(values, rows)
         self.positives = positives
 
@@ -83,7 +93,7 @@ class RowsDataModule(Generic[P]):
     held_out_batches: ClassVar[int] = 4  # training batches in a held-out one, which needs no gradients
 
     def __init__(
-        self, values: np.ndarray, train: np.ndarray, val: np.ndarray, batch_size: int, positives: P | None = None
+        self, values: Values, train: np.ndarray, val: np.ndarray, batch_size: int, positives: P | None = None
     ) -> None:
         self.trainer: Trainer | None = None
         self.values, self.train, self.val, self.batch_size, self.positives = values, train, val, batch_size, positives

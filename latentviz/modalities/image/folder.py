@@ -112,7 +112,7 @@ def _join_metadata(
     rows: list[dict[str, Any]] = []
     bad: list[BadItem] = []
     for file in metadata:
-        table = _read_metadata(root / file)
+        table = read_metadata(root / file)
         values, left = values_of(table, file, ("file_name", *LABEL_NAMES))
         values["file_name"] = table.column("file_name").to_pylist()
         notes += [*table.notes, *left]
@@ -132,7 +132,7 @@ def _join_metadata(
     return paths, {name: [row.get(name) for row in rows] for name in names}, bad
 
 
-def _read_metadata(file: Path) -> Table:
+def read_metadata(file: Path) -> Table:
     """Reads one metadata file; raises a DataError if it is damaged or has no text column `file_name`."""
     shown = printable(str(file))
     try:

@@ -1,7 +1,7 @@
 """Images: what training, encoding and decoding need of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from latentviz.modalities.image.prepare import IMAGES, load
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.modalities.io.prepared import Prepared, again
+from latentviz.modalities.io.roles import caption_note
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.model.base import network_of
 from latentviz.model.vae import VAE
@@ -47,7 +48,8 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
     @staticmethod
     def prepare(config: ImageFitConfig, cache: Path) -> Prepared:
         """Read the data into the cache."""
-        return prepare_images(config.data, cache, config.seed_everything)
+        found = prepare_images(config.data, cache, config.seed_everything)
+        return replace(found, notes=[*found.notes, *caption_note(found.items.table.column_names)])
 
     @staticmethod
     def resolve(config: ImageFitConfig, prepared: Prepared, cache: Path) -> ResolvedImageConfig:

@@ -62,6 +62,10 @@ class Unreadable(Exception):  # noqa: N818 - not a program error: it describes o
     """An image that has to be left out; the message gives the reason in one line."""
 
 
+class NoImage(Unreadable):
+    """The item has no image."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What is known before decoding: size in pixels after EXIF rotation, and Pillow's mode."""

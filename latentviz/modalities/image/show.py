@@ -40,11 +40,17 @@ def draw(
         outputs: uint8 (c, h, w) each.
         groups: captions and rows of the sheet.
     """
+    names = save(folder, outputs)
+    return draw_sheet(folder, groups), names
+
+
+def save(folder: Path, outputs: Sequence[np.ndarray]) -> list[str]:
+    """Writes each image, uint8 (c, h, w), as a file; returns the names."""
     digits = max(3, len(str(len(outputs))))
     names = [f"{number:0{digits}}.png" for number in range(1, len(outputs) + 1)]
     for name, image in zip(names, outputs, strict=True):
         Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(folder / name)
-    return draw_sheet(folder, groups), names
+    return names
 
 
 def draw_sheet(folder: Path, groups: Sequence[tuple[str, Sequence[np.ndarray]]]) -> list[str]:

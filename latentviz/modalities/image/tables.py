@@ -11,7 +11,7 @@ from PIL import Image
 from latentviz.config import MEMORY
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES, METADATA_NAMES, ImageData
-from latentviz.modalities.image.pixels import Unreadable, open_image
+from latentviz.modalities.image.pixels import NoImage, Unreadable, open_image
 from latentviz.modalities.io.columns import find_images, is_text
 from latentviz.modalities.io.descriptions import only_classes
 from latentviz.modalities.io.file_index import find_files, index_near
@@ -121,6 +121,8 @@ def _opener(table: Table, name: str) -> tuple[Callable[[int], Image.Image], list
                 return open_image(file)
             if path in elsewhere:
                 return open_image(elsewhere[path])
-        raise Unreadable(f"the table names a file that is not there: {printable(path)}" if path else "no image here")
+        if not path:
+            raise NoImage("no image here")
+        raise Unreadable(f"the table names a file that is not there: {printable(path)}")
 
     return open_row, [note] if elsewhere and spelt < min(len(elsewhere), _LOOKED_AT) else []

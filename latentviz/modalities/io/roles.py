@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from latentviz.modalities.io.header import is_number
-from latentviz.modalities.io.names import LABEL_NAMES, printable
+from latentviz.modalities.io.names import LABEL_NAMES, by_name, printable
 
 SAMPLED = 200  # rows that columns are judged by
 # Names of columns that hold texts; the first that exists is used.
@@ -22,6 +22,8 @@ TEXT_NAMES = (
     *("text", "texts", "sentence", "sentences", "content", "contents", "body", "document", "review", "comment"),
     *("message", "tweet", "post", "question", "abstract", "description", "caption", "headline", "summary", "title"),
 )
+# And those of captions of images.
+CAPTION_NAMES = ("caption", "captions", "alt", "alt_text", *TEXT_NAMES)
 VECTOR_NAMES = ("vector", "vectors", "embedding", "embeddings", "emb", "features", "feature")
 _STRONG_WORDS = 4.0  # mean words of a sentence; a name has fewer
 _STRONG_LETTERS = 8.0  # mean letters of a sentence in a script without spaces
@@ -347,3 +349,17 @@ _NAMED: Sequence[tuple[Role, Callable[[str], object]]] = (
     (Role.PATHS, _PATH.match),
     (Role.ID, _HEX.match),
 )
+
+
+def caption_note(names: Sequence[str]) -> list[str]:
+    """Returns the line on captions that lie next to images and are not learnt; none without any.
+
+    >>> caption_note(["id", "caption"])
+    ['captions: column caption, shown alone; data.parts=image,caption learns them with the images']
+    >>> caption_note(["id", "height"])
+    []
+    """
+    found = by_name(names, CAPTION_NAMES)
+    if found is None:
+        return []
+    return [f"captions: column {printable(found)}, shown alone; data.parts=image,caption learns them with the images"]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentviz.modalities.batches.pairs import Positives, Rows, RowsDataModule
+from latentviz.modalities.batches.pairs import Positives, Rows, RowsDataModule, Values
 from latentviz.modalities.text.tokens import END, PAD
 from latentviz.model.vae import Batch
 
@@ -31,7 +31,7 @@ def to_ids(tokens: Tensor) -> Tensor:
     return tokens.long()
 
 
-def lengths(tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def lengths(tokens: Values, rows: np.ndarray) -> np.ndarray:
     """Return the tokens of these rows (m,) of (n, t) with their ends, int64 (m,)."""
     parts = np.array_split(rows, 1 + len(rows) // AT_A_TIME)
     return np.concatenate([np.count_nonzero(tokens[part], axis=1) for part in parts])

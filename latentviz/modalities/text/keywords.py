@@ -52,8 +52,10 @@ def count_terms(texts: Sequence[str | None]) -> Terms:
     return Terms(counts[:, kept], [names[k] for k in kept])
 
 
-def split(text: str) -> Iterator[str]:
+def split(text: str, *, every: bool = False) -> Iterator[str]:
     """Yields the terms of a text in lower case: words of at least two letters; pairs of characters without spaces.
+
+    With `every`, also numbers, single letters and function words.
 
     Han characters are terms on their own too, since each has a meaning.
 
@@ -69,7 +71,7 @@ def split(text: str) -> Iterator[str]:
                 characters = cluster.findall(part)
                 yield from (character for character in characters if han.fullmatch(character))
                 yield from (a + b for a, b in pairwise(characters))
-            elif len(part) > 1 and not part.isdigit() and part not in GRAMMAR:
+            elif every or (len(part) > 1 and not part.isdigit() and part not in GRAMMAR):
                 yield part
 
 

@@ -1,0 +1,1 @@
+"""Items with several parts, such as an image, its caption and its label, in one latent."""

@@ -1,0 +1,118 @@
+"""The settings of items with several parts."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from latentviz.config import Auto, DataSection, FitConfig, ModelSection
+from latentviz.modalities.image.config import ImageData
+
+Part = Literal["image", "caption", "label"]
+PARTS: Sequence[Part] = get_args(Part)  # in the order in which an item is stored
+
+
+class JointData(DataSection):
+    """Which parts of an item are learnt, and where they come from."""
+
+    kind: Literal["joint"] = Field("joint", description="data kind; that of a source with data.parts")
+    batch_size: int = Field(128, ge=2, description="items in a training batch")
+    parts: list[Part] = Field(
+        description="what is learnt of each item: image, and caption, label or both, with commas between; an item may "
+        "lack any of them"
+    )
+    size: int | tuple[int, int] | Literal["auto", "small"] = Field(
+        "small",
+        description="height and width in pixels: one number, [h, w], auto: from the images, or small: as auto, at most "
+        "32",
+    )
+    channels: Literal[1, 3] | Auto = Field("auto", description="1 grey, 3 colour; auto: grey if every image is")
+    fit: Literal["crop", "pad", "stretch"] = Field("crop", description="how images of another shape are converted")
+    image_column: str = Field("auto", description="column with the images, in tables")
+    caption_column: str = Field(
+        "auto", description="columns with the captions, with commas between; auto: the first one named caption, text, …"
+    )
+    label_column: str = Field("auto", description="column with the labels; none: no labels")
+    split: str = Field("all", description="split of a Hugging Face data set; all: every split")
+    words: int = Field(5_000, ge=1, le=50_000, description="words of the captions that are learnt, at most")
+    min_items: int = Field(3, ge=1, description="items that a word must occur in to be learnt")
+
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        given = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(given, list | tuple) or not {"image"} < {*given} <= {*PARTS}:
+            got = ",".join(map(str, given)) if isinstance(given, list | tuple) else given
+            raise ValueError(f"must be image,caption or image,label or image,caption,label (got {got})")
+        return [part for part in PARTS if part in given]
+
+    def of_images(self, path: str) -> ImageData:
+        """Return the settings of the images at a path."""
+        own = {name: getattr(self, name) for name in JointData.model_fields if name in ImageData.model_fields}
+        return ImageData.model_validate({**own, "kind": "image", "path": path})
+
+
+class JointModel(ModelSection):
+    """The networks and the weights of the parts."""
+
+    latent_dim: int = Field(64, ge=2, le=4096, description="latent dimensions d")
+    net: Literal["conv", "conv4", "residual", "mlp"] | Auto = Field(
+        "auto", description="of images: conv, conv4, residual or mlp; auto: conv4 above 32 pixels a side, else conv"
+    )
+    width: int = Field(
+        32, ge=4, le=512, description="channels of the image at half its size; twice as many at a quarter"
+    )
+    hidden: int = Field(256, ge=8, le=8192, description="hidden units between the words and the latent")
+    c: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto", description="C in the loss C·‖x − f(z)‖² of images; auto: 3,000 / summed variance of the data"
+    )
+    caption_weight: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto",
+        description="weight of a nat of the caption; auto: 1,000 / nats that the mean caption has without an image",
+    )
+    label_weight: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto", description="weight of a nat of the label; auto: 100 / entropy of the labels"
+    )
+    contrast: Annotated[float, Field(ge=0)] | Auto = Field(
+        "auto",
+        description="weight of InfoNCE between image and caption of an item; 0: the likelihoods alone; auto: 300, or 0 "
+        "without captions",
+    )
+    content_dim: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="leading latent dimensions that are contrasted and clustered; auto: half of them"
+    )
+    temperature: float = Field(0.07, gt=0, description="of the contrast")
+    word_dropout: float = Field(0.3, ge=0, lt=1, description="share of a caption's words hidden from the encoder")
+
+
+class JointFitConfig(FitConfig):
+    """Settings of `latentviz fit` for items with several parts."""
+
+    data: JointData
+    model: JointModel = JointModel()
+
+
+class ResolvedJointData(JointData):
+    """`JointData` of a run: the size, the channels and the columns are known."""
+
+    size: int | tuple[int, int]
+    channels: Literal[1, 3]
+
+
+class ResolvedJointModel(JointModel):
+    """`JointModel` of a run: no value is "auto"."""
+
+    stop: Literal["still", "limit"]
+    net: Literal["conv", "conv4", "residual", "mlp"]
+    c: float = Field(gt=0)
+    caption_weight: float = Field(gt=0)
+    label_weight: float = Field(gt=0)
+    contrast: float = Field(ge=0)
+    content_dim: int = Field(ge=1)
+
+
+class ResolvedJointConfig(JointFitConfig):
+    """`JointFitConfig` of a run."""
+
+    data: ResolvedJointData
+    model: ResolvedJointModel

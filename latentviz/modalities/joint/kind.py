@@ -1,0 +1,210 @@
+"""Items with several parts: what training, encoding and decoding need of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentviz.config import resolved
+from latentviz.errors import RunError
+from latentviz.modalities.base import DataKind, Outputs, PageDecoder, Training
+from latentviz.modalities.batches.pairs import Rows
+from latentviz.modalities.image.data import scale_to_variance
+from latentviz.modalities.image.kind import SMALL_PIXELS
+from latentviz.modalities.image.nets import net_of
+from latentviz.modalities.image.show import Recorder, to_uint8
+from latentviz.modalities.io.prepared import Prepared, again
+from latentviz.modalities.joint.config import JointFitConfig, Part, ResolvedJointConfig
+from latentviz.modalities.joint.data import JointDataModule
+from latentviz.modalities.joint.layout import LAYOUT, Layout, Packed
+from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least
+from latentviz.modalities.joint.nets import JointDecoder, JointEncoder, networks
+from latentviz.modalities.joint.prepare import prepare as prepare_parts
+from latentviz.modalities.joint.show import Shown, described
+from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
+from latentviz.model.vae import VAE
+from latentviz.runs.items import Items
+
+# Nats that losing all of a part costs. See docs/experiments.md.
+IMAGE, CAPTION, LABEL = 3_000.0, 1_000.0, 100.0
+CONTRAST = 300.0
+SAMPLE = 10_000  # images that C is computed from
+SHOWN = 10  # items and samples in each epoch's picture
+
+
+@dataclass(frozen=True)
+class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
+    """A set of items with several parts."""
+
+    packed: Packed
+    gain = 0.02
+
+    @staticmethod
+    def prepare(config: JointFitConfig, cache: Path) -> Prepared:
+        """Read the data into the cache."""
+        return prepare_parts(config.data, cache, config.seed_everything)
+
+    @staticmethod
+    def resolve(config: JointFitConfig, prepared: Prepared, cache: Path) -> ResolvedJointConfig:
+        """Replace every "auto" by the value that follows from the data."""
+        packed, model, train = Packed(cache), config.model, prepared.items.train
+        caption, label = part_nats(packed, train)
+        c = model.c
+        if c == "auto":
+            drawn = np.flatnonzero(packed.rest[:, 0])
+            drawn = np.sort(np.random.default_rng(config.seed_everything).permutation(drawn)[:SAMPLE])
+            c = float(f"{scale_to_variance(packed.images[drawn], config.seed_everything, IMAGE):.4g}")
+        contrast = model.contrast
+        if contrast == "auto":
+            contrast = CONTRAST if "caption" in config.data.parts else 0.0
+        chosen = {
+            "c": c,
+            "net": net_of(packed.layout.image) if model.net == "auto" else model.net,
+            "caption_weight": _weight(CAPTION, caption) if model.caption_weight == "auto" else model.caption_weight,
+            "label_weight": _weight(LABEL, label) if model.label_weight == "auto" else model.label_weight,
+            "contrast": contrast,
+            "content_dim": max(1, model.latent_dim // 2) if model.content_dim == "auto" else model.content_dim,
+        }
+        stop, trainer = with_epochs(config, epochs(len(train)), FEWEST_EPOCHS, MOST_EPOCHS, least(len(train)))
+        data = {**dict(prepared.data), "parts": list(config.data.parts)}
+        return resolved(ResolvedJointConfig, config, data=data, model={**chosen, "stop": stop}, trainer=trainer)
+
+    @classmethod
+    def load(cls, config: ResolvedJointConfig, cache: Path, items: Items) -> "JointKind":
+        """Open an existing cache; a RunError if its items are not those of the config."""
+        packed = Packed(cache, len(items))
+        if packed.layout.parts != tuple(config.data.parts):
+            raise RunError(f"{cache / LAYOUT}: damaged (it is of other parts); {again(cache)}")
+        return cls(config, items, packed)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the parts are in a stored item."""
+        return self.packed.layout
+
+    def networks(self) -> tuple[JointEncoder, JointDecoder]:
+        """Return the untrained encoder and decoder."""
+        return networks(self.layout, self.config.model)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the VAE, with contrast."""
+        return super().settings | contrast_settings(self.config.model)
+
+    @property
+    def about(self) -> Sequence[str]:
+        """The parts, and that scores of labels mean little where labels are learnt."""
+        learnt = f"learnt from {', '.join(self.layout.parts)}"
+        return [
+            f"{learnt}; scores against the labels are of what was learnt" if "label" in self.layout.parts else learnt
+        ]
+
+    @property
+    def step_bytes(self) -> int:
+        """As of images, in each of the views."""
+        return 2_000
+
+    @property
+    def threads(self) -> int | None:
+        """One for small images, whose threads would wait for each other more than they compute."""
+        return 1 if np.prod(self.layout.image) <= SMALL_PIXELS else None
+
+    def training(self, cache: Path) -> Training:
+        """Return the batches."""
+        del cache
+        size = batch_size(self.config, len(self.items.train))
+        words = self.config.model.word_dropout
+        batches = JointDataModule(self.packed, self.items.train, self.items.val, size, words)
+        return Training(batches, [])
+
+    def dataset(self) -> Rows:
+        """Return all items in item order."""
+        return Rows(self.packed, np.arange(len(self.packed)))
+
+    @staticmethod
+    def to_input(batch: Tensor) -> Tensor:
+        """Return stored items uint8 (b, p) as they are: the encoder knows their parts."""
+        return batch
+
+    def page_decoder(self, vae: VAE) -> PageDecoder:
+        """Return the network from z to pixel means."""
+        assert isinstance(vae.decoder, JointDecoder)
+        return PageDecoder(vae.decoder.image.net, self.layout.image, self.layout.slices["image"])
+
+    def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[Shown]:
+        """Return the pixel means of p(x|z) with the likeliest words and label; the noise in z makes no difference."""
+        del noise
+        expected = vae.decode(z).float().cpu().numpy()
+        images = to_uint8(expected[:, self.layout.slices["image"]]).reshape(-1, *self.layout.image)
+        return [Shown(text, image) for text, image in zip(described(self.layout, expected), images, strict=True)]
+
+    def outputs(self, vae: VAE, z: np.ndarray) -> np.ndarray:
+        """Return the pixel means, uint8 (m, c, h, w)."""
+        return self.values_of(self.decode_all(vae, z))
+
+    def values_of(self, outputs: Outputs) -> np.ndarray:
+        """Return the images."""
+        return np.stack([output.image for output in outputs if isinstance(output, Shown) and output.image is not None])
+
+    def recorder(self, folder: Path) -> "EpochPictures":
+        """Return what draws items and samples after each epoch."""
+        return EpochPictures(folder, self)
+
+
+def part_nats(packed: Packed, train: np.ndarray) -> tuple[float, float]:
+    """Return what the mean caption and the mean label cost in nats if nothing else is known of an item.
+
+    Each word and label then has its share among the training items as probability. 1 where there is nothing to know.
+    """
+    found = []
+    layout, pixels = packed.layout, int(np.prod(packed.layout.image))
+    parts: list[Part] = ["caption", "label"]
+    for part in parts:
+        if part not in layout.parts:
+            found.append(1.0)
+            continue
+        place = layout.slices[part]
+        there = train[packed.rest[train, layout.parts.index(part)] > 0]
+        counts = packed.rest[there, place.start - pixels : place.stop - pixels].astype(np.float64)
+        share = counts.sum(0) / max(1.0, counts.sum())
+        nats = -float((counts.sum(0) * np.log(np.maximum(share, 1e-12))).sum()) / max(1, len(there))
+        found.append(nats if nats > 0 else 1.0)
+    return found[0], found[1]
+
+
+def _weight(total: float, nats: float) -> float:
+    return float(f"{total / nats:.4g}")
+
+
+class EpochPictures:
+    """Draws the same items and the same z ~ N(0, I) after each epoch.
+
+    Args:
+        folder: where the pictures go.
+        kind: the data.
+    """
+
+    def __init__(self, folder: Path, kind: JointKind) -> None:
+        self.kind = kind
+        rows = kind.items.val[:SHOWN]
+        self.items = kind.packed[rows]
+        self.recorder = Recorder(folder, kind.packed.images[rows])
+        generator = torch.Generator().manual_seed(kind.config.seed_everything)
+        self.z = torch.randn(SHOWN, kind.config.model.latent_dim, generator=generator)
+
+    @torch.no_grad()
+    def epoch(self, vae: VAE, number: int) -> None:
+        """Write the picture of epoch `number`, counted from 1."""
+        layout, mu = self.kind.layout, vae.encode(torch.from_numpy(self.items).to(vae.device))[0]
+        decoded, samples = (
+            vae.decode(z.to(vae.device))[:, layout.slices["image"]].reshape(-1, *layout.image).float().cpu().numpy()
+            for z in (mu, self.z)
+        )
+        self.recorder.epoch(f"epoch-{number:04d}", decoded, samples)
+
+    def finish(self) -> None:
+        """Write one picture with the samples of all epochs."""
+        self.recorder.finish()

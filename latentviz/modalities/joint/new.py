@@ -1,0 +1,126 @@
+"""Reads items with any of the parts of a trained model. Does not import torch."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from latentviz.errors import ArgumentError, DataError, did_you_mean
+from latentviz.modalities.base import NewItem
+from latentviz.modalities.image.config import ResolvedImageConfig
+from latentviz.modalities.image.new import read_item as read_image
+from latentviz.modalities.io import prepared
+from latentviz.modalities.io.names import MissingColumnError, printable
+from latentviz.modalities.io.prepared import Prepared
+from latentviz.modalities.joint.config import Part, ResolvedJointConfig
+from latentviz.modalities.joint.layout import IMAGES, WORDS, Layout, Packed
+from latentviz.modalities.joint.prepare import prepare
+from latentviz.modalities.joint.show import Shown
+from latentviz.modalities.settings import found_again
+from latentviz.modalities.text.keywords import split
+from latentviz.modalities.vectors.prepare import load_texts, write_texts
+from latentviz.progress import one_line
+from latentviz.runs.files import is_file
+
+LISTED = 12  # labels in a message
+SHORT = 60  # characters of a caption in a message
+
+
+def read_item(word: str, config: ResolvedJointConfig, trained: Path) -> NewItem[Shown] | None:
+    """Read the image in a file, or take the word as a caption; see `base.ReadNew`."""
+    if is_file(word):
+        return of_parts({"image": word}, config, trained)
+    if "caption" not in config.data.parts:
+        if not any(character.isspace() for character in word):  # a mistyped id
+            return None
+        raise DataError(
+            f"{one_line(word, SHORT)!r}: this run has learnt {' and '.join(config.data.parts)}, and no captions; give "
+            "an item or a file, or train a run with `latentviz fit SOURCE data.parts=image,caption`"
+        )
+    return of_parts({"caption": word}, config, trained)
+
+
+def of_parts(given: Mapping[Part, str], config: ResolvedJointConfig, trained: Path) -> NewItem[Shown]:
+    """Make one item of these parts: the file of an image, a caption, a label.
+
+    Raises:
+        ArgumentError: the run has not learnt a part, or knows none of the words or not the label.
+        DataError: the image cannot be read.
+    """
+    layout = Layout.load(trained)
+    for part in given:
+        if part not in layout.parts:
+            learnt = ",".join([*layout.parts, part])
+            raise ArgumentError(
+                f"--{part}: this run has learnt {' and '.join(layout.parts)} alone; train one with "
+                f"`latentviz fit SOURCE data.parts={learnt}`"
+            )
+    image, notes = np.zeros(layout.image, np.uint8), list[str]()
+    if "image" in given:
+        read = read_image(given["image"], as_images(config, layout), trained)
+        if read is None:
+            raise DataError(f"--image: {printable(given['image'])}: no such file; give an image file")
+        image, notes = read.stored, read.notes
+    caption, label = given.get("caption"), given.get("label")
+    if caption is not None:
+        words = list(dict.fromkeys(split(caption, every=True)))
+        unknown = [word for word in words if word not in layout.words]
+        if len(unknown) == len(words):
+            near = did_you_mean(unknown[0], layout.words) if unknown else ""
+            raise ArgumentError(
+                f"{one_line(caption, SHORT)!r}: no caption of the run has any of these words, and no item this id; use "
+                f"words of its captions, such as {', '.join(layout.words[:5])}.{near}"
+            )
+        notes = [*notes, *([f"unknown words, left out: {', '.join(unknown)}"] if unknown else [])]
+    if label is not None and label not in layout.labels:
+        raise ArgumentError(
+            f"--label: no item has the label {one_line(label, SHORT)!r}; it is one of "
+            f"{', '.join(layout.labels[:LISTED])}{', …' if len(layout.labels) > LISTED else ''}."
+            f"{did_you_mean(label, layout.labels)}"
+        )
+    rest = layout.rest([caption], [label], np.array(["image" in given]))
+    text = caption or label or printable(Path(given["image"]).name)
+    return NewItem(Shown(text, image if "image" in given else None), layout.join(rest, image[None])[0], notes)
+
+
+def as_images(config: ResolvedJointConfig, layout: Layout) -> ResolvedImageConfig:
+    """Return the settings with which a new image becomes one of the run."""
+    data = config.data.of_images(config.data.path).model_dump()
+    known = {"size": layout.image[1:], "channels": layout.image[0]}
+    model = {"c": config.model.c, "net": config.model.net, "flip": False}
+    return ResolvedImageConfig.model_validate({"data": data | known, "model": model})
+
+
+def read_items(
+    path: str, config: ResolvedJointConfig, cache: Path, trained: Path, given: Collection[str] = ()
+) -> tuple[Prepared, np.ndarray]:
+    """Read the items at `path`, with any of the parts of the run, into `cache`; see `base.ReadNew`."""
+    layout = Layout.load(trained)
+    own = {"size": layout.image[1:], "channels": layout.image[0], "path": path, "max_bad": 1.0}
+    data = config.data.model_copy(update={**own, **found_again({"image_column": "auto"}, given)})
+    cache.mkdir(parents=True, exist_ok=True)
+    for name in ("label_column", "caption_column"):
+        try:
+            return prepare(data, cache, config.seed_everything, trained=trained), Packed(cache)[:]
+        except MissingColumnError:
+            if name in given:
+                raise
+            data = data.model_copy(update={name: "auto"})
+    return prepare(data, cache, config.seed_everything, trained=trained), Packed(cache)[:]
+
+
+def cached(cache: Path) -> np.ndarray:
+    """Open the items of a cache, uint8 (n, p)."""
+    return Packed(cache)[:]
+
+
+def join(trained: Path, fresh: Path, rows: np.ndarray, cache: Path) -> np.ndarray:
+    """Write the items of a run and new ones, uint8 (n, p); see `base.ReadNew`."""
+    known, new = Packed(trained), Packed(fresh)
+    known.layout.save(cache)
+    prepared.join(cache / IMAGES, known.images, new.images, rows)
+    prepared.join(cache / WORDS, known.rest, new.rest, rows)
+    texts, more = load_texts(trained), load_texts(fresh)
+    if texts is not None:
+        write_texts(cache, [*texts, *(prepared.chosen(more, rows) if more else [""] * len(rows))])
+    return Packed(cache)[:]
