@@ -27,6 +27,7 @@ from typing import Any
 from clustering_methods import METHODS, crossed, layout_seed
 
 HERE = Path(__file__).parent
+PACKAGES = {"evoc": "evoc", "leiden": "leidenalg", "pacmap": "pacmap"}  # of the methods that need one
 
 
 def parse() -> argparse.Namespace:
@@ -168,8 +169,8 @@ def main() -> int:
         return 0
     failed = 0
     for name, source, method, seed, layout in jobs(options):
-        if method == "evoc" and find_spec("evoc") is None:
-            print(f"{name}, {method}: skipped; to run it, `pip install evoc`", file=sys.stderr)
+        if (package := PACKAGES.get(method)) and find_spec(package) is None:
+            print(f"{name}, {method}: skipped; to run it, `pip install {package}`", file=sys.stderr)
             continue
         work = f"{name}, {method}, seed {seed}, layout seed {layout}"
         print(f"{work} …", file=sys.stderr, flush=True)
