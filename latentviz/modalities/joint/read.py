@@ -13,6 +13,7 @@ from latentviz.modalities.image.config import IMAGE_SUFFIXES
 from latentviz.modalities.image.folder import image_files, metadata_files, read_metadata
 from latentviz.modalities.image.pixels import NoImage, open_image
 from latentviz.modalities.image.read import read as read_images
+from latentviz.modalities.io.containers import located, renamed
 from latentviz.modalities.io.descriptions import values_of
 from latentviz.modalities.io.files import walk
 from latentviz.modalities.io.names import LABEL_NAMES, as_label, by_name, choose_column, printable
@@ -62,8 +63,10 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
             ids=[printable(file.name)], origins=[printable(str(file))], labels=[None], open=lambda _: open_image(file)
         )
     else:
-        source = read_images(data.of_images(data.path))
-        source, drawn = _with_undrawn(source, data)
+        with located(data.path) as place:
+            own = data.model_copy(update={"path": place.path})
+            source, drawn = _with_undrawn(read_images(own.of_images(place.path)), own)
+            source = renamed(source, place)
     if not len(source) and source.bad:
         raise _unmatched(source, data.path)
     wanted = "caption" in data.parts

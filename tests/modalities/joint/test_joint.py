@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -75,9 +76,12 @@ class TestStored:
         assert stored[0, LAYOUT.slices["caption"]].tolist() == [2, 1, 1]
         assert stored[2].sum() == 0, "nothing of an item without a known part is stored"
 
-    def test_rows_without_an_image_are_items(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_rows_without_an_image_are_items(self, packed: bool, tmp_path: Path) -> None:
         folder = write(tmp_path / "some", 8, lambda row, cell: ["" if row % 2 else cell[0], *cell[1:]])
-        found = read(JointData(path=str(folder), parts=["image", "caption"]))
+        path = shutil.make_archive(str(folder), "zip", folder) if packed else str(folder)
+        found = read(JointData(path=path, parts=["image", "caption"]))
+        assert not found.source.bad
         assert found.drawn.tolist() == [True] * 4 + [False] * 4
         assert found.captions[4] == "a green disc"
 
