@@ -41,6 +41,7 @@ __all__ = [
     "fit",
     "generate",
     "inspect",
+    "label",
     "map",
     "open",
     "recommend",

@@ -23,7 +23,7 @@ from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.arguments import checked
 from latentviz.stages.start import Settings, draw_map, introduce, make_clustering, parted, train_and_cluster
-from latentviz.verbs import annotate, compare, encode, evaluate, export, generate, recommend, verify
+from latentviz.verbs import annotate, compare, encode, evaluate, export, generate, label, recommend, verify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -301,7 +301,7 @@ class Run(Shown):
     generate = generate
     recommend = recommend
     encode = encode
-    annotate = annotate
+    annotate, label = annotate, label
     compare = compare
     export = export
     verify = verify

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from latentviz.stages.compare import Comparison
     from latentviz.stages.encode import Encoded
     from latentviz.stages.generate import Generated
+    from latentviz.stages.label import Asked, Labelled
     from latentviz.stages.recommend import Recommendation
     from latentviz.stages.verify import Verification
 
@@ -301,6 +302,34 @@ def annotate(
     from latentviz.stages.annotate import annotate as stage
 
     return stage(RunFolder.open(run, outputs), annotations, clustering=clustering)
+
+
+@checked
+def label(
+    run: AnyPath | None,
+    labels: AnyPath | Mapping[str, str] | None = None,
+    *,
+    ask: int | None = None,
+    clustering: str = "default",
+    name: str | None = None,
+    outputs: AnyPath = "outputs",
+    force: bool = False,
+) -> "Asked | Labelled":
+    """Asks for the labels that help most, or spreads a few labels to all items and draws the map again.
+
+    Args:
+        run: an `lv.Run`, a name or a path; None: the newest.
+        labels: a table with the columns id and label, or a dict of them; items without a label are left out.
+        ask: how many items to ask for; they go to `labelled/<name>/`. With `labels`: further ones, and nothing is
+            spread.
+        clustering: which clustering.
+        name: of the new folder; by default from `ask`.
+        outputs: folder of the runs.
+        force: replace an earlier result of this name, and the labels that were filled in there.
+    """
+    from latentviz.stages.label import label as stage
+
+    return stage(RunFolder.open(run, outputs), labels, ask=ask, clustering=clustering, name=name, force=force)
 
 
 @checked

@@ -63,7 +63,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """A handle to `generated/<name>/`, `recommended/<name>/`, `encoded/<name>/` or `compared/<name>/`.
+    """A handle to `generated/<name>/`, `recommended/<name>/`, `encoded/<name>/`, `compared/<name>/` ….
 
     Attributes:
         path: the folder; a temporary one while it is filled.
@@ -76,6 +76,8 @@ class ResultFolder:
     generated_file = Artefact("generated.json")
     recommended_file = Artefact("recommended.json")
     encode_file = Artefact("encode.json")
+    asked_file = Artefact("labelled.json")
+    labels_file = Artefact("labels.csv")
     compared_file = Artefact("compared.json")
     compared_items = Artefact("items.parquet")
     compare_page = Artefact("compare.html")

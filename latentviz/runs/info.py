@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import (
     Annotated,
     Any,
+    Literal,
     Required,  # pydantic takes these alone before Python 3.12
     TypeVar,
     cast,
@@ -165,6 +166,16 @@ class ClusterAnnotations(TypedDict):
     merges: dict[ClusterKey, ClusterNumber]
 
 
+class LabelledInfo(TypedDict):
+    """Where the predicted labels come from; accuracy is None where no label could be left out."""
+
+    given: Count
+    classes: Count
+    method: Literal["vote", "spreading"]
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None
+    tested: Count
+
+
 class ClustersInfo(TypedDict, total=False):
     """The content of clusters.json; modularity to sweep are None or empty if no cut was chosen."""
 
@@ -185,6 +196,7 @@ class ClustersInfo(TypedDict, total=False):
     regions: list[RegionEntry]
     continued: Continued
     annotations: ClusterAnnotations
+    labelled: LabelledInfo
     config: dict[str, object]
     seconds: dict[str, Finite]
     checksums: Checksums

@@ -38,9 +38,10 @@ RESULTS: dict[str, tuple[set[str], set[str]]] = {
     "generated.json": ({"way", "seed", "sheet", "outputs"}, set()),
     "recommended.json": ({"settings", "files", "recommended"}, set()),
     "compared.json": ({"matched", "flow", "files"}, set()),
+    "labelled.json": ({"clustering", "files", "asked"}, {"labels.csv"}),
     "encode.json": ({"data", "clustering", "thresholds"}, {"points.parquet", "mu.npy", "logvar.npy", "map.html"}),
 }
-RESULT_GROUPS = ("generated", "recommended", "encoded", "compared")  # the folders that hold them
+RESULT_GROUPS = ("generated", "recommended", "encoded", "compared", "labelled")  # the folders that hold them
 LARGEST_RESULT = 2**30  # bytes of a result's JSON file: 100,000 outputs with 4,096 latent dimensions do not fit
 
 

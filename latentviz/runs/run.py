@@ -11,7 +11,7 @@ outputs/<run>/config.yaml            the resolved config: fitting it again repea
               clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
                                      landmarks.npy (or all), map.html, map.png; evaluation.{html,json} (last: done)
               evaluation.{html,json} if `evaluate` found no clustering; preview.{html,svg} is there during the training
-              generated/<name>/      decoded items, and generated.json with the z (last); recommended/<name>/ likewise
+              generated/<name>/      decoded items, generated.json with the z (last); recommended/, labelled/ likewise
               encoded/<name>/        new items: points.parquet, mu.npy, logvar.npy, map.html, encode.json (last)
               compared/<name>/       with another clustering: items.parquet, compare.html, compared.json (last)
               exported/              encoder and decoder for other programs, export.json (last)
@@ -348,7 +348,7 @@ class RunFolder(RunPlace):
         """Yields a folder to fill; if no error occurs it becomes `<group>/<name>/` in one step.
 
         Args:
-            group: generated, recommended, encoded or compared.
+            group: generated, recommended, encoded, compared or labelled.
             name: the user's name for it; None: `default`, or the first free one of `default-2`, `default-3`, …
             default: a name derived from the request.
             force: replace an earlier result of this name.

@@ -1,38 +1,14 @@
 """The shell: an argparse tree with one parser per command; a user's mistake is one line and exit code 2."""
 
-import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
-from latentviz.errors import LatentvizError, did_you_mean, shell_words
-from latentviz.shell.formatting import Help
+from latentviz.errors import LatentvizError, shell_words
+from latentviz.shell.parser import Parser
 
 OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=")
-NUMBERS = re.compile(r"-[\d.][\d.eE+-]*(,[\d.eE+-]+)?$")  # values such as -1.5,2 that begin like an option
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse's parser, except that it reports a mistake in one line, with a hint."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=Help, **options)
-        self._negative_number_matcher = NUMBERS
-
-    def error(self, message: str) -> NoReturn:
-        """Prints the mistake, and the option or command that was probably meant, and ends with exit code 2."""
-        hint = ""
-        if unknown := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
-            message, hint = (
-                f"unknown option {unknown[1]}",
-                did_you_mean(unknown[1], self._option_string_actions.keys() - {"--force"}),
-            )
-        elif unknown := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose", message):
-            message, hint = f"unknown command {unknown[1]!r}", did_you_mean(unknown[1], COMMANDS)
-        elif message.startswith("the following arguments are required: SOURCE"):
-            message = "give a SOURCE: a recipe (see `latentviz recipes`), a YAML file, a folder, a file, or hf:NAME"
-        self.exit(2, f"{self.prog.replace(' ', ': ', 1)}: {message}; see `{self.prog} --help`.{hint}\n")
 
 
 class Command(NamedTuple):
@@ -47,9 +23,9 @@ def _open(parser: Parser, more: str = "") -> None:
     parser.add_argument("--open", dest="show", action="store_true", help=f"{more}open the map in the browser")
 
 
-def _source(parser: Parser, **options: Any) -> None:
+def _source(parser: Parser, *, nargs: str | None = None) -> None:
     text = "a recipe, a YAML file, a folder, a file, or hf:NAME"
-    parser.add_argument("source", metavar="SOURCE", help=text, **options)
+    parser.add_argument("source", metavar="SOURCE", help=text, nargs=nargs)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as model.latent_dim=16")
 
 
@@ -193,6 +169,16 @@ def _annotate(parser: Parser) -> None:
     _clustering(parser)
 
 
+def _label(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="name or path of a run")
+    text = "a table with the columns id and label, to spread; with --ask: the labels so far"
+    parser.add_argument("labels", nargs="?", metavar="LABELS", help=text)
+    parser.add_argument("--ask", type=int, metavar="N", help="write the N items whose labels help most to labelled/")
+    _outputs(parser)
+    _clustering(parser)
+    _result(parser, "labelled")
+
+
 def _compare(parser: Parser) -> None:
     parser.add_argument("run", metavar="A", help="name or path of a run")
     parser.add_argument("other", nargs="?", metavar="B", help="another run over the same items (default: A itself)")
@@ -300,6 +286,14 @@ COMMANDS: dict[str, Command] = {
         """\
   latentviz annotate cats annotations.json
   latentviz annotate cats ~/Downloads/annotations.json --clustering fine""",
+    ),
+    "label": Command(
+        "ask for the labels that help most, and spread a few labels to all items",
+        _label,
+        """\
+  latentviz label cats --ask 20                     writes labels.csv, to fill in
+  latentviz label cats labels.csv
+  latentviz label cats labels.csv --ask 20          further items, with the labels so far""",
     ),
     "compare": Command(
         "compare two clusterings of the same items: agreement, what moved, both maps side by side",

@@ -200,6 +200,23 @@ def annotate(run: str, annotations: str, *, outputs: str = "outputs", **options:
     print(f"map {found.map}")
 
 
+def label(run: str, labels: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
+    """Prints the items to label and the file to fill in; or how the labels were spread, and the path of the map."""
+    from latentviz import verbs
+    from latentviz.stages.label import Asked
+
+    found = verbs.label(run, labels, outputs=outputs, **options)
+    print(found)
+    if not isinstance(found, Asked):
+        print(f"map {found.map}")
+        return
+    for file in found.files:
+        print(f"sheet {found.folder.path / file}")
+    where = [] if options["clustering"] == "default" else ["--clustering", options["clustering"]]
+    place = [] if outputs == "outputs" else ["--outputs", outputs]
+    print(f"fill in the labels, then: {shlex.join(['latentviz', 'label', run, str(found.table), *where, *place])}")
+
+
 def compare(
     run: str,
     other: str | None = None,

@@ -16,6 +16,7 @@ from latentviz.errors import ArgumentError
 from latentviz.queries.lookup import Lookup
 from latentviz.runs.annotations import Findings, annotated
 from latentviz.runs.files import check_name
+from latentviz.runs.labels import without_labels
 from latentviz.serving.server import Question
 from latentviz.stages.cluster import updated
 from latentviz.stages.map import draw
@@ -96,7 +97,8 @@ class Again:
         keywords = None if terms is None else group_keywords(layout, terms)
         ids = self.lookup.ids
         info = describe(layout, None, ids, None if landmarks is None else len(landmarks), notes, keywords)
-        points, _ = annotated(self.folder.points(), self.folder.info(), Findings(), "annotations")
+        points, before = annotated(self.folder.points(), self.folder.info(), Findings(), "annotations")
+        points = without_labels(points, before)
         for name, values in layout.columns().items():
             points = points.set_column(points.column_names.index(name), name, [values])
         settings = {key: value for key, value in layout.clusters.settings.items() if key != "method"}

@@ -1,0 +1,269 @@
+"""`latentviz label`: asks for the labels that help most, and spreads a few labels to all items of a clustering."""
+
+import csv
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latentviz.clustering.description import cluster_names
+from latentviz.clustering.labelling import Known, Labelling, Predicted, ask
+from latentviz.clustering.neighbors import neighbours
+from latentviz.display import columns
+from latentviz.errors import ArgumentError, DataError, did_you_mean
+from latentviz.modalities.io.columns import described, whole_characters
+from latentviz.modalities.io.names import LABEL_NAMES, by_name
+from latentviz.modalities.io.tables import read_table
+from latentviz.progress import one_line, plural
+from latentviz.queries.lookup import COMPARED_IDS, Lookup
+from latentviz.runs.files import AnyPath, write_json
+from latentviz.runs.info import LabelledInfo
+from latentviz.runs.items import indexed
+from latentviz.runs.labels import labelled
+from latentviz.runs.run import ClusterFolder, ResultFolder, RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDS = ("id", "ids", "item", "key")  # names of the column of ids
+SHOWN_NEIGHBOURS = 12  # of each item, where the clustering is of a version that did not write them
+UNSURE = 0.5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The items whose labels help most.
+
+    Attributes:
+        folder: `labelled/<name>/` in the run.
+        rows: id, cluster and hint of each item, the most useful first.
+        files: the sheet of the items, in `folder`.
+    """
+
+    folder: ResultFolder
+    rows: Sequence[Mapping[str, object]]
+    files: Sequence[str]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids, the most useful first."""
+        return [str(row["id"]) for row in self.rows]
+
+    @property
+    def table(self) -> Path:
+        """The table to fill in, labels.csv."""
+        file: Path = self.folder.labels_file
+        return file
+
+    def __str__(self) -> str:
+        """The table that the shell prints."""
+        return columns(self.rows, ("id", "cluster", "hint"), set())
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A clustering with a predicted label for each item.
+
+    Attributes:
+        folder: the clustering.
+        info: how many labels were given, the method, and its estimated accuracy.
+        unsure: how many items have a predicted label of probability below .5.
+    """
+
+    folder: ClusterFolder
+    info: LabelledInfo
+    unsure: int
+
+    @property
+    def map(self) -> Path:
+        """The HTML map."""
+        path: Path = self.folder.map_file
+        return path
+
+    @cached_property
+    def points(self) -> "pd.DataFrame":
+        """The items as in `result.points`, with the columns label_predicted and label_probability."""
+        return indexed(self.folder.points(), RunFolder(self.folder.run_path).index())
+
+    def __str__(self) -> str:
+        info = self.info
+        accuracy = "cannot be estimated, because each label is the only one of its class"
+        if info["accuracy"] is not None:
+            accuracy = f"{info['accuracy']:.1%} of {plural(info['tested'], 'label')} that it was not told"
+        return "\n".join(
+            [
+                f"labels       {info['given']:,} given, of {plural(info['classes'], 'class', 'classes')}",
+                f"method       {METHODS[info['method']]}",
+                f"accuracy     {accuracy}",
+                f"unsure       {plural(self.unsure, 'item')} with a probability below {UNSURE}",
+            ]
+        )
+
+
+METHODS = {"vote": "vote by cluster", "spreading": "label spreading on the neighbour graph of mu"}
+
+
+def label(
+    run: RunFolder,
+    labels: AnyPath | Mapping[str, str] | None,
+    *,
+    ask: int | None,
+    clustering: str,
+    name: str | None,
+    force: bool,
+) -> Asked | Labelled:
+    """Asks for labels or spreads them; `verbs.label` says what each option does.
+
+    Raises:
+        LatentvizError: the labels do not fit the run, or a setting is out of range.
+    """
+    if ask is None:
+        if labels is None:
+            raise ArgumentError("label: nothing to do (got neither LABELS nor --ask); give one of them")
+        return _spread(run, labels, clustering)
+    return _ask(run, labels, ask, clustering, name, force=force)
+
+
+def _spread(run: RunFolder, labels: AnyPath | Mapping[str, str], clustering: str) -> Labelled:
+    folder = run.clustered(clustering)
+    with folder.held("label"):
+        lookup = Lookup(run, clustering)
+        given, where = read_labels(labels, lookup)
+        words = classes_of(given, where)
+        known, predicted = _predicted(lookup, given, words)
+        best = predicted.probability.argmax(axis=1)
+        probability = predicted.probability[np.arange(len(best)), best]
+        best[known.rows], probability[known.rows] = known.codes, 1
+        info = LabelledInfo(
+            given=len(given),
+            classes=len(words),
+            method=predicted.method,
+            accuracy=predicted.accuracy,
+            tested=predicted.tested,
+        )
+        table = pa.table({"label_predicted": pa.array(words).take(best), "label_probability": probability})
+        folder.write_annotated(*labelled(folder.points(), folder.info(), table, info))
+        from latentviz.stages.map import draw
+
+        draw(folder, folder.config().map, folder.points(), folder.info(), lookup.opened)
+    return Labelled(folder, info, int((probability < UNSURE).sum()))
+
+
+def _predicted(lookup: Lookup, given: Mapping[int, str], words: Sequence[str]) -> tuple[Known, Predicted]:
+    rows = sorted(given)
+    code = {word: number for number, word in enumerate(words)}
+    known = Known(np.array(rows, np.int64), np.array([code[given[row]] for row in rows], np.int64), len(words))
+    nearest = lookup.points.column("nearest_cluster").to_numpy()
+    return known, Labelling(_mu(lookup), nearest, _neighbours(lookup)).predict(known)
+
+
+def _mu(lookup: Lookup) -> np.ndarray:
+    return np.asarray(lookup.mu[:, : lookup.opened.content_dim])
+
+
+def _neighbours(lookup: Lookup) -> np.ndarray:
+    stored = lookup.folder.neighbours()
+    if stored is not None:
+        return np.asarray(stored)
+    mu = _mu(lookup)
+    return neighbours(mu, min(SHOWN_NEIGHBOURS + 1, len(mu))).indices[:, 1:]
+
+
+def _ask(
+    run: RunFolder,
+    labels: AnyPath | Mapping[str, str] | None,
+    k: int,
+    clustering: str,
+    name: str | None,
+    *,
+    force: bool,
+) -> Asked:
+    lookup = Lookup(run, clustering)
+    lookup.folder.require()
+    given, where = ({}, "") if labels is None else read_labels(labels, lookup)
+    if not 1 <= k <= (most := len(lookup) - len(given)):
+        raise ArgumentError(f"--ask: must be 1 to {most:,}, the number of items without a label (got {k})")
+    probability = _predicted(lookup, given, classes_of(given, where))[1].probability if given else None
+    rows = ask(k, _mu(lookup), lookup.labels, _neighbours(lookup), sorted(given), probability)
+    names = cluster_names(lookup.points, lookup.folder.info())
+    table = [
+        {
+            "id": lookup.ids[row],
+            "label": "",
+            "cluster": int(lookup.labels[row]),
+            "hint": names.get(int(lookup.labels[row]), ""),
+        }
+        for row in rows
+    ]
+    with run.adding("labelled", name, f"ask-{k}", force=force) as result:
+        files = lookup.show.draw_sheet(result.path, [("ask", list(lookup.given(rows)))])
+        with result.labels_file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            writer = csv.DictWriter(stream, list(table[0]))
+            writer.writeheader()
+            writer.writerows(table)
+        write_json(
+            result.asked_file, {"clustering": clustering, "files": files, "asked": [lookup.ids[row] for row in rows]}
+        )
+    return Asked(result.final, table, files)
+
+
+def read_labels(source: AnyPath | Mapping[str, str], lookup: Lookup) -> tuple[dict[int, str], str]:
+    """Reads labels from a table or a mapping of ids; returns row → label, and what messages call their source.
+
+    Raises:
+        DataError: there is no column of ids or of labels, an id is unknown, or an item has two labels.
+    """
+    if isinstance(source, Mapping):
+        where, pairs = "labels", [(str(key), str(value)) for key, value in source.items()]
+    else:
+        where = str(source)
+        if not Path(source).expanduser().is_file():
+            raise DataError(f"{where}: no such file; `{_command(lookup, '--ask', '20')}` makes one to fill in")
+        table = read_table(str(Path(source).expanduser()))
+        names = table.schema.names
+        key, word = by_name(names, IDS), by_name(names, LABEL_NAMES)
+        if key is None or word is None:
+            what, allowed = ("ids", IDS) if key is None else ("labels", LABEL_NAMES)
+            raise DataError(
+                f"{where}: has no column of {what} (got {described(table.schema)}); name one {' or '.join(allowed)}"
+            )
+        ids, words = (pc.cast(table.column(name), pa.string()).to_pylist() for name in (key, word))
+        pairs = [(one or "", other or "") for one, other in zip(ids, words, strict=True)]
+    told = [(key, whole_characters(word).strip()) for key, word in pairs if word.strip()]
+    known = lookup.rows_by_id
+    if unknown := [key for key, _ in told if key not in known]:
+        near = did_you_mean(unknown[0], lookup.ids[:COMPARED_IDS])
+        raise DataError(
+            f"{where}: {len(unknown):,} of {plural(len(told), 'id')} are of no item of {lookup.run.name} (got "
+            f"{one_line(unknown[0], 80)!r}); ids are in the column id of points.parquet, such as "
+            f"{one_line(lookup.ids[0], 80)!r}.{near}"
+        )
+    counts = Counter(key for key, _ in {*told})
+    if twice := [key for key, count in counts.items() if count > 1]:
+        both = sorted({word for key, word in told if key == min(twice)})
+        raise DataError(
+            f"{where}: {plural(len(twice), 'item has', 'items have')} two labels or more (got "
+            f"{one_line(min(twice), 80)!r}: {one_line(' and '.join(map(repr, both)), 80)}); keep one"
+        )
+    return {known[key]: word for key, word in told}, where
+
+
+def classes_of(given: Mapping[int, str], where: str) -> list[str]:
+    """Returns the different labels, sorted; raises a DataError if there are fewer than two labels or classes."""
+    words = sorted(set(given.values()))
+    if len(words) < 2:
+        got = f"{len(given)} labels, all {one_line(words[0], 40)!r}" if len(given) > 1 else plural(len(given), "label")
+        raise DataError(f"{where}: needs labels of two classes or more (got {got}); fill in the column label")
+    return words
+
+
+def _command(lookup: Lookup, *words: str) -> str:
+    name = [] if lookup.clustering == "default" else ["--clustering", lookup.clustering]
+    return shlex.join(["latentviz", "label", str(lookup.run.path), *words, *name])
