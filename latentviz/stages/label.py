@@ -188,7 +188,8 @@ def _ask(
     lookup = Lookup(run, clustering)
     lookup.folder.require()
     given, where = ({}, "") if labels is None else read_labels(labels, lookup)
-    if not 1 <= k <= (most := len(lookup) - len(given)):
+    most = len(lookup) - len(given)
+    if not 1 <= k <= most:
         raise ArgumentError(f"--ask: must be 1 to {most:,}, the number of items without a label (got {k})")
     probability = _predicted(lookup, given, classes_of(given, where))[1].probability if given else None
     rows = ask(k, _mu(lookup), lookup.labels, _neighbours(lookup), sorted(given), probability)
