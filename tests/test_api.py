@@ -28,6 +28,7 @@ def test_the_package_names_its_commands() -> None:
         "export",
         "annotate",
         "compare",
+        "label",
         "open",
         "inspect",
         "verify",
@@ -85,7 +86,7 @@ def run(trained, tmp_path_factory) -> lv.Run:
 def test_a_run_shows_what_users_need(run: lv.Run) -> None:
     shown = {name for name in dir(run) if not name.startswith("_")}
     verbs = {"cluster", "map", "evaluate", "generate", "recommend", "encode", "export", "transform", "decode", "verify"}
-    verbs |= {"annotate", "compare"}
+    verbs |= {"annotate", "compare", "label"}
     facts = {"path", "name", "summary", "config", "mu", "logvar", "items", "clusterings"}
     assert shown == verbs | facts | {"clustering"}
     assert run.mu.shape == run.logvar.shape == (200, 4)
@@ -203,7 +204,8 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(
-    "verb", ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "annotate", "compare", "export"]
+    "verb",
+    ["fit", "cluster", "map", "evaluate", "generate", "recommend", "encode", "annotate", "compare", "export", "label"],
 )
 def test_the_shell_has_the_same_words_and_defaults(verb: str) -> None:
     parser = Parser()

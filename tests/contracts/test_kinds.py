@@ -202,6 +202,18 @@ class TestEveryKind:
         assert points["edited_cluster"].tolist()[:2] == [5, 5]
         assert lv.annotate(walked, {"tags": {}, "splits": {}}).map.stat().st_size > 10_000
 
+    def test_label(self, walked: Path, shell: Callable) -> None:
+        asked = lv.label(walked, ask=4)
+        assert len({*asked.ids}) == 4
+        text = asked.table.read_text(encoding="utf-8")
+        for number, name in enumerate(asked.ids):
+            text = text.replace(f"{name},,", f"{name},{'ab'[number % 2]},")
+        asked.table.write_text(text, encoding="utf-8")
+        assert shell("label", walked, asked.table).code == 0
+        points = lv.open(walked).clustering().points.set_index("id")
+        assert points.loc[asked.ids, "label_predicted"].tolist() == ["a", "b", "a", "b"]
+        assert points["label_probability"].between(0, 1).all()
+
     def test_compare(self, walked: Path) -> None:
         lv.cluster(walked, name="again", **CLUSTERING | {"seed_everything": 1})
         found = lv.compare(walked, clusterings=("default", "again"))

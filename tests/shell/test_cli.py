@@ -449,7 +449,7 @@ class TestCluster:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["generate", "--n", "x"], "generate: argument --n: invalid int value: 'x'"),
+        (["generate", "--n", "x"], "generate: argument -n/--n: invalid int value: 'x'"),
         (["generate", "--between", "1"], "generate: argument --between: expected 2 arguments"),
         (["fit"], "fit: give a SOURCE: a recipe"),
         (["encode", "digits"], "encode: the following arguments are required: DATA"),

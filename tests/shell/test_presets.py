@@ -33,7 +33,7 @@ def test_its_settings_are_valid_and_printed_as_they_can_be_given(shell, tmp_path
     words = [word for word, *of in lines if of in ([], [f"({kind})"])]
     np.save(tmp_path / "x.npy", np.zeros((9, 9, 9) if kind == "image" else (9, 9)))
     (tmp_path / "x.txt").write_text("a line")
-    source = str(tmp_path / ("x.txt" if kind == "text" else "x.npy"))
+    source = "glyphs" if kind == "joint" else str(tmp_path / ("x.txt" if kind == "text" else "x.npy"))
     both = [shell("config", source, *each).out.splitlines()[2:] for each in (words, [f"preset={name}"])]
     assert [line for line in both[0] if "preset" not in line] == [line for line in both[1] if "preset" not in line]
     assert load_config(source, {"preset": name})[0].preset == name

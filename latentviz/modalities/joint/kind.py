@@ -28,7 +28,7 @@ from latentviz.modalities.settings import Settings, batch_size, contrast_setting
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
-# Nats that losing all of a part costs. See docs/experiments.md.
+# Nats that losing all of a part costs.
 IMAGE, CAPTION, LABEL = 3_000.0, 1_000.0, 100.0
 CONTRAST = 300.0
 SAMPLE = 10_000  # images that C is computed from

@@ -7,7 +7,7 @@ from latentviz.modalities.joint.config import JointFitConfig
 from latentviz.modalities.joint.read import read
 from latentviz.modalities.length import Length
 
-# A training draws each item SEEN_EACH times, within these bounds. See docs/experiments.md.
+# A training draws each item SEEN_EACH times, within these bounds.
 SEEN_EACH, SEEN_LEAST, SEEN_MOST = 20, 150_000, 1_000_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 VIEWS = 3.0  # times that an item is decoded in a step

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from latentviz.modalities.base import MapContents, Modality, ReadNew, Show
 from latentviz.modalities.joint.config import JointFitConfig, ResolvedJointConfig
@@ -24,7 +23,6 @@ class JointModality(Modality[JointFitConfig, ResolvedJointConfig, "Shown"]):
     resolved = ResolvedJointConfig
     takes_words = True
     writes_texts = True
-    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"quick": {"data": {"size": "small"}}}
 
     def detect(self, path: str) -> bool:
         """No data is of this kind unless data.parts says so."""
