@@ -9,11 +9,12 @@ from latentviz.clustering.description import label_names
 from latentviz.config import read_yaml
 from latentviz.display import columns, table
 from latentviz.errors import LatentvizError
-from latentviz.progress import plural
+from latentviz.progress import one_line, plural
 from latentviz.runs.ours import check_links
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 LISTED = 12  # clusters whose keywords are printed: more scroll the metrics off a small terminal
+NAMED = 100  # characters of them
 
 
 def _seconds(seconds: dict[str, float]) -> list[tuple[str, str]]:
@@ -61,7 +62,7 @@ def cluster_table(folder: ClusterFolder) -> str:
     points = folder.points()
     names = label_names(points.column("cluster").to_numpy(), points.column("label").to_pylist())
     called = {
-        entry["cluster"]: ", ".join(entry.get("keywords", [])[:6]) or names.get(entry["cluster"], "")
+        entry["cluster"]: one_line(", ".join(entry.get("keywords", [])[:6]) or names.get(entry["cluster"], ""), NAMED)
         for entry in info["clusters"][:LISTED]
     }
     listed = [

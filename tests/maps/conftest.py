@@ -85,9 +85,12 @@ def find_chromium() -> str | None:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A running Chromium; without one the browser tests are skipped with a reason that says how to get it."""
+    """A Chromium for a module, since its memory grows with each page.
+
+    Without one, the browser tests are skipped with a reason that says how to get it.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -173,7 +176,7 @@ class Page:
         return int(self.js("map.store.row.indexOf(arg)", row))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_map(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Page]]:
     """Opens a map of the data in the browser: `open_map(data, layers=…, options=…, **browser settings)`."""
     opened: list[Page] = []

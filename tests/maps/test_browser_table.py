@@ -126,9 +126,8 @@ def test_what_a_search_found_is_marked(whole):
         (".toolbar button", "0"),
         (".results button", "map.search('item')"),
         (".selection tr[data-point]", "map.select([...map.store.row.keys()])"),
-        (".tree rect", "map.state.set({ tree: true })"),
     ],
-    ids=["clusters", "toolbar", "results", "table", "tree"],
+    ids=["clusters", "toolbar", "results", "table"],
 )
 def test_a_list_is_one_tab_stop(whole, selector, open_it):
     page = whole
@@ -145,7 +144,6 @@ def test_a_list_is_one_tab_stop(whole, selector, open_it):
     page.page.keyboard.press("End")
     page.page.keyboard.press("Home")
     assert page.js(focused) == 0
-    page.js("map.state.set({ tree: false })")
 
 
 def test_names_of_images_have_a_picture_and_what_most_items_are(whole):

@@ -27,10 +27,16 @@ from latentviz.runs.files import is_file
 SAMPLED_HEADERS = 500  # to describe the conversions
 
 
-def read_item(word: str, config: ResolvedImageConfig, trained: Path | None = None) -> NewItem[np.ndarray] | None:
+def read_item(
+    word: str,
+    config: ResolvedImageConfig,
+    trained: Path | None = None,
+    remedy: str = "give an image file, or an id or row number of the run",
+) -> NewItem[np.ndarray] | None:
     """Reads the image in a file: as shown, as stored (the same array), and what was converted; None: no such file.
 
-    The array is uint8 (c, h, w); the run's cache (`trained`) holds the values of black and white.
+    The array is uint8 (c, h, w); the run's cache (`trained`) holds the values of black and white. An error names the
+    remedy where the file is of another type.
     """
     if not is_file(word):
         return None
@@ -43,7 +49,7 @@ def read_item(word: str, config: ResolvedImageConfig, trained: Path | None = Non
             stored = pixels.binarise(stored) if data.binarise else stored
     except Exception as error:  # noqa: BLE001 - Pillow raises nearly anything on damaged files
         known = isinstance(error, Unreadable) or Path(word).suffix.lower() in IMAGE_SUFFIXES
-        hint = "" if known else "; give an image file, or an id or row number of the run"
+        hint = "" if known else f"; {remedy}"
         raise DataError(f"{word}: {pixels.reason(error)}{hint}") from None
     return NewItem(stored, stored, conversions([head], config))
 

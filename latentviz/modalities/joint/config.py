@@ -18,8 +18,9 @@ class JointData(DataSection):
     kind: Literal["joint"] = Field("joint", description="data kind; that of a source with data.parts")
     batch_size: int = Field(128, ge=2, description="items in a training batch")
     parts: list[Part] = Field(
+        ["image", "caption"],
         description="what is learnt of each item: image, and caption, label or both, with commas between; an item may "
-        "lack any of them"
+        "lack any of them",
     )
     size: int | tuple[int, int] | Literal["auto", "small"] = Field(
         "small",

@@ -24,6 +24,7 @@ from latentviz.runs.files import is_file
 
 LISTED = 12  # labels in a message
 SHORT = 60  # characters of a caption in a message
+REMEDY = "give an image file"
 
 
 def read_item(word: str, config: ResolvedJointConfig, trained: Path) -> NewItem[Shown] | None:
@@ -37,11 +38,17 @@ def read_item(word: str, config: ResolvedJointConfig, trained: Path) -> NewItem[
             f"{one_line(word, SHORT)!r}: this run has learnt {' and '.join(config.data.parts)}, and no captions; give "
             "an item or a file, or train a run with `latentviz fit SOURCE data.parts=image,caption`"
         )
-    return of_parts({"caption": word}, config, trained)
+    return of_parts({"caption": word}, config, trained, ", and no item this id")
 
 
-def of_parts(given: Mapping[Part, str], config: ResolvedJointConfig, trained: Path) -> NewItem[Shown]:
+def of_parts(given: Mapping[Part, str], config: ResolvedJointConfig, trained: Path, also: str = "") -> NewItem[Shown]:
     """Make one item of these parts: the file of an image, a caption, a label.
+
+    Args:
+        given: the parts.
+        config: that of the run.
+        trained: the cache of the run.
+        also: what else a caption is not, for the message about unknown words.
 
     Raises:
         ArgumentError: the run has not learnt a part, or knows none of the words or not the label.
@@ -57,9 +64,10 @@ def of_parts(given: Mapping[Part, str], config: ResolvedJointConfig, trained: Pa
             )
     image, notes = np.zeros(layout.image, np.uint8), list[str]()
     if "image" in given:
-        read = read_image(given["image"], as_images(config, layout), trained)
-        if read is None:
-            raise DataError(f"--image: {printable(given['image'])}: no such file; give an image file")
+        file = given["image"]
+        if Path(file).is_dir() or (read := read_image(file, as_images(config, layout), trained, REMEDY)) is None:
+            got = f"{printable(file) or repr(file)}: {'a folder' if file and Path(file).is_dir() else 'no such file'}"
+            raise DataError(f"--image: {got}; {REMEDY}")
         image, notes = read.stored, read.notes
     caption, label = given.get("caption"), given.get("label")
     if caption is not None:
@@ -67,11 +75,13 @@ def of_parts(given: Mapping[Part, str], config: ResolvedJointConfig, trained: Pa
         unknown = [word for word in words if word not in layout.words]
         if len(unknown) == len(words):
             near = did_you_mean(unknown[0], layout.words) if unknown else ""
+            what = "no caption of the run has any of these words" + also if words else "there are no words in it"
             raise ArgumentError(
-                f"{one_line(caption, SHORT)!r}: no caption of the run has any of these words, and no item this id; use "
-                f"words of its captions, such as {', '.join(layout.words[:5])}.{near}"
+                f"{one_line(caption, SHORT)!r}: {what}; use words of its captions, such as "
+                f"{', '.join(layout.words[:5])}.{near}"
             )
-        notes = [*notes, *([f"unknown words, left out: {', '.join(unknown)}"] if unknown else [])]
+        left_out = ", ".join(one_line(word, SHORT) for word in unknown)
+        notes = [*notes, *([f"unknown words, left out: {left_out}"] if unknown else [])]
     if label is not None and label not in layout.labels:
         raise ArgumentError(
             f"--label: no item has the label {one_line(label, SHORT)!r}; it is one of "

@@ -155,9 +155,9 @@ def learnt(
         idf = tuple(math.log(len(said) / items[word]) for word in words)
         if not any(idf):
             raise DataError(
-                f"{printable(data.path)}: no word is in {data.min_items:,} or more of {plural(len(said), 'caption')} "
-                "and not in all; name other columns with data.caption_column=…, lower data.min_items, or leave caption "
-                "out of data.parts"
+                f"{printable(data.path)}: no word is in {data.min_items:,} or more of the "
+                f"{plural(len(said), 'caption')} of the training items and not in all; name other columns with "
+                "data.caption_column=…, lower data.min_items, or leave caption out of data.parts"
             )
     kinds = sorted({label for label in labels if label is not None}) if "label" in data.parts else []
     labelled = sum(label is not None for label in labels)

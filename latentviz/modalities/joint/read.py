@@ -74,7 +74,8 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
     if learn and wanted and not columns:
         raise DataError(
             f"{printable(data.path)}: data.parts has caption, and no column of captions was found among "
-            f"{', '.join(map(printable, source.columns)) or 'none'}; name it with data.caption_column=…"
+            f"{', '.join(map(printable, source.columns)) or 'none'} (those of ids and labels are no captions); name it "
+            "with data.caption_column=…"
         )
     if learn and "label" in data.parts and not any(label is not None for label in source.labels):
         raise DataError(
@@ -95,7 +96,8 @@ def caption_columns(names: Sequence[str], wanted: str) -> list[str]:
     if wanted in {"auto", "none"}:
         found = by_name(names, CAPTION_NAMES) if wanted == "auto" else None
         return [found] if found else []
-    return [name for each in wanted.split(",") if (name := choose_column(names, "caption_column", each.strip()))]
+    given = dict.fromkeys(each.strip() for each in wanted.split(","))
+    return [name for each in given if (name := choose_column(names, "caption_column", each))]
 
 
 def joined(columns: Sequence[Sequence[Any]], n: int) -> list[str | None]:

@@ -17,8 +17,9 @@ from latentviz.modalities.joint.config import JointData, ResolvedJointModel
 from latentviz.modalities.joint.data import views
 from latentviz.modalities.joint.layout import Layout
 from latentviz.modalities.joint.nets import networks
-from latentviz.modalities.joint.read import read
+from latentviz.modalities.joint.read import caption_columns, read
 from latentviz.modalities.loading import load_model
+from latentviz.modalities.sources import load_config
 from latentviz.model.base import distortion_and_log_likelihood
 from latentviz.runs.run import RunFolder
 
@@ -173,6 +174,16 @@ def test_bad_input_is_refused_in_one_line(case: str, shell: Callable, tmp_path: 
     assert not [*(tmp_path / "outputs").glob("*/config.yaml")]
 
 
+def test_a_kind_without_parts_learns_images_and_captions(tmp_path: Path) -> None:
+    write(tmp_path / "data", 20)
+    config, _ = load_config(str(tmp_path / "data"), {"data": {"kind": "joint"}})
+    assert config.data.model_dump()["parts"] == ["image", "caption"]
+
+
+def test_a_column_that_is_named_twice_is_read_once() -> None:
+    assert caption_columns(["a", "b"], "b,a,b") == ["b", "a"]
+
+
 def test_captions_are_learnt_only_when_they_are_named(shell: Callable, tmp_path: Path) -> None:
     write(tmp_path / "data", 20)
     outcome = shell("fit", tmp_path / "data", "trainer.max_epochs=1", "--outputs", tmp_path, "--run", "alone")
@@ -208,6 +219,9 @@ class TestTrained:
             (("--caption", "zebra"), "zebra"),
             (("--label", "disk"), "'disc'"),
             (("--image", "no.png"), "no.png"),
+            (("--image", "."), "a folder"),
+            (("--caption", "  "), "such as"),
+            (("--caption", "zebra" * 60), "zebr…"),
             (("--caption", "red", "--at", "0,0"), "one way"),
             (("--caption", "red", "--steps", "3"), "--steps"),
         ],
