@@ -260,7 +260,7 @@ def classes_of(given: Mapping[int, str], where: str) -> list[str]:
     """Returns the different labels, sorted; raises a DataError if there are fewer than two labels or classes."""
     words = sorted(set(given.values()))
     if len(words) < 2:
-        got = f"{len(given)} labels, all {one_line(words[0], 40)!r}" if len(given) > 1 else plural(len(given), "label")
+        got = plural(len(given), "label") + (f", all {one_line(words[0], 40)!r}" if len(given) > 1 else "")
         raise DataError(f"{where}: needs labels of two classes or more (got {got}); fill in the column label")
     return words
 

@@ -23,6 +23,7 @@ MANY = {
     ("modalities/text/vocabulary.py", "tokens"): "a span",
     ("modalities/vectors/new.py", "vectors"): "not one, which is what is asked for",
     ("stages/generate.py", "outputs"): "more than a limit",
+    ("stages/again.py", "items"): "MOST",
 }
 
 
