@@ -250,7 +250,7 @@ def read_labels(source: AnyPath | Mapping[str, str], lookup: Lookup) -> tuple[di
     if twice := [key for key, count in counts.items() if count > 1]:
         both = sorted({word for key, word in told if key == min(twice)})
         raise DataError(
-            f"{where}: {plural(len(twice), 'item has', 'items have')} two labels or more (got "
+            f"{where}: {plural(len(twice), 'item has', 'items have')} more than one label (got "
             f"{one_line(min(twice), 80)!r}: {one_line(' and '.join(map(repr, both)), 80)}); keep one"
         )
     return {known[key]: word for key, word in told}, where
