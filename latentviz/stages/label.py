@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latentviz.clustering.description import cluster_names
-from latentviz.clustering.labelling import Known, Labelling, Predicted, ask
+from latentviz.clustering.labelling import Known, Labelling, ask
 from latentviz.clustering.neighbors import neighbours
 from latentviz.display import columns
 from latentviz.errors import ArgumentError, DataError, did_you_mean
@@ -137,7 +137,8 @@ def _spread(run: RunFolder, labels: AnyPath | Mapping[str, str], clustering: str
         lookup = Lookup(run, clustering)
         given, where = read_labels(labels, lookup)
         words = classes_of(given, where)
-        known, predicted = _predicted(lookup, given, words)
+        labelling, known = _labelling(lookup, given, words)
+        predicted = labelling.predict(known)
         best = predicted.probability.argmax(axis=1)
         probability = predicted.probability[np.arange(len(best)), best]
         best[known.rows], probability[known.rows] = known.codes, 1
@@ -156,12 +157,12 @@ def _spread(run: RunFolder, labels: AnyPath | Mapping[str, str], clustering: str
     return Labelled(folder, info, int((probability < UNSURE).sum()))
 
 
-def _predicted(lookup: Lookup, given: Mapping[int, str], words: Sequence[str]) -> tuple[Known, Predicted]:
+def _labelling(lookup: Lookup, given: Mapping[int, str], words: Sequence[str]) -> tuple[Labelling, Known]:
     rows = sorted(given)
     code = {word: number for number, word in enumerate(words)}
     known = Known(np.array(rows, np.int64), np.array([code[given[row]] for row in rows], np.int64), len(words))
     nearest = lookup.points.column("nearest_cluster").to_numpy()
-    return known, Labelling(_mu(lookup), nearest, _neighbours(lookup)).predict(known)
+    return Labelling(_mu(lookup), nearest, _neighbours(lookup)), known
 
 
 def _mu(lookup: Lookup) -> np.ndarray:
@@ -191,17 +192,18 @@ def _ask(
     most = len(lookup) - len(given)
     if not 1 <= k <= most:
         raise ArgumentError(f"--ask: must be 1 to {most:,}, the number of items without a label (got {k})")
-    probability = _predicted(lookup, given, classes_of(given, where))[1].probability if given else None
+    labelling, known = _labelling(lookup, given, classes_of(given, where)) if given else (None, None)
+    probability = labelling.spread(known) if labelling and known else None  # votes are equal within a cluster
     rows = ask(k, _mu(lookup), lookup.labels, _neighbours(lookup), sorted(given), probability)
     names = cluster_names(lookup.points, lookup.folder.info())
     table = [
         {
             "id": lookup.ids[row],
-            "label": "",
+            "label": given.get(row, ""),
             "cluster": int(lookup.labels[row]),
             "hint": names.get(int(lookup.labels[row]), ""),
         }
-        for row in rows
+        for row in [*rows, *sorted(given)]
     ]
     with run.adding("labelled", name, f"ask-{k}", force=force) as result:
         files = lookup.show.draw_sheet(result.path, [("ask", list(lookup.given(rows)))])
@@ -212,7 +214,7 @@ def _ask(
         write_json(
             result.asked_file, {"clustering": clustering, "files": files, "asked": [lookup.ids[row] for row in rows]}
         )
-    return Asked(result.final, table, files)
+    return Asked(result.final, table[: len(rows)], files)
 
 
 def read_labels(source: AnyPath | Mapping[str, str], lookup: Lookup) -> tuple[dict[int, str], str]:

@@ -213,6 +213,12 @@ class TestEveryKind:
         points = lv.open(walked).clustering().points.set_index("id")
         assert points.loc[asked.ids, "label_predicted"].tolist() == ["a", "b", "a", "b"]
         assert points["label_probability"].between(0, 1).all()
+        more = lv.label(walked, asked.table, ask=3)
+        assert not {*more.ids} & {*asked.ids}
+        with more.table.open(encoding="utf-8") as stream:
+            assert {row["id"]: row["label"] for row in csv.DictReader(stream) if row["label"]} == dict(
+                zip(asked.ids, "abab", strict=True)
+            )
 
     def test_compare(self, walked: Path) -> None:
         lv.cluster(walked, name="again", **CLUSTERING | {"seed_everything": 1})
