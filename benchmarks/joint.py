@@ -61,10 +61,10 @@ def recalls(queries: np.ndarray, answers: np.ndarray) -> dict[str, float]:
 
 def word_recall(scores: np.ndarray, counts: np.ndarray) -> float:
     """Return the share of each caption's known words (n, v) among its ten words with the highest score, on average."""
-    told = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+    likeliest = np.argsort(-scores, axis=1, kind="stable")[:, :10]
     said = counts > 0
     has = said.any(1)
-    return float((np.take_along_axis(said, told, 1).sum(1)[has] / np.minimum(said.sum(1)[has], 10)).mean())
+    return float((np.take_along_axis(said, likeliest, 1).sum(1)[has] / np.minimum(said.sum(1)[has], 10)).mean())
 
 
 def joint(train: Path, heldout: Path, folder: Path, seed: int, settings: Sequence[str]) -> dict[str, Any]:

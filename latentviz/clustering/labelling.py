@@ -45,17 +45,15 @@ class Predicted:
     Attributes:
         probability: float32 (n, classes); rows sum to 1.
         method: what it comes from.
-        accuracy: that of the method on given labels that it was not told, in [0, 1]; None where no label can be left
+        accuracy: that of the method on given labels that were left out, in [0, 1]; None where no label can be left
             out, because each is the only one of its class.
         tested: how many labels that is measured on.
-        folds: in how many parts they were left out.
     """
 
     probability: np.ndarray
     method: Method
     accuracy: float | None
     tested: int
-    folds: int
 
 
 class Labelling:
@@ -81,10 +79,10 @@ class Labelling:
         """
         votes = np.zeros((len(self.centres), known.classes), np.float32)
         np.add.at(votes, (self.group[known.rows], known.codes), 1)
-        told = votes.sum(axis=1) > 0
-        for number in np.flatnonzero(~told):
-            distance = np.square(self.centres[told] - self.centres[number]).sum(axis=1)
-            votes[number] = votes[told][distance.argmin()]
+        voted = votes.sum(axis=1) > 0
+        for number in np.flatnonzero(~voted):
+            distance = np.square(self.centres[voted] - self.centres[number]).sum(axis=1)
+            votes[number] = votes[voted][distance.argmin()]
             votes[number] *= 0.5 / votes[number].sum()
         votes += SMOOTHING / known.classes
         share: np.ndarray = votes / votes.sum(axis=1, keepdims=True)
@@ -105,7 +103,7 @@ class Labelling:
         mass = found.sum(axis=1, keepdims=True)
         return np.where(mass > 0, found / np.maximum(mass, np.finfo(np.float32).tiny), self.vote(known))
 
-    def predict(self, known: Known, method: Method | None = None) -> Predicted:
+    def predict(self, known: Known) -> Predicted:
         """Returns the classes by the method that is right for more of the labels that are left out; ties: the vote."""
         ways = {"vote": self.vote, "spreading": self.spread}
         fold, folds = parts(known)
@@ -113,17 +111,17 @@ class Labelling:
         tested = 0
         for number in range(folds):
             out = fold == number
-            told = known.part(~out)
+            kept = known.part(~out)
             fair = out.copy()  # a class without another label cannot be predicted
-            fair[out] = np.isin(known.codes[out], told.codes)
+            fair[out] = np.isin(known.codes[out], kept.codes)
             if not fair.any():
                 continue
             tested += int(fair.sum())
             for name, way in ways.items():
-                right[name] += int((way(told)[known.rows[fair]].argmax(axis=1) == known.codes[fair]).sum())
-        chosen: Method = method or ("spreading" if right["spreading"] > right["vote"] else "vote")
+                right[name] += int((way(kept)[known.rows[fair]].argmax(axis=1) == known.codes[fair]).sum())
+        chosen: Method = "spreading" if right["spreading"] > right["vote"] else "vote"
         accuracy = right[chosen] / tested if tested else None
-        return Predicted(ways[chosen](known), chosen, accuracy, tested, folds)
+        return Predicted(ways[chosen](known), chosen, accuracy, tested)
 
 
 def parts(known: Known) -> tuple[np.ndarray, int]:
@@ -191,9 +189,9 @@ def ask(
         barred[neighbours[row]] = True
         barred[(neighbours == row).any(axis=1)] = True
 
-    told = set(cluster[list(labelled)].tolist())
+    represented = set(cluster[list(labelled)].tolist())
     for row in medoids(mu, cluster):
-        if len(chosen) < k and not taken[row] and int(cluster[row]) not in told:
+        if len(chosen) < k and not taken[row] and int(cluster[row]) not in represented:
             take(row)
     if probability is not None:
         top = np.sort(probability, axis=1)[:, -2:]

@@ -18,7 +18,7 @@ from latentviz.runs.annotations import Findings, annotated
 from latentviz.runs.files import check_name
 from latentviz.runs.labels import without_labels
 from latentviz.serving.server import Question
-from latentviz.stages.cluster import updated
+from latentviz.stages.cluster import updated, write_layout
 from latentviz.stages.map import draw
 
 MOST = 200_000  # items; with more, a move of the slider takes too long
@@ -106,10 +106,7 @@ class Again:
         with folder.held("explore"):
             folder.begin(force=False)
             with folder.replacing():
-                folder.write_coordinates(layout.coordinates)
-                folder.write_neighbours(layout.neighbours)
-                folder.write_landmarks(landmarks)
-                folder.write_tree(layout.clusters.raw_tree)
+                write_layout(folder, layout, landmarks)
                 draw(folder, config.map, points, info, opened)
                 folder.write(config, points, {**info, "seconds": {}})
         words = ["latentviz", "explore", str(self.lookup.run.path), "--clustering", question.name]

@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -20,35 +17,20 @@ from latentviz.runs.annotations import (
 )
 from latentviz.runs.files import AnyPath
 from latentviz.runs.info import ClustersInfo
-from latentviz.runs.items import indexed
 from latentviz.runs.run import ClusterFolder, RunFolder
-
-if TYPE_CHECKING:
-    import pandas as pd
+from latentviz.stages.redrawn import Redrawn
 
 
 @dataclass(frozen=True)
-class Annotated:
-    """An annotated clustering.
+class Annotated(Redrawn):
+    """An annotated clustering: `points` has the columns edited_cluster, tags and note where there are any.
 
     Attributes:
         folder: the clustering.
         findings: all that it is annotated with: names, merges, splits, tags, notes.
     """
 
-    folder: ClusterFolder
     findings: Findings
-
-    @property
-    def map(self) -> Path:
-        """The HTML map."""
-        path: Path = self.folder.map_file
-        return path
-
-    @cached_property
-    def points(self) -> "pd.DataFrame":
-        """The items as in `result.points`, with the columns edited_cluster, tags and note where there are any."""
-        return indexed(self.folder.points(), RunFolder(self.folder.run_path).index())
 
     def __str__(self) -> str:
         return f"{self.folder.path}: {self.findings}"

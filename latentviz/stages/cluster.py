@@ -91,14 +91,19 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     keys = type(config.cluster).model_fields
     effective = {key: value for key, value in layout.clusters.settings.items() if key in keys}
     with folder.replacing():
-        folder.write_coordinates(layout.coordinates)
-        folder.write_neighbours(layout.neighbours[:, :SHOWN_NEIGHBOURS])
-        folder.write_landmarks(rows)
-        folder.write_tree(layout.clusters.raw_tree)
+        write_layout(folder, layout, rows)
         with stage("writing the map", seconds):
             draw(folder, config.map, table, info, opened)
         folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
     return folder
+
+
+def write_layout(folder: ClusterFolder, layout: Layout, landmarks: np.ndarray | None) -> None:
+    """Writes the arrays of a clustering; `landmarks`, int64, are the rows that were laid out, None: all."""
+    folder.write_coordinates(layout.coordinates)
+    folder.write_neighbours(layout.neighbours[:, :SHOWN_NEIGHBOURS])
+    folder.write_landmarks(landmarks)
+    folder.write_tree(layout.clusters.raw_tree)
 
 
 def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:

@@ -5,9 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -25,15 +23,12 @@ from latentviz.progress import one_line, plural
 from latentviz.queries.lookup import COMPARED_IDS, Lookup
 from latentviz.runs.files import AnyPath, write_json
 from latentviz.runs.info import LabelledInfo
-from latentviz.runs.items import indexed
 from latentviz.runs.labels import labelled
-from latentviz.runs.run import ClusterFolder, ResultFolder, RunFolder
-
-if TYPE_CHECKING:
-    import pandas as pd
+from latentviz.runs.run import ResultFolder, RunFolder
+from latentviz.stages.map import SHOWN_NEIGHBOURS, draw
+from latentviz.stages.redrawn import Redrawn
 
 IDS = ("id", "ids", "item", "key")  # names of the column of ids
-SHOWN_NEIGHBOURS = 12  # of each item, where the clustering is of a version that did not write them
 UNSURE = 0.5
 
 
@@ -68,8 +63,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A clustering with a predicted label for each item.
+class Labelled(Redrawn):
+    """A clustering with a predicted label for each item, in the columns label_predicted and label_probability.
 
     Attributes:
         folder: the clustering.
@@ -77,26 +72,14 @@ class Labelled:
         unsure: how many items have a predicted label of probability below .5.
     """
 
-    folder: ClusterFolder
     info: LabelledInfo
     unsure: int
-
-    @property
-    def map(self) -> Path:
-        """The HTML map."""
-        path: Path = self.folder.map_file
-        return path
-
-    @cached_property
-    def points(self) -> "pd.DataFrame":
-        """The items as in `result.points`, with the columns label_predicted and label_probability."""
-        return indexed(self.folder.points(), RunFolder(self.folder.run_path).index())
 
     def __str__(self) -> str:
         info = self.info
         accuracy = "cannot be estimated, because each label is the only one of its class"
         if info["accuracy"] is not None:
-            accuracy = f"{info['accuracy']:.1%} of {plural(info['tested'], 'label')} that it was not told"
+            accuracy = f"{info['accuracy']:.1%} of {plural(info['tested'], 'label')} left out"
         return "\n".join(
             [
                 f"labels       {info['given']:,} given, of {plural(info['classes'], 'class', 'classes')}",
@@ -151,8 +134,6 @@ def _spread(run: RunFolder, labels: AnyPath | Mapping[str, str], clustering: str
         )
         table = pa.table({"label_predicted": pa.array(words).take(best), "label_probability": probability})
         folder.write_annotated(*labelled(folder.points(), folder.info(), table, info))
-        from latentviz.stages.map import draw
-
         draw(folder, folder.config().map, folder.points(), folder.info(), lookup.opened)
     return Labelled(folder, info, int((probability < UNSURE).sum()))
 
@@ -192,8 +173,10 @@ def _ask(
     most = len(lookup) - len(given)
     if not 1 <= k <= most:
         raise ArgumentError(f"--ask: must be 1 to {most:,}, the number of items without a label (got {k})")
-    labelling, known = _labelling(lookup, given, classes_of(given, where)) if given else (None, None)
-    probability = labelling.spread(known) if labelling and known else None  # votes are equal within a cluster
+    probability: np.ndarray | None = None
+    if given:
+        labelling, known = _labelling(lookup, given, classes_of(given, where))
+        probability = labelling.spread(known)  # votes are equal within a cluster
     rows = ask(k, _mu(lookup), lookup.labels, _neighbours(lookup), sorted(given), probability)
     names = cluster_names(lookup.points, lookup.folder.info())
     table = [
@@ -239,23 +222,23 @@ def read_labels(source: AnyPath | Mapping[str, str], lookup: Lookup) -> tuple[di
             )
         ids, words = (pc.cast(table.column(name), pa.string()).to_pylist() for name in (key, word))
         pairs = [(one or "", other or "") for one, other in zip(ids, words, strict=True)]
-    told = [(key, whole_characters(word).strip()) for key, word in pairs if word.strip()]
+    filled = [(key, whole_characters(word).strip()) for key, word in pairs if word.strip()]
     known = lookup.rows_by_id
-    if unknown := [key for key, _ in told if key not in known]:
+    if unknown := [key for key, _ in filled if key not in known]:
         near = did_you_mean(unknown[0], lookup.ids[:COMPARED_IDS])
         raise DataError(
-            f"{where}: {len(unknown):,} of {plural(len(told), 'id')} are of no item of {lookup.run.name} (got "
+            f"{where}: {len(unknown):,} of {plural(len(filled), 'id')} are of no item of {lookup.run.name} (got "
             f"{one_line(unknown[0], 80)!r}); ids are in the column id of points.parquet, such as "
             f"{one_line(lookup.ids[0], 80)!r}.{near}"
         )
-    counts = Counter(key for key, _ in {*told})
+    counts = Counter(key for key, _ in {*filled})
     if twice := [key for key, count in counts.items() if count > 1]:
-        both = sorted({word for key, word in told if key == min(twice)})
+        both = sorted({word for key, word in filled if key == min(twice)})
         raise DataError(
             f"{where}: {plural(len(twice), 'item has', 'items have')} more than one label (got "
             f"{one_line(min(twice), 80)!r}: {one_line(' and '.join(map(repr, both)), 80)}); keep one"
         )
-    return {known[key]: word for key, word in told}, where
+    return {known[key]: word for key, word in filled}, where
 
 
 def classes_of(given: Mapping[int, str], where: str) -> list[str]:
