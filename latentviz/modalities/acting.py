@@ -75,6 +75,7 @@ DATA: Mapping[str, Mapping[str, Rule]] = {
         "image_column": Rule(frozenset({"npy", "idx", "bundled", "files"}), "in tables and .npz files"),
         "caption_column": Rule(frozenset({"npy", "idx", "bundled"}), "in tables and folders with a table"),
         "label_column": Rule(frozenset({"npy", "idx", "bundled"}), "in tables, .npz files and folders with a table"),
+        "level": Rule(frozenset(FORMS) - {"bundled"}, "on the recipe shapes"),
         "split": Rule(NOT_HUB, "on data sets of the Hugging Face hub (hf:NAME)"),
     },
 }

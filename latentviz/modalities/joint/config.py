@@ -34,6 +34,13 @@ class JointData(DataSection):
         "auto", description="columns with the captions, with commas between; auto: the first one named caption, text, …"
     )
     label_column: str = Field("auto", description="column with the labels; none: no labels")
+    level: int = Field(
+        5,
+        ge=1,
+        le=5,
+        description="of the recipe shapes, what varies: 1 the shape, 2 and its size, 3 and its colour, 4 and its "
+        "place, 5 and its ground",
+    )
     split: str = Field("all", description="split of a Hugging Face data set; all: every split")
     words: int = Field(5_000, ge=1, le=50_000, description="words of the captions that are learnt, at most")
     min_items: int = Field(3, ge=1, description="items that a word must occur in to be learnt")

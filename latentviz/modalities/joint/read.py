@@ -21,6 +21,7 @@ from latentviz.modalities.io.roles import CAPTION_NAMES
 from latentviz.modalities.io.source import ImageSource
 from latentviz.modalities.joint.config import JointData
 from latentviz.modalities.joint.glyphs import read_glyphs
+from latentviz.modalities.joint.shapes import LEVELS, read_shapes
 from latentviz.progress import plural
 
 SEPARATOR = "; "  # between the columns of a caption
@@ -54,9 +55,7 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
         DataError: a part is missing in all items, or nothing can be read.
     """
     if data.path.startswith("python:"):
-        if data.path != "python:glyphs":
-            raise DataError(f"{printable(data.path)}: no such data with several parts; only python:glyphs exists")
-        source, drawn = read_glyphs(), None
+        source, drawn = _own(data), None
     elif Path(data.path).suffix.lower() in IMAGE_SUFFIXES and Path(data.path).is_file():
         file, drawn = Path(data.path), None
         source = ImageSource(
@@ -85,6 +84,19 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
     captions = joined([_values(source.columns[name]) for name in columns], len(source))
     present = np.ones(len(source), bool) if drawn is None else drawn
     return Parts(source, present, captions, columns)
+
+
+def _own(data: JointData) -> ImageSource:
+    """Return the items that latentviz draws itself."""
+    if data.path == "python:shapes":
+        return read_shapes(data.level)
+    if data.path != "python:glyphs":
+        raise DataError(
+            f"{printable(data.path)}: no such data with several parts; there are python:glyphs and python:shapes"
+        )
+    if data.level != LEVELS:
+        raise DataError(f"data.level: acts on the recipe shapes alone (got {data.level}); leave it out")
+    return read_glyphs()
 
 
 def caption_columns(names: Sequence[str], wanted: str) -> list[str]:
