@@ -52,7 +52,7 @@ def errors(labelling: Labelling, mu: np.ndarray, truth: np.ndarray, rows: np.nda
     ways: dict[str, Callable[[], np.ndarray]] = {
         "vote": lambda: labelling.vote(known).argmax(axis=1),
         "spreading": lambda: labelling.spread(known).argmax(axis=1),
-        "automatic": lambda: labelling.predict(known).probability.argmax(axis=1),
+        "automatic": lambda: labelling.predict(known).codes,
         "nearest": lambda: nearest(mu, known),
         "logistic regression": lambda: logistic(mu, known),
     }

@@ -43,13 +43,16 @@ class Predicted:
     """A class for every item.
 
     Attributes:
-        probability: float32 (n, classes); rows sum to 1.
+        codes: the class of each item, int (n,); those that are given stay.
+        probability: of these, float32 (n,) in (0, 1]. A vote is the same in a whole cluster, so it is averaged with
+            what spreading gives that class for the item.
         method: what it comes from.
         accuracy: that of the method on given labels that were left out, in [0, 1]; None where no label can be left
             out, because each is the only one of its class.
         tested: how many labels that is measured on.
     """
 
+    codes: np.ndarray
     probability: np.ndarray
     method: Method
     accuracy: float | None
@@ -121,7 +124,18 @@ class Labelling:
                 right[name] += int((way(kept)[known.rows[fair]].argmax(axis=1) == known.codes[fair]).sum())
         chosen: Method = "spreading" if right["spreading"] > right["vote"] else "vote"
         accuracy = right[chosen] / tested if tested else None
-        return Predicted(ways[chosen](known), chosen, accuracy, tested)
+        shares = ways[chosen](known)
+        codes = shares.argmax(axis=1)
+        probability = shares[np.arange(len(codes)), codes]
+        if chosen == "vote":
+            probability = (probability + self.spread(known)[np.arange(len(codes)), codes]) / 2
+        codes[known.rows], probability[known.rows] = known.codes, 1
+        return Predicted(codes, probability, chosen, accuracy, tested)
+
+    def bare(self, known: Known) -> tuple[int, int]:
+        """Returns how many clusters have no label of their own, and how many items these have."""
+        sizes, represented = np.bincount(self.group), np.isin(np.arange(len(self.centres)), self.group[known.rows])
+        return int((~represented).sum()), int(sizes[~represented].sum())
 
 
 def parts(known: Known) -> tuple[np.ndarray, int]:

@@ -8,6 +8,7 @@ from typing import (
     Annotated,
     Any,
     Literal,
+    NotRequired,
     Required,  # pydantic takes these alone before Python 3.12
     TypeVar,
     cast,
@@ -167,13 +168,18 @@ class ClusterAnnotations(TypedDict):
 
 
 class LabelledInfo(TypedDict):
-    """Where the predicted labels come from; accuracy is None where no label could be left out."""
+    """Where the predicted labels come from; accuracy is None where no label could be left out.
+
+    The bare clusters, and the items in them, have no label that was given.
+    """
 
     given: Count
     classes: Count
     method: Literal["vote", "spreading"]
     accuracy: Annotated[float, Field(ge=0, le=1)] | None
     tested: Count
+    bare_clusters: NotRequired[Count]  # it and the next one: not in earlier runs
+    bare_items: NotRequired[Count]
 
 
 class ClustersInfo(TypedDict, total=False):

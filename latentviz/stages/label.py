@@ -80,14 +80,18 @@ class Labelled(Redrawn):
         accuracy = "cannot be estimated, because each label is the only one of its class"
         if info["accuracy"] is not None:
             accuracy = f"{info['accuracy']:.1%} of {plural(info['tested'], 'label')} left out"
-        return "\n".join(
-            [
-                f"labels       {info['given']:,} given, of {plural(info['classes'], 'class', 'classes')}",
-                f"method       {METHODS[info['method']]}",
-                f"accuracy     {accuracy}",
-                f"unsure       {plural(self.unsure, 'item')} with a probability below {UNSURE}",
-            ]
-        )
+        lines = [
+            f"labels       {info['given']:,} given, of {plural(info['classes'], 'class', 'classes')}",
+            f"method       {METHODS[info['method']]}",
+            f"accuracy     {accuracy}",
+            f"unsure       {plural(self.unsure, 'item')} with a probability below {UNSURE}",
+        ]
+        if clusters := info.get("bare_clusters"):
+            lines.append(
+                f"guessed      {plural(clusters, 'cluster')} of {plural(info['bare_items'], 'item')} without any label "
+                f"given, after the nearest others; --ask {clusters} asks for one of each"
+            )
+        return "\n".join(lines)
 
 
 METHODS = {"vote": "vote by cluster", "spreading": "label spreading on the neighbour graph of mu"}
@@ -122,20 +126,22 @@ def _spread(run: RunFolder, labels: AnyPath | Mapping[str, str], clustering: str
         words = classes_of(given, where)
         labelling, known = _labelling(lookup, given, words)
         predicted = labelling.predict(known)
-        best = predicted.probability.argmax(axis=1)
-        probability = predicted.probability[np.arange(len(best)), best]
-        best[known.rows], probability[known.rows] = known.codes, 1
+        clusters, items = labelling.bare(known)
         info = LabelledInfo(
             given=len(given),
             classes=len(words),
             method=predicted.method,
             accuracy=predicted.accuracy,
             tested=predicted.tested,
+            bare_clusters=clusters,
+            bare_items=items,
         )
-        table = pa.table({"label_predicted": pa.array(words).take(best), "label_probability": probability})
+        table = pa.table(
+            {"label_predicted": pa.array(words).take(predicted.codes), "label_probability": predicted.probability}
+        )
         folder.write_annotated(*labelled(folder.points(), folder.info(), table, info))
         draw(folder, folder.config().map, folder.points(), folder.info(), lookup.opened)
-    return Labelled(folder, info, int((probability < UNSURE).sum()))
+    return Labelled(folder, info, int((predicted.probability < UNSURE).sum()))
 
 
 def _labelling(lookup: Lookup, given: Mapping[int, str], words: Sequence[str]) -> tuple[Labelling, Known]:
@@ -189,7 +195,9 @@ def _ask(
         for row in [*rows, *sorted(given)]
     ]
     with run.adding("labelled", name, f"ask-{k}", force=force) as result:
-        files = lookup.show.draw_sheet(result.path, [("ask", list(lookup.given(rows)))])
+        files = lookup.show.draw_sheet(
+            result.path, [(lookup.ids[row], [shown]) for row, shown in zip(rows, lookup.given(rows), strict=True)]
+        )
         with result.labels_file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             writer = csv.DictWriter(stream, list(table[0]))
             writer.writeheader()

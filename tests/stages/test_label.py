@@ -49,10 +49,32 @@ def test_the_method_follows_from_the_labels() -> None:
     known = Known(np.array([1, 3, 5, 12, 14, 16]), np.repeat([0, 1], 3), 2)
     tie = Labelling(mu, np.repeat([0, 1], 10), near).predict(known)
     assert (tie.method, tie.accuracy, tie.tested) == ("vote", 1, 6)
+    assert tie.codes.tolist() == np.repeat([0, 1], 10).tolist()
+    assert (tie.probability[known.rows] == 1).all()
+    near_other = near.copy()
+    near_other[[9, 10]] = [[10, 8], [9, 11]]
+    joined = Labelling(mu, np.repeat([0, 1], 10), near_other).predict(known)
+    assert joined.method == "vote"
+    assert joined.probability[0] > joined.probability[9]  # next to labels, and to the other cluster
     blind = Labelling(mu, np.zeros(20, int), near).predict(known)
     assert (blind.method, blind.accuracy) == ("spreading", 1)
     single = Known(np.array([0, 19]), np.array([0, 1]), 2)
     assert Labelling(mu, np.zeros(20, int), near).predict(single).accuracy is None
+
+
+def test_clusters_without_a_label_are_counted_and_asked_for(run: Path, shell: Callable) -> None:
+    points = lv.open(run).clustering().points
+    numbers = sorted(set(points["nearest_cluster"]))
+    given = {points["id"][points["cluster"] == number].iloc[0]: f"of {number}" for number in numbers[:-1]}
+    found = lv.label(run, given)
+    assert found.info["bare_clusters"] == 1
+    assert found.info["bare_items"] == (points["nearest_cluster"] == numbers[-1]).sum()
+    further = lv.label(run, given, ask=found.info["bare_clusters"])
+    assert points.set_index("id")["cluster"][further.ids].tolist() == numbers[-1:]
+    everything = lv.label(run, {**given, further.ids[0]: "the last"})
+    assert everything.info["bare_clusters"] == 0
+    assert "guessed" in str(found)
+    assert "guessed" not in str(everything)
 
 
 def test_medoids_are_asked_for_first_then_spread_out_or_uncertain_items() -> None:

@@ -83,8 +83,9 @@ def of_parts(given: Mapping[Part, str], config: ResolvedJointConfig, trained: Pa
         left_out = ", ".join(one_line(word, SHORT) for word in unknown)
         notes = [*notes, *([f"unknown words, left out: {left_out}"] if unknown else [])]
     if label is not None and label not in layout.labels:
+        what = f"no item has the label {one_line(label, SHORT)!r}" if label.strip() else f"no label (got {label!r})"
         raise ArgumentError(
-            f"--label: no item has the label {one_line(label, SHORT)!r}; it is one of "
+            f"--label: {what}; it is one of "
             f"{', '.join(layout.labels[:LISTED])}{', …' if len(layout.labels) > LISTED else ''}."
             f"{did_you_mean(label, layout.labels)}"
         )

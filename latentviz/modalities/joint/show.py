@@ -10,7 +10,8 @@ from latentviz.modalities.joint.layout import Layout, Packed
 from latentviz.modalities.vectors.show import Shown, draw_sheet, lines
 from latentviz.runs.items import Items
 
-WORDS = 5  # likeliest words of an output
+WORDS = 10  # likeliest words of an output, at most
+LIKELY = 0.25  # of the probability of the likeliest word: less likely ones are not printed
 LABELLED = " · "  # between the words and the label
 
 __all__ = ["Shown", "draw", "draw_sheet", "given", "lines"]
@@ -32,7 +33,8 @@ def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[S
 def described(layout: Layout, expected: np.ndarray) -> list[str]:
     """Return the likeliest words of each output, the most telling first, and its label.
 
-    Words are in the order of p·idf: without idf, those that nearly all captions have would come first.
+    Words are in the order of p·idf: without idf, those that nearly all captions have would come first. Those that all
+    captions have say nothing, and are left out.
 
     Args:
         layout: where the parts are.
@@ -40,9 +42,11 @@ def described(layout: Layout, expected: np.ndarray) -> list[str]:
     """
     said = [list[str]() for _ in expected]
     if "caption" in layout.parts:
-        weighed = expected[:, layout.slices["caption"]] * np.asarray(layout.idf)
-        for row, order in enumerate(np.argsort(-weighed, axis=1, kind="stable")[:, :WORDS]):
-            said[row].append(" ".join(layout.words[word] for word in order))
+        idf = np.asarray(layout.idf)
+        likely = np.where(idf > 0, expected[:, layout.slices["caption"]], 0)
+        likely[likely < LIKELY * likely.max(axis=1, keepdims=True)] = 0
+        for row, order in enumerate(np.argsort(-likely * idf, axis=1, kind="stable")[:, :WORDS]):
+            said[row].append(" ".join(layout.words[word] for word in order if likely[row, word]))
     if "label" in layout.parts:
         for row, label in enumerate(expected[:, layout.slices["label"]].argmax(axis=1)):
             said[row].append(layout.labels[label])

@@ -18,6 +18,7 @@ from latentviz.modalities.joint.data import views
 from latentviz.modalities.joint.layout import Layout
 from latentviz.modalities.joint.nets import networks
 from latentviz.modalities.joint.read import caption_columns, read
+from latentviz.modalities.joint.show import described
 from latentviz.modalities.loading import load_model
 from latentviz.modalities.sources import load_config
 from latentviz.model.base import distortion_and_log_likelihood
@@ -244,6 +245,17 @@ class TestTrained:
         z = torch.zeros(2, 8)
         with torch.inference_mode():
             assert torch.equal(page.network(z).flatten(1), loaded.vae.decode(z)[:, page.place])
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "said"),
+    [((0.5, 0.45, 0.05), "heart red · x"), ((0.02, 0.9, 0.08), "heart · x"), ((0.3, 0.3, 0.4), "heart red a · x")],
+)
+def test_an_output_is_described_by_its_likely_words(probabilities: Sequence[float], said: str) -> None:
+    expected = np.zeros((1, LAYOUT.size))
+    expected[:, LAYOUT.slices["caption"]] = probabilities
+    expected[:, LAYOUT.slices["label"]] = (0.6, 0.4)
+    assert described(LAYOUT, expected) == [said]
 
 
 def test_glyphs_have_captions_and_scripts() -> None:
