@@ -62,6 +62,7 @@ class Row:
     cluster: bool = True  # whether `cluster` belongs to it
     minilm: bool = False  # whether MiniLM can embed it
     all_cores: bool = False  # whether threads are left to the defaults; otherwise one thread is used
+    settings: Sequence[str] = ()  # of `fit` and `cluster`
 
 
 def emoji(data: Path, work: Path) -> Made:
@@ -97,8 +98,26 @@ def tang(data: Path, work: Path) -> Made:
     return Made("tang", (f"data.path={file}",))
 
 
+def some_docstrings(_: Path, work: Path) -> Made:
+    """Write the first 20,000 docstrings, a line each."""
+    from latentviz.modalities.text.docstrings import read_docstrings
+
+    file = work / "docstrings.txt"
+    file.write_text("\n".join(read_docstrings().texts[:20_000].to_pylist()) + "\n", encoding="utf-8")
+    return Made(str(file))
+
+
+def some_digits(data: Path, work: Path) -> Made:
+    """Write the first 20,000 images of MNIST."""
+    pixels = np.frombuffer(gzip.decompress((data / "mnist" / "train-images-idx3-ubyte.gz").read_bytes()), np.uint8)
+    labels = np.frombuffer(gzip.decompress((data / "mnist" / "train-labels-idx1-ubyte.gz").read_bytes()), np.uint8)
+    np.savez(work / "digits.npz", images=pixels[16:].reshape(-1, 28, 28)[:20_000], labels=labels[8:][:20_000])
+    return Made(str(work / "digits.npz"))
+
+
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
+QUICK = ("preset=quick",)
 ROWS = {
     "digits": Row("1,797 digits 8×8", lambda *_: Made("digits")),
     "emoji": Row("3,786 emoji 64×64×3", emoji),
@@ -108,6 +127,8 @@ ROWS = {
     "mnist": Row("MNIST, 70,000 digits 28×28", lambda data, _: Made(str(data / "mnist"))),
     "tang": Row("Tang, 155,835 couplets, without `cluster`, all cores", tang, cluster=False, all_cores=True),
     "photographs": Row("5,000 photographs 128×128×3", photographs),
+    "quick-texts": Row("20,000 docstrings, quick, all cores", some_docstrings, all_cores=True, settings=QUICK),
+    "quick-images": Row("20,000 digits 28×28, quick, all cores", some_digits, all_cores=True, settings=QUICK),
 }
 
 
@@ -169,11 +190,11 @@ def warm(code: Path) -> None:
 def measure(row: Row, made: Made, code: Path, outputs: Path, seed: int, clusterings: int) -> dict[str, float]:
     """Fit and cluster with the code of a commit; return seconds, megabytes and quality."""
     name, place = f"seed{seed}", ("--outputs", outputs)
-    words = ("--run", name, *place, "--force", f"seed_everything={seed}", *made.settings)
+    words = ("--run", name, *place, "--force", f"seed_everything={seed}", *row.settings, *made.settings)
     fit = latentviz(code, "fit", made.source, *words, awaited=outputs / name / "preview.html")
     found = {f"fit {key}": value for key, value in fit.items()}
     for number in range(clusterings if row.cluster else 0):
-        words = ("--name", f"seed{number}", "--force", f"seed_everything={APART * number}")
+        words = ("--name", f"seed{number}", "--force", f"seed_everything={APART * number}", *row.settings)
         used = latentviz(code, "cluster", name, *place, *words)
         if number == 0:
             found |= {f"cluster {key}": value for key, value in used.items()}

@@ -167,6 +167,9 @@ class ClusterConfig(Section):
     preset: PresetName = Field("default", description=_PRESET)
     seed_everything: int = Field(0, ge=0, lt=2**32, description="seed of the reducer")
     check_memory: bool = Field(True, description="refuse work that does not fit into memory; false: try it")
+    log_likelihood: bool = Field(
+        True, description="add log p(x|z = mu) of each item to the points, for which all are decoded; false: faster"
+    )
     reduce: ReduceSection = ReduceSection()
     cluster: ClusterSection = ClusterSection()
     map: MapSection = MapSection()

@@ -19,9 +19,9 @@ class Preset(NamedTuple):
 
 PRESETS: Mapping[str, Preset] = {
     "quick": Preset(
-        "a first map soon: a short training, one layout, small images",
-        {"model": {"stop": "still"}, "trainer": {"max_time": "00:00:00:20"}},
-        {"reduce": {"layouts": 1}},
+        "a first map soon: a short training, one layout, small images, no log-likelihood of each item",
+        {"model": {"stop": "still"}, "trainer": {"max_time": "00:00:00:15"}},
+        {"reduce": {"layouts": 1}, "log_likelihood": False},
     ),
     "default": Preset("what each setting is without a preset", {}, {}),
     "best": Preset(

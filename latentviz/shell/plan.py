@@ -1,6 +1,7 @@
 """What `latentviz config` prints: the settings, and how long `fit` would train with them."""
 
 import re
+from collections.abc import Iterator, Mapping
 
 from latentviz.config import FitConfig, dump_commented
 from latentviz.config.presets import preset
@@ -39,12 +40,20 @@ def preset_text(name: str) -> str:
     found = preset(name)
     bundles = [("", found.fit), *((f" ({kind})", modality(kind).presets.get(name, {})) for kind in kinds())]
     rows = [
-        (f"  {section}.{key}={value}", of)
+        (f"  {key}={value}", of)
         for of, bundle in [*bundles, (" (cluster)", found.cluster)]
-        for section, part in bundle.items()
-        for key, value in part.items()
+        for key, value in _flat(bundle)
     ]
     return "\n".join([f"preset={name}: {found.meaning}", *map("".join, rows)])
+
+
+def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yields each setting with its dotted key, and its value as YAML has it."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _line(length: Length) -> str:

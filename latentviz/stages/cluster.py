@@ -49,7 +49,8 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     seconds: dict[str, float] = {}
     opened = OpenRun(run)
     made, items, mu = opened.info, opened.items, clustered_mu(opened, config)
-    check_map(config.map, items.table.column_names, MEASURED if opened.loadable else ["kl"])
+    likely = opened.loadable and config.log_likelihood
+    check_map(config.map, items.table.column_names, MEASURED if likely else ["kl"])
     folder = run.clustering(name)
     folder.begin(force=force)
 
@@ -73,7 +74,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
         rows = None if rows is None else repeats.first[rows]
 
     with stage("measuring the items", seconds):
-        measured = likelihoods(opened)
+        measured = likelihoods(opened, decoded=config.log_likelihood)
     keywords: GroupKeywords | None = None
     if (terms := opened.modality.terms(items)) is not None:
         with stage("keywords", seconds):
@@ -367,10 +368,11 @@ def map_points(vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, 
     )
 
 
-def likelihoods(opened: OpenRun) -> dict[str, np.ndarray]:
+def likelihoods(opened: OpenRun, *, decoded: bool = True) -> dict[str, np.ndarray]:
     """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other.
 
-    The log-likelihood needs the decoder, whose code may be the user's and not known here.
+    The log-likelihood needs all items `decoded`, and the code of the decoder, which may be the user's and not known
+    here.
     """
     mu = np.asarray(opened.mu)
     kl = {"kl": kl_of_posteriors(mu, np.asarray(opened.logvar))}
@@ -379,6 +381,8 @@ def likelihoods(opened: OpenRun) -> dict[str, np.ndarray]:
             f"  without the code of the networks ({listed(opened.config.networks)}) there are no log-likelihoods and "
             f'no decoder on the map; in Python, `lv.open("{opened.run.path}", …)` takes the networks'
         )
+        return kl
+    if not decoded:
         return kl
     vae, kind = opened.model.vae, opened.model.kind
     return {"log_likelihood": log_likelihoods(vae, kind.dataset(), kind.to_input, mu, lengths=kind.lengths()), **kl}

@@ -58,7 +58,7 @@ def test_given_settings_go_before_it(large) -> None:
     mine = large.with_name("mine.yaml")
     mine.write_text(f"preset: quick\ndata: {{path: {large}, size: 24}}\n")
     config, _ = load_config(str(mine), {})
-    assert (config.preset, config.data.size, config.trainer["max_time"]) == ("quick", 24, "00:00:00:20")
+    assert (config.preset, config.data.size, config.trainer["max_time"]) == ("quick", 24, "00:00:00:15")
     assert "max_time" not in load_config(str(mine), {"preset": "best"})[0].trainer
 
 
@@ -69,6 +69,7 @@ def test_a_run_has_the_resolved_values_and_the_name(shell, large, tmp_path) -> N
     config, clustering = read_yaml(run.config_file), read_yaml(run.clustering().config_file)
     assert (config["preset"], config["data"]["size"]) == ("quick", [21, 32])
     assert (clustering["preset"], clustering["reduce"]["layouts"]) == ("quick", 1)
+    assert {"kl", "log_likelihood"} & {*run.clustering().points().column_names} == {"kl"}
     # Its config repeats it; another preset takes the place of all that it has set.
     again, _ = load_config(str(run.config_file), {})
     assert again.model_dump(mode="json")["data"] == config["data"]

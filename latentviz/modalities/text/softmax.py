@@ -11,13 +11,14 @@ from torch.utils.checkpoint import checkpoint
 
 CHUNK = 1 << 17  # logits at a time on a CPU: half a megabyte stays in its cache, and the whole is never written out
 CHUNK_ELSEWHERE = 1 << 26
+FEWEST_ROWS = 16  # at a time: the weights of a large vocabulary are read from memory again for each chunk
 KEPT = 1 << 24  # values of a softmax that are kept for its gradient; of more, each part is computed again for it
 LEAST_LEFT = 1e-3  # least share of a sum that remains without one of its terms, against rounding
 
 
 def _logits(f: Tensor, weight: Tensor, bias: Tensor, left_out: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
     """Yield some rows at a time and their logits f·Wᵀ + b, float32 (rows, v), −∞ where left out."""
-    step = max(1, (CHUNK if f.device.type == "cpu" else CHUNK_ELSEWHERE) // len(weight))
+    step = max(FEWEST_ROWS, (CHUNK if f.device.type == "cpu" else CHUNK_ELSEWHERE) // len(weight))
     for start in range(0, len(f), step):
         rows = slice(start, start + step)
         logits = torch.addmm(bias, f[rows], weight.T).float()
