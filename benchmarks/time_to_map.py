@@ -62,7 +62,7 @@ class Row:
     cluster: bool = True  # whether `cluster` belongs to it
     minilm: bool = False  # whether MiniLM can embed it
     all_cores: bool = False  # whether threads are left to the defaults; otherwise one thread is used
-    settings: Sequence[str] = ()  # of `fit` and `cluster`
+    settings: Sequence[str] = ()  # of `fit`
 
 
 def emoji(data: Path, work: Path) -> Made:
@@ -117,7 +117,7 @@ def some_digits(data: Path, work: Path) -> Made:
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
-QUICK = ("preset=quick",)
+QUICK = {"cluster": False, "all_cores": True, "settings": ("preset=quick", "--cluster")}  # one command
 ROWS = {
     "digits": Row("1,797 digits 8×8", lambda *_: Made("digits")),
     "emoji": Row("3,786 emoji 64×64×3", emoji),
@@ -127,8 +127,8 @@ ROWS = {
     "mnist": Row("MNIST, 70,000 digits 28×28", lambda data, _: Made(str(data / "mnist"))),
     "tang": Row("Tang, 155,835 couplets, without `cluster`, all cores", tang, cluster=False, all_cores=True),
     "photographs": Row("5,000 photographs 128×128×3", photographs),
-    "quick-texts": Row("20,000 docstrings, quick, all cores", some_docstrings, all_cores=True, settings=QUICK),
-    "quick-images": Row("20,000 digits 28×28, quick, all cores", some_digits, all_cores=True, settings=QUICK),
+    "quick-texts": Row("20,000 docstrings, quick, all cores", some_docstrings, **QUICK),
+    "quick-images": Row("20,000 digits 28×28, quick, all cores", some_digits, **QUICK),
 }
 
 
@@ -194,7 +194,7 @@ def measure(row: Row, made: Made, code: Path, outputs: Path, seed: int, clusteri
     fit = latentviz(code, "fit", made.source, *words, awaited=outputs / name / "preview.html")
     found = {f"fit {key}": value for key, value in fit.items()}
     for number in range(clusterings if row.cluster else 0):
-        words = ("--name", f"seed{number}", "--force", f"seed_everything={APART * number}", *row.settings)
+        words = ("--name", f"seed{number}", "--force", f"seed_everything={APART * number}")
         used = latentviz(code, "cluster", name, *place, *words)
         if number == 0:
             found |= {f"cluster {key}": value for key, value in used.items()}
