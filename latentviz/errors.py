@@ -177,6 +177,9 @@ def mistakes(where: str, lines: Sequence[str]) -> ConfigError:
     )
 
 
+COMPARED_IDS = 20_000  # ids that a mistyped one is compared with, at 10 µs each
+
+
 def did_you_mean(got: str, allowed: Iterable[str]) -> str:
     """Suggests the allowed name nearest to `got`, dashes aside; an empty string if none is near.
 

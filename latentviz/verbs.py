@@ -319,7 +319,8 @@ def label(
 
     Args:
         run: an `lv.Run`, a name or a path; None: the newest.
-        labels: a table with the columns id and label, or a dict of them; items without a label are left out.
+        labels: a table with the columns id and label, or a dict of them; items without a label are left out. None, in
+            runs that have learnt labels: those that the decoder of labels predicts.
         ask: how many items to ask for; they go to `labelled/<name>/`. With `labels`: further ones, and nothing is
             spread.
         clustering: which clustering.

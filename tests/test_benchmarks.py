@@ -218,3 +218,24 @@ def test_a_thousand_hostile_cases_are_drawn_and_drawn_again_alike() -> None:
     for name, cases in twice[0].items():
         assert {case.kind for case in cases} == {"image", "text", "vectors"}
         assert [case.command for case in cases] == [case.command for case in twice[1][name]]
+
+
+@pytest.mark.parametrize("level", [1, 3, 5])
+def test_templates_read_what_was_drawn_and_refuse_what_is_no_shape(level: int) -> None:
+    from joint_shapes import Templates, said, share
+
+    from latentviz.modalities.joint.shapes import read_shapes
+
+    source, templates = read_shapes(level), Templates(level)
+    drawn = np.stack([np.asarray(source.open(row)).transpose(2, 0, 1) for row in range(30)]) / 255
+    found = templates.read(drawn)
+    captions = source.columns["caption"][:30]
+    assert [each and each.caption for each in found] == captions
+    words = sorted({word for caption in source.columns["caption"] for word in caption.split()})
+    counts = np.array([[caption.split().count(word) for word in words] for caption in captions], float)
+    assert share(found, said(level, words, counts)) == 1
+    noise = np.random.default_rng(0).random(drawn.shape)
+    assert templates.read(noise) == [None] * 30
+    assert templates.read(np.zeros_like(drawn)) == [None] * 30
+    blurred = drawn.mean(0, keepdims=True)
+    assert share(templates.read(np.repeat(blurred, 30, 0)), found) < 0.5

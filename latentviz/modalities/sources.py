@@ -58,6 +58,10 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
     values = merge(values, overrides)
     data = values.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
+    asked = overrides.get("data")
+    if isinstance(asked, Mapping) and "parts" in asked and "kind" not in asked:  # of a recipe of images
+        data["kind"] = "joint"
+        values = {**values, "data": data}
     if data.get("kind") is None and "path" in data:
         data["kind"] = detect(str(data["path"]), data)
         values = {**values, "data": data}

@@ -13,7 +13,7 @@ from unicodedata import normalize
 import numpy as np
 import pyarrow as pa
 
-from latentviz.errors import DataError, RunError, did_you_mean
+from latentviz.errors import COMPARED_IDS, DataError, RunError, did_you_mean
 from latentviz.modalities.base import NewItem, Shown
 from latentviz.modalities.io.memory import find
 from latentviz.modalities.loading import Loaded, OpenRun
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 CLUSTER = "cluster:"
 WIDEST = 60  # characters of a word that a message repeats
 LONGEST_NUMBER = 18  # digits of a row or a cluster: more do not fit an int64
-COMPARED_IDS = 20_000  # ids that a mistyped one is compared with, at 10 µs each
 SIMILAR = 0.8  # difflib ratio to an id above which a word without spaces is a mistyped id
 _NUMBER = re.compile(r"[0-9]+")
 _FILE_NAME = re.compile(r".\.(txt|text|md|csv|tsv|jsonl?|ndjson|parquet|npy|npz)(\.gz)?([:#/][0-9]+)?$", re.IGNORECASE)

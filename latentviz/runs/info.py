@@ -175,7 +175,7 @@ class LabelledInfo(TypedDict):
 
     given: Count
     classes: Count
-    method: Literal["vote", "spreading"]
+    method: Literal["vote", "spreading", "head"]
     accuracy: Annotated[float, Field(ge=0, le=1)] | None
     tested: Count
     bare_clusters: NotRequired[Count]  # it and the next one: not in earlier runs

@@ -171,7 +171,9 @@ def _annotate(parser: Parser) -> None:
 
 def _label(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="name or path of a run")
-    text = "a table with the columns id and label, to spread; with --ask: the labels so far"
+    text = (
+        "a table with the columns id and label, to spread; with --ask: the labels so far; none: what a run has learnt"
+    )
     parser.add_argument("labels", nargs="?", metavar="LABELS", help=text)
     parser.add_argument("--ask", type=int, metavar="N", help="write the N items whose labels help most to labelled/")
     _outputs(parser)

@@ -2,33 +2,29 @@
 
 import csv
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from latentviz.clustering.description import cluster_names
 from latentviz.clustering.labelling import Known, Labelling, ask
 from latentviz.clustering.neighbors import neighbours
 from latentviz.display import columns
-from latentviz.errors import ArgumentError, DataError, did_you_mean
-from latentviz.modalities.io.columns import described, whole_characters
-from latentviz.modalities.io.names import LABEL_NAMES, by_name
-from latentviz.modalities.io.tables import read_table
+from latentviz.errors import ArgumentError, DataError
+from latentviz.modalities.io.labels import given_labels, read_pairs
+from latentviz.modalities.joint.config import ResolvedJointConfig
 from latentviz.progress import one_line, plural
-from latentviz.queries.lookup import COMPARED_IDS, Lookup
+from latentviz.queries.lookup import Lookup
 from latentviz.runs.files import AnyPath, write_json
 from latentviz.runs.info import LabelledInfo
 from latentviz.runs.labels import labelled
-from latentviz.runs.run import ResultFolder, RunFolder
+from latentviz.runs.run import ClusterFolder, ResultFolder, RunFolder
 from latentviz.stages.map import SHOWN_NEIGHBOURS, draw
 from latentviz.stages.redrawn import Redrawn
 
-IDS = ("id", "ids", "item", "key")  # names of the column of ids
 UNSURE = 0.5
 
 
@@ -78,6 +74,8 @@ class Labelled(Redrawn):
     def __str__(self) -> str:
         info = self.info
         accuracy = "cannot be estimated, because each label is the only one of its class"
+        if info["method"] == "head":
+            accuracy = "cannot be estimated, because no held-out item has a label"
         if info["accuracy"] is not None:
             accuracy = f"{info['accuracy']:.1%} of {plural(info['tested'], 'label')} left out"
         lines = [
@@ -94,7 +92,11 @@ class Labelled(Redrawn):
         return "\n".join(lines)
 
 
-METHODS = {"vote": "vote by cluster", "spreading": "label spreading on the neighbour graph of mu"}
+METHODS = {
+    "vote": "vote by cluster",
+    "spreading": "label spreading on the neighbour graph of mu",
+    "head": "decoder of labels, trained with them",
+}
 
 
 def label(
@@ -113,7 +115,7 @@ def label(
     """
     if ask is None:
         if labels is None:
-            raise ArgumentError("label: nothing to do (got neither LABELS nor --ask); give one of them")
+            return _by_head(run, clustering)
         return _spread(run, labels, clustering)
     return _ask(run, labels, ask, clustering, name, force=force)
 
@@ -136,12 +138,50 @@ def _spread(run: RunFolder, labels: AnyPath | Mapping[str, str], clustering: str
             bare_clusters=clusters,
             bare_items=items,
         )
-        table = pa.table(
-            {"label_predicted": pa.array(words).take(predicted.codes), "label_probability": predicted.probability}
+        return _written(folder, lookup, words, predicted.codes, predicted.probability, info)
+
+
+def _by_head(run: RunFolder, clustering: str) -> Labelled:
+    """Predict by the decoder of labels, in a run that has learnt some."""
+    from latentviz.modalities.joint.head import by_head
+    from latentviz.modalities.joint.kind import JointKind
+
+    folder = run.clustered(clustering)
+    lookup = Lookup(run, clustering)
+    config = lookup.opened.config
+    if not isinstance(config, ResolvedJointConfig) or "label" not in config.data.parts:
+        raise ArgumentError(
+            "label: nothing to do (got neither LABELS nor --ask), and this run has learnt no labels; give one of them"
         )
-        folder.write_annotated(*labelled(folder.points(), folder.info(), table, info))
-        draw(folder, folder.config().map, folder.points(), folder.info(), lookup.opened)
-    return Labelled(folder, info, int((predicted.probability < UNSURE).sum()))
+    with folder.held("label"):
+        kind = lookup.model.kind
+        assert isinstance(kind, JointKind)
+        found = by_head(kind, lookup.model.vae, lookup.mu)
+        there, codes = found.given >= 0, np.where(found.given >= 0, found.given, found.probability.argmax(axis=1))
+        probability = np.where(there, 1, found.probability[np.arange(len(codes)), codes]).astype(np.float32)
+        info = LabelledInfo(
+            given=int(there.sum()),
+            classes=len(kind.layout.labels),
+            method="head",
+            accuracy=found.right / found.tested if found.tested else None,
+            tested=found.tested,
+        )
+        return _written(folder, lookup, kind.layout.labels, codes, probability, info)
+
+
+def _written(
+    folder: ClusterFolder,
+    lookup: Lookup,
+    words: Sequence[str],
+    codes: np.ndarray,
+    probability: np.ndarray,
+    info: LabelledInfo,
+) -> Labelled:
+    """Write the columns, and draw the map again."""
+    table = pa.table({"label_predicted": pa.array(words).take(codes), "label_probability": probability})
+    folder.write_annotated(*labelled(folder.points(), folder.info(), table, info))
+    draw(folder, folder.config().map, folder.points(), folder.info(), lookup.opened)
+    return Labelled(folder, info, int((probability < UNSURE).sum()))
 
 
 def _labelling(lookup: Lookup, given: Mapping[int, str], words: Sequence[str]) -> tuple[Labelling, Known]:
@@ -218,35 +258,8 @@ def read_labels(source: AnyPath | Mapping[str, str], lookup: Lookup) -> tuple[di
         where, pairs = "labels", [(str(key), str(value)) for key, value in source.items()]
     else:
         where = str(source)
-        if not Path(source).expanduser().is_file():
-            raise DataError(f"{where}: no such file; `{_command(lookup, '--ask', '20')}` makes one to fill in")
-        table = read_table(str(Path(source).expanduser()))
-        names = table.schema.names
-        key, word = by_name(names, IDS), by_name(names, LABEL_NAMES)
-        if key is None or word is None:
-            what, allowed = ("ids", IDS) if key is None else ("labels", LABEL_NAMES)
-            raise DataError(
-                f"{where}: has no column of {what} (got {described(table.schema)}); name one {' or '.join(allowed)}"
-            )
-        ids, words = (pc.cast(table.column(name), pa.string()).to_pylist() for name in (key, word))
-        pairs = [(one or "", other or "") for one, other in zip(ids, words, strict=True)]
-    filled = [(key, whole_characters(word).strip()) for key, word in pairs if word.strip()]
-    known = lookup.rows_by_id
-    if unknown := [key for key, _ in filled if key not in known]:
-        near = did_you_mean(unknown[0], lookup.ids[:COMPARED_IDS])
-        raise DataError(
-            f"{where}: {len(unknown):,} of {plural(len(filled), 'id')} are of no item of {lookup.run.name} (got "
-            f"{one_line(unknown[0], 80)!r}); ids are in the column id of points.parquet, such as "
-            f"{one_line(lookup.ids[0], 80)!r}.{near}"
-        )
-    counts = Counter(key for key, _ in {*filled})
-    if twice := [key for key, count in counts.items() if count > 1]:
-        both = sorted({word for key, word in filled if key == min(twice)})
-        raise DataError(
-            f"{where}: {plural(len(twice), 'item has', 'items have')} more than one label (got "
-            f"{one_line(min(twice), 80)!r}: {one_line(' and '.join(map(repr, both)), 80)}); keep one"
-        )
-    return {known[key]: word for key, word in filled}, where
+        pairs = read_pairs(where, where, _command(lookup, "--ask", "20"))
+    return given_labels(pairs, lookup.ids, where, lookup.run.name), where
 
 
 def classes_of(given: Mapping[int, str], where: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from latentviz.config import Auto, DataSection, FitConfig, ModelSection
 from latentviz.modalities.image.config import ImageData
@@ -34,6 +34,11 @@ class JointData(DataSection):
         "auto", description="columns with the captions, with commas between; auto: the first one named caption, text, …"
     )
     label_column: str = Field("auto", description="column with the labels; none: no labels")
+    labels: str = Field(
+        "none",
+        description="table with the columns id and label, as `latentviz label --ask` writes: its labels are learnt in "
+        "place of the items' own, and items that it leaves out have none",
+    )
     level: int = Field(
         5,
         ge=1,
@@ -53,6 +58,14 @@ class JointData(DataSection):
             got = ",".join(map(str, given)) if isinstance(given, list | tuple) else given
             raise ValueError(f"must be image,caption or image,label or image,caption,label (got {got})")
         return [part for part in PARTS if part in given]
+
+    @field_validator("labels")
+    @classmethod
+    def _learnt(cls, value: str, info: ValidationInfo) -> str:
+        parts = info.data.get("parts", ["label"])
+        if value != "none" and "label" not in parts:
+            raise ValueError(f"acts where labels are a part; leave it out, or set data.parts={','.join(parts)},label")
+        return value
 
     def of_images(self, path: str) -> ImageData:
         """Return the settings of the images at a path."""

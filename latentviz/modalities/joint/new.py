@@ -107,7 +107,7 @@ def read_items(
 ) -> tuple[Prepared, np.ndarray]:
     """Read the items at `path`, with any of the parts of the run, into `cache`; see `base.ReadNew`."""
     layout = Layout.load(trained)
-    own = {"size": layout.image[1:], "channels": layout.image[0], "path": path, "max_bad": 1.0}
+    own = {"size": layout.image[1:], "channels": layout.image[0], "path": path, "max_bad": 1.0, "labels": "none"}
     data = config.data.model_copy(update={**own, **found_again({"image_column": "auto"}, given)})
     cache.mkdir(parents=True, exist_ok=True)
     for name in ("label_column", "caption_column"):

@@ -18,7 +18,7 @@ from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import ImageSource
 from latentviz.modalities.joint.config import JointData, Part
 from latentviz.modalities.joint.layout import IMAGES, WORDS, Layout
-from latentviz.modalities.joint.read import Parts, read
+from latentviz.modalities.joint.read import Parts, label_remedy, read
 from latentviz.modalities.text.keywords import split
 from latentviz.modalities.vectors.prepare import write_texts
 from latentviz.progress import plural
@@ -165,13 +165,13 @@ def learnt(
         raise DataError(
             f"{printable(data.path)}: data.parts has label, and there are {plural(len(kinds), 'label')} for "
             f"{plural(labelled, 'item')}, such as {', '.join(map(printable, kinds[:NAMED]))}; a label is a class that "
-            f"many items share, at most {MOST_LABELS:,} of them; name another column with data.label_column=…, or "
-            "leave label out of data.parts"
+            f"many items share, at most {MOST_LABELS:,} of them; {label_remedy(data)}, or leave label out "
+            "of data.parts"
         )
     if "label" in data.parts and len(kinds) < 2:
         raise DataError(
             f"{printable(data.path)}: data.parts has label, and all {plural(labelled, 'item')} have the label "
-            f"{printable(kinds[0])}; name another column with data.label_column=…, or leave label out of data.parts"
+            f"{printable(kinds[0])}; {label_remedy(data)}, or leave label out of data.parts"
         )
     c, h, w = shape
     return Layout(tuple(data.parts), (c, h, w), words, idf, tuple(kinds))

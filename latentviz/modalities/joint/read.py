@@ -16,13 +16,15 @@ from latentviz.modalities.image.read import read as read_images
 from latentviz.modalities.io.containers import located, renamed
 from latentviz.modalities.io.descriptions import values_of
 from latentviz.modalities.io.files import walk
+from latentviz.modalities.io.labels import given_labels, read_pairs
 from latentviz.modalities.io.names import LABEL_NAMES, as_label, by_name, choose_column, printable
 from latentviz.modalities.io.roles import CAPTION_NAMES
-from latentviz.modalities.io.source import ImageSource
+from latentviz.modalities.io.source import ImageSource, Source
 from latentviz.modalities.joint.config import JointData
 from latentviz.modalities.joint.glyphs import read_glyphs
 from latentviz.modalities.joint.shapes import LEVELS, read_shapes
 from latentviz.progress import plural
+from latentviz.runs.files import unique_ids
 
 SEPARATOR = "; "  # between the columns of a caption
 
@@ -68,6 +70,8 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
             source = renamed(source, place)
     if not len(source) and source.bad:
         raise _unmatched(source, data.path)
+    if data.labels != "none":
+        source = replace(source, labels=_labels(data, source))
     wanted = "caption" in data.parts
     columns = caption_columns(list(source.columns), data.caption_column) if wanted else []
     if learn and wanted and not columns:
@@ -78,12 +82,26 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
         )
     if learn and "label" in data.parts and not any(label is not None for label in source.labels):
         raise DataError(
-            f"{printable(data.path)}: data.parts has label, and no item has one; name their column with "
-            "data.label_column=…, or leave label out"
+            f"{printable(data.path)}: data.parts has label, and no item has one; {label_remedy(data)}, or leave label "
+            "out"
         )
     captions = joined([_values(source.columns[name]) for name in columns], len(source))
     present = np.ones(len(source), bool) if drawn is None else drawn
     return Parts(source, present, captions, columns)
+
+
+def label_remedy(data: JointData) -> str:
+    """Return what to do about labels that cannot be learnt."""
+    return (
+        "name another column with data.label_column=…" if data.labels == "none" else f"correct {printable(data.labels)}"
+    )
+
+
+def _labels(data: JointData, source: Source) -> list[str | None]:
+    """Return the labels of `data.labels`, in the place of the items' own."""
+    where = f"data.labels: {printable(data.labels)}"
+    found = given_labels(read_pairs(data.labels, where), unique_ids(source.ids), where, printable(data.path))
+    return [found.get(row) for row in range(len(source))]
 
 
 def _own(data: JointData) -> ImageSource:
