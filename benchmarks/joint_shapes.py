@@ -5,7 +5,8 @@
 The data are the recipe `shapes`. An image's attributes are those of the template that explains most of its variance: a
 shape at one of many places and sizes; the best colours of shape and ground follow by least squares. An image of which
 no template explains half is wrong. A text's attributes are its likeliest word for each. Strict accuracy: all
-attributes are right. Text and image are held-out items; joint: z is drawn from the prior, and image and words agree.
+attributes are right. Text and image are held-out items; joint: z is drawn as `latentviz generate` draws it, from a
+mixture over μ, or from the prior, and image and words agree.
 Settings are those of `latentviz fit`.
 """
 
@@ -40,11 +41,12 @@ RESULTS = Path(__file__).parent / "results"
 DRAWN = 1_000  # z from the prior
 EXPLAINED = 0.5  # of the variance of an image, at least
 STEPS = 3  # sizes of each name
-WAYS = ("text→image", "image→text", "joint")
+WAYS = ("text→image", "image→text", "joint", "joint, prior")
 ABOUT = """\
 Written by `benchmarks/joint_shapes.py`: strict accuracy (every attribute of an item is right) on the held-out tenth of
-the recipe `shapes`, {seeds} (medians); joint: {drawn:,} draws from the prior. The attributes of an image are read off
-by templates, which are right for {right:.1%} of the held-out images themselves."""
+the recipe `shapes`, {seeds} (medians). Joint: {drawn:,} draws as `generate` makes them, from a mixture of Gaussians
+over μ, and from the prior. The attributes of an image are read off by templates, which are right for {right:.1%} of the
+held-out images themselves."""
 
 
 class Templates:
@@ -111,49 +113,56 @@ def share(some: Sequence[Drawing | None], others: Sequence[Drawing | None]) -> f
 
 def measured(level: int, seed: int, folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     """Fit on a level, and measure on its held-out items."""
-    import torch
-
     import latentviz as lv
     from latentviz.config import parse_overrides
-    from latentviz.modalities.joint.kind import JointKind
-    from latentviz.modalities.loading import load_model
-    from latentviz.model.encoding import posteriors
-    from latentviz.runs.run import RunFolder
 
     given: dict[str, Any] = parse_overrides(settings)
     data = {"level": level, **given.pop("data", {})}
     start = time.process_time()
     run = lv.fit("shapes", outputs=folder, run=f"{level}-{seed}", data=data, seed_everything=seed, preview=0, **given)
     seconds = time.process_time() - start
-    loaded = load_model(RunFolder.open(run.path))
+    return {"level": level, "seed": seed, "cpu_seconds": round(seconds, 1), **scores(run.path, level, seed)}
+
+
+def scores(path: Path, level: int, seed: int) -> dict[str, float]:
+    """Return the strict accuracies of a run on its held-out items."""
+    import torch
+
+    from latentviz.modalities.joint.kind import JointKind
+    from latentviz.modalities.loading import load_model
+    from latentviz.model.encoding import posteriors
+    from latentviz.model.samplers import sample
+    from latentviz.runs.run import RunFolder
+
+    loaded = load_model(RunFolder.open(path))
     kind, vae, layout = loaded.kind, loaded.vae, loaded.kind.layout
     assert isinstance(kind, JointKind)
     stored, templates = kind.packed[kind.items.val], Templates(level)
     pixels, words = layout.slices["image"], layout.slices["caption"]
 
-    def decoded(z: torch.Tensor) -> tuple[list[Drawing | None], list[Drawing]]:
+    def decoded(z: np.ndarray) -> tuple[list[Drawing | None], list[Drawing]]:
         with torch.inference_mode():
-            expected = vae.decode(z).numpy()
-        return templates.read(expected[:, pixels].reshape(-1, 3, SIZE, SIZE)), said(
-            level, layout.words, expected[:, words]
-        )
+            expected = vae.decode(torch.from_numpy(z)).numpy()
+        drawn = expected[:, pixels].reshape(-1, 3, SIZE, SIZE)
+        return templates.read(drawn), said(level, layout.words, expected[:, words])
 
-    def of(part: str) -> torch.Tensor:
+    def of(part: str) -> np.ndarray:
         alone = stored.copy()
         alone[:, : len(layout.parts)] = np.array(layout.parts) == part
-        return torch.from_numpy(posteriors(vae, alone, kind.to_input).mu)
+        return posteriors(vae, alone, kind.to_input).mu
 
     truth = said(level, layout.words, stored[:, words].astype(np.float32))
-    generator = torch.Generator().manual_seed(seed)
-    drawn = decoded(torch.randn(DRAWN, vae.latent_dim, generator=generator))
+    known = posteriors(vae, kind.packed[kind.items.train], kind.to_input)
+    drawn = {
+        name: decoded(sample(name, known.mu, known.logvar, DRAWN, np.random.default_rng(seed)))
+        for name in ("prior", "gmm")
+    }
     return {
-        "level": level,
-        "seed": seed,
-        "cpu_seconds": round(seconds, 1),
         "templates": share(templates.read(stored[:, pixels].reshape(-1, 3, SIZE, SIZE) / 255), truth),
         "text→image": share(decoded(of("caption"))[0], truth),
         "image→text": share(decoded(of("image"))[1], truth),
-        "joint": share(*drawn),
+        "joint": share(*drawn["gmm"]),
+        "joint, prior": share(*drawn["prior"]),
     }
 
 

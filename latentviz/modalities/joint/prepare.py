@@ -161,7 +161,8 @@ def learnt(
             )
     kinds = sorted({label for label in labels if label is not None}) if "label" in data.parts else []
     labelled = sum(label is not None for label in labels)
-    if len(kinds) > min(MOST_LABELS, max(2, labelled // 2)):
+    among = labelled if data.labels == "none" else len(labels)  # a few labels stand for many items
+    if len(kinds) > min(MOST_LABELS, max(2, among // 2)):
         raise DataError(
             f"{printable(data.path)}: data.parts has label, and there are {plural(len(kinds), 'label')} for "
             f"{plural(labelled, 'item')}, such as {', '.join(map(printable, kinds[:NAMED]))}; a label is a class that "

@@ -11,6 +11,7 @@ from PIL import Image
 import latentviz as lv
 from latentviz.modalities.joint.config import JointData
 from latentviz.modalities.joint.layout import Packed
+from latentviz.modalities.joint.prepare import prepare
 from latentviz.modalities.joint.read import read
 from latentviz.runs.run import RunFolder
 
@@ -50,6 +51,14 @@ def test_they_take_the_place_of_the_items_own(folder: Path, tmp_path: Path) -> N
     file = table(tmp_path, told(folder))
     labels = read(JointData(path=str(folder), parts=["image", "label"], labels=str(file))).source.labels
     assert labels == [word for _, word in told(folder)] + [None] * (N - GIVEN)
+
+
+def test_one_label_of_each_class_is_enough(folder: Path, tmp_path: Path) -> None:
+    rows = [(name, f"class {number}") for number, name in enumerate(ids(folder)[:6])]
+    data = JointData(path=str(folder), parts=["image", "label"], labels=str(table(tmp_path, rows)))
+    parts = prepare(data, tmp_path / "cache", 0)
+    assert Packed(tmp_path / "cache").layout.labels == tuple(word for _, word in rows)
+    assert len(parts.items) == N
 
 
 WRONG: dict[str, tuple[Callable[[list[str]], list[tuple[str, str]]], tuple[str, ...]]] = {
