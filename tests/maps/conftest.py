@@ -1,9 +1,10 @@
-"""A small map with every feature, and a real Chromium to open it."""
+"""A small map with every feature, and real browsers to open it."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,11 @@ def data() -> MapData:
     return build()
 
 
-def find_chromium() -> str | None:
-    """The path of a Chromium, installed with apt-get if possible; else None."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+def find_browser(variable: str, names: list[str], package: str) -> str | None:
+    """The path of a browser: the one that the environment's variable names, or one installed, if need be by apt-get."""
+    found = os.environ.get(variable) or next(filter(None, map(shutil.which, names)), None)
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
-        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+        for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
             subprocess.run(
                 ["apt-get", *command],
                 check=False,
@@ -81,27 +82,39 @@ def find_chromium() -> str | None:
                 timeout=600,
                 env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             )
-        found = shutil.which("chromium")
+        found = next(filter(None, map(shutil.which, names)), None)
     return found
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A Chromium for a module, since its memory grows with each page.
-
-    Without one, the browser tests are skipped with a reason that says how to get it.
-    """
+@contextmanager
+def launched(kind: str, names: list[str], package: str, **settings: Any) -> Iterator[Any]:
+    """A running browser; without one, the browser tests are skipped with a reason that says how to get it."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         pytest.skip("BROWSER TESTS DID NOT RUN: `pip install playwright`")
-    path = find_chromium()
+    path = find_browser(kind.upper(), names, package)
     if path is None:
-        pytest.skip("BROWSER TESTS DID NOT RUN: no chromium here; `apt-get install chromium`, or set CHROMIUM=path")
+        pytest.skip(
+            f"{kind.upper()} TESTS DID NOT RUN: no {kind} here; `apt-get install {package}`, or set {kind.upper()}=path"
+        )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = getattr(playwright, kind).launch(executable_path=path, **settings)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A Chromium for a module, since its memory grows with each page."""
+    with launched("chromium", NAMES, "chromium", args=ARGUMENTS) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def browser(request: pytest.FixtureRequest) -> Any:
+    """The browser that `open_map` opens maps in; the tests for another one override it."""
+    return request.getfixturevalue("chromium")
 
 
 # Resolves once the view stays the same between frames; on a busy machine a move takes a while.
@@ -177,14 +190,14 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def open_map(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Page]]:
+def open_map(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Page]]:
     """Opens a map of the data in the browser: `open_map(data, layers=…, options=…, **browser settings)`."""
     opened: list[Page] = []
 
     def run(data: MapData, *, map_arguments: dict[str, Any] | None = None, **settings: Any) -> Page:
         path = tmp_path_factory.mktemp("map") / "map.html"
         write_map(path, data, **(map_arguments or {}))
-        opened.append(Page(chromium, path, **settings))
+        opened.append(Page(browser, path, **settings))
         return opened[-1]
 
     yield run
