@@ -1,6 +1,7 @@
 """What commands add to a run: a clustering in `clusters/<name>/`, results in `generated/<name>/` and similar."""
 
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from latentviz.config import LARGEST_YAML, ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError, message_of
-from latentviz.progress import plural, warn
+from latentviz.progress import plural, say, warn
 from latentviz.runs.checksums import FORMAT_VERSION, checksum, checksums, expected, opened
 from latentviz.runs.files import (
     atomic_write,
@@ -375,3 +376,15 @@ def read_info(file: Path, again: str) -> RunInfo:
     if not (summary.get("content_dim", d) <= d and summary.get("given_dim", 0) <= d):
         raise RunError(f"{file}: damaged (summary: content_dim or given_dim is above latent_dim, {d}); {again}")
     return info
+
+
+def free_name(parent: Path, wanted: str) -> str:
+    """Makes a name for a new folder in `parent`: `wanted`, or the first free one of `wanted-2`, `wanted-3` and on."""
+    wanted = re.sub(r"[^\w-]+", "-", wanted).strip("-")[:60] or parent.name
+    name, number = wanted, 1
+    while os.path.lexists(parent / name):
+        number += 1
+        name = f"{wanted}-{number}"
+    if number > 1:
+        say(f"{parent.name}/{wanted} stays as it is; this one is {name} (to replace it: --force --name {wanted})")
+    return name

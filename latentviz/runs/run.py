@@ -47,7 +47,7 @@ from latentviz.runs.files import (
     temporary_name,
     write_json,
 )
-from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, read_info
+from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, free_name, read_info
 from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.ours import MARKER, check_links, foreign_to_result, holds, is_run, no_runs
@@ -357,12 +357,7 @@ class RunFolder(RunPlace):
             RunError: the name is taken or is no folder name, or the folder cannot be written.
         """
         parent = self.path / group
-        if name is None:
-            default = re.sub(r"[^\w-]+", "-", default).strip("-")[:60] or group
-            name, number = default, 1
-            while os.path.lexists(parent / name):
-                number += 1
-                name = f"{default}-{number}"
+        name = free_name(parent, default) if name is None else name
         check_name("--name", name)
         target = parent / name
         if os.path.lexists(target):

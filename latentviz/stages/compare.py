@@ -28,10 +28,10 @@ from latentviz.evaluation.comparison import (
     title,
 )
 from latentviz.maps.data import FILE_LIMIT, MapData
-from latentviz.maps.palette import NOISE, map_colours
+from latentviz.maps.palette import MARKED, NOISE, map_colours
 from latentviz.modalities.loading import OpenRun
 from latentviz.progress import one_line, plural
-from latentviz.runs.files import write_json
+from latentviz.runs.files import check_name, write_json
 from latentviz.runs.run import ResultFolder, RunFolder
 from latentviz.stages.earlier import colours
 from latentviz.stages.space import Space, read_space
@@ -43,7 +43,7 @@ NEIGHBOURS = 15  # UMAP's default neighbourhood, as in `evaluate`
 SAMPLED = 2_000  # items whose neighbours are compared
 INSPECTED = 500  # items in common by which different data are told from the same data
 LISTED = 8  # flows of moved items that are printed
-COLOUR = {"moves": "#d6406b", "stays": NOISE}  # of the column `moved` on the maps
+COLOUR = {"moves": MARKED, "stays": NOISE}  # of the column `moved` on the maps
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,13 @@ class Comparison(Shown):
 
     def _moves(self) -> Rows:
         flow = [row for row in self.info["flow"] if row["moved"]]
-        return [
+        rows: Rows = [
             (f"{number(row['cluster_a'])} → {number(row['cluster_b'])}", plural(row["items"], "item"))
             for row in flow[:LISTED]
         ]
+        if len(flow) > LISTED:
+            rows = [*rows, (f"{LISTED} of {len(flow)} flows", f"all in {self.folder.compared_file} and on the page")]
+        return rows
 
 
 def compare(
@@ -176,6 +179,8 @@ def compare(
     """
     if len(clusterings) != 2:
         raise ArgumentError(f"--clusterings: must be two names, of A and of B (got {len(clusterings)})")
+    for clustering in clusterings:
+        check_name("--clusterings", clustering)
     if clusterings[0] == clusterings[1] and first.path.resolve() == second.path.resolve():
         raise RunError(_twice(first, clusterings[0]))
     a, b = (Side.of(run, clustering) for run, clustering in zip((first, second), clusterings, strict=True))

@@ -23,6 +23,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path:
     work = tmp_path_factory.mktemp("done")
     folder = fit_small(digits, work / "outputs", settings=FIT[:-2])
     commands.cluster(str(folder), QUICK, outputs=str(folder.parent))
+    commands.cluster(str(folder), [*QUICK[:-1], "cluster.n_clusters=2"], outputs=str(folder.parent), name="two")
     return work
 
 
@@ -63,6 +64,7 @@ def found(digits: Path) -> Path:
         (("generate", "small", "--force", "--name", "x"), 1_000),
         (("recommend", "small", "3", "--name", "x"), 1_000),
         (("encode", "small", "DATA", "--name", "x"), 4_000),
+        (("compare", "small", "--clusterings", "default", "two"), 10_000),
         (("export", "small", "--safetensors"), 10_000),
         pytest.param(("export", "small", "--onnx"), 10_000, marks=pytest.mark.soak),
     ],
@@ -105,6 +107,7 @@ def test_a_fit_on_a_disk_that_is_really_full(work, digits) -> None:
         ("generate", "small"),
         ("recommend", "small", "3", "--save"),
         ("encode", "small", "DATA"),
+        ("compare", "small", "--clusterings", "default", "two"),
         ("export", "small", "--safetensors"),
     ],
     ids=lambda words: " ".join(words[:2]),

@@ -32,6 +32,7 @@ REPEATABLE = (
     "generated/*/*",
     "encoded/*/mu.npy",
     "encoded/*/points.parquet",
+    "compared/*/items.parquet",
 )
 SOAK = 4  # random moments a command
 
@@ -45,6 +46,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "generate --force": ("generate", "small", "--name", "drawn", "--n", "9", "--seed", "1", "--force"),
     "encode": ("encode", "small", "DATA", "--name", "new"),
     "map": ("map", "small", "title=again"),
+    "cluster --name": ("cluster", "small", "--name", "four", *QUICK[:-1], "cluster.n_clusters=4"),
+    "compare": ("compare", "small", "--clusterings", "default", "four", "--name", "both"),
 }
 
 
@@ -154,6 +157,7 @@ def moments(steps: int, count: int) -> Sequence[int]:
         ("cluster --force", 0.85),
         ("generate --force", 0.99),
         ("encode", 0.7),
+        ("compare", 0.9),
     ],
 )
 def test_a_killed_command_is_run_again(states, digits, work, command, share) -> None:

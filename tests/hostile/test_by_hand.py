@@ -138,6 +138,7 @@ def begun(run_folder: Path) -> Path:
         ("recommend", "RUN", "3"),
         ("encode", "RUN", "DATA"),
         ("export", "RUN", "--onnx"),
+        ("compare", "RUN", "--clusterings", "default", "fine"),
         ("fit", "--continue", "RUN", "DATA"),
     ],
     ids=" ".join,

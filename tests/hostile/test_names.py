@@ -55,8 +55,9 @@ def test_a_name_that_is_none(here, mapped, shell, name) -> None:
         ("evaluate", mapped, "--clustering", name),
         ("map", mapped, "--clustering", name),
         ("recommend", mapped, "3", "--name", name),
+        ("compare", mapped, "--clusterings", "default", name),
     ):
-        assert refused(shell, *words).startswith(("--run ", "--name ", "--clustering "))
+        assert refused(shell, *words).startswith(("--run ", "--name ", "--clustering ", "--clusterings "))
     assert [path.name for path in here.iterdir()] == ["d.npy"]
     assert sorted(path.name for path in (mapped / "clusters").iterdir()) == ["default"]
 
@@ -73,6 +74,7 @@ def test_a_path_that_is_none(here, mapped, shell, path) -> None:
         ("fit", path),
         ("config", path),
         ("encode", mapped, path),
+        ("compare", mapped, path),
         ("config", "d.npy", f"data.path={path}"),
     ):
         refused(shell, *words)

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "generate --at": ("generate", "RUN", "--at", "0,0"),
     "generate --traverse": ("generate", "RUN", "--traverse"),
     "recommend": ("recommend", "RUN", "3", "--save", "--where", "cluster == 0"),
+    "compare": ("compare", "RUN", "OTHER"),
+    "compare as the second": ("compare", "OTHER", "RUN"),
     "export": ("export", "RUN", "--safetensors"),
     "fit --resume": ("fit", "DATA", "--run", "small", "--resume", "trainer.max_epochs=5", *SMALL[1:]),
     "fit --force": ("fit", "DATA", "--run", "small", "--force", "trainer.max_epochs=1", *SMALL[1:]),
@@ -103,7 +105,9 @@ def try_it(shell, sent: Path, data: Path, work: Path, name: str, command: str) -
     before = watched(outside)
     found = work / "annotations.json"
     found.write_text('{"names": {"0": "round"}, "merges": {}}', encoding="utf-8")
-    words = [{"RUN": run, "DATA": data, "FOUND": found}.get(word, word) for word in COMMANDS[command]]
+    other = Path(shutil.copytree(sent, work / "outputs" / "other"))
+    meant = {"RUN": run, "OTHER": other, "DATA": data, "FOUND": found}
+    words = [meant.get(word, word) for word in COMMANDS[command]]
     said = shell(*words, "--outputs", run.parent)
     assert watched(outside) == before
     assert said.code in {0, 1, 2}, said.err
