@@ -35,15 +35,6 @@ def test_the_policy_blocks_the_network(open_map, data):
     assert [url for url in other.requests if url.startswith("http")] == []
 
 
-def test_is_a_plotly_figure_with_a_trace_per_cluster(page):
-    traces = page.js("document.getElementById('plot').data.map((t) => [t.type, t.name, t.x.length])")
-    assert [name for _, name, _ in traces] == ["Noise", "Cluster 0", "Cluster 1", "Cluster 2", "Cluster 3"]
-    assert {kind for kind, _, _ in traces} == {"scattergl"}
-    assert sum(count for _, _, count in traces) == 600
-    assert page.js("document.getElementById('plot')._context.showSendToCloud") is False
-    assert page.js("document.querySelector('.modebar')") is None
-
-
 def test_hover_shows_the_right_thumbnail_and_fields(page, data):
     for row in (7, 123, 555):
         page.hover(row)
@@ -75,10 +66,6 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     page.settle()
     assert page.js("map.view.scale") > 1.5 * before
     assert np.allclose(page.place(30), (x, y), atol=1)
-    page.until(
-        "(([a, b]) => Math.abs((b - a) * map.view.scale - map.view.width) < 1)"
-        "(document.getElementById('plot').layout.xaxis.range)"
-    )  # Plotly's axes follow once the map is at rest
     page.page.mouse.move(700, 450)
     page.page.mouse.down()
     page.page.mouse.move(640, 500, steps=4)
@@ -89,41 +76,85 @@ def test_wheel_zooms_around_the_pointer_and_drag_pans(page):
     page.until(f"Math.abs(map.view.scale / {before} - 1) < 1e-6")
 
 
-def test_plotly_relayout_from_outside_moves_the_map(page):
-    page.js("Plotly.relayout('plot', {'xaxis.range': [0, 4], 'yaxis.range': [0, 2.5]})")
-    page.settle()
-    assert np.isclose(page.js("map.view.x"), 2)
-    page.js("map.view.fit(false)")
-
-
 def test_a_map_without_clusters_reports_it(open_map, make_data):
     noise = open_map(make_data(cluster=np.full(600, -1, np.int32), cluster_info={}))
     assert noise.errors == []
     assert "No cluster was found" in noise.page.inner_text(".header")
 
 
-def test_a_large_map_is_drawn_by_webgl_without_plotly(open_map, make_data):
+PIXELS_DRAWN = """(() => { map.renderer.draw(map.view); const c = document.getElementById("points");
+  const k = document.createElement("canvas"); k.width = c.width; k.height = c.height; const p = k.getContext("2d");
+  p.drawImage(c, 0, 0); const d = p.getImageData(0, 0, k.width, k.height).data;
+  let s = 0; for (let i = 3; i < d.length; i += 4) s += d[i] > 0; return s; })()"""
+
+
+def test_webgl_draws_without_plotly(open_map, make_data):
     large = open_map(make_data(25_000, images=None, columns={}, neighbours=None))
     assert large.errors == []
     assert large.js("[map.mode, typeof Plotly]") == ["webgl", "undefined"]
     large.js("map.view.zoom(2)")
     large.settle()
     assert large.errors == []
-    assert (
-        large.js(
-            "(() => { map.renderer.draw(map.view); const c = document.getElementById('points'); "
-            "const k = document.createElement('canvas'); k.width = c.width; k.height = c.height; const p = "
-            "k.getContext('2d'); p.drawImage(c, 0, 0); const d = p.getImageData(0, 0, k.width, k.height).data; "
-            "let s = 0; for (let i = 3; i < d.length; i += 4) s += d[i] > 0; return s; })()"
-        )
-        > 20_000
+    assert large.js(PIXELS_DRAWN) > 20_000
+
+
+def test_where_webgl_is_emulated_distant_points_look_the_same_without_it(open_map, make_data):
+    """The headless browser emulates it."""
+    far = open_map(make_data(60_000, images=None, columns={}, neighbours=None))
+    assert far.js("map.renderer.emulated") is True
+    read = (
+        "(() => { map.renderer.emulated = arg; map.renderer.draw(map.view);"
+        " const c = document.getElementById('points');"
+        " const k = document.createElement('canvas'); k.width = c.width; k.height = c.height;"
+        " const p = k.getContext('2d'); p.drawImage(c, 0, 0);"
+        " return Array.from(p.getImageData(0, 0, k.width, k.height).data); })()"
     )
+    fast, exact = (np.array(far.js(read, emulated), float).reshape(-1, 4) for emulated in (True, False))
+    seen = (fast[:, 3] > 0) | (exact[:, 3] > 0)
+    assert seen.sum() > 20_000
+    assert np.abs(fast - exact)[seen].mean() < 12
+    assert np.abs(fast.mean(axis=0) / exact.mean(axis=0) - 1).max() < 0.03
+    assert far.errors == []
 
 
-def test_without_webgl_a_sample_is_drawn_and_reported(open_map, make_data):
+def test_points_come_back_when_the_browser_took_the_context_away(page):
+    before = page.js(PIXELS_DRAWN)
+    page.js(
+        "new Promise((done) => { const canvas = document.getElementById('points'); "
+        "const loss = canvas.getContext('webgl2').getExtension('WEBGL_lose_context'); "
+        "canvas.addEventListener('webglcontextlost', () => setTimeout(() => loss.restoreContext())); "
+        "canvas.addEventListener('webglcontextrestored', () => setTimeout(done)); loss.loseContext(); })"
+    )
+    assert page.js(PIXELS_DRAWN) == before > 1_000
+    assert page.errors == []
+
+
+@pytest.fixture(scope="module")
+def bare(open_map, make_data):
+    """A map in a browser without WebGL."""
     hide = """HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {
     apply: (f, self, args) => args[0].startsWith("webgl") ? null : Reflect.apply(f, self, args)});"""
-    page = open_map(make_data(9_000, images=None, columns={}, neighbours=None), script=hide)
-    assert page.errors == []
-    assert page.page.locator("#plot .scatterlayer .points path").count() > 2_000
-    assert "1 in 3 of 9,000 points" in page.page.inner_text(".header")
+    return open_map(make_data(9_000, images=None, columns={}, neighbours=None), script=hide)
+
+
+def test_without_webgl_plotly_draws_a_sample_with_a_trace_per_cluster(bare):
+    assert bare.errors == []
+    assert bare.page.locator("#plot .scatterlayer .points path").count() > 2_000
+    assert "1 in 3 of 9,000 points" in bare.page.inner_text(".header")
+    traces = bare.js("document.getElementById('plot').data.map((t) => [t.type, t.name])")
+    assert [name for _, name in traces] == ["Noise", "Cluster 0", "Cluster 1", "Cluster 2", "Cluster 3"]
+    assert {kind for kind, _ in traces} == {"scatter"}
+    assert bare.js("document.getElementById('plot')._context.showSendToCloud") is False
+    assert bare.js("document.querySelector('.modebar')") is None
+
+
+def test_without_webgl_plotly_follows_the_map_and_the_map_follows_plotly(bare):
+    bare.js("map.view.zoom(2)")
+    bare.until(
+        "(([a, b]) => Math.abs((b - a) * map.view.scale - map.view.width) < 1)"
+        "(document.getElementById('plot').layout.xaxis.range)"
+    )
+    bare.js("Plotly.relayout('plot', {'xaxis.range': [0, 4], 'yaxis.range': [0, 2.5]})")
+    bare.settle()
+    assert np.isclose(bare.js("map.view.x"), 2)
+    assert bare.errors == []

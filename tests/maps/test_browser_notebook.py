@@ -116,7 +116,7 @@ def test_a_whole_map_is_shown_on_request(host, mapped, monkeypatch, policy) -> N
     lv.open(mapped).clustering().show()
     assert len(shown[0]["text/html"]) > 2_000_000
     frame = frame_of(host(shown[0]["text/html"], policy))
-    assert frame.evaluate("document.documentElement.dataset.ready") == "scattergl"
+    assert frame.evaluate("document.documentElement.dataset.ready") == "webgl"
 
 
 def test_a_large_map_is_a_picture_and_a_link(host, mapped, monkeypatch) -> None:

@@ -4,7 +4,7 @@ import { makeColumns } from "./columns.js";
 import { watchDocks } from "./docks.js";
 import { el } from "./dom.js";
 import { members } from "./edits.js";
-import { PLOTLY_LIMIT, makeFigure } from "./figure.js";
+import { makeFigure } from "./figure.js";
 import { listen } from "./gestures.js";
 import { makeGrid } from "./grid.js";
 import { SHOWN, makePaint, pointRadius } from "./paint.js";
@@ -12,8 +12,6 @@ import { makeState } from "./state.js";
 import { loadStore } from "./store.js";
 import { makeView } from "./view.js";
 import { makeWebgl } from "./webgl.js";
-
-const REST = 250; // ms without movement after which the map counts as at rest
 
 const byId = (id) => document.getElementById(id);
 
@@ -54,8 +52,7 @@ export async function start(layers) {
   byId("boot").hidden = true;
   requestAnimationFrame(() => requestAnimationFrame(() => {
     map.timings.paint = performance.now();
-    // Plotly takes a second to parse, in one task; the map is usable without it.
-    setTimeout(() => plot(map).catch((error) => globalThis.latentviz.fail(error)), map.renderer ? 400 : 0);
+    finish(map).catch((error) => globalThis.latentviz.fail(error));
   }));
 }
 
@@ -152,7 +149,7 @@ function addDrawing(map) {
   map.repaint = () => {
     paint.update();
     map.renderer?.recolour();
-    map.recoloured = true;
+    map.recoloured = true; // for the figure
     view.changed();
   };
   state.on("hidden isolated masks selection colour dark", map.repaint);
@@ -173,38 +170,11 @@ function addDrawing(map) {
   view.on(() => {
     map.renderer?.draw(view);
     map.redraw();
-    follow(map);
-  });
-}
-
-/** Updates the Plotly figure to the view: at once if it draws the points, else once the map is at rest. */
-function follow(map) {
-  const { figure, view } = map;
-  if (!figure) return;
-  const update = async () => {
-    const { recoloured } = map;
+    const { figure, recoloured } = map;
+    if (!figure) return;
     map.recoloured = false;
-    await figure.draw(view, recoloured);
-  };
-  if (map.mode === "svg") {
-    update();
-    return;
-  }
-  showFigure(false);
-  clearTimeout(map.settling);
-  map.settling = setTimeout(async () => {
-    if (view.moving) return;
-    const { x, y, scale, width, height } = view;
-    await update();
-    const rests = x === view.x && y === view.y && scale === view.scale && width === view.width && height === view.height;
-    if (rests && !map.recoloured) showFigure(true);
-  }, REST);
-}
-
-/** Shows the points of the Plotly figure or those of our own layer. */
-function showFigure(figure) {
-  byId("plot").style.visibility = figure ? "" : "hidden";
-  byId("points").style.visibility = figure ? "hidden" : "";
+    figure.draw(view, recoloured);
+  });
 }
 
 /** Takes the size of the free area, which panels leave to the map. */
@@ -213,28 +183,19 @@ function measure({ view, stage }) {
   if (width !== view.width || height !== view.height) view.resize(width, height);
 }
 
-/** Loads Plotly and makes the figure, which draws small maps at rest, and all maps where there is no WebGL. */
-async function plot(map) {
-  const { store, view } = map;
-  const large = map.renderer && store.n > PLOTLY_LIMIT;
-  if (large || !(await globalThis.latentviz.find("plotly"))) {
-    // A notebook's copy of a small map is without Plotly.
-    if (!map.renderer) throw new Error("this browser has no WebGL; open map.html, or call result.show().");
-    document.documentElement.dataset.ready = map.mode = "webgl";
-    return;
+/** Marks the map as ready; where there is no WebGL, loads Plotly first, which draws the points. */
+async function finish(map) {
+  map.mode = map.renderer ? "webgl" : "svg";
+  if (!map.renderer) {
+    // A notebook's copy of a map is without Plotly.
+    if (!(await globalThis.latentviz.find("plotly"))) throw new Error("this browser has no WebGL; open map.html, or call result.show().");
+    await globalThis.latentviz.run("plotly");
+    const figure = makeFigure(byId("plot"), map);
+    await figure.create(map.view);
+    map.figure = figure;
+    map.notice(`No WebGL here: ${figure.stride > 1 ? `a sample is drawn, 1 in ${figure.stride} of ${map.store.n.toLocaleString("en")} points.` : "the points are drawn as SVG."}`);
   }
-  await globalThis.latentviz.run("plotly");
-  const mode = map.renderer === null ? "svg" : "scattergl";
-  map.mode = mode;
-  const figure = makeFigure(byId("plot"), map, mode);
-  await figure.create(view);
-  map.figure = figure;
-  if (mode === "svg" && figure.stride > 1) map.notice(`No WebGL here: a sample is drawn, 1 in ${figure.stride} of ${store.n.toLocaleString("en")} points.`);
-  else if (mode === "svg") map.notice("No WebGL here: the points are drawn as SVG.");
-  map.recoloured = false;
-  if (mode !== "svg") showFigure(true);
-  map.timings.plot = performance.now();
-  document.documentElement.dataset.ready = mode;
+  document.documentElement.dataset.ready = map.mode;
 }
 
 /** Adds a layer's panel to a side; hidden panels keep their position. */

@@ -1,35 +1,32 @@
-// The Plotly figure: one trace per cluster, noise first and smaller. It draws small maps at rest, and a sample without WebGL.
+// The points as SVG, through Plotly, where there is no WebGL: one trace per cluster, noise first and smaller.
 
 import { FAINT, SHOWN, faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 
-// Up to this many points the figure replaces our own WebGL2 layer once the map is at rest; above, Plotly is not loaded. It does not draw during movement: a scattergl frame costs 50 times one of our layer, even with few points.
-export const PLOTLY_LIMIT = 20000;
-// Without WebGL the points are SVG elements, of which browsers handle no more.
+// Browsers handle no more points than these as SVG elements; of larger maps a sample is drawn.
 export const SVG_LIMIT = 4000;
 
-/** Returns the renderer that shows the points through Plotly: as scattergl, or as an SVG sample. */
-export function makeFigure(element, { store, paint, state }, mode) {
+/** Returns the renderer that shows the points, or a sample of them, 1 in `stride`, as SVG. */
+export function makeFigure(element, { store, paint, state }) {
   const { Plotly } = globalThis;
-  const stride = mode === "svg" ? Math.max(1, Math.ceil(store.n / SVG_LIMIT)) : 1;
+  const stride = Math.max(1, Math.ceil(store.n / SVG_LIMIT));
   let drawn = null;
   let size = 0;
   let following = false;
+  let anew = false;
 
   function traces(view) {
     size = pointRadius(paint.crowd, view);
     return store.ranges.map((cluster, g) => {
       const rows = [];
       for (let i = cluster.start; i < cluster.start + cluster.size; i += stride) rows.push(i);
-      const whole = stride === 1;
-      const end = cluster.start + cluster.size;
       return {
-        type: mode === "svg" ? "scatter" : "scattergl",
+        type: "scatter",
         mode: "markers",
         name: plain(cluster.name),
         uid: `cluster-${g}`,
-        x: whole ? store.x.subarray(cluster.start, end) : rows.map((i) => store.x[i]),
-        y: whole ? store.y.subarray(cluster.start, end) : rows.map((i) => store.y[i]),
-        customdata: whole ? store.row.subarray(cluster.start, end) : rows.map((i) => store.row[i]),
+        x: rows.map((i) => store.x[i]),
+        y: rows.map((i) => store.y[i]),
+        customdata: rows.map((i) => store.row[i]),
         hoverinfo: "none",
         marker: marker(rows, view, paint.sizeOf(cluster.start)),
       };
@@ -83,17 +80,17 @@ export function makeFigure(element, { store, paint, state }, mode) {
     },
     /** Updates the figure to the view, and with `recoloured` the traces to the colours. */
     async draw(view, recoloured) {
+      anew ||= recoloured;
       if (following) return;
       following = true;
-      let anew = recoloured;
       do {
         drawn = { x: view.x, y: view.y, scale: view.scale, width: view.width, height: view.height };
         const { x, y } = view.ranges();
-        anew ||= Math.abs(pointRadius(paint.crowd, view) / size - 1) > 0.08;
-        if (anew) await Plotly.react(element, traces(view), layout(view));
-        else await Plotly.relayout(element, { "xaxis.range": x, "yaxis.range": y, width: view.width, height: view.height });
+        const whole = anew || Math.abs(pointRadius(paint.crowd, view) / size - 1) > 0.08;
         anew = false;
-      } while (["x", "y", "scale", "width", "height"].some((key) => drawn[key] !== view[key]));
+        if (whole) await Plotly.react(element, traces(view), layout(view));
+        else await Plotly.relayout(element, { "xaxis.range": x, "yaxis.range": y, width: view.width, height: view.height });
+      } while (anew || ["x", "y", "scale", "width", "height"].some((key) => drawn[key] !== view[key]));
       following = false;
     },
   };

@@ -1,6 +1,9 @@
 // The points as one WebGL2 draw call, fast enough for a million.
 
 import { faintOpacity, pointOpacity, pointRadius } from "./paint.js";
+import { SPLAT_SIZE, makeSplat } from "./splat.js";
+
+const COSTLY = 50000; // points from which on a frame is worth saving time on
 
 const VERTEX = `#version 300 es
 in vec2 place;
@@ -36,7 +39,6 @@ void main() {
 export function makeWebgl(canvas, store, paint, state) {
   const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, powerPreference: "high-performance" });
   if (!gl) return null;
-  const program = linked(gl);
   const place = new Uint16Array(2 * store.n);
   const order = scattered(store);
   order.forEach((i, k) => {
@@ -44,16 +46,70 @@ export function makeWebgl(canvas, store, paint, state) {
     place[2 * k + 1] = store.qy[i];
   });
   const sorted = new Uint32Array(store.n);
-  attribute(gl, program, "place", 2, gl.UNSIGNED_SHORT, place);
-  const colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, sorted);
   const pace = makePace();
-  const uniform = (name) => gl.getUniformLocation(program, name);
-  const at = Object.fromEntries(["scale", "shift", "size", "faint", "opacity", "paper"].map((name) => [name, uniform(name)]));
-  gl.useProgram(program);
-  gl.enable(gl.BLEND);
-  gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  let colours = null;
+  let at = null;
+  let texture = null;
+  let picture = null; // the frame buffer with it
+  let shown = null; // the view that was drawn last
+  const splat = makeSplat(place, sorted);
 
-  return {
+  function prepare() {
+    const program = linked(gl);
+    attribute(gl, program, "place", 2, gl.UNSIGNED_SHORT, place);
+    colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, sorted);
+    at = Object.fromEntries(["scale", "shift", "size", "faint", "opacity", "paper"].map((name) => [name, gl.getUniformLocation(program, name)]));
+    gl.useProgram(program);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    texture = gl.createTexture();
+    picture = gl.createFramebuffer();
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+  }
+  prepare();
+  // A browser takes the context away from the oldest of many maps, and when the graphics driver starts anew.
+  canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+  canvas.addEventListener("webglcontextrestored", () => {
+    prepare();
+    renderer.draw(shown);
+  });
+
+  function drawPoints(view, passes, share) {
+    gl.viewport(0, 0, canvas.width, canvas.height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    const { x0, y0, x1, y1 } = store.bounds;
+    const across = (2 * view.scale) / view.width;
+    const up = (2 * view.scale) / view.height;
+    gl.uniform2f(at.scale, (x1 - x0) * across, (y1 - y0) * up);
+    gl.uniform2f(at.shift, (x0 - view.x) * across, (y0 - view.y) * up);
+    gl.uniform3fv(at.paper, state.values.dark ? [0.055, 0.063, 0.078] : [1, 1, 1]);
+    for (const { faint, opacity, from, points, size } of passes) {
+      gl.uniform1f(at.faint, faint ? 1 : 0);
+      gl.uniform1f(at.opacity, opacity);
+      gl.uniform1f(at.size, size * Math.min(1.6, 1 / Math.sqrt(share)));
+      gl.drawArrays(gl.POINTS, from, Math.ceil(share * points));
+    }
+  }
+
+  /** Draws all points by the processor, and puts them on the canvas as a picture. */
+  function drawPixels(view, ratio, passes) {
+    const { width, height } = canvas;
+    const { x0, y0, x1, y1 } = store.bounds;
+    const unit = view.scale * ratio;
+    const scale = [((x1 - x0) * unit) / 65535, ((y1 - y0) * unit) / 65535];
+    const shift = [(x0 - view.x) * unit + width / 2, (y0 - view.y) * unit + height / 2];
+    splat.clear(width, height);
+    for (const { from, points, ...pass } of passes) splat.draw({ from, to: from + points, ...pass, scale, shift });
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, splat.pixels());
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, picture);
+    gl.framebufferTexture2D(gl.READ_FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+    gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, null);
+  }
+
+  const renderer = {
+    emulated: isEmulated(gl),
     recolour() {
       gl.bindBuffer(gl.ARRAY_BUFFER, colours);
       const colour = new Uint32Array(paint.rgba.buffer);
@@ -61,6 +117,7 @@ export function makeWebgl(canvas, store, paint, state) {
       gl.bufferSubData(gl.ARRAY_BUFFER, 0, sorted);
     },
     draw(view) {
+      shown = view;
       const ratio = globalThis.devicePixelRatio || 1;
       const width = Math.round(view.width * ratio);
       const height = Math.round(view.height * ratio);
@@ -68,32 +125,31 @@ export function makeWebgl(canvas, store, paint, state) {
         canvas.width = width;
         canvas.height = height;
       }
-      const share = store.n < 50000 ? 1 : pace(view.moving);
-      gl.viewport(0, 0, width, height);
-      gl.clearColor(0, 0, 0, 0);
-      gl.clear(gl.COLOR_BUFFER_BIT);
-      const { x0, y0, x1, y1 } = store.bounds;
-      const across = (2 * view.scale) / view.width;
-      const up = (2 * view.scale) / view.height;
-      gl.uniform2f(at.scale, (x1 - x0) * across, (y1 - y0) * up);
-      gl.uniform2f(at.shift, (x0 - view.x) * across, (y0 - view.y) * up);
-      gl.uniform3fv(at.paper, state.values.dark ? [0.055, 0.063, 0.078] : [1, 1, 1]);
-      for (const faint of paint.anyFaint ? [1, 0] : [0]) {
-        gl.uniform1f(at.faint, faint);
+      const share = store.n < COSTLY ? 1 : pace(view.moving);
+      const passes = [];
+      for (const faint of paint.anyFaint ? [true, false] : [false]) {
         // Faint points keep their size among all points and get paler where they are dense.
         const count = faint ? store.n : paint.crowd;
-        gl.uniform1f(at.opacity, faint ? faintOpacity(count, view) : pointOpacity(count, view));
-        for (const [from, points, size] of [[0, store.noise, paint.noiseSize], [store.noise, store.n - store.noise, 1]]) {
-          gl.uniform1f(at.size, Math.max(1.2, 2 * size * pointRadius(count, view) * ratio) * Math.min(1.6, 1 / Math.sqrt(share)));
-          gl.drawArrays(gl.POINTS, from, Math.ceil(share * points));
+        const opacity = faint ? faintOpacity(count, view) : pointOpacity(count, view);
+        for (const [from, points, part] of [[0, store.noise, paint.noiseSize], [store.noise, store.n - store.noise, 1]]) {
+          passes.push({ faint, opacity, from, points, size: Math.max(1.2, 2 * part * pointRadius(count, view) * ratio) });
         }
       }
+      if (renderer.emulated && store.n >= COSTLY && passes.every(({ size }) => size <= SPLAT_SIZE)) drawPixels(view, ratio, passes);
+      else drawPoints(view, passes, share);
     },
     /** Waits until the frame is on the screen; used by benchmarks. */
     finish() {
       gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     },
   };
+  return renderer;
+}
+
+/** Returns whether WebGL is computed by the processor. */
+function isEmulated(gl) {
+  const named = gl.getExtension("WEBGL_debug_renderer_info");
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
 }
 
 /** Returns an order of the points, noise first, in which every prefix is an even sample. */
