@@ -9,6 +9,7 @@ from scipy.spatial import Delaunay, QhullError
 
 from latentviz.maps.decoder import finite_rows
 
+MARKED = "#d6406b"  # of items that are to be seen among others in the grey of noise
 NOISE = "#b9bcc4"
 # Reads well on white and on near-black; small maps use these, in this order.
 BASE = ["#4269d0", "#ef9f1c", "#e8505b", "#17a398", "#8e5bd6", "#6da34d"]

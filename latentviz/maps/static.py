@@ -23,8 +23,8 @@ _INK, _SOFT = "#16181d", "#5d6470"
 # The installed ones of these are used; together they cover most scripts.
 _FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"]
 _FONTS += ["Arial Unicode MS", "PingFang SC", "Microsoft YaHei"]
-# Label positions to try, in points from the cluster's centre.
-_OFFSETS = [(0, 0), (0, 14), (0, -14), (26, 9), (-26, 9), (26, -9), (-26, -9), (0, 26), (0, -26)]
+GAP = 4  # pixels between a name and its cluster
+COUNTED = 20_000  # points, at most, of which those under a name are counted
 
 
 def write_static(png: Path, svg: Path | None, data: MapData) -> None:
@@ -68,7 +68,7 @@ def draw(data: MapData) -> Figure:
     lines = data.described() + _frame(figure, axes, points)
     figure.text(0.03, 0.965, clip(data.title, 70), size=17, weight="bold", color=_INK, va="top")
     figure.text(0.03, 0.918, clip(" · ".join(lines), 150), size=9, color=_SOFT, va="top")
-    _label(figure, axes, [cluster for cluster in clusters if cluster.id >= 0])
+    _label(figure, axes, [cluster for cluster in clusters if cluster.id >= 0], points)
     return figure
 
 
@@ -94,9 +94,20 @@ def clip(text: str, length: int) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
-def _label(figure: Figure, axes: Axes, clusters: list[MapCluster]) -> None:
-    """Writes the names, largest cluster first, each at the first free position; without one it is left out."""
+def _label(figure: Figure, axes: Axes, clusters: list[MapCluster], points: np.ndarray) -> None:
+    """Writes the names, largest cluster first, each where it covers the fewest points; without room it is left out.
+
+    As on the page, a name is over the points of its cluster only if the cluster is large, else next to them.
+
+    Args:
+        figure: the whole figure.
+        axes: with the points.
+        clusters: without noise.
+        points: float (n, 2), in drawing order.
+    """
     figure.draw_without_rendering()  # fixes the axes' limits, on which the texts' boxes depend
+    drawn = axes.transData.transform(points)  # pixels
+    seen = drawn[:: max(1, len(drawn) // COUNTED)]
     taken: list[Bbox] = []
     largest = max((cluster.size for cluster in clusters), default=1)
     for cluster in sorted(clusters, key=lambda cluster: -cluster.size):
@@ -114,13 +125,38 @@ def _label(figure: Figure, axes: Axes, clusters: list[MapCluster]) -> None:
             path_effects=[patheffects.withStroke(linewidth=2.6, foreground="white")],
         )
         box = text.get_window_extent()
-        # Points by which the text must move sideways to stay inside the figure.
-        inward = float(max(-box.x0, 0) - max(box.x1 - figure.bbox.width, 0)) * 72 / figure.dpi
-        for x, y in _OFFSETS:
-            text.set_position((x + inward, y))
-            box = text.get_window_extent().padded(3)
-            if not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-        else:
+        best: tuple[int, np.ndarray, Bbox] | None = None
+        for centre in _places(drawn[cluster.rows], axes.transData.transform(cluster.centre), box.size):
+            middle = np.clip(centre, box.size / 2 + 2, figure.bbox.size - box.size / 2 - 2)
+            corners = np.array([middle - box.size / 2, middle + box.size / 2])
+            area = Bbox(corners).padded(3)
+            if any(area.overlaps(other) for other in taken):
+                continue
+            covered = int(((seen > corners[0]) & (seen < corners[1])).all(axis=1).sum())
+            if best is None or covered < best[0]:
+                best = covered, middle, area
+        if best is None:
             text.remove()
+            continue
+        taken.append(best[2])
+        offset = (best[1] - axes.transData.transform(cluster.centre)) * 72 / figure.dpi
+        text.set_position((float(offset[0]), float(offset[1])))
+
+
+def _places(own: np.ndarray, centre: np.ndarray, size: np.ndarray) -> list[np.ndarray]:
+    """Lists the middles, (2,), to try for a name of that size (2,): alone over a cluster large enough, else around it.
+
+    Args:
+        own: float (m, 2), the cluster's points in pixels.
+        centre: (2,), of the cluster.
+        size: (2,), of the name.
+    """
+    low, high = np.quantile(own, [0.04, 0.96], axis=0)
+    if size.prod() < 0.25 * (high - low).prod() and size[0] < (high - low)[0]:
+        return [centre]
+    gap = size / 2 + GAP
+    middle = (low + high) / 2
+    around = [(middle[0], low[1] - gap[1]), (middle[0], high[1] + gap[1])]
+    around += [(high[0] + gap[0], middle[1]), (low[0] - gap[0], middle[1])]
+    around += [(x, y) for x in (low[0] - gap[0], high[0] + gap[0]) for y in (low[1] - gap[1], high[1] + gap[1])]
+    return [*(np.array(place) for place in around), centre]

@@ -285,6 +285,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
     """Write the map of the new points over the old ones, coloured by which are new."""
     from latentviz.maps import write_map
     from latentviz.maps.data import MapData
+    from latentviz.maps.palette import MARKED, NOISE
 
     old, n, m = frozen.table, frozen.table.num_rows, table.num_rows
 
@@ -311,6 +312,7 @@ def draw_map(lookup: Lookup, frozen: Frozen, table: pa.Table, items: Items, fold
             "unlike": [None] * n + ["yes" if flag else "no" for flag in table.column("unlike").to_pylist()],
             "log_likelihood": [None] * n + table.column("log_likelihood").to_pylist(),
         },
+        column_colours={"new": {"fitted": NOISE, "new": MARKED}},
         cluster_names=cluster_names(old, lookup.folder.info()),
         cluster_colours=colours(entries),
         title=f"{lookup.run.name}: {folder.final.path.name}",
