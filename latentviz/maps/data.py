@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from latentviz.maps.captions import CaptionData
 from latentviz.maps.decoder import DecoderData, finite_rows
 from latentviz.progress import plural
 
@@ -98,6 +99,7 @@ class MapData:
     regions: Sequence[Region] = ()  # named parts of the map
     landscape: bool = False  # whether there are no reliable clusters, so that contours are shown at first
     decoder: DecoderData | None = None  # weights and latents with which the page decodes spots of the map
+    captions: CaptionData | None = None  # networks with which the page searches by meaning
     title: str = "Map"  # the map's heading
     # title and number of points of earlier maps with the same clusters, newest first: a browser keeps names by them
     earlier: Sequence[tuple[str, int]] = ()

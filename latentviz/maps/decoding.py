@@ -16,6 +16,7 @@ from latentviz.maps.thumbnails import webp
 WIDEST = 16_383  # pixels of a side in WebP
 HALF_LIMIT = 150_000  # up to this many weights are stored as float16, more as int8 with a scale per channel
 LONGEST = 400  # characters of a decoded text
+NAMED = 5  # likeliest words of a spot
 FEWEST = 20  # at least one item in so many keeps its latents
 A_STAND_IN = 3  # bytes of base64 per item that refers to another one's latents
 
@@ -32,7 +33,7 @@ def pack_decoder(data: MapData) -> Part:
     meta |= {"reach": reach(points), "softness": softness(points)}
     packed: dict[str, str] = {}
     if decoder.layers:
-        packed["weights"], meta["layers"] = _pack_layers(decoder.layers)
+        packed["weights"], meta["layers"] = pack_layers(decoder.layers)
     elif decoder.grid is not None:
         side, _, channels, height, width = decoder.grid.shape
         sheet = decoder.grid.transpose(0, 3, 1, 4, 2).reshape(side * height, side * width, channels)
@@ -50,6 +51,25 @@ def pack_decoder(data: MapData) -> Part:
     return Part(packed | latents, meta, [note])
 
 
+def pack_captions(data: MapData) -> Part:
+    """Packs the words of captions and the networks between them and the latent; says so if the encoder is too large."""
+    captions = data.captions
+    if captions is None or data.decoder is None or not len(data.order):
+        return Part()
+    nets = {"encoder": captions.encoder, "decoder": captions.decoder, "label_decoder": captions.label_decoder}
+    packed, meta, notes = dict[str, str](), dict[str, object](), list[str]()
+    for name, layers in nets.items():
+        if layers:
+            packed[f"caption-{name}"], meta[name] = pack_layers(layers)
+    if not captions.encoder:
+        notes.append("The encoder of captions is too large for this file; latentviz recommend searches by meaning.")
+    words = {"words": captions.words, "labels": captions.labels}
+    words |= {"idf": np.round(captions.idf, 6), "weights": np.round(captions.weights, 6)}
+    packed["caption-words"] = blocks.pack_json(words)
+    meta |= {"limit": captions.limit, "dims": captions.dims, "named": NAMED}
+    return Part(packed, meta | {"unspaced": captions.unspaced, "han": captions.han}, notes)
+
+
 def _pack_texts(data: MapData, decoder: DecoderData) -> Part:
     """Packs the decoded texts and their spots, x and y in 65,536ths of the points' bounding box."""
     points = np.asarray(data.points, np.float64)[data.order]
@@ -63,7 +83,7 @@ def _pack_texts(data: MapData, decoder: DecoderData) -> Part:
     )
 
 
-def _pack_layers(layers: Sequence[Layer]) -> tuple[str, list[dict[str, object]]]:
+def pack_layers(layers: Sequence[Layer]) -> tuple[str, list[dict[str, object]]]:
     """Packs the weights of all layers into one block; describes each layer and where its weights are."""
     small = sum(layer.weight.size for layer in layers if layer.weight is not None) <= HALF_LIMIT
     content, described = bytearray(), []

@@ -13,15 +13,12 @@ from latentviz.errors import choose
 from latentviz.maps import blocks
 from latentviz.maps.contents import Part, pack_annotations, pack_items, pack_neighbours, pack_points
 from latentviz.maps.data import MapData
-from latentviz.maps.decoding import pack_centres, pack_decoder
+from latentviz.maps.decoding import pack_captions, pack_centres, pack_decoder
 from latentviz.maps.thumbnails import pack_thumbnails
 from latentviz.maps.tree import pack_regions, pack_tree
 from latentviz.runs.files import atomic_write
 
 PAGE = Path(__file__).parent / "page"
-# Maps of up to so many points (PLOTLY_LIMIT in page/core/figure.js) are drawn by Plotly's scattergl at rest; its WebGL
-# library compiles its draw calls with `new Function`; plotly.py does not ship the bundle that does without.
-EVALUATES = 20_000
 FIRST = ("style", "app", "meta", "points")  # enough to draw the points while the browser reads on
 # The features of a map, in the order in which the page starts them: name → what packs the data that it needs besides
 # the points. Its JavaScript is page/layers/<name>.js.
@@ -38,6 +35,7 @@ LAYERS: Mapping[str, Callable[[MapData], Part] | None] = {
     "clusters": None,
     "tree": pack_tree,
     "decoder": pack_decoder,
+    "captions": pack_captions,
     "cards": pack_neighbours,
     "groups": pack_centres,
     "line": None,
@@ -122,7 +120,6 @@ def fill(template: str, title: str, packed: Mapping[str, str], data: MapData | N
         boot=(PAGE / "boot.js").read_text(encoding="utf-8"),
         blocks=packed,
         first=[name for name in FIRST if name in packed],
-        evaluates="plotly" in packed and data is not None and len(data.order) <= EVALUATES,
         looks=data is not None and data.preview is not None,
         asks=data is not None and data.served is not None,
     )

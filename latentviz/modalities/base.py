@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, Protocol, Self,
 
 from latentviz.config import FitConfig
 from latentviz.modalities.networks import STANDARD, Networks
+from latentviz.modalities.page import PageCaptions, PageDecoder
 from latentviz.modalities.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import Callback
-    from torch import Tensor, nn
+    from torch import Tensor
     from torch.utils.data import DataLoader
 
     from latentviz.clustering.keywords import Terms
@@ -232,14 +233,6 @@ class Training(NamedTuple):
     callbacks: list[Callback]
 
 
-class PageDecoder(NamedTuple):
-    """A network z (b, d) → images (b, c, h, w) that the map's page can run, and (c, h, w)."""
-
-    network: nn.Module
-    shape: tuple[int, int, int]
-    place: slice = slice(None)  # of the image in an item, where items have other parts too
-
-
 AT_A_TIME = 256  # z decoded in one batch
 
 
@@ -350,6 +343,11 @@ class DataKind(ABC, Generic[C, R]):
 
     def page_decoder(self, vae: VAE) -> PageDecoder | None:
         """Return the network that the map's page decodes with; None if the page cannot run it."""
+        del vae
+        return None
+
+    def page_captions(self, vae: VAE) -> PageCaptions | None:
+        """Return the networks with which the map's page searches by meaning; None without captions."""
         del vae
         return None
 

@@ -11,18 +11,29 @@ from latentviz.clustering.description import cluster_names, found_names, is_land
 from latentviz.clustering.tree import condensed_tree
 from latentviz.config import MapSection
 from latentviz.errors import LatentvizError, choose
-from latentviz.maps import LAYERS, ClusterInfo, MapData, decoder_data, text_decoder_data, write_map
+from latentviz.maps import (
+    LAYERS,
+    CaptionData,
+    ClusterInfo,
+    MapData,
+    decoder_data,
+    small_layers,
+    text_decoder_data,
+    write_map,
+)
 from latentviz.maps.data import Region, Served, TreeNode
 from latentviz.maps.decoder import DecoderData
 from latentviz.maps.html import render
 from latentviz.maps.static import write_static
 from latentviz.modalities.loading import OpenRun
+from latentviz.modalities.text.keywords import HAN, UNSPACED
 from latentviz.model.encoding import decode_batches
 from latentviz.runs.annotations import findings, fingerprint
 from latentviz.runs.info import ClusterEntry, ClustersInfo
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.runs.tables import ANNOTATED
 from latentviz.stages.earlier import colours
+from latentviz.stages.recommend import compared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,6 +166,7 @@ def map_data(
         ],
         landscape=is_landscape(info),
         decoder=decoder,
+        captions=_captions(opened),
         title=config.title or run.name,
         earlier=[(page["title"], page["points"]) for page in info["continued"]["maps"]] if "continued" in info else (),
         summary=info["lines"],
@@ -209,6 +221,24 @@ def _decoded(
     if len(mu) and opened.modality.writes_texts:
         return text_decoder_data(lambda z: [str(text) for text in kind.decode_all(vae, z)], mu, points), nothing
     return None, nothing
+
+
+def _captions(opened: OpenRun) -> CaptionData | None:
+    """Returns the networks of captions for the page; None of a run without them, or without the code of the model."""
+    networks = opened.model.kind.page_captions(opened.model.vae) if opened.loadable else None
+    return networks and CaptionData(
+        networks.words,
+        networks.idf,
+        networks.weights,
+        networks.labels,
+        small_layers(networks.encoder),
+        small_layers(networks.decoder),
+        small_layers(networks.label_decoder),
+        networks.limit,
+        compared(opened, "auto"),
+        UNSPACED,
+        HAN,
+    )
 
 
 def _tree_nodes(tree: np.ndarray, cluster: np.ndarray, points: np.ndarray, info: ClustersInfo) -> list[TreeNode]:

@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from latentviz.config import resolved
 from latentviz.errors import RunError
-from latentviz.modalities.base import DataKind, PageDecoder, Training
+from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
@@ -26,6 +26,7 @@ from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.io.roles import caption_note
+from latentviz.modalities.page import PageDecoder
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.model.base import network_of
 from latentviz.model.vae import VAE

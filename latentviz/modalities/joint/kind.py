@@ -10,20 +10,21 @@ from torch import Tensor
 
 from latentviz.config import resolved
 from latentviz.errors import RunError
-from latentviz.modalities.base import DataKind, Outputs, PageDecoder, Training
+from latentviz.modalities.base import DataKind, Outputs, Training
 from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.image.data import scale_to_variance
 from latentviz.modalities.image.kind import SMALL_PIXELS
-from latentviz.modalities.image.nets import net_of
+from latentviz.modalities.image.nets import LOGVAR_LIMIT, net_of
 from latentviz.modalities.image.show import Recorder, to_uint8
 from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.joint.config import JointFitConfig, Part, ResolvedJointConfig
 from latentviz.modalities.joint.data import JointDataModule
 from latentviz.modalities.joint.layout import LAYOUT, Layout, Packed
 from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least
-from latentviz.modalities.joint.nets import JointDecoder, JointEncoder, networks
+from latentviz.modalities.joint.nets import CaptionEncoder, JointDecoder, JointEncoder, networks
 from latentviz.modalities.joint.prepare import prepare as prepare_parts
 from latentviz.modalities.joint.show import Shown, described
+from latentviz.modalities.page import PageCaptions, PageDecoder
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
@@ -133,6 +134,19 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         """Return the network from z to pixel means."""
         assert isinstance(vae.decoder, JointDecoder)
         return PageDecoder(vae.decoder.image.net, self.layout.image, self.layout.slices["image"])
+
+    def page_captions(self, vae: VAE) -> PageCaptions | None:
+        """Return the networks of the captions, and that of the labels."""
+        encoder, decoder = vae.encoder, vae.decoder
+        assert isinstance(encoder, JointEncoder)
+        assert isinstance(decoder, JointDecoder)
+        if "caption" not in self.layout.parts:
+            return None
+        expert = encoder.experts["caption"]
+        assert isinstance(expert, CaptionEncoder)
+        labels = decoder.heads["label"] if "label" in self.layout.parts else None
+        known = (self.layout.words, expert.idf.tolist(), expert.net, LOGVAR_LIMIT)
+        return PageCaptions(*known, decoder.heads["caption"], self.layout.idf, self.layout.labels, labels)
 
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[Shown]:
         """Return the pixel means of p(x|z) with the likeliest words and label; the noise in z makes no difference."""

@@ -78,6 +78,21 @@ async function readLatents(map, { latents, blended, softness }) {
       }
       return best.map(point);
     },
+    /** The `k` points, of those with latents, nearest to z (m,) by the cosine of the first m dimensions: pairs with it. */
+    likest(z, k) {
+      const product = new Float64Array(count);
+      const squared = new Float64Array(count);
+      for (let d = 0; d < z.length; d++) {
+        for (let j = 0, from = d * count; j < count; j++, from++) {
+          const value = low[d] + steps[from] * step;
+          product[j] += value * z[d];
+          squared[j] += value * value;
+        }
+      }
+      const length = Math.hypot(...z);
+      const score = product.map((value, j) => value / Math.max(Math.sqrt(squared[j]) * length, 1e-12));
+      return Array.from(score.keys()).sort((a, b) => score[b] - score[a]).slice(0, k).map((j) => [point(j), score[j]]);
+    },
   };
 }
 
@@ -172,9 +187,10 @@ function pane(map, info, grid) {
   const { state } = map;
   const canvas = pictureCanvas(info, 132);
   const note = el("p", { className: "note" });
+  const said = el("p", { className: "said", dir: "auto" });
   const title = el("h2", {}, grid ? "Decoded near here" : "Decoded here");
   const close = iconButton("close", "Close the decoder", () => state.set({ decoding: false }), { className: "icon-button small" });
-  const body = panel(map.left, "decoder-pane", el("header", {}, title, close), canvas, note);
+  const body = panel(map.left, "decoder-pane", el("header", {}, title, close), canvas, el("div", {}, said, note));
   body.setAttribute("aria-label", "Image decoded under the pointer");
   const button = map.addButton("show", "decoder", "Decode the spot under the pointer (D)", () => state.set({ decoding: !state.values.decoding }));
   // If only some items have latents, items without any may be near.
@@ -184,6 +200,7 @@ function pane(map, info, grid) {
     const far = distance > info.reach;
     if (grid) grid.draw(canvas, x, y);
     else putPixels(info, canvas, await map.decoder.decode(z));
+    said.textContent = (await map.decoder.describe?.(z)) ?? "";
     body.classList.toggle("far", far);
     note.textContent = far ? nothing : "Interpolated between items";
     canvas.dataset.spot = `${x},${y}`;

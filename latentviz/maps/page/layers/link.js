@@ -3,7 +3,7 @@
 
 const LONGEST_PART = 20_000; // characters; a selection of more is left out
 const SAME_STEP = 1500; // ms within which changes of the filters are one step
-const STEP_KEYS = "isolated hidden colour filters selection names pinned query openCluster";
+const STEP_KEYS = "isolated hidden colour filters selection names pinned query by openCluster";
 
 /** Reads the state from the hash, and keeps the hash up to date. */
 export function link(map) {
@@ -23,7 +23,7 @@ export function link(map) {
   }
 
   function address() {
-    const { isolated, hidden, colour, pinned, query, openCluster, filters, selection, names } = state.values;
+    const { isolated, hidden, colour, pinned, query, by, openCluster, filters, selection, names } = state.values;
     const parts = new URLSearchParams();
     const put = (key, wanted, text) => wanted && parts.set(key, text());
     parts.set("at", [view.x.toPrecision(6), view.y.toPrecision(6), (view.scale / view.home).toPrecision(4)].join(","));
@@ -34,6 +34,7 @@ export function link(map) {
     put("item", pinned >= 0, () => String(store.row[pinned]));
     put("cluster", (openCluster ?? null) !== null, () => String(openCluster));
     put("search", query, () => query);
+    put("by", query && by === "meaning", () => by);
     put("selected", !query && selection && selectionText(selection), () => selectionText(selection));
     put("names", !served && names.size, () => JSON.stringify([...names]));
     put("theme", map.themeChosen?.(), () => (state.values.dark ? "dark" : "light"));
@@ -70,11 +71,16 @@ export function link(map) {
     if (given("colour") && colouring !== state.values.colour.key) await map.colourBy?.(colouring);
     if (given("filter")) await map.setFilters?.(new Map(pairs("filter")));
     const query = parts.get("search") ?? "";
-    if (query !== state.values.query) await map.search?.(query);
+    await search(query, parts.get("by"));
     const rowText = parts.get("selected") ?? "";
     if (query || !given("selected") || selectionText(state.values.selection) === rowText) return;
     const points = rowsOf(rowText, store.meta.points.rows).map(store.pointOf).filter((i) => i >= 0);
     map.select?.(points.length ? points : null);
+  }
+
+  async function search(query, given) {
+    const by = given === "meaning" ? given : "letters";
+    if (query !== state.values.query || (query && by !== state.values.by)) await map.search?.(query, by);
   }
 
   /** Takes the open card and the view from the hash. */

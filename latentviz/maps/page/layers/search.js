@@ -1,13 +1,15 @@
-// Search over ids, labels, cluster names, texts, captions and sources: every word must occur, in any order.
+// Search over ids, labels, cluster names, texts, captions and sources: every word must occur, in any order; or, where the
+// page can encode a text, by its meaning.
 
 import { clip, el, icon, iconButton, marked } from "../core/dom.js";
 import { oneStop } from "../core/stops.js";
 
 const MOST_HITS = 40;
+const MODES = { letters: "Items that have all of the words", meaning: "Items that are most like what the words mean" };
 const REMEMBERED = 200000;
 const SLICE = 20000; // items searched before yielding to the browser
 
-/** Adds the search field to the header, and `map.search(text)`. */
+/** Adds the search field to the header, `map.search(text, by)`, and `map.addMeaning` for the layer that can rank items. */
 export async function search(map) {
   const { store, state } = map;
   const input = el("input", { type: "search", placeholder: "Search", "aria-label": "Search items", autocomplete: "off", spellcheck: false, dir: "auto" });
@@ -16,7 +18,10 @@ export async function search(map) {
   const count = el("p", { className: "note", role: "status" });
   const clear = iconButton("close", "Clear the search", () => map.search(""), { className: "icon-button small clear" });
   clear.hidden = true;
-  map.header.append(el("div", { className: "search" }, icon("search"), input, clear), count, results);
+  const modes = el("div", { className: "modes", role: "group", "aria-label": "Search by", hidden: true },
+    ...Object.entries(MODES).map(([by, about]) => el("button", { type: "button", title: about, "data-by": by, onclick: () => map.search(input.value, by) }, `by ${by}`)));
+  map.header.append(el("div", { className: "search" }, icon("search"), input, clear), modes, count, results);
+  let rank = null;
   let readers = null;
   let hay = null;
   let turn = 0;
@@ -55,20 +60,34 @@ export async function search(map) {
     return at > 40 && at < Infinity ? `…${clip(text.slice(at - 20), 70)}` : clip(text, 70);
   }
 
-  function row(i, words) {
-    const label = map.labelOf(i);
+  function row(i, words, score) {
+    const label = score === undefined ? map.labelOf(i) : score.toFixed(2);
     return el("button", { type: "button", className: "result", "data-point": String(i), onclick: () => map.pin(i) },
       map.thumbs ? map.show(i, 30) : null,
       Object.assign(marked(excerpt(i, words), words), { dir: "auto" }),
       label === null ? null : el("em", { dir: "auto" }, clip(String(label), 24)));
   }
 
-  map.search = async (text) => {
-    turn++;
+  /** Adds the search by meaning: `found(text, most)` resolves to `hits`, points with their scores, and a `note`. */
+  map.addMeaning = (found) => {
+    rank = found;
+    modes.hidden = false;
+    mark();
+  };
+  function mark() {
+    const { by } = state.values;
+    for (const button of modes.children) button.setAttribute("aria-pressed", String(button.dataset.by === by));
+    input.placeholder = by === "meaning" ? "Search by meaning" : "Search";
+  }
+  state.set({ by: "letters" });
+
+  map.search = async (text, by = state.values.by) => {
+    const mine = ++turn;
     input.value = text;
     clear.hidden = text === "";
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    state.set({ query: text });
+    state.set({ query: text, by: rank ? by : "letters" });
+    mark();
     if (!words.length) {
       results.replaceChildren();
       count.textContent = "";
@@ -76,12 +95,15 @@ export async function search(map) {
       return;
     }
     count.textContent = "Searching …";
-    const hits = await find(words);
-    if (!hits) return;
-    count.textContent = hits.length ? `${hits.length.toLocaleString("en")} found` : "Nothing found";
+    const meant = state.values.by === "meaning";
+    const found = meant ? await rank(text, MOST_HITS) : await find(words);
+    if (mine !== turn) return;
+    const hits = meant ? found.hits.map(([i]) => i) : found;
+    count.textContent = hits.length ? (meant ? "Most alike" : `${hits.length.toLocaleString("en")} found`) : "Nothing found";
+    if (meant && found.note) count.append(`; ${found.note}`);
     if (hits.length && map.select) count.append(el("button", { type: "button", className: "link needed inline", onclick: () => map.showSelection() }, "show as table"));
-    results.replaceChildren(...hits.slice(0, MOST_HITS).map((i) => row(i, words)));
-    map.select?.(hits.length ? hits : null, `“${text.trim()}”`, false);
+    results.replaceChildren(...hits.slice(0, MOST_HITS).map((i, k) => row(i, words, meant ? found.hits[k][1] : undefined)));
+    map.select?.(hits.length ? hits : null, `“${text.trim()}”${meant ? " by meaning" : ""}`, false);
   };
   let wait = 0;
   input.addEventListener("input", () => {
