@@ -24,6 +24,7 @@ _INK, _SOFT = "#16181d", "#5d6470"
 _FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei"]
 _FONTS += ["Arial Unicode MS", "PingFang SC", "Microsoft YaHei"]
 GAP = 4  # pixels between a name and its cluster
+FAR = 2.5  # median distances from a cluster's centre beyond which its points are a piece of their own
 COUNTED = 20_000  # points, at most, of which those under a name are counted
 
 
@@ -151,7 +152,8 @@ def _places(own: np.ndarray, centre: np.ndarray, size: np.ndarray) -> list[np.nd
         centre: (2,), of the cluster.
         size: (2,), of the name.
     """
-    low, high = np.quantile(own, [0.04, 0.96], axis=0)
+    away = np.linalg.norm(own - centre, axis=1)
+    low, high = np.quantile(own[away <= FAR * np.median(away)], [0.04, 0.96], axis=0)
     if size.prod() < 0.25 * (high - low).prod() and size[0] < (high - low)[0]:
         return [centre]
     gap = size / 2 + GAP

@@ -10,6 +10,7 @@ const FROM = [0, 1.7, 3.6]; // zoom, relative to the first view, from which the 
 const PICTURE = 28; // pixels of the medoid's picture in a name
 const ROOM = 640; // pixels of width below which names have no pictures
 const FEW = 0.2; // points that a name with a picture may cover, as a share of its cluster's
+const FAR = 2.5; // median distances from a cluster's centre beyond which its points are a piece of their own
 const SAMPLE = 300; // members by which the extent of a cluster is measured
 
 /** Places the labels over the points and moves them with the map. */
@@ -162,10 +163,13 @@ function majority({ label }, name) {
   return `mostly ${label[0].length > 24 ? `${label[0].slice(0, 23)}…` : label[0]}, ${Math.round(100 * label[1])}%`;
 }
 
-/** Returns the box of most of a cluster's points. */
+/** Returns the box of most of a cluster's points, without pieces far from its centre. */
 function extentOf(store, cluster) {
   const step = Math.max(1, Math.floor(cluster.size / SAMPLE));
-  const few = members(cluster).filter((_, k) => k % step === 0);
+  const away = (i) => Math.hypot(store.x[i] - cluster.centre[0], store.y[i] - cluster.centre[1]);
+  const all = members(cluster).filter((_, k) => k % step === 0);
+  const far = FAR * Float32Array.from(all, away).sort()[all.length >> 1];
+  const few = all.filter((i) => away(i) <= far);
   const ends = (values) => {
     const some = Float32Array.from(few, (i) => values[i]).sort();
     return [some[Math.floor(0.04 * (some.length - 1))], some[Math.ceil(0.96 * (some.length - 1))]];
