@@ -18,7 +18,9 @@ class CaptionData:
 
     words: Sequence[str]  # v
     idf: Sequence[float]  # of each word, in a caption
-    weights: Sequence[float]  # of each word, among the likeliest ones
+    weights: Sequence[float]  # of each word, by which times its probability the words for a latent are ordered
+    named: int  # so many of these words, at most
+    likely: float  # those whose probability is less than this share of the likeliest one's are not named
     labels: Sequence[str]  # k
     # log(1 + counts)·idf of a caption (v,), scaled to length 1 → μ and log σ² of its expert (2d,), which the prior
     # joins; z (d,) → logits of the words; z → logits of the labels; empty where the page cannot run them

@@ -16,7 +16,6 @@ from latentviz.maps.thumbnails import webp
 WIDEST = 16_383  # pixels of a side in WebP
 HALF_LIMIT = 150_000  # up to this many weights are stored as float16, more as int8 with a scale per channel
 LONGEST = 400  # characters of a decoded text
-NAMED = 5  # likeliest words of a spot
 FEWEST = 20  # at least one item in so many keeps its latents
 A_STAND_IN = 3  # bytes of base64 per item that refers to another one's latents
 
@@ -66,7 +65,7 @@ def pack_captions(data: MapData) -> Part:
     words = {"words": captions.words, "labels": captions.labels}
     words |= {"idf": np.round(captions.idf, 6), "weights": np.round(captions.weights, 6)}
     packed["caption-words"] = blocks.pack_json(words)
-    meta |= {"limit": captions.limit, "dims": captions.dims, "named": NAMED}
+    meta |= {"limit": captions.limit, "dims": captions.dims, "named": captions.named, "likely": captions.likely}
     return Part(packed, meta | {"unspaced": captions.unspaced, "han": captions.han}, notes)
 
 

@@ -26,6 +26,8 @@ class PageCaptions(NamedTuple):
     encoder: "nn.Module"  # a caption (b, v) → μ and log σ² of its expert (b, 2d); the prior is the other one
     limit: float  # of |log σ²|
     decoder: "nn.Module"  # z (b, d) → logits of the words (b, v)
-    weights: Sequence[float]  # of each word, among the words that are named for a z
+    weights: Sequence[float]  # of each word, by which times its probability the words for a z are ordered
+    named: int  # so many of these words, at most
+    likely: float  # those whose probability is less than this share of the likeliest one's are not named
     labels: Sequence[str]
     label_decoder: "nn.Module | None"  # z (b, d) → logits of the labels (b, k)

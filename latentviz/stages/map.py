@@ -230,6 +230,8 @@ def _captions(opened: OpenRun) -> CaptionData | None:
         networks.words,
         networks.idf,
         networks.weights,
+        networks.named,
+        networks.likely,
         networks.labels,
         small_layers(networks.encoder),
         small_layers(networks.decoder),

@@ -25,7 +25,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("captions")
     fitted = lv.fit(
         write(folder / "shapes", 160),
-        outputs=folder,
+        outputs=folder / "outputs",
         data={"parts": "image,caption,label", "batch_size": 32},
         model={"latent_dim": 8, "width": 4, "hidden": 32},
         trainer={"max_epochs": 8},
@@ -51,7 +51,7 @@ def recommender(run):
 
 def ask(page, text):
     """Types a text into the search field in the mode by meaning."""
-    page.page.click(".modes button[data-by=meaning]")
+    page.page.click(".search-by button[data-by=meaning]")
     page.page.fill(".search input", "")
     page.page.fill(".search input", text)
     page.until(
@@ -62,7 +62,7 @@ def ask(page, text):
 @pytest.mark.parametrize("text", QUERIES)
 def test_items_rank_by_the_latent_of_the_words_as_in_python(page, recommender, text):
     found, _ = recommender([text])
-    assert np.allclose(list(page.js("(await map.latentOfText(arg)).z", text).values()), found[0].mu, atol=2e-3)
+    assert np.allclose(page.js("(await map.latentOfText(arg)).z", text), found[0].mu, atol=2e-3)
     ask(page, text)
     rows = page.js(
         "[...document.querySelectorAll('.results .result')].map((r) => "
@@ -99,7 +99,7 @@ def test_words_that_no_caption_has_are_named(page):
     ask(page, "unicorn")
     assert page.page.locator(".results .result").count() == 0
     assert "Nothing found; not in any caption: unicorn" in page.page.inner_text(".header")
-    page.page.click(".modes button[data-by=letters]")
+    page.page.click(".search-by button[data-by=letters]")
     assert page.page.locator(".results .result").count() == 0
 
 
@@ -119,7 +119,7 @@ def test_the_pane_names_the_likeliest_words_and_the_label(page, run):
     z = page.js("map.decoder.latentAt(map.state.values.spot.x, map.state.values.spot.y).z")
     model = OpenRun(run).model
     with torch.no_grad():
-        expected = model.vae.decode(torch.tensor([list(z.values())], dtype=torch.float32)).numpy()
+        expected = model.vae.decode(torch.tensor([z], dtype=torch.float32)).numpy()
     (said,) = described(model.kind.layout, expected)
     page.until(f"document.querySelector('.decoder-pane .said').textContent === {said!r}")
 
@@ -128,7 +128,7 @@ def test_an_encoder_that_is_too_large_is_left_out_and_said(chromium, run, tmp_pa
     monkeypatch.setattr(captions, "MOST", 10)
     lv.map(run.path)
     opened = Page(chromium, run.clustered("default").map_file)
-    assert opened.page.locator(".modes").is_hidden()
+    assert opened.page.locator(".search-by").is_hidden()
     assert "latentviz recommend searches by meaning" in opened.page.inner_text(".header")
     assert opened.errors == []
     opened.context.close()

@@ -23,7 +23,7 @@ from latentviz.modalities.joint.layout import LAYOUT, Layout, Packed
 from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least
 from latentviz.modalities.joint.nets import CaptionEncoder, JointDecoder, JointEncoder, networks
 from latentviz.modalities.joint.prepare import prepare as prepare_parts
-from latentviz.modalities.joint.show import Shown, described
+from latentviz.modalities.joint.show import LIKELY, WORDS, Shown, described
 from latentviz.modalities.page import PageCaptions, PageDecoder
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.model.vae import VAE
@@ -146,7 +146,8 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         assert isinstance(expert, CaptionEncoder)
         labels = decoder.heads["label"] if "label" in self.layout.parts else None
         known = (self.layout.words, expert.idf.tolist(), expert.net, LOGVAR_LIMIT)
-        return PageCaptions(*known, decoder.heads["caption"], self.layout.idf, self.layout.labels, labels)
+        words = (decoder.heads["caption"], self.layout.idf, WORDS, LIKELY)
+        return PageCaptions(*known, *words, self.layout.labels, labels)
 
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[Shown]:
         """Return the pixel means of p(x|z) with the likeliest words and label; the noise in z makes no difference."""

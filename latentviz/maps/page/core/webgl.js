@@ -76,8 +76,6 @@ export function makeWebgl(canvas, store, paint, state) {
 
   function drawPoints(view, passes, share) {
     gl.viewport(0, 0, canvas.width, canvas.height);
-    gl.clearColor(0, 0, 0, 0);
-    gl.clear(gl.COLOR_BUFFER_BIT);
     const { x0, y0, x1, y1 } = store.bounds;
     const across = (2 * view.scale) / view.width;
     const up = (2 * view.scale) / view.height;
@@ -135,6 +133,8 @@ export function makeWebgl(canvas, store, paint, state) {
           passes.push({ faint, opacity, from, points, size: Math.max(1.2, 2 * part * pointRadius(count, view) * ratio) });
         }
       }
+      gl.clearColor(0, 0, 0, 0);
+      gl.clear(gl.COLOR_BUFFER_BIT); // also before a picture is copied: the browser's own clearing would follow it else
       if (renderer.emulated && store.n >= COSTLY && passes.every(({ size }) => size <= SPLAT_SIZE)) drawPixels(view, ratio, passes);
       else drawPoints(view, passes, share);
     },

@@ -50,8 +50,11 @@ export async function captions(map) {
     map.decoder.describe = async (z) => {
       const logits = await (await net("decoder"))(z);
       const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-      const told = Float64Array.from(logits, (value, k) => Math.exp(value - most) * weights[k]);
-      const named = Array.from(told.keys()).sort((a, b) => told[b] - told[a]).slice(0, info.named).map((k) => words[k]).join(" ");
+      const chance = Float64Array.from(logits, (value, k) => (weights[k] > 0 ? Math.exp(value - most) : 0));
+      const least = info.likely * chance.reduce((a, b) => Math.max(a, b), 0);
+      const telling = (k) => chance[k] * weights[k];
+      const likely = Array.from(chance.keys()).filter((k) => chance[k] && chance[k] >= least);
+      const named = likely.sort((a, b) => telling(b) - telling(a)).slice(0, info.named).map((k) => words[k]).join(" ");
       if (!info.label_decoder) return named;
       const scores = await (await net("label_decoder"))(z);
       return `${named} · ${labels[scores.indexOf(Math.max(...scores))]}`;

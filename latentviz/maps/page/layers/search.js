@@ -18,7 +18,7 @@ export async function search(map) {
   const count = el("p", { className: "note", role: "status" });
   const clear = iconButton("close", "Clear the search", () => map.search(""), { className: "icon-button small clear" });
   clear.hidden = true;
-  const modes = el("div", { className: "modes", role: "group", "aria-label": "Search by", hidden: true },
+  const modes = el("div", { className: "search-by", role: "group", "aria-label": "Search by", hidden: true },
     ...Object.entries(MODES).map(([by, about]) => el("button", { type: "button", title: about, "data-by": by, onclick: () => map.search(input.value, by) }, `by ${by}`)));
   map.header.append(el("div", { className: "search" }, icon("search"), input, clear), modes, count, results);
   let rank = null;
