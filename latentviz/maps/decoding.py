@@ -62,7 +62,7 @@ def pack_captions(data: MapData) -> Part:
             packed[f"caption-{name}"], meta[name] = pack_layers(layers)
     if not captions.encoder:
         notes.append("The encoder of captions is too large for this file; latentviz recommend searches by meaning.")
-    words = {"words": captions.words, "labels": captions.labels}
+    words: dict[str, object] = {"words": captions.words, "labels": captions.labels}
     words |= {"idf": np.round(captions.idf, 6), "weights": np.round(captions.weights, 6)}
     packed["caption-words"] = blocks.pack_json(words)
     meta |= {"limit": captions.limit, "dims": captions.dims, "named": captions.named, "likely": captions.likely}

@@ -109,6 +109,7 @@ def _label(figure: Figure, axes: Axes, clusters: list[MapCluster], points: np.nd
     figure.draw_without_rendering()  # fixes the axes' limits, on which the texts' boxes depend
     drawn = axes.transData.transform(points)  # pixels
     seen = drawn[:: max(1, len(drawn) // COUNTED)]
+    whole = np.array([figure.bbox.width, figure.bbox.height])
     taken: list[Bbox] = []
     largest = max((cluster.size for cluster in clusters), default=1)
     for cluster in sorted(clusters, key=lambda cluster: -cluster.size):
@@ -126,10 +127,11 @@ def _label(figure: Figure, axes: Axes, clusters: list[MapCluster], points: np.nd
             path_effects=[patheffects.withStroke(linewidth=2.6, foreground="white")],
         )
         box = text.get_window_extent()
+        size = np.array([box.width, box.height])
         best: tuple[int, np.ndarray, Bbox] | None = None
-        for centre in _places(drawn[cluster.rows], axes.transData.transform(cluster.centre), box.size):
-            middle = np.clip(centre, box.size / 2 + 2, figure.bbox.size - box.size / 2 - 2)
-            corners = np.array([middle - box.size / 2, middle + box.size / 2])
+        for centre in _places(drawn[cluster.rows], axes.transData.transform(cluster.centre), size):
+            middle = np.clip(centre, size / 2 + 2, whole - size / 2 - 2)
+            corners = np.array([middle - size / 2, middle + size / 2])
             area = Bbox(corners).padded(3)
             if any(area.overlaps(other) for other in taken):
                 continue

@@ -105,7 +105,7 @@ def test_words_that_no_caption_has_are_named(page):
 
 def test_the_address_restores_the_search(page):
     ask(page, "yellow")
-    page.until("location.hash.includes('by=meaning')")
+    page.until("location.hash.includes('search=yellow') && location.hash.includes('by=meaning')")
     before = page.js("map.selected")
     page.page.reload()
     page.page.wait_for_selector("html[data-ready]", state="attached")
