@@ -76,7 +76,7 @@ def test_a_small_map_works_in_the_cell(host, mapped, policy) -> None:
     assert frame.evaluate("document.documentElement.dataset.ready") == "webgl"
     frame.locator('[data-cluster="1"] .main').click()
     assert frame.evaluate("[...latentviz.map.state.values.isolated]") == [1]
-    frame.wait_for_function("latentviz.map.decoder", timeout=20_000)
+    frame.wait_for_function("() => latentviz.map.decoder", timeout=20_000)
 
 
 def test_a_frame_cannot_reach_the_notebook(host, mapped) -> None:
@@ -93,17 +93,17 @@ def test_the_wheel_scrolls_the_notebook_until_the_map_is_clicked(host, mapped) -
     page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"])
     before = frame.evaluate("latentviz.map.view.scale")
     page.mouse.wheel(0, 200)
-    page.wait_for_function("scrollY > 0")
+    page.wait_for_function("() => scrollY > 0")
     assert frame.locator("#hint").is_visible()
     assert frame.evaluate("latentviz.map.view.scale") == before
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_function("scrollY === 0")
+    page.wait_for_function("() => scrollY === 0")
     page.keyboard.down("Control")
     page.mouse.wheel(0, -200)
     frame.wait_for_function("(before) => latentviz.map.view.scale > 1.1 * before", arg=before)
     page.keyboard.up("Control")
     frame.locator("#surface").click(position={"x": 5, "y": 5})
-    frame.wait_for_function("document.hasFocus()")
+    frame.wait_for_function("() => document.hasFocus()")
     before = frame.evaluate("latentviz.map.view.scale")
     page.mouse.wheel(0, -200)
     frame.wait_for_function("(before) => latentviz.map.view.scale > 1.1 * before", arg=before)
@@ -185,23 +185,23 @@ def test_the_widget_passes_changes_both_ways(widget_page) -> None:
     page, frame = widget_page
     rows = frame.evaluate("[...latentviz.map.store.row].slice(0, 3).sort((a, b) => a - b)")
     frame.evaluate("latentviz.map.select([0, 1, 2])")
-    page.wait_for_function("model.get('rows').length === 3")
+    page.wait_for_function("() => model.get('rows').length === 3")
     assert page.evaluate("model.get('rows')") == rows
     frame.get_by_label("Add a tag").fill("mine")
     frame.get_by_label("Add a tag").press("Enter")
-    page.wait_for_function("Object.keys(model.get('tags')).length === 3")
+    page.wait_for_function("() => Object.keys(model.get('tags')).length === 3")
     assert page.evaluate("model.get('tags')") == {f"few/{row}": ["mine"] for row in rows}
     frame.locator(".annotate .tag", has_text="mine").get_by_role("button").last.click()
-    page.wait_for_function("Object.keys(model.get('tags')).length === 0")
+    page.wait_for_function("() => Object.keys(model.get('tags')).length === 0")
     frame.evaluate("latentviz.map.openCluster(1)")
     frame.locator(".rename").fill("ones")
     frame.locator(".rename").press("Enter")
-    page.wait_for_function("model.get('names')[1] === 'ones'")
+    page.wait_for_function("() => model.get('names')[1] === 'ones'")
 
     saved = page.evaluate("saved")
     page.evaluate("(model.set('rows', [7, 9]), model.set('names', {0: 'noughts', 1: 'Cluster 1', 2: 'twos'}))")
     page.evaluate("model.set('tags', {'few/7': ['seven']})")
-    frame.wait_for_function("latentviz.map.selected.length === 2")
+    frame.wait_for_function("() => latentviz.map.selected.length === 2")
     assert frame.evaluate("latentviz.map.selected.map((i) => latentviz.map.idOf(i))") == ["few/7", "few/9"]
     assert frame.evaluate("[0, 2].map((id) => latentviz.map.nameOf(id))") == ["noughts", "twos"]
     frame.get_by_role("button", name="seven 1").wait_for()

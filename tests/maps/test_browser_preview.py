@@ -30,12 +30,12 @@ def test_it_offers_the_newer_one_and_then_the_final_map(chromium, data, tmp_path
     write_map(file, replace(data, preview=replace(PREVIEW, line="training: epoch 24, 80%", stamp=6)))
     page.click(".preview button")
     page.wait_for_selector("html[data-ready]", state="attached")
-    page.wait_for_function("document.querySelector('.preview')?.innerText === 'training: epoch 24, 80%'")
+    page.wait_for_function("() => document.querySelector('.preview')?.innerText === 'training: epoch 24, 80%'")
     assert [url for url in opened.requests if not url.startswith(("file:", "blob:", "data:"))] == []
     assert opened.errors == []
     for left in (file, tmp_path / PREVIEW.mark):  # the training has ended
         left.unlink()
-    page.wait_for_function("document.querySelector('.preview').innerText.includes('ended')")
+    page.wait_for_function("() => document.querySelector('.preview').innerText.includes('ended')")
     assert page.query_selector(".preview a") is None
     write_map(final, data)
     final.with_suffix(".png").write_bytes(

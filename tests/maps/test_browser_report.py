@@ -104,6 +104,6 @@ def test_a_cluster_leads_to_its_card_on_the_map(open_report: Any) -> None:
     link.focus()
     page.keyboard.press("Enter")
     page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
-    page.wait_for_function("latentviz.map.state.values.openCluster != null")
+    page.wait_for_function("() => latentviz.map.state.values.openCluster != null")
     assert page.evaluate("latentviz.map.state.values.openCluster") == int(number)
     assert page.locator(".cluster-card").is_visible()
