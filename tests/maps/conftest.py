@@ -20,6 +20,9 @@ ARGUMENTS = [
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 ]
+# Runs in a page before its own scripts: a browser without WebGL.
+NO_WEBGL = """HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {
+  apply: (f, self, args) => args[0].startsWith("webgl") ? null : Reflect.apply(f, self, args)});"""
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.maps.conftest import NO_WEBGL
+
 pytestmark = pytest.mark.browser
 
 # Reads the pixels of the tooltip's thumbnail at the size of the source image.
@@ -142,9 +144,7 @@ def test_points_come_back_when_the_browser_took_the_context_away(page):
 @pytest.fixture(scope="module")
 def bare(open_map, make_data):
     """A map in a browser without WebGL."""
-    hide = """HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {
-    apply: (f, self, args) => args[0].startsWith("webgl") ? null : Reflect.apply(f, self, args)});"""
-    return open_map(make_data(9_000, images=None, columns={}, neighbours=None), script=hide)
+    return open_map(make_data(9_000, images=None, columns={}, neighbours=None), script=NO_WEBGL)
 
 
 def test_without_webgl_plotly_draws_a_sample_with_a_trace_per_cluster(bare):

@@ -9,6 +9,7 @@ import pytest
 
 from latentviz.maps import ClusterInfo
 from latentviz.runs.cells import original_cell
+from tests.maps.conftest import NO_WEBGL
 
 pytestmark = pytest.mark.browser
 
@@ -260,9 +261,12 @@ def test_tags_notes_and_edited_clusters(page, data):
     page.js("(map.openCluster(null), map.select(null), map.state.set({annotating: false, names: new Map()}), 1)")
 
 
-def test_plotly_shows_names_unchanged(page):
-    names = page.js("document.getElementById('plot').data.map((t) => t.name)")
+def test_plotly_shows_names_unchanged(open_map, data):
+    bare = open_map(data, script=NO_WEBGL)
+    names = bare.js("document.getElementById('plot').data.map((t) => t.name)")
     assert "&lt;img src=x onerror=window.hit=1&gt;" in names
+    assert bare.js("window.hit") is None
+    assert bare.errors == []
 
 
 def test_the_hash_is_data_too(page):
