@@ -162,7 +162,8 @@ NETWORKS: Mapping[str, Mapping[str, Sequence[Role]]] = {
     "vectors": {"width": ("encoder", "decoder"), "c": ("likelihood",)},
     "joint": {
         **dict.fromkeys(("net", "width", "hidden"), ("encoder", "decoder")),
-        **dict.fromkeys(("c", "caption_weight", "label_weight"), ("decoder",)),
+        **dict.fromkeys(("c", "caption_weight", "label_weight", "vectors_weight", "text_weight"), ("decoder",)),
+        **dict.fromkeys(("memory", "lag"), ("decoder",)),
     },
 }
 

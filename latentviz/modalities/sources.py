@@ -56,6 +56,7 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
     values, name, origin = _read(source)
     fitted = values if Path(source).name == "config.yaml" and values.get("seed_everything") is not None else {}
     values = merge(values, overrides)
+    values = with_features(values)
     data = values.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
     asked = overrides.get("data")
@@ -74,6 +75,31 @@ def load_config(source: str, overrides: Mapping[str, object]) -> tuple[FitConfig
     config = validate(modality(kind).config, _with_preset(values, fitted, overrides, kind), origin)
     check_acting(config, given, origin)
     return config, name
+
+
+def with_features(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with `features=…` as a part of the items: `data.features`, and the part vectors.
+
+    Raises:
+        ConfigError: the items are vectors already.
+    """
+    section = values.get("data")
+    data: dict[str, Any] = dict(section) if isinstance(section, Mapping) else {}
+    name = values.get("features", data.get("features", "none"))
+    rest = {key: value for key, value in values.items() if key != "features"}
+    if name == "none" or "path" not in data:
+        return rest
+    parts = data.get("parts")
+    if parts is None:
+        kind = data.get("kind") or detect(str(data["path"]), data)
+        if kind not in {"image", "text", "joint"}:
+            raise ConfigError(
+                f"features: makes vectors of images and texts, and {named(str(data['path']))} holds {kind} (got "
+                f"{name}); leave it out"
+            )
+        parts = "image" if kind == "joint" else kind
+    listed = parts.split(",") if isinstance(parts, str) else list(parts)
+    return {**rest, "data": {**data, "kind": "joint", "features": name, "parts": [*{*listed, "vectors"}]}}
 
 
 def _with_preset(

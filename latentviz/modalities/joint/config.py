@@ -1,14 +1,17 @@
 """The settings of items with several parts."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from latentviz.config import Auto, DataSection, FitConfig, ModelSection
+from latentviz.config import AtLeast1, Auto, DataSection, FitConfig, ModelSection
 from latentviz.modalities.image.config import ImageData
+from latentviz.modalities.text.config import ResolvedTextModel, TextData
+from latentviz.modalities.vectors.config import VectorData
 
-Part = Literal["image", "caption", "label"]
+Part = Literal["image", "caption", "label", "vectors", "text"]
+D = TypeVar("D", bound=DataSection)
 PARTS: Sequence[Part] = get_args(Part)  # in the order in which an item is stored
 
 
@@ -19,8 +22,32 @@ class JointData(DataSection):
     batch_size: int = Field(128, ge=2, description="items in a training batch")
     parts: list[Part] = Field(
         ["image", "caption"],
-        description="what is learnt of each item: image, and caption, label or both, with commas between; an item may "
-        "lack any of them",
+        description="what is learnt of each item: image, with caption, label, vectors, or several of these; or text, "
+        "with vectors, label, or both; commas between; an item may lack any of them",
+    )
+    items: str = Field(
+        "none",
+        description="where data.path has the vectors: the images or texts that they represent, in the same order: a "
+        ".txt file with one per line, a table, or a folder of images; none: data.path has them too",
+    )
+    features: str = Field(
+        "none",
+        description="pretrained network whose vectors of the images or texts are a part: sentence-transformers:NAME, "
+        "model2vec:NAME, open_clip:NAME, timm:NAME, or the folder of one",
+    )
+    metric: Literal["cosine", "euclidean"] | Auto = Field(
+        "auto", description="cosine scales vectors to unit length; auto: cosine if all have it"
+    )
+    vector_column: str = Field("auto", description="column with the vectors, in tables")
+    text_column: str = Field("auto", description="column with the texts, in tables; auto: by name, then by values")
+    encoding: str = Field("utf-8", description="encoding of text files without a byte order mark")
+    tokens: Literal["character", "bpe"] | Auto = Field(
+        "auto", description="of texts: character, or bpe (pieces of words); auto: character for short ones"
+    )
+    vocab_size: int = Field(8192, ge=16, le=2**20, description="maximum size of the vocabulary of the texts")
+    min_count: AtLeast1 | Auto = Field("auto", description="fewest occurrences of a token in the vocabulary")
+    max_length: Annotated[int, Field(ge=2, le=4096)] | Auto = Field(
+        "auto", description="maximum tokens per text, with the end token; auto: from the texts, at most 128"
     )
     size: int | tuple[int, int] | Literal["auto", "small"] = Field(
         "small",
@@ -54,10 +81,24 @@ class JointData(DataSection):
     @classmethod
     def _several(cls, value: object) -> object:
         given = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-        if not isinstance(given, list | tuple) or not {"image"} < {*given} <= {*PARTS}:
+        named = {*given} if isinstance(given, list | tuple) else set()
+        if not ({"image"} < named <= {*PARTS} - {"text"} or {"text"} < named <= {"text", "label", "vectors"}):
             got = ",".join(map(str, given)) if isinstance(given, list | tuple) else given
-            raise ValueError(f"must be image,caption or image,label or image,caption,label (got {got})")
-        return [part for part in PARTS if part in given]
+            texts = "; captions without images are data.parts=text,vectors" if "caption" in named else ""
+            raise ValueError(
+                f"must be image with caption, label or vectors, or text with vectors or label (got {got}){texts}"
+            )
+        return [part for part in PARTS if part in named]
+
+    @property
+    def main(self) -> Part:
+        """The part that an item is shown by."""
+        return "image" if "image" in self.parts else "text"
+
+    @property
+    def shown(self) -> str:
+        """Where the images or texts are."""
+        return self.path if self.items == "none" else self.items
 
     @field_validator("labels")
     @classmethod
@@ -69,8 +110,19 @@ class JointData(DataSection):
 
     def of_images(self, path: str) -> ImageData:
         """Return the settings of the images at a path."""
-        own = {name: getattr(self, name) for name in JointData.model_fields if name in ImageData.model_fields}
-        return ImageData.model_validate({**own, "kind": "image", "path": path})
+        return self._of(ImageData, kind="image", path=path)
+
+    def of_texts(self, path: str) -> TextData:
+        """Return the settings of the texts at a path."""
+        return self._of(TextData, kind="text", path=path)
+
+    def of_vectors(self, path: str) -> VectorData:
+        """Return the settings of the vectors at a path."""
+        return self._of(VectorData, kind="vectors", path=path, labels="none")
+
+    def _of(self, section: type[D], **changes: str) -> D:
+        own = {name: getattr(self, name) for name in JointData.model_fields if name in section.model_fields}
+        return section.model_validate({**own, **changes})
 
 
 class JointModel(ModelSection):
@@ -94,10 +146,20 @@ class JointModel(ModelSection):
     label_weight: Annotated[float, Field(gt=0)] | Auto = Field(
         "auto", description="weight of a nat of the label; auto: 100 / entropy of the labels"
     )
+    text_weight: float = Field(0.67, gt=0, description="weight of a nat of the text, as model.c of texts")
+    memory: AtLeast1 | Auto = Field(
+        "auto", description="units of the autoregressive network of texts; auto: 256, or 512 for longer texts"
+    )
+    lag: Annotated[int, Field(ge=0)] | Auto = Field(
+        "auto", description="distance of a second token that it sees; 0: none; auto: the metre of verse"
+    )
+    vectors_weight: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto", description="nats that losing all the variance of the vectors costs; auto: 1,000, or 100 with texts"
+    )
     contrast: Annotated[float, Field(ge=0)] | Auto = Field(
         "auto",
-        description="weight of InfoNCE between image and caption of an item; 0: the likelihoods alone; auto: 300, or 0 "
-        "without captions",
+        description="weight of InfoNCE between the image or text of an item and its caption or vectors; 0: the "
+        "likelihoods alone; auto: 300 for images, 10 for texts, or 0 without these parts",
     )
     content_dim: Annotated[int, Field(ge=1)] | Auto = Field(
         "auto", description="leading latent dimensions that are contrasted and clustered; auto: half of them"
@@ -128,6 +190,9 @@ class ResolvedJointModel(JointModel):
     c: float = Field(gt=0)
     caption_weight: float = Field(gt=0)
     label_weight: float = Field(gt=0)
+    vectors_weight: float = Field(1_000.0, gt=0)  # it and the next two: runs from before there was the part
+    memory: int = Field(1, ge=1)
+    lag: int = Field(0, ge=0)
     contrast: float = Field(ge=0)
     content_dim: int = Field(ge=1)
 
@@ -137,3 +202,9 @@ class ResolvedJointConfig(JointFitConfig):
 
     data: ResolvedJointData
     model: ResolvedJointModel
+
+
+def text_settings(model: ResolvedJointModel) -> ResolvedTextModel:
+    """Return the settings of the networks for texts: those of the kind text, without a topic."""
+    known = {"latent_dim": model.latent_dim, "c": model.text_weight, "memory": model.memory, "lag": model.lag}
+    return ResolvedTextModel.model_validate({**known, "topic_dim": 0})

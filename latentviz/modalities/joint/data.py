@@ -12,7 +12,7 @@ from latentviz.modalities.joint.layout import Layout, Packed
 from latentviz.model.vae import Batch
 
 # Parts that say so much of an item that they tell it from others; a label is shared by many.
-CONTRASTED: Sequence[Part] = ("image", "caption")
+CONTRASTED: Sequence[Part] = ("image", "text", "caption", "vectors")
 
 
 class JointDataModule(RowsDataModule[Positives]):
@@ -69,4 +69,6 @@ def views(x: Tensor, layout: Layout, word_dropout: float) -> Batch:
         whole.append(alone)
         targets.append(x[rows])
     pairs = [found[part] for part in CONTRASTED if part in layout.parts]
+    if len(pairs) > 2:  # two of three in each step: each item then has one partner, and all others are other items
+        pairs.pop(int(torch.randint(len(pairs), ())))
     return Batch(torch.cat(whole), torch.cat(targets), pairs=torch.stack(pairs) if len(pairs) == 2 else None)

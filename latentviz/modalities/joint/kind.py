@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from latentviz.config import resolved
 from latentviz.errors import RunError
@@ -16,22 +17,32 @@ from latentviz.modalities.image.data import scale_to_variance
 from latentviz.modalities.image.kind import SMALL_PIXELS
 from latentviz.modalities.image.nets import LOGVAR_LIMIT, net_of
 from latentviz.modalities.image.show import Recorder, to_uint8
+from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared, again
-from latentviz.modalities.joint.config import JointFitConfig, Part, ResolvedJointConfig
+from latentviz.modalities.joint.config import JointFitConfig, Part, ResolvedJointConfig, text_settings
 from latentviz.modalities.joint.data import JointDataModule
+from latentviz.modalities.joint.features import PYTHON
 from latentviz.modalities.joint.layout import LAYOUT, Layout, Packed
-from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least
-from latentviz.modalities.joint.nets import CaptionEncoder, JointDecoder, JointEncoder, networks
+from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least, text_epochs
+from latentviz.modalities.joint.nets import CaptionEncoder, JointDecoder, JointEncoder, JointLikelihood, networks
 from latentviz.modalities.joint.prepare import prepare as prepare_parts
 from latentviz.modalities.joint.show import LIKELY, WORDS, Shown, described
+from latentviz.modalities.joint.vectors import GIVEN
 from latentviz.modalities.page import PageCaptions, PageDecoder
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
+from latentviz.modalities.text import length as text_length
+from latentviz.modalities.text.cooccurrence import metre
+from latentviz.modalities.text.decoder import Costs
+from latentviz.modalities.text.kind import GRADIENT_CLIP, memory_of, texts_of
+from latentviz.modalities.text.progress import EpochTexts
+from latentviz.modalities.text.tokens import Tokenizer
+from latentviz.modalities.vectors.prepare import Standard, load_standard
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
 # Nats that losing all of a part costs.
-IMAGE, CAPTION, LABEL = 3_000.0, 1_000.0, 100.0
-CONTRAST = 300.0
+IMAGE, CAPTION, LABEL, VECTORS, VECTORS_OF_TEXTS = 3_000.0, 1_000.0, 100.0, 1_000.0, 100.0
+CONTRAST, CONTRAST_OF_TEXTS = 300.0, 10.0
 SAMPLE = 10_000  # images that C is computed from
 SHOWN = 10  # items and samples in each epoch's picture
 
@@ -41,6 +52,8 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
     """A set of items with several parts."""
 
     packed: Packed
+    standard: Standard | None = None  # of the vectors, if they are a part
+    tokenizer: Tokenizer | None = None  # of the texts, if they are a part
     gain = 0.02
 
     @staticmethod
@@ -53,23 +66,37 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         """Replace every "auto" by the value that follows from the data."""
         packed, model, train = Packed(cache), config.model, prepared.items.train
         caption, label = part_nats(packed, train)
+        parts, texts = config.data.parts, "text" in config.data.parts
         c = model.c
-        if c == "auto":
-            drawn = np.flatnonzero(packed.rest[:, 0])
+        if c == "auto" and not texts:
+            drawn = np.flatnonzero(packed.has("image"))
             drawn = np.sort(np.random.default_rng(config.seed_everything).permutation(drawn)[:SAMPLE])
             c = float(f"{scale_to_variance(packed.images[drawn], config.seed_everything, IMAGE):.4g}")
         contrast = model.contrast
         if contrast == "auto":
-            contrast = CONTRAST if "caption" in config.data.parts else 0.0
+            contrast = (CONTRAST_OF_TEXTS if texts else CONTRAST) if {"caption", "vectors"} & {*parts} else 0.0
+        vectors = VECTORS_OF_TEXTS if texts else VECTORS
         chosen = {
-            "c": c,
-            "net": net_of(packed.layout.image) if model.net == "auto" else model.net,
+            "c": 1.0 if c == "auto" else c,
+            "net": ("conv" if texts else net_of(packed.layout.image)) if model.net == "auto" else model.net,
+            "vectors_weight": vectors if model.vectors_weight == "auto" else model.vectors_weight,
             "caption_weight": _weight(CAPTION, caption) if model.caption_weight == "auto" else model.caption_weight,
             "label_weight": _weight(LABEL, label) if model.label_weight == "auto" else model.label_weight,
             "contrast": contrast,
             "content_dim": max(1, model.latent_dim // 2) if model.content_dim == "auto" else model.content_dim,
         }
-        stop, trainer = with_epochs(config, epochs(len(train)), FEWEST_EPOCHS, MOST_EPOCHS, least(len(train)))
+        length = epochs(len(train)), FEWEST_EPOCHS, MOST_EPOCHS, least(len(train))
+        if texts:
+            tokens = packed.tokens()
+            mean = text_length.mean_length(tokens[packed.has("text")])
+            chosen |= {
+                "memory": memory_of(mean) if model.memory == "auto" else model.memory,
+                "lag": metre(tokens, train[packed.has("text")[train]]) if model.lag == "auto" else model.lag,
+            }
+            length = text_epochs(len(train), tokens.shape[1]), text_length.FEWEST_EPOCHS, text_length.MOST_EPOCHS, 0.0
+        stop, trainer = with_epochs(config, *length)
+        if texts:
+            trainer.setdefault("gradient_clip_val", GRADIENT_CLIP)
         data = {**dict(prepared.data), "parts": list(config.data.parts)}
         return resolved(ResolvedJointConfig, config, data=data, model={**chosen, "stop": stop}, trainer=trainer)
 
@@ -79,7 +106,11 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         packed = Packed(cache, len(items))
         if packed.layout.parts != tuple(config.data.parts):
             raise RunError(f"{cache / LAYOUT}: damaged (it is of other parts); {again(cache)}")
-        return cls(config, items, packed)
+        standard = load_standard(cache / GIVEN) if "vectors" in packed.layout.parts else None
+        if standard is not None and standard.centre.shape != (packed.layout.vectors,):
+            raise RunError(f"{cache / GIVEN}: damaged (it is of vectors of other dimensions); {again(cache)}")
+        tokenizer = Tokenizer.load(cache) if "text" in packed.layout.parts else None
+        return cls(config, items, packed, standard, tokenizer)
 
     @property
     def layout(self) -> Layout:
@@ -88,19 +119,23 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
 
     def networks(self) -> tuple[JointEncoder, JointDecoder]:
         """Return the untrained encoder and decoder."""
-        return networks(self.layout, self.config.model)
+        size = 0 if self.tokenizer is None else self.tokenizer.size
+        return networks(self.layout, self.config.model, standard=self.standard, vocabulary=size)
 
     @property
     def settings(self) -> Settings:
-        """The settings of the VAE, with contrast."""
-        return super().settings | contrast_settings(self.config.model)
+        """The settings of the VAE, with contrast; for texts with the noise that their decoder reads."""
+        mixed = {} if self.tokenizer is None else {"noise_mix": text_settings(self.config.model).noise_mix}
+        return super().settings | contrast_settings(self.config.model) | mixed
 
     @property
     def about(self) -> Sequence[str]:
-        """The parts, and that scores of labels mean little where labels are learnt."""
-        learnt = f"learnt from {', '.join(self.layout.parts)}"
+        """The parts, the network of the features, and that scores of labels mean little where labels are learnt."""
+        learnt, features = f"learnt from {', '.join(self.layout.parts)}", self.config.data.features
+        known = [] if features == "none" else [f"vectors of {printable(features.removeprefix(PYTHON))}"]
         return [
-            f"{learnt}; scores against the labels are of what was learnt" if "label" in self.layout.parts else learnt
+            f"{learnt}; scores against the labels are of what was learnt" if "label" in self.layout.parts else learnt,
+            *known,
         ]
 
     @property
@@ -110,16 +145,24 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
 
     @property
     def threads(self) -> int | None:
-        """One for small images, whose threads would wait for each other more than they compute."""
+        """One for texts and small images, whose threads would wait for each other more than they compute."""
         return 1 if np.prod(self.layout.image) <= SMALL_PIXELS else None
 
     def training(self, cache: Path) -> Training:
         """Return the batches."""
         del cache
-        size = batch_size(self.config, len(self.items.train))
-        words = self.config.model.word_dropout
-        batches = JointDataModule(self.packed, self.items.train, self.items.val, size, words)
-        return Training(batches, [])
+        train = self.items.train
+        size, words = batch_size(self.config, len(train)), self.config.model.word_dropout
+        batches = JointDataModule(self.packed, train, self.items.val, size, words)
+        if self.tokenizer is None:
+            return Training(batches, [])
+        from latentviz.modalities.text.training import FadeAuxiliary, FullVocabulary, InitialWeights
+
+        model, tokens = text_settings(self.config.model), self.packed.tokens()
+        rows, seed = train[self.packed.has("text")[train]], self.config.seed_everything
+        costs = Costs(model.c, model.position_weight, model.bag_weight)
+        first = InitialWeights(tokens, rows, vectors=model.vectors == "ppmi", seed=seed)
+        return Training(batches, [first, FadeAuxiliary(costs), FullVocabulary(model.all_tokens)])
 
     def dataset(self) -> Rows:
         """Return all items in item order."""
@@ -130,9 +173,11 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         """Return stored items uint8 (b, p) as they are: the encoder knows their parts."""
         return batch
 
-    def page_decoder(self, vae: VAE) -> PageDecoder:
-        """Return the network from z to pixel means."""
+    def page_decoder(self, vae: VAE) -> PageDecoder | None:
+        """Return the network from z to pixel means; None without images."""
         assert isinstance(vae.decoder, JointDecoder)
+        if "image" not in self.layout.parts:
+            return None
         return PageDecoder(vae.decoder.image.net, self.layout.image, self.layout.slices["image"])
 
     def page_captions(self, vae: VAE) -> PageCaptions | None:
@@ -150,23 +195,49 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         return PageCaptions(*known, *words, self.layout.labels, labels)
 
     def decode(self, vae: VAE, z: Tensor, noise: Tensor) -> list[Shown]:
-        """Return the pixel means of p(x|z) with the likeliest words and label; the noise in z makes no difference."""
-        del noise
+        """Return the pixel means of p(x|z) with the likeliest words and label, or a text; only that reads the noise."""
+        if self.tokenizer is not None:
+            return [Shown(text) for text in self._texts(vae, z, noise)]
         expected = vae.decode(z).float().cpu().numpy()
         images = to_uint8(expected[:, self.layout.slices["image"]]).reshape(-1, *self.layout.image)
         return [Shown(text, image) for text, image in zip(described(self.layout, expected), images, strict=True)]
 
-    def outputs(self, vae: VAE, z: np.ndarray) -> np.ndarray:
-        """Return the pixel means, uint8 (m, c, h, w)."""
-        return self.values_of(self.decode_all(vae, z))
+    def _texts(self, vae: VAE, z: Tensor, noise: Tensor) -> list[str]:
+        """Write one text for each z (m, d) with its noise (m,)."""
+        assert self.tokenizer is not None
 
-    def values_of(self, outputs: Outputs) -> np.ndarray:
-        """Return the images."""
+        def likelihood(z: Tensor, noise: Tensor) -> Distribution:
+            found = vae.likelihood(z, noise)
+            assert isinstance(found, JointLikelihood)
+            return found.dense["text"]
+
+        return texts_of(likelihood, z, noise, self.tokenizer, text_settings(self.config.model))
+
+    def outputs(self, vae: VAE, z: np.ndarray) -> np.ndarray | list[str]:
+        """Return the pixel means, uint8 (m, c, h, w), or texts."""
+        return self.values_of(self.decode_all(vae, z, np.zeros(len(z), np.float32)))
+
+    def values_of(self, outputs: Outputs) -> np.ndarray | list[str]:
+        """Return the images, or the texts."""
+        if self.tokenizer is not None:
+            return [str(output) for output in outputs]
         return np.stack([output.image for output in outputs if isinstance(output, Shown) and output.image is not None])
 
-    def recorder(self, folder: Path) -> "EpochPictures":
-        """Return what draws items and samples after each epoch."""
-        return EpochPictures(folder, self)
+    def recorder(self, folder: Path) -> "EpochPictures | EpochTexts":
+        """Return what draws or writes items and samples after each epoch."""
+        if self.tokenizer is None:
+            return EpochPictures(folder, self)
+        rows = self.items.val[self.packed.has("text")[self.items.val]][:SHOWN]
+        model = text_settings(self.config.model)
+        return EpochTexts(
+            folder,
+            self._texts,
+            self.tokenizer.decode(self.packed.tokens()[rows]),
+            torch.from_numpy(self.packed[rows]),
+            latent_dim=self.config.model.latent_dim,
+            samples=model.samples,
+            seed=self.config.seed_everything,
+        )
 
 
 def part_nats(packed: Packed, train: np.ndarray) -> tuple[float, float]:
@@ -175,7 +246,7 @@ def part_nats(packed: Packed, train: np.ndarray) -> tuple[float, float]:
     Each word and label then has its share among the training items as probability. 1 where there is nothing to know.
     """
     found = []
-    layout, pixels = packed.layout, int(np.prod(packed.layout.image))
+    layout, pixels = packed.layout, packed.layout.pixels
     parts: list[Part] = ["caption", "label"]
     for part in parts:
         if part not in layout.parts:

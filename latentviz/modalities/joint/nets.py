@@ -12,14 +12,46 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
 from torch.nn import functional as F
 
-from latentviz.modalities.image.nets import LOGVAR_LIMIT, ImageDecoder, ImageEncoder, build, mlp
-from latentviz.modalities.joint.config import Part, ResolvedJointModel
-from latentviz.modalities.joint.layout import Layout
-from latentviz.model.base import Decoder, Encoder, Likelihood, distortion_and_log_likelihood
+from latentviz.modalities.image.nets import LOGVAR_LIMIT, ImageDecoder, build, mlp
+from latentviz.modalities.joint.config import Part, ResolvedJointModel, text_settings
+from latentviz.modalities.joint.layout import NUMBER, Layout
+from latentviz.modalities.text.decoder import TextDecoder
+from latentviz.modalities.text.decoder import build as build_texts
+from latentviz.modalities.vectors.nets import VectorDecoder
+from latentviz.modalities.vectors.nets import build as build_vectors
+from latentviz.modalities.vectors.prepare import Standard
+from latentviz.model.base import Decoder, Encoder, Likelihood, NoiseAwareDecoder, distortion_and_log_likelihood
 from latentviz.model.elbo import diagonal_normal
 
 LEAST_IDF = 0.1  # of a word that all captions have
 DIM = 128  # units of the words before the hidden ones
+
+
+def values_of(layout: Layout, part: Part, x: Tensor) -> Tensor:
+    """Return one part of stored items uint8 (b, p) as its network takes it.
+
+    Pixels in [0, 1], (b, c, h, w); vectors, float (b, m); tokens, int64 (b, t); counts of words and labels, float.
+    """
+    found = x[:, layout.slices[part]]
+    if part == "vectors":
+        return _floats(found)
+    if part == "text":
+        first, second, third, _ = found.long().reshape(len(x), -1, NUMBER).unbind(-1)
+        return first + 256 * second + 65_536 * third
+    return (found.float() / 255).view(-1, *layout.image) if part == "image" else found.float()
+
+
+def _floats(stored: Tensor) -> Tensor:
+    """Return the numbers, float32 (b, m), of which these are the bytes, uint8 (b, 4m).
+
+    By arithmetic, which is exact, and which ONNX has, unlike a view of the bytes. Subnormal numbers are 0.
+    """
+    first, second, third, fourth = stored.float().reshape(len(stored), -1, NUMBER).unbind(-1)
+    negative, low = fourth >= 128, third >= 128
+    exponent = 2 * (fourth - 128 * negative) + low
+    mantissa = 1 + ((third - 128 * low) * 65_536 + second * 256 + first) / (1 << 23)
+    value = torch.where(exponent > 0, mantissa * torch.exp2(exponent - 127), 0.0)
+    return torch.where(negative, -value, value)
 
 
 class CaptionEncoder(Encoder):
@@ -89,10 +121,9 @@ class JointEncoder(Encoder):
         rows = there.nonzero()[:, 0] if self.training else None
         if rows is not None and not len(rows):
             rows = there.new_zeros(1, dtype=torch.long)
-        values = x[:, self.layout.slices[part]] if rows is None else x[rows, self.layout.slices[part]]
-        values = values.to(next(self.experts.parameters()).dtype)
-        if part == "image":
-            values = (values / 255).view(-1, *self.layout.image)
+        values = values_of(self.layout, part, x if rows is None else x[rows])
+        if values.is_floating_point():
+            values = values.to(next(self.experts.parameters()).dtype)
         posterior = self.experts[part](values).base_dist
         own = posterior.scale.pow(-2)
         found = torch.stack([own, own * posterior.loc])  # (2, m, d)
@@ -111,57 +142,66 @@ class JointLikelihood(Likelihood):
 
     Args:
         layout: where the parts are.
-        image: of pixels in [0, 1], batch shape (b,), event shape (c, h, w).
-        logits: of the words, (b, v), and of the labels, (b, k); those of the parts that are learnt.
-        weights: of a nat of the words and the labels in the loss; that of the image is 1.
+        dense: of the image, the vectors and the text, batch shape (b,); those that are learnt.
+        logits: of the words, (b, v), and of the labels, (b, k); those that are learnt.
+        weights: of a nat of the words and the labels in the loss; that of the others is 1.
     """
 
     own_loss = True
-    has_mean = True
 
     def __init__(
         self,
         layout: Layout,
-        image: Distribution,
+        dense: Mapping[Part, Distribution],
         logits: Mapping[Part, Tensor],
         weights: Mapping[Part, float],
     ) -> None:
-        b = image.batch_shape
+        b = next(iter(dense.values())).batch_shape
         super().__init__(b, torch.Size([layout.size]), validate_args=False)
-        self.layout, self.image, self.logits, self.weights = layout, image, logits, weights
+        self.layout, self.dense, self.logits, self.weights = layout, dense, logits, weights
+        self.has_mean = "text" not in dense
 
-    def _pixels(self, x: Tensor) -> Tensor:
-        """Return the pixels of stored items in [0, 1], (b, c, h, w)."""
-        return (x[:, self.layout.slices["image"]].float() / 255).view(-1, *self.layout.image)
+    def _there(self, part: Part, x: Tensor) -> Tensor:
+        """Return which stored items have a part, float (b,)."""
+        return x[:, self.layout.parts.index(part)].float()
 
     def _categories(self, x: Tensor) -> dict[Part, Tensor]:
         """Return log p of the words and of the label in nats, (b,) each; 0 where they are missing."""
         found = dict[Part, Tensor]()
-        for mark, part in enumerate(self.layout.parts[1:], 1):
-            there, counts = x[:, mark].float(), x[:, self.layout.slices[part]].float()
-            found[part] = there * (counts * self.logits[part].float().log_softmax(-1)).sum(-1)
+        for part, logits in self._numbers.items():
+            counts = values_of(self.layout, part, x)
+            found[part] = self._there(part, x) * (counts * logits.log_softmax(-1)).sum(-1)
         return found
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x|z) of stored items in nats, (b,): of the pixels, of each word of the caption, of the label."""
-        total: Tensor = x[:, 0].float() * self.image.log_prob(self._pixels(x))
-        return total + sum(self._categories(x).values())
+        """Return log p(x|z) of stored items in nats, (b,): of pixels, words, label, numbers and tokens."""
+        total = sum(self._categories(x).values(), torch.zeros(len(x), device=x.device))
+        for part, each in self.dense.items():
+            total = total + self._there(part, x) * each.log_prob(values_of(self.layout, part, x))
+        return total
 
     def training_terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weighted costs of the parts, that of an image without its constant, and log p(x|z); each (b,)."""
-        there = x[:, 0].float()
-        cost, log_likelihood = distortion_and_log_likelihood(self.image, self._pixels(x))
-        cost, log_likelihood = there * cost, there * log_likelihood
+        """Return the weighted costs of the parts, those of Normals without constants, and log p(x|z); each (b,)."""
+        cost = log_likelihood = torch.zeros(len(x), device=x.device)
+        for part, likelihood in self.dense.items():
+            there, terms = (
+                self._there(part, x),
+                distortion_and_log_likelihood(likelihood, values_of(self.layout, part, x)),
+            )
+            cost, log_likelihood = cost + there * terms[0], log_likelihood + there * terms[1]
         for part, each in self._categories(x).items():
             cost, log_likelihood = cost - self.weights[part] * each, log_likelihood + each.detach()
         return cost, log_likelihood
 
     @property
     def mean(self) -> Tensor:
-        """What is expected of each part, float (b, p): 1 for the marks, pixels in [0, 1], probabilities."""
-        image = self.image.mean.flatten(1)
-        probabilities = [self.logits[part].float().softmax(-1) for part in self.layout.parts[1:]]
-        return torch.cat([image.new_ones(len(image), len(self.layout.parts)), image, *probabilities], dim=1)
+        """What is expected of each part but a text: 1 for the marks, pixels in [0, 1], probabilities, numbers.
+
+        Float (b, …), each part in its place of `Layout.expected`.
+        """
+        found: dict[Part, Tensor] = {part: each.softmax(-1) for part, each in self._numbers.items()}
+        found |= {part: each.mean.flatten(1) for part, each in self._normals.items()}
+        return self._joined(found)
 
     @property
     def mode(self) -> Tensor:
@@ -169,45 +209,83 @@ class JointLikelihood(Likelihood):
         return self.mean
 
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """Draw an image, one word and a label, float (*sample_shape, b, p)."""
+        """Draw an image, one word, a label and a vector, float (*sample_shape, b, …), each in its place of `mean`."""
         shape = torch.Size(sample_shape)
-        image = self.image.sample(shape).flatten(-3)
-        drawn = [OneHotCategorical(logits=self.logits[part].float()).sample(shape) for part in self.layout.parts[1:]]  # type: ignore[no-untyped-call]
-        marks = image.new_ones(*image.shape[:-1], len(self.layout.parts))
-        return torch.cat([marks, image, *drawn], dim=-1)
+        drawn: dict[Part, Tensor] = {
+            part: OneHotCategorical(logits=each).sample(shape)  # type: ignore[no-untyped-call]
+            for part, each in self._numbers.items()
+        }
+        drawn |= {part: each.sample(shape).flatten(len(shape) + 1) for part, each in self._normals.items()}
+        return self._joined(drawn)
+
+    @property
+    def _normals(self) -> dict[Part, Distribution]:
+        """The likelihoods of images and vectors."""
+        return {part: each for part, each in self.dense.items() if part != "text"}
+
+    @property
+    def _numbers(self) -> dict[Part, Tensor]:
+        """The logits in single precision."""
+        return {part: each.float() for part, each in self.logits.items()}
+
+    def _joined(self, values: Mapping[Part, Tensor]) -> Tensor:
+        """Put marks of 1 and the values of the parts, (…, b, numbers), one after another."""
+        ordered = [values[part] for part in self.layout.parts if part in values]
+        marks = ordered[0].new_ones(*ordered[0].shape[:-1], len(self.layout.parts))
+        return torch.cat([marks, *ordered], dim=-1)
 
 
-class JointDecoder(Decoder):
+class JointDecoder(NoiseAwareDecoder):
     """z (b, d) → p(x|z), batch shape (b,), event shape (p,).
 
     Args:
         layout: where the parts are.
-        image: the decoder of images.
+        dense: the decoders of the image, the vectors and the text.
         heads: z → the logits of the words and the labels.
         weights: as those of `JointLikelihood`.
     """
 
+    image: ImageDecoder
+    vectors: VectorDecoder
+    text: TextDecoder
+
     def __init__(
-        self, layout: Layout, image: ImageDecoder, heads: Mapping[Part, nn.Module], weights: Mapping[Part, float]
+        self,
+        layout: Layout,
+        dense: Mapping[Part, Decoder],
+        heads: Mapping[Part, nn.Module],
+        weights: Mapping[Part, float],
     ) -> None:
         super().__init__()
-        self.layout, self.image, self.weights = layout, image, weights
+        self.layout, self.dense, self.weights = layout, (*dense,), weights
+        for part, decoder in dense.items():
+            self.add_module(part, decoder)
         self.heads = nn.ModuleDict({str(part): head for part, head in heads.items()})
 
-    def forward(self, z: Tensor) -> JointLikelihood:
-        """Compute the likelihood."""
-        logits: dict[Part, Tensor] = {part: self.heads[part](z) for part in self.layout.parts[1:]}
-        return JointLikelihood(self.layout, self.image(z), logits, self.weights)
+    def forward(self, z: Tensor, noise: Tensor | None = None) -> JointLikelihood:
+        """Compute the likelihood; only the decoder of texts reads the noise."""
+        dense = {part: self.text(z, noise) if part == "text" else self.get_submodule(part)(z) for part in self.dense}
+        logits = {part: self.heads[part](z) for part in self.layout.parts if part in self.heads}
+        return JointLikelihood(self.layout, dense, logits, self.weights)
 
 
-def networks(layout: Layout, model: ResolvedJointModel) -> tuple[JointEncoder, JointDecoder]:
-    """Build encoder and decoder: those of images as they are, perceptrons for captions, linear maps for labels."""
+def networks(
+    layout: Layout, model: ResolvedJointModel, *, standard: Standard | None = None, vocabulary: int = 0
+) -> tuple[JointEncoder, JointDecoder]:
+    """Build encoder and decoder from those of the other kinds; perceptrons for captions, linear maps for labels.
+
+    Args:
+        layout: where the parts are.
+        model: the settings.
+        standard: the standardisation of the vectors, if they are a part.
+        vocabulary: tokens of the texts, if they are a part.
+    """
     d, v, k = model.latent_dim, len(layout.words), len(layout.labels)
-    image: tuple[ImageEncoder, ImageDecoder] = build(
-        model.net, layout.image, latent_dim=d, width=model.width, likelihood="normal", c=model.c
-    )
-    experts: dict[Part, Encoder] = {"image": image[0]}
-    heads: dict[Part, nn.Module] = {}
+    experts, dense, heads = dict[Part, Encoder](), dict[Part, Decoder](), dict[Part, nn.Module]()
+    if "image" in layout.parts:
+        experts["image"], dense["image"] = build(
+            model.net, layout.image, latent_dim=d, width=model.width, likelihood="normal", c=model.c
+        )
     if "caption" in layout.parts:
         idf = torch.tensor(layout.idf).clamp_min(LEAST_IDF)
         experts["caption"] = CaptionEncoder(idf, nn.Sequential(*mlp(v, DIM, model.hidden, 2 * d)))
@@ -215,5 +293,12 @@ def networks(layout: Layout, model: ResolvedJointModel) -> tuple[JointEncoder, J
     if "label" in layout.parts:
         experts["label"] = LabelEncoder(nn.Linear(k, 2 * d))
         heads["label"] = nn.Linear(d, k)
+    if standard is not None:
+        c = model.vectors_weight / layout.vectors
+        experts["vectors"], dense["vectors"] = build_vectors(
+            standard.centre, standard.deviation, latent_dim=d, width=2 * model.hidden, c=c
+        )
+    if vocabulary:
+        experts["text"], dense["text"] = build_texts(vocabulary, layout.text, text_settings(model))
     weights: dict[Part, float] = {"caption": model.caption_weight, "label": model.label_weight}
-    return JointEncoder(layout, experts), JointDecoder(layout, image[1], heads, weights)
+    return JointEncoder(layout, experts), JointDecoder(layout, dense, heads, weights)

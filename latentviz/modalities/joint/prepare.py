@@ -2,12 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from PIL import ImageOps
 
 from latentviz.errors import DataError
 from latentviz.modalities.image.prepare import load_values
@@ -15,14 +17,20 @@ from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import BadItem, printable
 from latentviz.modalities.io.prepared import Prepared
-from latentviz.modalities.io.source import ImageSource
-from latentviz.modalities.joint.config import JointData, Part
+from latentviz.modalities.io.source import ImageSource, TextSource
+from latentviz.modalities.joint.config import JointData
+from latentviz.modalities.joint.features import Item, MissingNetworkError, compute
 from latentviz.modalities.joint.layout import IMAGES, WORDS, Layout
 from latentviz.modalities.joint.read import Parts, label_remedy, read
+from latentviz.modalities.joint.vectors import scattered, store
 from latentviz.modalities.text.keywords import split
+from latentviz.modalities.text.prepare import load as load_tokens
+from latentviz.modalities.text.prepare import prepare as prepare_texts
+from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.vectors.prepare import write_texts
 from latentviz.progress import plural
 from latentviz.runs.files import read_npy
+from latentviz.runs.items import Items
 
 ROW = "joint row"  # a column that says which images could be read
 BLANK = 255  # grey level of an item without an image on the map
@@ -42,55 +50,181 @@ def prepare(data: JointData, cache: Path, seed: int, *, trained: Path | None = N
     Raises:
         DataError: they cannot be read, a part is missing in all, or they are too few to train on.
     """
-    learn = trained is None
-    parts = read(data, learn=learn)
-    source = parts.source
-    images = prepare_images(
-        data.of_images(data.path),
-        cache,
-        seed,
-        source=_drawn(parts),
-        learn=learn,
-        trained=None if trained is None else load_values(trained),
-    )
-    good = np.array(images.items.column(ROW), np.int64)
-    drawn = np.zeros(len(source), bool)
-    drawn[good] = True
-    some = drawn | (~parts.drawn & np.array([_has_other(parts, data.parts, row) for row in range(len(source))], bool))
-    rows = np.flatnonzero(some).tolist()
-    lost = np.flatnonzero(~parts.drawn & ~some).tolist()
-    bad = [*images.bad, *(BadItem(source.origins[row], "no part of it is there") for row in lost)]
-    captions, labels = [parts.captions[row] for row in rows], [source.labels[row] for row in rows]
-    left = parts.columns if len(parts.columns) == 1 else ()
-    items, changed = prepared.item_table(
-        [source.ids[row] for row in rows],
-        labels,
-        [source.origins[row] for row in rows],
-        prepared.held_out(len(rows), data, seed) if len(rows) > 1 else np.zeros(len(rows), bool),
-        {name: prepared.chosen(values, np.array(rows)) for name, values in source.columns.items() if name not in left},
-        pa.array(captions, pa.string()) if "caption" in data.parts else None,
-    )
-    shape = read_npy(cache / IMAGES).shape[1:]
-    layout = learnt(data, shape, captions, labels, items.train) if trained is None else Layout.load(trained)
+    parts = read(data, learn=trained is None)
+    wanted = _prepare_texts if data.main == "text" else _prepare_images
+    found = wanted(data, parts, cache, seed, trained)
+    rows, items = found.rows, found.items
+    captions, labels = [parts.captions[row] for row in rows], [parts.source.labels[row] for row in rows]
+    known = None if trained is None else Layout.load(trained)
+    vectors, more = None, list[str]()
+    if "vectors" in data.parts:
+        given, more = _vectors(data, parts, rows, trained)
+        m = given.shape[1] if known is None else known.vectors
+        stored = store(
+            given, data, cache, data.features if data.features != "none" else data.path, trained=trained, dimensions=m
+        )
+        vectors, metric, more = stored.values, {"metric": stored.metric}, [*more, *stored.notes]
+    else:
+        metric = {}
+    layout = known or learnt(data, found.shape, captions, labels, items.train)
+    if known is None:
+        layout = replace(
+            layout,
+            vectors=0 if vectors is None else vectors.shape[1],
+            text=0 if found.tokens is None else found.tokens.shape[1],
+        )
     layout.save(cache)
-    _write_images(cache / IMAGES, drawn[rows])
-    rest = layout.rest(captions, labels, drawn[rows])
+    rest = layout.rest(captions, labels, found.drawn, vectors=vectors, tokens=found.tokens)
     with prepared.writing(cache / WORDS, rest.nbytes) as out:
         prepared.write_header(out, np.uint8, rest.shape)
         out.write(rest.data)
     if "caption" in data.parts:
         write_texts(cache, [caption or "" for caption in captions])
-    digest = hashlib.sha256(images.fingerprint.encode())
+    digest = hashlib.sha256(found.fingerprint.encode())
     digest.update(rest.data)
-    resolved = data.model_copy(
-        update={
-            "size": images.data.size,
-            "channels": images.data.channels,
-            **({"caption_column": ",".join(parts.columns)} if parts.columns else {}),
-        }
+    resolved = data.model_copy(update={**found.settings, **metric})
+    notes = [*found.notes, *more, counted(layout, rest)]
+    return Prepared(items, resolved, found.bad, prepared.fingerprint(digest, items), notes)
+
+
+class Main(NamedTuple):
+    """What is known of the items once their images or texts are in the cache.
+
+    Attributes:
+        rows: the rows of the source that are items.
+        items: the table.
+        drawn: bool (n,), which items have an image.
+        shape: (c, h, w).
+        tokens: (n, t), ids of the texts; None: texts are no part.
+        settings: that follow from the data.
+        bad: rows that were left out.
+        fingerprint: of images or texts.
+        notes: lines for the user.
+    """
+
+    rows: Sequence[int]
+    items: Items
+    drawn: np.ndarray
+    shape: tuple[int, ...]
+    tokens: np.ndarray | None
+    settings: Mapping[str, object]
+    bad: list[BadItem]
+    fingerprint: str
+    notes: Sequence[str]
+
+
+def _vectors(data: JointData, parts: Parts, rows: Sequence[int], trained: Path | None) -> tuple[np.ndarray, list[str]]:
+    """Return the vectors of the items in these rows, float (n, m) with NaN where there are none, and notes.
+
+    Raises:
+        MissingNetworkError: the network that makes them is not here; new items do without.
+    """
+    n = len(rows)
+    if data.features == "none":
+        return np.full((n, 1), np.nan) if parts.vectors is None else parts.vectors[rows], []
+    what = data.main
+    if parts.texts is not None:
+        texts = parts.texts
+        there = [place for place, row in enumerate(rows) if texts[row]]
+        given: Iterator[Item] = (texts[rows[place]] or "" for place in there)
+    else:
+        there = [place for place, row in enumerate(rows) if parts.drawn[row]]
+        given = (ImageOps.exif_transpose(parts.open(rows[place])).convert("RGB") for place in there)
+    try:
+        if not there:
+            return np.full((n, 1), np.nan), []
+        return scattered(compute(data.features, given, len(there), what), there, n), [f"features: {data.features}"]
+    except MissingNetworkError as error:
+        if trained is None:
+            raise
+        return np.full((n, 1), np.nan), [f"{error}; without, items are encoded from their {what}s alone"]
+
+
+def _prepare_images(data: JointData, parts: Parts, cache: Path, seed: int, trained: Path | None) -> Main:
+    """Decode the images into the cache."""
+    source = parts.source
+    images = None
+    drawn = np.zeros(len(source), bool)
+    if parts.drawn.any() or trained is None:
+        images = prepare_images(
+            data.of_images(data.shown),
+            cache,
+            seed,
+            source=_drawn(parts),
+            learn=trained is None,
+            trained=None if trained is None else load_values(trained),
+        )
+        drawn[np.array(images.items.column(ROW), np.int64)] = True
+    some = drawn | (~parts.drawn & np.array([_has_other(parts, data, row) for row in range(len(source))], bool))
+    rows = np.flatnonzero(some).tolist()
+    lost = np.flatnonzero(~parts.drawn & ~some).tolist()
+    bad = [BadItem(source.origins[row], "no part of it is there") for row in lost]
+    left = parts.columns if len(parts.columns) == 1 else ()
+    items, changed = prepared.item_table(
+        [source.ids[row] for row in rows],
+        [source.labels[row] for row in rows],
+        [source.origins[row] for row in rows],
+        prepared.held_out(len(rows), data, seed) if len(rows) > 1 else np.zeros(len(rows), bool),
+        {name: prepared.chosen(values, np.array(rows)) for name, values in source.columns.items() if name not in left},
+        pa.array([parts.captions[row] for row in rows], pa.string()) if "caption" in data.parts else None,
     )
-    notes = [*images.notes, *changed, counted(layout, rest)]
-    return Prepared(items, resolved, bad, prepared.fingerprint(digest, items), notes)
+    columns = {"caption_column": ",".join(parts.columns)} if parts.columns else {}
+    if images is None:
+        assert trained is not None
+        shape = Layout.load(trained).image
+        blank = np.full((len(rows), *shape), BLANK, np.uint8)
+        with prepared.writing(cache / IMAGES, blank.nbytes) as out:
+            prepared.write_header(out, np.uint8, blank.shape)
+            out.write(blank.data)
+        return Main(rows, items, drawn[rows], shape, None, columns, bad, "", [*source.notes, *changed])
+    _write_images(cache / IMAGES, drawn[rows])
+    return Main(
+        rows,
+        items,
+        drawn[rows],
+        read_npy(cache / IMAGES).shape[1:],
+        None,
+        {"size": images.data.size, "channels": images.data.channels, **columns},
+        [*images.bad, *bad],
+        images.fingerprint,
+        [*images.notes, *changed],
+    )
+
+
+def _prepare_texts(data: JointData, parts: Parts, cache: Path, seed: int, trained: Path | None) -> Main:
+    """Write the tokens of the texts into the cache."""
+    source, texts = parts.source, parts.texts or ()
+    rows = [row for row in range(len(source)) if texts[row] or _has_other(parts, data, row)]
+    bad = [BadItem(source.origins[row], "no part of it is there") for row in sorted({*range(len(source))} - {*rows})]
+    found = prepare_texts(
+        data.of_texts(data.shown),
+        cache,
+        seed,
+        source=TextSource(
+            ids=[source.ids[row] for row in rows],
+            origins=[source.origins[row] for row in rows],
+            labels=[source.labels[row] for row in rows],
+            columns={ROW: rows}
+            | {name: prepared.chosen(each, np.array(rows)) for name, each in source.columns.items()},
+            notes=source.notes,
+            bad=[*source.bad, *bad],
+            texts=pa.chunked_array([pa.array([texts[row] or "" for row in rows], pa.string())]),
+        ),
+        tokenizer=None if trained is None else Tokenizer.load(trained),
+    )
+    rows = found.items.column(ROW)
+    settings = {name: getattr(found.data, name) for name in ("tokens", "min_count", "max_length")}
+    return Main(
+        rows,
+        Items(found.items.table.drop_columns([ROW])),
+        np.zeros(len(rows), bool),
+        (0, 0, 0),
+        np.array(load_tokens(cache)),
+        settings,
+        found.bad,
+        found.fingerprint,
+        found.notes,
+    )
 
 
 def counted(layout: Layout, rest: np.ndarray) -> str:
@@ -103,6 +237,7 @@ def counted(layout: Layout, rest: np.ndarray) -> str:
 def _drawn(parts: Parts) -> ImageSource:
     """Return the items that have an image, with a column of their rows."""
     source, rows = parts.source, np.flatnonzero(parts.drawn).tolist()
+    assert isinstance(source, ImageSource)
     return replace(
         source,
         ids=[source.ids[row] for row in rows],
@@ -113,10 +248,11 @@ def _drawn(parts: Parts) -> ImageSource:
     )
 
 
-def _has_other(parts: Parts, wanted: Collection[Part], row: int) -> bool:
-    """Whether an item has another part than an image."""
-    label = "label" in wanted and parts.source.labels[row] is not None
-    return label or ("caption" in wanted and parts.captions[row] is not None)
+def _has_other(parts: Parts, data: JointData, row: int) -> bool:
+    """Whether an item has another part than its image or text."""
+    label = "label" in data.parts and parts.source.labels[row] is not None
+    vector = parts.vectors is not None and not np.isnan(parts.vectors[row]).any()
+    return label or vector or ("caption" in data.parts and parts.captions[row] is not None)
 
 
 def _write_images(file: Path, drawn: np.ndarray) -> None:

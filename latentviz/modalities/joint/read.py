@@ -1,15 +1,16 @@
-"""Finds the parts of items that `data.path` names: images, and the captions and labels that lie with them."""
+"""Finds the parts of items that `data.path` names: images or texts, and the captions and labels that lie with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentviz.config import MEMORY
 from latentviz.errors import DataError
 from latentviz.modalities.image.config import IMAGE_SUFFIXES
+from latentviz.modalities.image.detect import detect as detect_images
 from latentviz.modalities.image.folder import image_files, metadata_files, read_metadata
 from latentviz.modalities.image.pixels import NoImage, open_image
 from latentviz.modalities.image.read import read as read_images
@@ -17,14 +18,20 @@ from latentviz.modalities.io.containers import located, renamed
 from latentviz.modalities.io.descriptions import values_of
 from latentviz.modalities.io.files import walk
 from latentviz.modalities.io.labels import given_labels, read_pairs
+from latentviz.modalities.io.memory import stem
 from latentviz.modalities.io.names import LABEL_NAMES, as_label, by_name, choose_column, printable
 from latentviz.modalities.io.roles import CAPTION_NAMES
-from latentviz.modalities.io.source import ImageSource, Source
+from latentviz.modalities.io.source import ImageSource, Source, TextSource
 from latentviz.modalities.joint.config import JointData
 from latentviz.modalities.joint.glyphs import read_glyphs
 from latentviz.modalities.joint.shapes import LEVELS, read_shapes
+from latentviz.modalities.joint.vectors import Vectors, aligned, described, read_vectors
+from latentviz.modalities.text.read import read as read_texts
 from latentviz.progress import plural
 from latentviz.runs.files import unique_ids
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SEPARATOR = "; "  # between the columns of a caption
 
@@ -38,12 +45,21 @@ class Parts:
         drawn: bool (n,), the items that have an image.
         captions: n texts, None for an item without one.
         columns: the columns that the captions are in.
+        texts: n texts, None for an item without one; None: texts are no part.
+        vectors: float (n, m), NaN for an item without one; None: none are given.
     """
 
-    source: ImageSource
+    source: Source
     drawn: np.ndarray
     captions: Sequence[str | None]
     columns: Sequence[str]
+    texts: Sequence[str | None] | None = None
+    vectors: np.ndarray | None = None
+
+    def open(self, row: int) -> "Image.Image":
+        """Open the image of an item that has one."""
+        assert isinstance(self.source, ImageSource)
+        return self.source.open(row)
 
 
 def read(data: JointData, *, learn: bool = True) -> Parts:
@@ -56,6 +72,54 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
     Raises:
         DataError: a part is missing in all items, or nothing can be read.
     """
+    given = read_vectors(data, learn=learn) if "vectors" in data.parts and data.features == "none" else None
+    found = _texts(data, given) if data.main == "text" else _images(data, given, learn=learn)
+    source = found.source
+    if data.labels != "none":
+        source = replace(source, labels=_labels(data, source))
+    if learn and "label" in data.parts and not any(label is not None for label in source.labels):
+        raise DataError(
+            f"{printable(data.path)}: data.parts has label, and no item has one; {label_remedy(data)}, or leave label "
+            "out"
+        )
+    if given is None:
+        return replace(found, source=source)
+    vectors, note = aligned(given, source, data)
+    return replace(found, vectors=vectors, source=replace(source, notes=[*source.notes, note]))
+
+
+def _texts(data: JointData, given: Vectors | None) -> Parts:
+    """Find texts: those of the vectors, or those at `data.path`."""
+    if given is None:
+        source: Source = read_texts(data.of_texts(data.shown))
+        assert isinstance(source, TextSource)
+        texts: list[str | None] = source.texts.to_pylist()
+    else:
+        about = described(given, data)
+        n, begin = len(given), stem(data.path)
+        texts = [text.strip() or None for text in about.texts] if about.texts else [None] * n
+        source = Source(
+            ids=about.ids or [f"{begin}/{row}" for row in range(n)],
+            origins=[f"{given.origin}#{row}" for row in range(n)],
+            labels=about.labels or [None] * n,
+            columns=about.columns,
+            notes=about.notes,
+        )
+    return Parts(source, np.zeros(len(source), bool), [None] * len(source), (), texts)
+
+
+def _images(data: JointData, given: Vectors | None, *, learn: bool) -> Parts:
+    """Find images, with captions and labels; of new items that are vectors alone, nothing more."""
+    path = data.shown
+    if given is not None and not learn and not detect_images(path):
+        about, n = given.about, len(given)
+        ids = about.ids or [f"{stem(path)}/{row}" for row in range(n)]
+        origins = [f"{given.origin}#{row}" for row in range(n)]
+        blank = ImageSource(
+            ids=ids, origins=origins, labels=about.labels or [None] * n, open=_nothing, notes=about.notes
+        )
+        return Parts(blank, np.zeros(n, bool), about.texts or [None] * n, ())
+    data = data.model_copy(update={"path": path})
     if data.path.startswith("python:"):
         source, drawn = _own(data), None
     elif Path(data.path).suffix.lower() in IMAGE_SUFFIXES and Path(data.path).is_file():
@@ -70,8 +134,6 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
             source = renamed(source, place)
     if not len(source) and source.bad:
         raise _unmatched(source, data.path)
-    if data.labels != "none":
-        source = replace(source, labels=_labels(data, source))
     wanted = "caption" in data.parts
     columns = caption_columns(list(source.columns), data.caption_column) if wanted else []
     if learn and wanted and not columns:
@@ -79,11 +141,6 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
             f"{printable(data.path)}: data.parts has caption, and no column of captions was found among "
             f"{', '.join(map(printable, source.columns)) or 'none'} (those of ids and labels are no captions); name it "
             "with data.caption_column=…"
-        )
-    if learn and "label" in data.parts and not any(label is not None for label in source.labels):
-        raise DataError(
-            f"{printable(data.path)}: data.parts has label, and no item has one; {label_remedy(data)}, or leave label "
-            "out"
         )
     captions = joined([_values(source.columns[name]) for name in columns], len(source))
     present = np.ones(len(source), bool) if drawn is None else drawn
@@ -115,6 +172,10 @@ def _own(data: JointData) -> ImageSource:
     if data.level != LEVELS:
         raise DataError(f"data.level: acts on the recipe shapes alone (got {data.level}); leave it out")
     return read_glyphs()
+
+
+def _nothing(row: int) -> "Image.Image":
+    raise NoImage(f"item {row} has none")
 
 
 def caption_columns(names: Sequence[str], wanted: str) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from latentviz.modalities.image.show import save
 from latentviz.modalities.joint.layout import Layout, Packed
+from latentviz.modalities.text.show import draw as draw_texts
 from latentviz.modalities.vectors.show import Shown, draw_sheet, lines
 from latentviz.runs.items import Items
 
@@ -23,7 +24,8 @@ def given(cache: Path, items: Items, rows: Sequence[int] | np.ndarray) -> list[S
     chosen = items.table.take(rows)
     ids = chosen.column("id").to_pylist()
     texts = chosen.column("text").to_pylist() if "text" in chosen.column_names else ids
-    drawn = packed.rest[rows, 0] > 0
+    images = "image" in packed.layout.parts
+    drawn = packed.has("image")[rows] if images else np.zeros(len(rows), bool)
     return [
         Shown(text or name, np.array(packed.images[row]) if there else None)
         for text, name, row, there in zip(texts, ids, rows, drawn, strict=True)
@@ -56,12 +58,14 @@ def described(layout: Layout, expected: np.ndarray) -> list[str]:
 def draw(
     folder: Path, outputs: Sequence[Shown], groups: Sequence[tuple[str, Sequence[Shown]]]
 ) -> tuple[list[str], list[str]]:
-    """Write each output as an image file, and the sheets; return the sheets' files and each output's file.
+    """Write each output as an image or a text, and the sheets; return the sheets' files and each output's file.
 
     Args:
         folder: where to write.
-        outputs: decoded images with their words.
+        outputs: decoded images with their words, or texts.
         groups: captions and rows of the sheet.
     """
+    if all(output.image is None for output in outputs):
+        return draw_texts(folder, outputs, groups)
     files = save(folder, [output.image for output in outputs if output.image is not None])
     return draw_sheet(folder, groups), files

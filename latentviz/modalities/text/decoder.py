@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentviz.modalities.text.nets import PLACES, Dropout, GatedConv, trimmed
+from latentviz.modalities.text.config import ResolvedTextModel
+from latentviz.modalities.text.nets import PLACES, Dropout, GatedConv, TextEncoder, trimmed
 from latentviz.modalities.text.softmax import Negatives, bag_nats, inclusion_probabilities, token_nats
 from latentviz.modalities.text.tokens import END, PAD, UNK
 from latentviz.model.base import Likelihood, NoiseAwareDecoder
@@ -301,3 +302,28 @@ class TextLikelihood(Likelihood):
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits over the vocabulary for features (…, e), float32 (…, v)."""
         return F.linear(features, self.decoder.tokens.weight, self.decoder.bias).float()
+
+
+def build(size: int, t: int, model: ResolvedTextModel, topic_dim: int = 0) -> tuple[TextEncoder, TextDecoder]:
+    """Build encoder and decoder for texts, which share the vectors of the tokens.
+
+    Args:
+        size: tokens of the vocabulary, v.
+        t: positions.
+        model: the settings.
+        topic_dim: dimensions of the topic, which come before those that are learnt.
+    """
+    vectors = nn.Embedding(size, model.width)
+    nn.init.normal_(vectors.weight, std=0.5)
+    decoder = TextDecoder(
+        vectors,
+        t,
+        topic_dim + model.latent_dim,
+        memory=model.memory if model.decoder != "position" else 0,
+        lag=model.lag,
+        word_dropout=model.word_dropout,
+        dropout=model.dropout,
+        costs=Costs(model.c, model.position_weight, model.bag_weight),
+        negatives=model.negatives,
+    )
+    return TextEncoder(vectors, t, model.latent_dim, topic_dim), decoder

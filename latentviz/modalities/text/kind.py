@@ -1,12 +1,14 @@
 """Texts: what training, encoding and decoding need of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributions import Distribution
 
 from latentviz.config import resolved
 from latentviz.errors import RunError
@@ -14,10 +16,10 @@ from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.length import ItemSeconds
 from latentviz.modalities.settings import Settings, batch_size, with_epochs
-from latentviz.modalities.text.config import ResolvedTextConfig, TextFitConfig
+from latentviz.modalities.text.config import ResolvedTextConfig, ResolvedTextModel, TextFitConfig
 from latentviz.modalities.text.cooccurrence import metre
 from latentviz.modalities.text.data import TextDataModule, Tokens, lengths, to_ids
-from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood
+from latentviz.modalities.text.decoder import Costs, TextDecoder, TextLikelihood, build
 from latentviz.modalities.text.decoding import NO_REPEATS, decode
 from latentviz.modalities.text.length import FEWEST_EPOCHS, MOST_EPOCHS, SHORT, epochs, item_seconds, least, mean_length
 from latentviz.modalities.text.nets import TextEncoder
@@ -60,7 +62,7 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
         if model.c == "auto":
             found["c"] = C
         if model.memory == "auto":
-            found["memory"] = SMALL_MEMORY if mean <= SHORT else LARGE_MEMORY
+            found["memory"] = memory_of(mean)
         if model.topic_dim == "auto":
             words = Tokenizer.load(cache).method == "bpe"
             found["topic_dim"] = TOPIC_DIM if words and not model.contrast else 0
@@ -80,21 +82,7 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
 
     def networks(self) -> tuple[TextEncoder, TextDecoder]:
         """Return the untrained encoder and decoder, which share the vectors of the tokens."""
-        model, size, t = self.config.model, self.tokenizer.size, self.tokens.shape[1]
-        vectors = nn.Embedding(size, model.width)
-        nn.init.normal_(vectors.weight, std=0.5)
-        decoder = TextDecoder(
-            vectors,
-            t,
-            self.latent_dim,
-            memory=model.memory if model.decoder != "position" else 0,
-            lag=model.lag,
-            word_dropout=model.word_dropout,
-            dropout=model.dropout,
-            costs=self.costs,
-            negatives=model.negatives,
-        )
-        return TextEncoder(vectors, t, model.latent_dim, self.topic_dim), decoder
+        return build(self.tokenizer.size, self.tokens.shape[1], self.config.model, self.topic_dim)
 
     @property
     def latent_dim(self) -> int:
@@ -173,25 +161,7 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
 
         At a mu, a token that texts rarely repeat is repeated only if its probability exceeds `SURE`.
         """
-        model, texts = self.config.model, [""] * len(z)
-        drawn: dict[str, Any] = {
-            "temperature": model.sampling,
-            "top_p": model.top_p,
-            "repeats": 0.0 if model.repeats else NO_REPEATS,
-            "candidates": model.candidates,
-        }
-        for rows, how in ((noise <= 0, {"repeats": SURE}), (noise > 0, drawn)):
-            if rows.any():
-                likelihood = vae.likelihood(z[rows], noise[rows])
-                if isinstance(likelihood, TextLikelihood):
-                    ids = decode(likelihood, z[rows], **how)
-                else:  # of a decoder that the user has brought
-                    ids = point_estimate(likelihood).long()
-                for row, text in zip(
-                    rows.nonzero()[:, 0].tolist(), self.tokenizer.decode(ids.cpu().numpy()), strict=True
-                ):
-                    texts[row] = text
-        return texts
+        return texts_of(vae.likelihood, z, noise, self.tokenizer, self.config.model)
 
     def recorder(self, folder: Path) -> EpochTexts:
         """Return what writes samples and reconstructions after each epoch."""
@@ -205,3 +175,41 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
             samples=self.config.model.samples,
             seed=self.config.seed_everything,
         )
+
+
+def memory_of(mean: float) -> int:
+    """Return the units of the autoregressive network for texts of a mean length in tokens."""
+    return SMALL_MEMORY if mean <= SHORT else LARGE_MEMORY
+
+
+def texts_of(
+    likelihood: Callable[[Tensor, Tensor], Distribution],
+    z: Tensor,
+    noise: Tensor,
+    tokenizer: Tokenizer,
+    model: ResolvedTextModel,
+) -> list[str]:
+    """Return one text for each z; see `TextKind.decode`.
+
+    Args:
+        likelihood: z (b, d) and its noise (b,) → p(x|z).
+        z: (m, d).
+        noise: (m,).
+        tokenizer: of the run.
+        model: how texts are drawn.
+    """
+    texts = [""] * len(z)
+    drawn: dict[str, Any] = {
+        "temperature": model.sampling,
+        "top_p": model.top_p,
+        "repeats": 0.0 if model.repeats else NO_REPEATS,
+        "candidates": model.candidates,
+    }
+    for rows, how in ((noise <= 0, {"repeats": SURE}), (noise > 0, drawn)):
+        if rows.any():
+            found = likelihood(z[rows], noise[rows])
+            # A decoder that the user has brought has another likelihood.
+            ids = decode(found, z[rows], **how) if isinstance(found, TextLikelihood) else point_estimate(found).long()
+            for row, text in zip(rows.nonzero()[:, 0].tolist(), tokenizer.decode(ids.cpu().numpy()), strict=True):
+                texts[row] = text
+    return texts

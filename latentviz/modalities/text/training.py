@@ -24,8 +24,9 @@ COLLAPSED_KL, COLLAPSED_INFORMATION = 1.0, 1.0  # nats per text
 
 
 def _decoder(module: pl.LightningModule) -> TextDecoder | None:
-    """Return the decoder of this package; None if the user has brought another."""
-    return module.decoder if isinstance(module.decoder, TextDecoder) else None
+    """Return the decoder of this package, which may be that of a part; None if the user has brought another."""
+    found = getattr(module.decoder, "text", module.decoder)
+    return found if isinstance(found, TextDecoder) else None
 
 
 class InitialWeights(Callback):

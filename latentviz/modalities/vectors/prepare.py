@@ -81,6 +81,7 @@ def prepare(
     learn: bool = True,
     dimensions: int | None = None,
     units: Units | None = None,
+    source: Source | None = None,
 ) -> Prepared:
     """Copies the vectors of `data` into `cache/vectors.npy` and makes the item table.
 
@@ -91,8 +92,9 @@ def prepare(
         learn: the vectors are for training, so they must be enough and differ.
         dimensions: the length of vector that a trained model takes; None: there is no model yet.
         units: in which a trained model takes them; None: as they are.
+        source: vectors already found; None: those at `data.path`.
     """
-    source = read(data)
+    source = source or read(data)
     if not learn and source.names and isinstance(data.columns, list):
         source = source.in_order(data.columns)
     if not learn and not len(source):

@@ -138,11 +138,11 @@ def _parsed(column: pa.Array, origin: str, start: int) -> pa.Array:
 
 
 def _lists(table: Table, name: str, d: int, origin: str) -> Iterator[np.ndarray]:
-    """Yields a column's lists as numbers (b, d); raises a DataError if a row has another length than d."""
+    """Yields a column's lists as numbers (b, d), NaN for an empty cell; a DataError names a row of another length."""
     start = 0
     for column in _batches(table, name, origin):
         lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
-        wrong = np.flatnonzero(lengths != d)
+        wrong = np.flatnonzero((lengths != d) & (lengths > 0))
         if len(wrong):
             raise DataError(
                 f"{origin}: row {start + wrong[0]} has {plural(lengths[wrong[0]], 'number')}, and the first has {d}; "
@@ -151,7 +151,12 @@ def _lists(table: Table, name: str, d: int, origin: str) -> Iterator[np.ndarray]
         flat = column.flatten()
         if flat.null_count:  # counted later with the values that are NaN
             flat = flat.cast(pa.float64()).fill_null(float("nan"))
-        yield flat.to_numpy(zero_copy_only=False).reshape(-1, d)
+        numbers = flat.to_numpy(zero_copy_only=False).reshape(-1, d)
+        if len(numbers) < len(lengths):
+            found = np.full((len(lengths), d), np.nan, numbers.dtype if numbers.dtype.kind == "f" else np.float64)
+            found[lengths > 0] = numbers
+            numbers = found
+        yield numbers
         start += len(column)
 
 
