@@ -14,6 +14,7 @@ import numpy as np
 
 from latentviz.config import read_yaml
 from latentviz.display import Rows, Shown, html_map, show_page
+from latentviz.modalities.joint.features import known
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.memory import Given, source_of
 from latentviz.modalities.networks import Networks, recall
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from latentviz.maps.widget import MapWidget
+    from latentviz.modalities.joint.features import Features
     from latentviz.model.own import LikelihoodOf, Network, Term
 
 
@@ -59,6 +61,7 @@ def fit(
     map: Settings | None = None,
     preset: str | None = None,
     preview: float | None = None,
+    features: "Features | None" = None,
 ) -> "Run":
     """Trains a VAE on `source` and exports mu and logvar of every item.
 
@@ -81,27 +84,25 @@ def fit(
         trainer: arguments of `pytorch_lightning.Trainer`, such as `{"max_epochs": 5}`.
         seed_everything: seed of the split, the weights and every draw; 0 by default.
         check_memory: False: try work that does not seem to fit into memory.
-        encoder: an `nn.Module`, or a function of (shape, latent_dim) that returns one: x (b, …) → a Normal, or mu and
-            logvar, each (b, latent_dim).
+        encoder: an `nn.Module`, or (shape, latent_dim) → one: x (b, …) → a Normal, or mu and logvar, (b, latent_dim).
         decoder: as `encoder`: z (b, latent_dim) → a Distribution over items, or the parameters of one.
         likelihood: the decoder's output → a Distribution over items; nats per item follow from its `log_prob`.
-        objective: terms to add to the loss, `{name: function}`: each takes a step (x, target, posterior, z, likelihood,
-            y) and returns a scalar tensor.
+        objective: terms of the loss by name: functions of a step (x, target, posterior, z, likelihood, y) → a scalar.
         cluster: True: call `lv.cluster` as well, and find its result by `run.clustering()`; or settings for it.
         reduce: settings of `lv.cluster`, which is called then, too.
         map: as `reduce`.
         preset: "quick", "default" or "best": settings for those that are not given.
         preview: seconds until a first map of some items is drawn during the training, 60 by default; 0: none.
+        features: a pretrained network whose vectors of the images or texts are learnt too, such as
+            "sentence-transformers:NAME" or a folder; or a function: b images (Pillow) or texts → an array (b, m).
     """
     sections: dict[str, Any] = {"data": data, "model": model, "trainer": trainer, "reduce": reduce, "map": map}
     sections |= {"cluster": cluster if isinstance(cluster, Mapping) else None, "preset": preset, "preview": preview}
-    given = _given(**sections, seed_everything=seed_everything, check_memory=check_memory)
-    overrides, clustering = parted(given, wanted=cluster is True)
+    sections |= {"seed_everything": seed_everything, "check_memory": check_memory, "features": known(features)}
+    overrides, clustering = parted(_given(**sections), wanted=cluster is True)
     where: dict[str, Any] = {"run": run, "outputs": outputs, "start": start, "resume": resume, "force": force}
     networks = Networks(encoder, decoder, likelihood, objective or None)
-    kind = data.get("kind") if data else None
-    if start is not None:
-        kind = open(start, outputs=outputs)._folder.info()["kind"]
+    kind = (data or {}).get("kind") if start is None else open(start, outputs=outputs)._folder.info()["kind"]
     with source_of(source, kind=kind, ids=ids, labels=labels, captions=captions, columns=columns) as path:
         return Run(train_and_cluster(path, overrides, clustering, networks=networks, **where))
 
@@ -173,6 +174,7 @@ def open(
     encoder: "Network | None" = None,
     decoder: "Network | None" = None,
     likelihood: "LikelihoodOf | None" = None,
+    features: "Features | None" = None,
 ) -> "Run":
     """Opens a run.
 
@@ -184,7 +186,9 @@ def open(
         encoder: as in `fit`.
         decoder: as in `fit`.
         likelihood: as in `fit`.
+        features: as in `fit`; the function of a run that was trained with one.
     """
+    known(features)
     folder, networks = RunFolder.open(run, outputs), Networks(encoder, decoder, likelihood)
     if networks.names:
         introduce(folder, networks)
@@ -209,9 +213,8 @@ def widget(
     """
     from latentviz.stages.map import as_widget
 
-    if not isinstance(result, Result):
-        result = Run(RunFolder.open(result, outputs)).clustering(clustering)
-    return as_widget(result._folder, result.points, height)
+    found = result if isinstance(result, Result) else Run(RunFolder.open(result, outputs)).clustering(clustering)
+    return as_widget(found._folder, found.points, height)
 
 
 class Run(Shown):
@@ -288,11 +291,7 @@ class Run(Shown):
 
     @checked
     def clustering(self, name: str = "default") -> "Result":
-        """Returns a finished clustering.
-
-        Raises:
-            LatentvizError: the run has no clustering of this name.
-        """
+        """Returns a finished clustering; a LatentvizError if the run has none of this name."""
         return Result(self._folder.clustered(name))
 
     cluster = cluster

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Item: TypeAlias = "Image.Image | str"
-Network = Callable[[Sequence[Any]], Any]  # b images, RGB, or b texts → (b, m)
+Network: TypeAlias = Callable[[Sequence[Any]], Any]  # b images, RGB, or b texts → (b, m)
+Features: TypeAlias = "str | Network"  # a network's name, or a function
 PYTHON = "python:"  # the beginning of the name of a function
 AT_A_TIME = {"image": 64, "text": 1024}  # items that a network gets at a time
 EXAMPLE = "sentence-transformers:all-MiniLM-L6-v2"
@@ -32,11 +33,13 @@ EXAMPLE = "sentence-transformers:all-MiniLM-L6-v2"
 _functions: dict[str, Network] = {}  # those that this process was given, by their names
 
 
-def remember(function: Network) -> str:
-    """Keep a function for all commands of this process, and return its name: a run holds no code."""
-    of = function if hasattr(function, "__qualname__") else type(function)
+def known(features: "Features | None") -> str | None:
+    """Return the name of a network, as it is, or of a function, which all commands of this process then know."""
+    if features is None or isinstance(features, str):
+        return features
+    of = features if hasattr(features, "__qualname__") else type(features)
     name = f"{PYTHON}{of.__module__}.{of.__qualname__}"
-    _functions[name] = function
+    _functions[name] = features
     return name
 
 

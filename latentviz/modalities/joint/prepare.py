@@ -214,6 +214,7 @@ def _prepare_texts(data: JointData, parts: Parts, cache: Path, seed: int, traine
     )
     rows = found.items.column(ROW)
     settings = {name: getattr(found.data, name) for name in ("tokens", "min_count", "max_length")}
+    settings |= {"size": 1, "channels": 1}  # there are no images
     return Main(
         rows,
         Items(found.items.table.drop_columns([ROW])),
