@@ -14,7 +14,7 @@ import numpy as np
 
 from latentviz.config import read_yaml
 from latentviz.display import Rows, Shown, html_map, show_page
-from latentviz.modalities.joint.features import known
+from latentviz.modalities.features import known
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.memory import Given, source_of
 from latentviz.modalities.networks import Networks, recall
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from latentviz.maps.widget import MapWidget
-    from latentviz.modalities.joint.features import Features
+    from latentviz.modalities.features import Features
     from latentviz.model.own import LikelihoodOf, Network, Term
 
 

@@ -235,22 +235,29 @@ def _read_whole(source: str, config: FitConfig) -> Inspection:
 
 def _joint(source: str, config: FitConfig) -> Inspection:
     """Inspect the parts of items, without decoding their images."""
+    import numpy as np
+
     from latentviz.modalities.joint.config import JointData
+    from latentviz.modalities.joint.prepare import check
     from latentviz.modalities.joint.read import read as read_parts
 
     assert isinstance(config.data, JointData)
     found = read_parts(config.data)
     labelled = sum(label is not None for label in found.source.labels)
+    check(config.data, found, config.seed_everything)
     counts = {
         "image": int(found.drawn.sum()),
         "caption": sum(caption is not None for caption in found.captions),
         "label": labelled,
+        "text": sum(text is not None for text in found.texts or ()),
     }
+    vectors = None if found.vectors is None else np.isnan(found.vectors).any(axis=1)
+    counts["vectors"] = counts[config.data.main] if vectors is None else int((~vectors).sum())
     said = [f"{part} {counts[part]:,}" for part in config.data.parts]
     shown = {"captions": ", ".join(found.columns)} if found.columns else {}
     items = [
-        one_line(f"{name}: {caption or ''}", _WIDEST)
-        for name, caption in zip(found.source.ids[:SHOWN], found.captions, strict=False)
+        one_line(f"{name}: {said or ''}", _WIDEST)
+        for name, said in zip(found.source.ids[:SHOWN], found.texts or found.captions, strict=False)
     ]
     notes = [f"parts: {', '.join(said)}", *found.source.notes]
     return Inspection(source, "joint", len(found.source), shown=shown, notes=notes, items=items)

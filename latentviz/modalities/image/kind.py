@@ -15,6 +15,7 @@ from latentviz.config import resolved
 from latentviz.errors import RunError
 from latentviz.modalities.base import DataKind, Training
 from latentviz.modalities.batches.pairs import Rows
+from latentviz.modalities.features import tip
 from latentviz.modalities.image.augment import flips_fit, principal_components
 from latentviz.modalities.image.config import ImageFitConfig, ResolvedImageConfig
 from latentviz.modalities.image.data import ImageDataModule, Views, scale_to_variance, to_float
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # items and samples in each epoch's picture
 SMALL_PIXELS = 256  # of all channels
+PHOTOGRAPH = 64  # pixels a side from which colour images may be photographs
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ class ImageKind(DataKind[ImageFitConfig, ResolvedImageConfig]):
     def prepare(config: ImageFitConfig, cache: Path) -> Prepared:
         """Read the data into the cache."""
         found = prepare_images(config.data, cache, config.seed_everything)
-        return replace(found, notes=[*found.notes, *caption_note(found.items.table.column_names)])
+        notes = [*found.notes, *caption_note(found.items.table.column_names)]
+        size, channels = found.data.size, found.data.channels
+        photographs = channels == 3 and (size if isinstance(size, int) else min(size)) >= PHOTOGRAPH
+        return replace(found, notes=[*notes, *([tip(config.data.path, "image")] if photographs else [])])
 
     @staticmethod
     def resolve(config: ImageFitConfig, prepared: Prepared, cache: Path) -> ResolvedImageConfig:

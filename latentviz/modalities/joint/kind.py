@@ -13,6 +13,7 @@ from latentviz.config import resolved
 from latentviz.errors import RunError
 from latentviz.modalities.base import DataKind, Outputs, Training
 from latentviz.modalities.batches.pairs import Rows
+from latentviz.modalities.features import PYTHON
 from latentviz.modalities.image.data import scale_to_variance
 from latentviz.modalities.image.kind import SMALL_PIXELS
 from latentviz.modalities.image.nets import LOGVAR_LIMIT, net_of
@@ -21,7 +22,6 @@ from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.joint.config import JointFitConfig, Part, ResolvedJointConfig, text_settings
 from latentviz.modalities.joint.data import JointDataModule
-from latentviz.modalities.joint.features import PYTHON
 from latentviz.modalities.joint.layout import LAYOUT, Layout, Packed
 from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least, text_epochs
 from latentviz.modalities.joint.nets import CaptionEncoder, JointDecoder, JointEncoder, JointLikelihood, networks

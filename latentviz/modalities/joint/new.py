@@ -9,6 +9,7 @@ from PIL import ImageOps
 
 from latentviz.errors import ArgumentError, DataError, did_you_mean
 from latentviz.modalities.base import NewItem
+from latentviz.modalities.features import MissingNetworkError, compute
 from latentviz.modalities.image.config import ResolvedImageConfig
 from latentviz.modalities.image.new import read_item as read_image
 from latentviz.modalities.image.pixels import open_image
@@ -16,7 +17,6 @@ from latentviz.modalities.io import prepared
 from latentviz.modalities.io.names import MissingColumnError, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.joint.config import Part, ResolvedJointConfig, text_settings
-from latentviz.modalities.joint.features import MissingNetworkError, compute
 from latentviz.modalities.joint.layout import IMAGES, WORDS, Layout, Packed
 from latentviz.modalities.joint.prepare import prepare
 from latentviz.modalities.joint.show import Shown

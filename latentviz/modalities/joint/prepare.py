@@ -12,6 +12,7 @@ import pyarrow as pa
 from PIL import ImageOps
 
 from latentviz.errors import DataError
+from latentviz.modalities.features import Item, MissingNetworkError, compute, load
 from latentviz.modalities.image.prepare import load_values
 from latentviz.modalities.image.prepare import prepare as prepare_images
 from latentviz.modalities.io import prepared
@@ -19,7 +20,6 @@ from latentviz.modalities.io.names import BadItem, printable
 from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.io.source import ImageSource, TextSource
 from latentviz.modalities.joint.config import JointData
-from latentviz.modalities.joint.features import Item, MissingNetworkError, compute
 from latentviz.modalities.joint.layout import IMAGES, WORDS, Layout
 from latentviz.modalities.joint.read import Parts, label_remedy, read
 from latentviz.modalities.joint.vectors import scattered, store
@@ -266,6 +266,16 @@ def _write_images(file: Path, drawn: np.ndarray) -> None:
     with prepared.writing(file, found.nbytes) as out:
         prepared.write_header(out, np.uint8, found.shape)
         out.write(found.data)
+
+
+def check(data: JointData, parts: Parts, seed: int) -> None:
+    """Raise what `prepare` would raise of items to train on, without decoding their images."""
+    n = len(parts.source)
+    prepared.require_trainable(n, parts.source.bad, data, "item", alike=False)
+    train = np.flatnonzero(~prepared.held_out(n, data, seed))
+    learnt(data, (0, 0, 0), parts.captions, parts.source.labels, train)
+    if data.features != "none":
+        load(data.features, data.main)
 
 
 def learnt(

@@ -1,7 +1,7 @@
 """Texts: what training, encoding and decoding need of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 from latentviz.config import resolved
 from latentviz.errors import RunError
 from latentviz.modalities.base import DataKind, Training
+from latentviz.modalities.features import tip
 from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.length import ItemSeconds
 from latentviz.modalities.settings import Settings, batch_size, with_epochs
@@ -48,7 +49,9 @@ class TextKind(DataKind[TextFitConfig, ResolvedTextConfig]):
     @staticmethod
     def prepare(config: TextFitConfig, cache: Path) -> Prepared:
         """Read the data into the cache."""
-        return prepare_texts(config.data, cache, config.seed_everything)
+        found = prepare_texts(config.data, cache, config.seed_everything)
+        words = found.data.tokens == "bpe"
+        return replace(found, notes=[*found.notes, *([tip(config.data.path, "text")] if words else [])])
 
     @staticmethod
     def resolve(config: TextFitConfig, prepared: Prepared, cache: Path) -> ResolvedTextConfig:

