@@ -141,7 +141,19 @@ def main() -> None:
 def write(table: dict[str, Any]) -> None:
     """Write the table."""
     lines = [f"# Features of a pretrained network as a part\n\n{ABOUT}\n"]
-    names = "set|items|epochs|kNN: vectors|μ with vectors|share|μ without|decoder with|without|share|CPU s".split("|")
+    names = [
+        "set",
+        "items",
+        "epochs",
+        "kNN: vectors",
+        "μ with vectors",
+        "share",
+        "μ without",
+        "decoder with",
+        "without",
+        "share",
+        "CPU s",
+    ]
     lines += [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     for name, row in table.items():
         key = "characters" if "characters" in row["joint"] else "unexplained"
