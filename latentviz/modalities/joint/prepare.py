@@ -60,9 +60,8 @@ def prepare(data: JointData, cache: Path, seed: int, *, trained: Path | None = N
     if "vectors" in data.parts:
         given, more = _vectors(data, parts, rows, trained)
         m = given.shape[1] if known is None else known.vectors
-        stored = store(
-            given, data, cache, data.features if data.features != "none" else data.path, trained=trained, dimensions=m
-        )
+        origin = printable(data.path if data.features == "none" else data.features)
+        stored = store(given, data, cache, origin, trained=trained, dimensions=m)
         vectors, metric, more = stored.values, {"metric": stored.metric}, [*more, *stored.notes]
     else:
         metric = {}

@@ -73,7 +73,7 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
         DataError: a part is missing in all items, or nothing can be read.
     """
     given = read_vectors(data, learn=learn) if "vectors" in data.parts and data.features == "none" else None
-    found = _texts(data, given) if data.main == "text" else _images(data, given, learn=learn)
+    found = _texts(data, given, learn=learn) if data.main == "text" else _images(data, given, learn=learn)
     source = found.source
     if data.labels != "none":
         source = replace(source, labels=_labels(data, source))
@@ -88,7 +88,7 @@ def read(data: JointData, *, learn: bool = True) -> Parts:
     return replace(found, vectors=vectors, source=replace(source, notes=[*source.notes, note]))
 
 
-def _texts(data: JointData, given: Vectors | None) -> Parts:
+def _texts(data: JointData, given: Vectors | None, *, learn: bool) -> Parts:
     """Find texts: those of the vectors, or those at `data.path`."""
     if given is None:
         source: Source = read_texts(data.of_texts(data.shown))
@@ -96,6 +96,11 @@ def _texts(data: JointData, given: Vectors | None) -> Parts:
         texts: list[str | None] = source.texts.to_pylist()
     else:
         about = described(given, data)
+        if learn and not any(about.texts or ()):
+            raise DataError(
+                f"{printable(data.path)}: data.parts has text, and no texts lie with the vectors; name a .txt file or "
+                "a table of them with data.items=…, or their column with data.text_column=…"
+            )
         n, begin = len(given), stem(data.path)
         texts = [text.strip() or None for text in about.texts] if about.texts else [None] * n
         source = Source(

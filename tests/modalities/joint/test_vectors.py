@@ -88,6 +88,7 @@ REFUSED = {
     "all missing": (np.full((N, 5), np.nan, np.float32), "image,vectors", "vectors?"),
     "all equal": (np.ones((N, 5), np.float32), "image,vectors", "identical"),
     "texts named": (vectors(), "text,vectors", "data.parts=image,vectors"),
+    "no texts": (vectors(), "text,vectors", "data.items="),
     "captions alone": (vectors(), "caption,vectors", "data.parts=text,vectors"),
 }
 
@@ -96,8 +97,8 @@ REFUSED = {
 def test_bad_vectors_are_refused_in_one_line(case: str, photos: Path, shell: Callable, tmp_path: Path) -> None:
     values, parts, expected = REFUSED[case]
     np.save(tmp_path / "v.npy", values)
-    words = (tmp_path / "v.npy", f"data.items={photos}", f"data.parts={parts}", "--outputs", tmp_path / "outputs")
-    outcome = shell("fit", *words)
+    items = [] if case == "no texts" else [f"data.items={photos}"]
+    outcome = shell("fit", tmp_path / "v.npy", *items, f"data.parts={parts}", "--outputs", tmp_path / "outputs")
     assert outcome.code == 2
     assert len(outcome.complaint.splitlines()) == 1
     assert re.search(expected, outcome.complaint)
