@@ -16,6 +16,9 @@ DISTRIBUTIONS = packages_distributions()
 UNIMPORTED = dict.fromkeys(("onnx", "onnxscript"), "what torch.onnx.export writes with") | dict.fromkeys(
     ("mlflow", "wandb"), "what Lightning's loggers of trainer.logger write with"
 )
+UNIMPORTED |= dict.fromkeys(
+    ("model2vec", "open-clip-torch", "sentence-transformers", "timm"), "imported by name, in modalities/features.py"
+)
 # Declared without a pinned version, each with the reason.
 UNPINNED = {"mlflow": "needs an older pyarrow than the pinned one"}
 # Imported without being declared: they come with what is, and are its own interface.
