@@ -56,7 +56,8 @@ def write_advice(reason: str | None) -> str:
 
 
 # Options that have no value in the shell.
-FLAGS = {"dry-run", "force", "json", "onnx", "resume", "safetensors", "save", "traverse"}
+FLAGS = {"dry-run", "force", "json", "resume", "save", "traverse"}
+FLAGS |= {"card", "embedding-atlas", "onnx", "public", "safetensors", "site"}
 _in_shell: list[bool] = []
 _OPTION = re.compile(
     r"(?<![\w-])--?(?P<name>k\b|(?<=--)[a-z][a-z-]*)"

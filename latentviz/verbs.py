@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from latentviz.display import INLINE, frame, link
 from latentviz.modalities.memory import Given, source_of, words_of
+from latentviz.progress import say
 from latentviz.runs.files import AnyPath
 from latentviz.runs.run import RunFolder
 from latentviz.stages.arguments import checked
@@ -262,21 +263,48 @@ def export(
     *,
     onnx: bool = False,
     safetensors: bool = False,
+    card: bool = False,
+    embedding_atlas: bool = False,
+    site: bool = False,
+    hub: str | None = None,
+    public: bool = False,
+    clustering: str = "default",
     outputs: AnyPath = "outputs",
     force: bool = False,
 ) -> list[Path]:
-    """Writes the encoder and decoder for other programs and returns the files.
+    """Writes a run for other programs and people to `exported/`, on request puts it on the hub; returns the files.
 
     Args:
         run: an `lv.Run`, a name or a path; the newest by default.
         onnx: write encoder.onnx and decoder.onnx.
         safetensors: write model.safetensors, the weights.
+        card: write a model card, README.md, with the verdicts of `evaluate`.
+        embedding_atlas: write atlas.parquet and atlas-labels.parquet for the program embedding-atlas.
+        site: write a folder for static pages, with all maps of the run.
+        hub: put the run and its card into the repository `user/name` of the Hugging Face hub; `lv.open("hf:user/name")`
+            opens it. You must be logged in there.
+        public: of `hub`: a new repository is for everybody; private by default.
+        clustering: the clustering that card and table show.
         outputs: folder of the runs.
-        force: replace earlier exports.
+        force: replace earlier exports, and the files of a repository that exists.
     """
     from latentviz.stages.export import export as stage
 
-    return stage(RunFolder.open(run, outputs), onnx=onnx, safetensors=safetensors, force=force)
+    found = stage(
+        RunFolder.open(run, outputs),
+        onnx=onnx,
+        safetensors=safetensors,
+        card=card,
+        embedding_atlas=embedding_atlas,
+        site=site,
+        hub=hub,
+        public=public,
+        clustering=clustering,
+        force=force,
+    )
+    if found.url is not None:
+        say(f"on the hub: {found.url}")
+    return found.files
 
 
 @checked

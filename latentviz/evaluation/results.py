@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from pydantic import TypeAdapter
+
 Level = Literal["good", "fair", "poor"]
 
 TIGHT = 0.1  # nats that doubling the draws raises an importance-weighted bound by at most, once it stands still
@@ -291,6 +293,16 @@ class Evaluation:
     def collapsed(self) -> bool:
         """Whether the latents carry almost no information about the items."""
         return any(verdict.collapsed for verdict in self.verdicts)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, object]) -> "Evaluation":
+        """Returns what `to_json` made the content of.
+
+        Raises:
+            ValidationError: it is not one of this version.
+        """
+        sections = dict.fromkeys(("faithfulness", "clusters", "labels"))
+        return TypeAdapter(cls).validate_python({**sections, **content})
 
     def to_json(self) -> dict[str, object]:
         """Returns the content of evaluation.json; sections that are None are left out."""

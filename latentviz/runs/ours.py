@@ -25,10 +25,13 @@ FILES = (
     r"samples/(epoch-\d+|progress|samples)\.\w+",
     r"clusters/[^/]+/(config\.yaml|clusters\.json|points\.parquet|\.points\.parquet\.next|(coordinates|neighbours|landmarks|tree)\.npy)",
     r"clusters/[^/]+/(map\.(html|png|svg)|evaluation\.(json|html)|outdated\.txt)",
-    r"exported/(encoder\.onnx|decoder\.onnx|model\.safetensors|export\.json)",
+    r"exported/(encoder\.onnx|decoder\.onnx|model\.safetensors|export\.json|README\.md|map\.png|atlas(-labels)?\.parquet)",
+    r"exported/site/(index\.html|\.nojekyll|[^/]+/(map\.(html|png)|evaluation\.html))",
     r"(tensorboard|lightning_logs)/.*",
 )
 OURS = re.compile("|".join(FILES))
+# Of the files of a run, what only the machine that trained it has a use for.
+ALONE = re.compile(r"checkpoints/last\.ckpt|samples/|preview\.|exported/|tensorboard/|lightning_logs/|.*/\.")
 # Locks and parts of latentviz, and what file managers and network file systems leave in every folder.
 LITTER = re.compile(
     r"\.latentviz\.json|\.writable|\.clusters-.+\.lock|\..+\.part-\d+\.npy|\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
@@ -92,6 +95,17 @@ def foreign(folder: Path) -> list[str]:
         if not ours:
             found.append(name)
     return sorted(found)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file of this name, relative to its run, is one that latentviz writes."""
+    return OURS.fullmatch(name) is not None
+
+
+def shared_files(folder: Path) -> list[str]:
+    """Returns the files of a run that another machine needs to use it: the run and its clusterings; sorted."""
+    needed = [name for name in _names(folder) if OURS.fullmatch(name) and not ALONE.match(name)]
+    return sorted([MARKER, *needed])
 
 
 def is_empty(folder: Path) -> bool:

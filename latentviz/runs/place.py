@@ -8,6 +8,7 @@ from typing import Self
 
 from latentviz.errors import RunError, WriteError
 from latentviz.progress import say
+from latentviz.runs.files import remove, sweep
 from latentviz.runs.folders import Artefact
 from latentviz.runs.lock import held
 from latentviz.runs.ours import foreign, holds, is_empty, is_run, mark, remove_run
@@ -47,6 +48,12 @@ class RunPlace:
             RunError: another process trains into it; the message names it.
         """
         return held(self.path.with_name(f".{self.path.name}.lock"), work, self.path)
+
+    def sweep(self) -> None:
+        """Deletes half-written files of killed processes. Only call this while holding the lock."""
+        sweep(self.path)
+        for share in self.path.glob(".*.part-*.npy"):  # one process's rows of mu or logvar
+            remove(share)
 
     @classmethod
     def create(cls, path: Path, *, force: bool) -> Self:

@@ -14,7 +14,7 @@ outputs/<run>/config.yaml            the resolved config: fitting it again repea
               generated/<name>/      decoded items, generated.json with the z (last); recommended/, labelled/ likewise
               encoded/<name>/        new items: points.parquet, mu.npy, logvar.npy, map.html, encode.json (last)
               compared/<name>/       with another clustering: items.parquet, compare.html, compared.json (last)
-              exported/              encoder and decoder for other programs, export.json (last)
+              exported/              what other programs open: networks, a card, a table, a site
 """
 
 import os
@@ -31,7 +31,9 @@ import pyarrow as pa
 
 from latentviz.config import LARGEST_YAML, MEMORY, Section, dump
 from latentviz.errors import LatentvizError, ReadError, RunError, WriteError, did_you_mean
+from latentviz.runs import hub
 from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, verify
+from latentviz.runs.exported import ExportedFolder
 from latentviz.runs.files import (
     LONGEST_PART,
     atomic_write,
@@ -76,10 +78,6 @@ class RunFolder(RunPlace):
     preview_mark = Artefact("preview.svg")
     mu_file = Artefact("mu.npy")
     logvar_file = Artefact("logvar.npy")
-    encoder_onnx = Artefact("exported/encoder.onnx")
-    decoder_onnx = Artefact("exported/decoder.onnx")
-    safetensors = Artefact("exported/model.safetensors")
-    export_file = Artefact("exported/export.json")
     evaluation_file = Artefact("evaluation.json")
     evaluation_report = Artefact("evaluation.html")
 
@@ -90,17 +88,11 @@ class RunFolder(RunPlace):
         runs = [file for file in configs if is_run(file.parent.resolve())]
         return [cls(file.parent) for file in sorted(runs, key=lambda file: file.stat().st_mtime)]
 
-    def sweep(self) -> None:
-        """Deletes half-written files of killed processes. Only call this while holding the lock."""
-        sweep(self.path)
-        for share in self.path.glob(".*.part-*.npy"):  # one process's rows of mu or logvar
-            remove(share)
-
     @classmethod
     def open(
         cls, run: "str | os.PathLike[str] | RunFolder | None" = None, outputs: "str | os.PathLike[str]" = "outputs"
     ) -> Self:
-        """Opens a run by its name under `outputs` or by its path; None: the newest one.
+        """Opens a run by its name under `outputs`, by its path, or on the hub by `hf:NAME`; None: the newest one.
 
         Raises:
             RunError: there is no such run, it is damaged or holds links that leave it, or a newer latentviz wrote it.
@@ -124,6 +116,8 @@ class RunFolder(RunPlace):
         if isinstance(run, RunFolder):
             return cls(run.path)
         folder = folder_path("--outputs", outputs)
+        if isinstance(run, str) and run.startswith(hub.SCHEME):
+            run = hub.fetch(run, folder).name
         _recover(folder)
         found = cls.all(folder)
         if run is not None:
@@ -171,7 +165,8 @@ class RunFolder(RunPlace):
         first, folder = words[0], folder_path("--outputs", outputs)
         _recover(folder)
         marks = [place / first / name for place in (folder, Path()) for name in ("config.yaml", MARKER)]
-        if not first.strip() or not any(is_file(str(mark)) for mark in marks):
+        on_hub = first.startswith(hub.SCHEME)
+        if not first.strip() or not (on_hub or any(is_file(str(mark)) for mark in marks)):
             return cls.open(None, outputs), words
         run = cls.open(first, outputs)
         if len(words) == 1:
@@ -321,6 +316,11 @@ class RunFolder(RunPlace):
         if not all(np.abs(block).max(initial=0) <= largest for block in blocks):  # False for NaN
             raise RunError(f"{file}: damaged (values that are not finite, or too large); {self.again}")
         return array
+
+    @property
+    def exported(self) -> ExportedFolder:
+        """The handle to `exported/`."""
+        return ExportedFolder(self.path / "exported")
 
     @property
     def clusterings(self) -> list[str]:

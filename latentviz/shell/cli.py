@@ -195,7 +195,15 @@ def _export(parser: Parser) -> None:
     _run(parser)
     parser.add_argument("--onnx", action="store_true", help="write encoder.onnx and decoder.onnx")
     parser.add_argument("--safetensors", action="store_true", help="write model.safetensors: the weights")
-    _force(parser, "earlier exports")
+    parser.add_argument("--card", action="store_true", help="write a model card: README.md, and the map's picture")
+    text = "write atlas.parquet and its labels, for the program embedding-atlas"
+    parser.add_argument("--embedding-atlas", action="store_true", help=text)
+    parser.add_argument("--site", action="store_true", help="write a folder for static pages: all maps of the run")
+    text = "put the run with its card into the repository USER/NAME of the Hugging Face hub"
+    parser.add_argument("--hub", metavar="NAME", help=text)
+    parser.add_argument("--public", action="store_true", help="with --hub: for everybody (default: private)")
+    _clustering(parser)
+    _force(parser, "earlier exports, or the files of a repository that exists")
 
 
 def _config(parser: Parser) -> None:
@@ -305,11 +313,13 @@ COMMANDS: dict[str, Command] = {
   latentviz compare cats cats-2 --open              two runs over the same items""",
     ),
     "export": Command(
-        "write the encoder and decoder for other programs",
+        "write a run for other programs and people: networks, a model card, a table, a site; put it on the hub",
         _export,
         """\
-  latentviz export cats --onnx
-  latentviz export cats --safetensors""",
+  latentviz export cats --onnx                      encoder and decoder; or --safetensors
+  latentviz export cats --card                      README.md with the figures of `evaluate`
+  latentviz export cats --hub me/cats               on the Hugging Face hub; RUN hf:me/cats opens it
+  latentviz export cats --site --embedding-atlas""",
     ),
     "verify": Command(
         "check every byte of a run, its links, and what its files hold; exit code 2 if something is damaged",

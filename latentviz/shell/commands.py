@@ -184,11 +184,15 @@ def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> 
 
 
 def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
-    """Writes the encoder and decoder for other programs and prints the files."""
-    from latentviz import verbs
+    """Writes a run for other programs and people, and prints the files and the address on the hub."""
+    from latentviz.runs.run import RunFolder
+    from latentviz.stages.export import export as stage
 
-    for file in verbs.export(run, outputs=outputs, **options):
+    found = stage(RunFolder.open(run, outputs), **options)
+    for file in found.files:
         print(file)
+    if found.url is not None:
+        print(found.url)
 
 
 def annotate(run: str, annotations: str, *, outputs: str = "outputs", **options: Any) -> None:

@@ -1,176 +1,115 @@
-"""Encoder and decoder for other programs: ONNX files, or the weights as safetensors."""
+"""`latentviz export`: the networks for other programs, a model card, the hub, embedding-atlas, and a static site."""
 
 import importlib.util
-import json
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent
-
 from latentviz.errors import ConfigError, RunError
-from latentviz.modalities.loading import load_model
-from latentviz.model.base import Likelihood
-from latentviz.model.vae import VAE
 from latentviz.progress import say
-from latentviz.runs.files import atomic_write, write_json
-from latentviz.runs.run import RunFolder
+from latentviz.runs.hub import check_hub_name, publish
+from latentviz.runs.run import ClusterFolder, RunFolder
 
 # Format → the packages it needs; the extra of the same name installs them.
 NEEDED = {"onnx": ("onnx", "onnxscript"), "safetensors": ("safetensors",)}
-OPSET = 18  # ONNX Runtime 1.14 and later run it
-EXAMPLES = 2  # items to trace the network with; the exported one takes any number
 
 
-class Encoder(nn.Module):
-    """x (b, …) → mu and logvar of q(z|x), (b, d) each."""
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
 
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
+    Attributes:
+        files: that were written.
+        url: of the repository on the hub, if there is one.
+    """
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (mu, logvar)."""
-        posterior = self.encoder(x).base_dist
-        return posterior.loc, 2 * posterior.scale.log()
-
-
-class Decoder(nn.Module):
-    """z (b, d) → the mean of p(x|z), or the probabilities of categories, (b, …)."""
-
-    def __init__(self, decoder: nn.Module) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Return the mean or the probabilities."""
-        return expected(self.decoder(z))
+    files: list[Path]
+    url: str | None = None
 
 
-def expected(likelihood: Distribution) -> Tensor:
-    """Returns the probabilities of a discrete likelihood, the mean of any other."""
-    base = likelihood.base_dist if isinstance(likelihood, Independent) else likelihood
-    return base.probs if isinstance(base, Categorical) else likelihood.mean
-
-
-def export(run: RunFolder, *, onnx: bool = False, safetensors: bool = False, force: bool = False) -> list[Path]:
-    """Write the networks of a run to `exported/`, and return the files.
-
-    ONNX: encoder.onnx (x → mu, logvar) and decoder.onnx (z → x), for any number of items; texts have no decoder.
-    safetensors: the weights by their PyTorch names, with the run's config as metadata.
+def export(
+    run: RunFolder,
+    *,
+    onnx: bool = False,
+    safetensors: bool = False,
+    card: bool = False,
+    embedding_atlas: bool = False,
+    site: bool = False,
+    hub: str | None = None,
+    public: bool = False,
+    clustering: str = "default",
+    force: bool = False,
+) -> Exported:
+    """Write the wanted formats to `exported/`, and with `hub` put the run and its card into a repository there.
 
     Raises:
         ConfigError: no format is given, or a package is missing.
-        RunError: the run is unfinished, or the files exist already.
+        RunError: the run or its clustering is unfinished, files or repository exist already, or the hub refuses.
     """
-    formats = [name for name, wanted in (("onnx", onnx), ("safetensors", safetensors)) if wanted]
-    if not formats:
-        raise ConfigError("export: no format (got none); give --onnx, --safetensors, or both")
-    for name in formats:
+    files: list[Path] = []
+    if onnx:
+        files += [run.exported.encoder_onnx, run.exported.decoder_onnx]
+    if safetensors:
+        files += [run.exported.safetensors]
+    if card:
+        files += [run.exported.card]
+    if embedding_atlas:
+        files += [run.exported.atlas, run.exported.atlas_labels]
+    if site:
+        files += [run.exported.site_index]
+    if hub is not None:
+        check_hub_name("--hub", hub)
+    elif public:
+        raise ConfigError("--public: is for --hub; give --hub NAME too")
+    elif not files:
+        raise ConfigError(
+            "export: no format (got none); give one or more of --onnx, --safetensors, --card, --embedding-atlas, "
+            "--site, --hub NAME"
+        )
+    for name in (name for name, wanted in (("onnx", onnx), ("safetensors", safetensors)) if wanted):
         missing = [package for package in NEEDED[name] if importlib.util.find_spec(package) is None]
         if missing:
             raise ConfigError(
                 f"--{name}: needs the package {' and '.join(missing)}; run `pip install 'latentviz[{name}]'`"
             )
-    files = [*([run.encoder_onnx, run.decoder_onnx] if onnx else []), *([run.safetensors] if safetensors else [])]
+    run.require(run.info_file)
+    folder = run.clustered(clustering) if card or embedding_atlas or site or hub is not None else None
     taken = [file for file in files if file.exists()]
     if taken and not force:
         raise RunError(f"{taken[0]}: exists already; replace it with --force")
-    loaded = load_model(run)
-    vae, data = loaded.vae.cpu(), loaded.kind
-    if onnx and not has_mean(vae):
-        files.remove(run.decoder_onnx)
-        run.decoder_onnx.unlink(missing_ok=True)
-        say(
-            "no decoder.onnx: this decoder predicts each token from those before it and is no function of z alone; "
-            "--safetensors exports its weights"
+    return _write(run, folder, files, hub=hub, public=public, force=force)
+
+
+def _write(
+    run: RunFolder, folder: ClusterFolder | None, files: list[Path], *, hub: str | None, public: bool, force: bool
+) -> Exported:
+    written: list[Path] = []
+    url = None
+    onnx, safetensors = run.exported.encoder_onnx in files, run.exported.safetensors in files
+    if onnx or safetensors:
+        from latentviz.stages.network_files import write_networks
+
+        networks = [
+            file
+            for file in files
+            if file in {run.exported.encoder_onnx, run.exported.decoder_onnx, run.exported.safetensors}
+        ]
+        written += write_networks(run, networks, onnx=onnx, safetensors=safetensors)
+    if folder is not None and (run.exported.card in files or hub is not None):
+        from latentviz.stages.card import write_card
+
+        written += write_card(run, folder, hub)
+    if folder is not None and run.exported.atlas in files:
+        from latentviz.stages.atlas import write_atlas
+
+        say(write_atlas(run, folder))
+        written += [run.exported.atlas, run.exported.atlas_labels]
+    if run.exported.site_index in files:
+        from latentviz.stages.site import write_site
+
+        written += [write_site(run)]
+    if hub is not None:
+        card = {"README.md": run.exported.card, "map.png": run.exported.card_picture}
+        url = publish(
+            run.path, hub, {name: file for name, file in card.items() if file.exists()}, public=public, force=force
         )
-    x = data.to_input(data.dataset().__getitems__(range(EXAMPLES)))
-    described: dict[str, object] = {}
-    if onnx:
-        networks = _write_networks(run, vae, x, decoder=run.decoder_onnx in files, own=bool(loaded.config.networks))
-        described["onnx"] = {"opset": OPSET, **networks}
-    if safetensors:
-        write_safetensors(vae, run)
-        described["safetensors"] = {"tensors": len(vae.state_dict())}
-    write_json(run.export_file, {"kind": loaded.config.data.kind, "files": [file.name for file in files], **described})
-    return files
-
-
-def _write_networks(run: RunFolder, vae: VAE, x: Tensor, *, decoder: bool, own: bool) -> dict[str, object]:
-    """Write the ONNX files and return what export.json says of them.
-
-    Raises:
-        RunError: PyTorch cannot export a network that the user has brought.
-    """
-    latents = {"mu": ["batch", vae.latent_dim], "logvar": ["batch", vae.latent_dim]}
-    dtype = str(x.dtype).removeprefix("torch.")
-    networks: dict[str, object] = {"encoder": {"x": ["batch", *x.shape[1:]], **latents, "dtype": dtype}}
-    try:
-        write_onnx(Encoder(vae.encoder), x, run.encoder_onnx, ["x"], ["mu", "logvar"])
-        if decoder:
-            write_onnx(Decoder(vae.decoder), torch.zeros(EXAMPLES, vae.latent_dim), run.decoder_onnx, ["z"], ["x"])
-            networks["decoder"] = {"z": ["batch", vae.latent_dim], "x": "mean of p(x|z), or probabilities"}
-    except torch.onnx.OnnxExporterError as error:
-        if not own:
-            raise
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise RunError(
-            f"--onnx: PyTorch cannot export this network ({reason}); --safetensors exports its weights"
-        ) from error
-    return networks
-
-
-@torch.no_grad()
-def has_mean(vae: VAE) -> bool:
-    """Returns whether the likelihood has an expected x, as that of a text has not."""
-    likelihood = vae.likelihood(torch.zeros(1, vae.latent_dim))
-    return not isinstance(likelihood, Likelihood) or likelihood.has_mean
-
-
-def write_onnx(network: nn.Module, example: Tensor, path: Path, inputs: list[str], outputs: list[str]) -> None:
-    """Write a network as one ONNX file; its first axis is the number of items."""
-    with atomic_write(path) as temporary, _quiet():
-        torch.onnx.export(
-            network.eval(),
-            (example,),
-            str(temporary),
-            input_names=inputs,
-            output_names=outputs,
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        )
-
-
-def write_safetensors(vae: nn.Module, run: RunFolder) -> None:
-    """Write the weights, and as metadata the config that the network is built from."""
-    from safetensors.torch import save
-
-    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in vae.state_dict().items()}
-    metadata = {"config": run.config_file.read_text(encoding="utf-8"), "versions": json.dumps(run.info()["versions"])}
-    with atomic_write(run.safetensors) as temporary:
-        temporary.write_bytes(save(weights, metadata))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's warnings and log, and torch's checks of the parameters of distributions."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    validated = Distribution._validate_args  # which depends on values, and a traced network has none
-    Distribution.set_default_validate_args(value=False)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Distribution.set_default_validate_args(validated)
-        logger.setLevel(level)
+    return Exported(written, url)

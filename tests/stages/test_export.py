@@ -13,7 +13,7 @@ import torch
 import latentviz as lv
 from latentviz.modalities.loading import load_model
 from latentviz.runs.run import RunFolder
-from latentviz.stages.export import expected
+from latentviz.stages.network_files import expected
 
 
 def runner(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
@@ -73,7 +73,7 @@ def test_categories_come_as_probabilities() -> None:
 
 
 def test_mistakes(shell: Callable, mapped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "give --onnx, --safetensors" in shell("export", mapped).complaint
+    assert "give one or more of --onnx, --safetensors" in shell("export", mapped).complaint
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert "pip install 'latentviz[onnx]'" in shell("export", mapped, "--onnx").complaint
     assert "needs the package safetensors" in shell("export", mapped, "--safetensors").complaint
