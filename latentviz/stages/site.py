@@ -22,7 +22,7 @@ PAGE = """<!doctype html>
   ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1.5rem; padding: 0 }
   li { border: 1px solid #8886; border-radius: .5rem; overflow: hidden; list-style: none }
   img { display: block; width: 100% }
-  p { margin: .75rem 1rem }
+  li p { margin: .75rem 1rem }
 </style>
 <h1>{{ name }}</h1>
 <p>{{ about }}</p>

@@ -54,13 +54,14 @@ class Handler(BaseHTTPRequestHandler):
             files = json.loads(body)["files"]
             self.answer({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]})
         elif "/commit/" in path:
-            files = self.hub.repositories["/".join(path.split("/")[3:5])]
+            name = "/".join(path.split("/")[3:5])
+            files = self.hub.repositories[name]
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
                 elif line["key"] == "deletedFile":
                     del files[line["value"]["path"]]
-            self.answer({"commitUrl": f"http://{self.headers['Host']}/commit/{SHA}", "commitOid": SHA})
+            self.answer({"commitUrl": f"http://{self.headers['Host']}/{name}/commit/{SHA}", "commitOid": SHA})
         else:
             self.answer({"error": path}, 500)
 
