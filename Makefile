@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help map tang test soak audit lock locked lint lint-js types format clean
+.PHONY: help map tang test soak audit lock locked lint lint-js types docs format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ lint-js: ## Check the map's JavaScript with ESLint (needs npm)
 
 types: $(VENV)/installed-dev ## Check the types with mypy
 	$(BIN)/mypy
+
+docs: $(VENV)/installed ## Build the documentation as a site in build/site
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python tools/docs.py
 
 format: $(VENV)/installed-dev ## Format the code and apply ruff's safe fixes
 	$(BIN)/ruff check --fix .

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
     from latentviz.estimator import LatentMap
     from latentviz.modalities.vae import VAE
-    from latentviz.verbs import Evaluation, annotate, compare, encode, evaluate, export, generate, inspect, recommend
+    from latentviz.verbs import (
+        Evaluation,
+        annotate,
+        compare,
+        encode,
+        evaluate,
+        export,
+        generate,
+        inspect,
+        label,
+        recommend,
+        verify,
+    )
 
     __version__: str
 
@@ -62,6 +74,7 @@ def __getattr__(name: str) -> "Any":
         return version("latentviz")
     elsewhere = {
         "VAE": ("modalities.vae", "VAE"),
+        "Evaluation": ("verbs", "Evaluation"),
         "LatentMap": ("estimator", "LatentMap"),
         "inspect": ("verbs", "inspect"),
     }

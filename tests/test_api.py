@@ -36,6 +36,7 @@ def test_the_package_names_its_commands() -> None:
     }
     assert set(dir(lv)) == set(lv.__all__) == verbs | {"Run", "Result", "Evaluation", "LatentMap", "VAE", "__version__"}
     assert all(inspect.isfunction(getattr(lv, verb)) for verb in verbs)
+    assert all(hasattr(lv, name) for name in lv.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
         _ = lv.fitt
 

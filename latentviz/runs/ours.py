@@ -31,7 +31,7 @@ FILES = (
 )
 OURS = re.compile("|".join(FILES))
 # Of the files of a run, what only the machine that trained it has a use for.
-ALONE = re.compile(r"checkpoints/last\.ckpt|samples/|preview\.|exported/|tensorboard/|lightning_logs/|.*/\.")
+ALONE = re.compile(r"samples/|preview\.|exported/|tensorboard/|lightning_logs/|.*/\.")
 # Locks and parts of latentviz, and what file managers and network file systems leave in every folder.
 LITTER = re.compile(
     r"\.latentviz\.json|\.writable|\.clusters-.+\.lock|\..+\.part-\d+\.npy|\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"

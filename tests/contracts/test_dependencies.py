@@ -36,11 +36,16 @@ TRANSITIVE = {
 
 
 def declared() -> dict[str, str]:
-    """Map each distribution to its requirement line, with extras, without those for development."""
+    """Map each distribution to its requirement line, with the extras that the package imports."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [
         *project["dependencies"],
-        *(line for extra, lines in project["optional-dependencies"].items() if extra != "dev" for line in lines),
+        *(
+            line
+            for extra, lines in project["optional-dependencies"].items()
+            if extra not in {"dev", "docs"}
+            for line in lines
+        ),
     ]
     return {re.split(r"[<>=!~\[; ]", line)[0].lower(): line for line in lines}
 
