@@ -281,8 +281,7 @@ def export(
         card: write a model card, README.md, with the verdicts of `evaluate`.
         embedding_atlas: write atlas.parquet and atlas-labels.parquet for the program embedding-atlas.
         site: write a folder for static pages, with all maps of the run.
-        hub: put the run and its card into the repository `user/name` of the Hugging Face hub; `lv.open("hf:user/name")`
-            opens it. You must be logged in there.
+        hub: put the run and its card into `user/name` on the Hugging Face hub; `lv.open("hf:user/name")` opens it.
         public: of `hub`: a new repository is for everybody; private by default.
         clustering: the clustering that card and table show.
         outputs: folder of the runs.

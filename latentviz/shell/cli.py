@@ -196,11 +196,9 @@ def _export(parser: Parser) -> None:
     parser.add_argument("--onnx", action="store_true", help="write encoder.onnx and decoder.onnx")
     parser.add_argument("--safetensors", action="store_true", help="write model.safetensors: the weights")
     parser.add_argument("--card", action="store_true", help="write a model card: README.md, and the map's picture")
-    text = "write atlas.parquet and its labels, for the program embedding-atlas"
-    parser.add_argument("--embedding-atlas", action="store_true", help=text)
+    parser.add_argument("--embedding-atlas", action="store_true", help="write a table and labels for that program")
     parser.add_argument("--site", action="store_true", help="write a folder for static pages: all maps of the run")
-    text = "put the run with its card into the repository USER/NAME of the Hugging Face hub"
-    parser.add_argument("--hub", metavar="NAME", help=text)
+    parser.add_argument("--hub", metavar="NAME", help="put it into USER/NAME on the Hugging Face hub, with a card")
     parser.add_argument("--public", action="store_true", help="with --hub: for everybody (default: private)")
     _clustering(parser)
     _force(parser, "earlier exports, or the files of a repository that exists")
@@ -316,10 +314,8 @@ COMMANDS: dict[str, Command] = {
         "write a run for other programs and people: networks, a model card, a table, a site; put it on the hub",
         _export,
         """\
-  latentviz export cats --onnx                      encoder and decoder; or --safetensors
-  latentviz export cats --card                      README.md with the figures of `evaluate`
-  latentviz export cats --hub me/cats               on the Hugging Face hub; RUN hf:me/cats opens it
-  latentviz export cats --site --embedding-atlas""",
+  latentviz export cats --onnx --card               networks; README.md with the figures of `evaluate`
+  latentviz export cats --hub me/cats               on the Hugging Face hub; RUN hf:me/cats opens it""",
     ),
     "verify": Command(
         "check every byte of a run, its links, and what its files hold; exit code 2 if something is damaged",
