@@ -72,7 +72,7 @@ def export(
                 f"--{name}: needs the package {' and '.join(missing)}; run `pip install 'latentviz[{name}]'`"
             )
     run.require(run.info_file)
-    folder = run.clustered(clustering) if card or embedding_atlas or site or hub is not None else None
+    folder = run.clustered(clustering) if card or embedding_atlas or hub is not None else None
     taken = [file for file in files if file.exists()]
     if taken and not force:
         raise RunError(f"{taken[0]}: exists already; replace it with --force")
