@@ -143,8 +143,11 @@ def scores(path: Path, level: int, seed: int) -> dict[str, float]:
     def decoded(z: np.ndarray) -> tuple[list[Drawing | None], list[Drawing]]:
         with torch.inference_mode():
             expected = vae.decode(torch.from_numpy(z)).numpy()
-        drawn = expected[:, pixels].reshape(-1, 3, SIZE, SIZE)
-        return templates.read(drawn), said(level, layout.words, expected[:, words])
+        return templates.read(colour(expected[:, pixels])), said(level, layout.words, expected[:, words])
+
+    def colour(flat: np.ndarray) -> np.ndarray:
+        images = flat.reshape(-1, *layout.image)
+        return np.broadcast_to(images, (len(images), 3, SIZE, SIZE))  # grey below level 3
 
     def of(part: str) -> np.ndarray:
         alone = stored.copy()
@@ -158,7 +161,7 @@ def scores(path: Path, level: int, seed: int) -> dict[str, float]:
         for name in ("prior", "gmm")
     }
     return {
-        "templates": share(templates.read(stored[:, pixels].reshape(-1, 3, SIZE, SIZE) / 255), truth),
+        "templates": share(templates.read(colour(stored[:, pixels] / 255)), truth),
         "text→image": share(decoded(of("caption"))[0], truth),
         "image→text": share(decoded(of("image"))[1], truth),
         "joint": share(*drawn["gmm"]),
