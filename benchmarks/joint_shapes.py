@@ -44,7 +44,7 @@ STEPS = 3  # sizes of each name
 WAYS = ("text→image", "image→text", "joint", "joint, prior")
 ABOUT = """\
 Written by `benchmarks/joint_shapes.py`: strict accuracy (every attribute of an item is right) on the held-out tenth of
-the recipe `shapes`, {seeds} (medians). Joint: {drawn:,} draws as `generate` makes them, from a mixture of Gaussians
+the recipe `shapes`, {seeds}. Joint: {drawn:,} draws as `generate` makes them, from a mixture of Gaussians
 over μ, and from the prior. The attributes of an image are read off by templates, which are right for {right:.1%} of the
 held-out images themselves."""
 
@@ -199,7 +199,8 @@ def main() -> None:
         found = [each for each in found if (each["level"], each["seed"]) != (level, seed)] + [line]
         if options.trial:
             continue
-        seeds = plural(len({each["seed"] for each in found}), "seed")
+        n = len({each["seed"] for each in found})
+        seeds = plural(n, "seed") + (" (medians)" if n > 1 else "")
         about = ABOUT.format(seeds=seeds, drawn=DRAWN, right=min(each["templates"] for each in found))
         (RESULTS / "joint-shapes.md").write_text(f"# Drawn shapes and their captions\n\n{about}\n\n{table(found)}\n")
         content = {"settings": options.settings, "runs": found}
