@@ -142,6 +142,26 @@ def test_the_picture_frames_what_the_first_view_does(make_data, away, said):
     assert said is None or said in lines
 
 
+def test_names_in_the_picture_are_next_to_their_points(make_data):
+    """Also where a piece of the cluster is far from the others."""
+    data = make_data()
+    points = data.points.copy()
+    for number in range(4):  # clusters too small for a name over them
+        own = np.flatnonzero(data.cluster == number)
+        points[own] = points[own].mean(axis=0) + (points[own] - points[own].mean(axis=0)) / 5
+        points[own[:12]] += [-2, 1]
+    figure = draw(make_data(points=points))
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    drawn = axes.transData.transform(points)
+    assert len(axes.texts) == 4
+    for text in axes.texts:
+        low, high = text.get_window_extent().get_points()
+        own = drawn[data.cluster == int(text.get_text().split()[-1])]
+        assert ((drawn > low) & (drawn < high)).all(axis=1).sum() <= 6
+        assert np.linalg.norm(np.median(own, axis=0) - (low + high) / 2) < 120
+
+
 def test_static_images(data, tmp_path, make_data):
     write_static(tmp_path / "map.png", tmp_path / "map.svg", make_data(cluster_names={0: "$x^2 & <b>", 1: "汉字 🙂"}))
     with Image.open(tmp_path / "map.png") as picture:
