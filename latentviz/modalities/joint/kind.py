@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -39,6 +40,9 @@ from latentviz.modalities.text.tokens import Tokenizer
 from latentviz.modalities.vectors.prepare import Standard, load_standard
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
+
+if TYPE_CHECKING:
+    from pytorch_lightning.callbacks import Callback
 
 # Nats that losing all of a part costs.
 IMAGE, CAPTION, LABEL, VECTORS, VECTORS_OF_TEXTS = 3_000.0, 1_000.0, 100.0, 1_000.0, 100.0
@@ -154,15 +158,22 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         train = self.items.train
         size, words = batch_size(self.config, len(train)), self.config.model.word_dropout
         batches = JointDataModule(self.packed, train, self.items.val, size, words)
+        seed = self.config.seed_everything
+        callbacks: list[Callback] = []
+        if self.standard is not None:
+            from latentviz.modalities.joint.training import PrincipalStart
+
+            known = self.packed.vectors()[train[self.packed.has("vectors")[train]]]
+            callbacks.append(PrincipalStart(known, self.settings["content_dim"], seed))
         if self.tokenizer is None:
-            return Training(batches, [])
+            return Training(batches, callbacks)
         from latentviz.modalities.text.training import FadeAuxiliary, FullVocabulary, InitialWeights
 
         model, tokens = text_settings(self.config.model), self.packed.tokens()
-        rows, seed = train[self.packed.has("text")[train]], self.config.seed_everything
+        rows = train[self.packed.has("text")[train]]
         costs = Costs(model.c, model.position_weight, model.bag_weight)
         first = InitialWeights(tokens, rows, vectors=model.vectors == "ppmi", seed=seed)
-        return Training(batches, [first, FadeAuxiliary(costs), FullVocabulary(model.all_tokens)])
+        return Training(batches, [*callbacks, first, FadeAuxiliary(costs), FullVocabulary(model.all_tokens)])
 
     def dataset(self) -> Rows:
         """Return all items in item order."""

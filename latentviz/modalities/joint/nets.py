@@ -17,13 +17,14 @@ from latentviz.modalities.joint.config import Part, ResolvedJointModel, text_set
 from latentviz.modalities.joint.layout import NUMBER, Layout
 from latentviz.modalities.text.decoder import TextDecoder
 from latentviz.modalities.text.decoder import build as build_texts
-from latentviz.modalities.vectors.nets import VectorDecoder
+from latentviz.modalities.vectors.nets import VectorDecoder, VectorEncoder
 from latentviz.modalities.vectors.nets import build as build_vectors
 from latentviz.modalities.vectors.prepare import Standard
 from latentviz.model.base import Decoder, Encoder, Likelihood, NoiseAwareDecoder, distortion_and_log_likelihood
 from latentviz.model.elbo import diagonal_normal
 
 LEAST_IDF = 0.1  # of a word that all captions have
+CERTAIN, UNCERTAIN = -3.0, 3.0  # log σ² at which a vector's dimensions start
 DIM = 128  # units of the words before the hidden ones
 
 
@@ -87,6 +88,41 @@ class LabelEncoder(Encoder):
         """Compute the posterior."""
         mu, logvar = self.net(x).float().chunk(2, dim=-1)
         return diagonal_normal(mu, logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
+
+
+class VectorExpert(VectorEncoder):
+    """x (b, m) → q(z|vector): the perceptron of vectors, and a linear map next to it for the mean.
+
+    Args:
+        like: the encoder of vectors.
+        latent_dim: d.
+    """
+
+    def __init__(self, like: VectorEncoder, latent_dim: int) -> None:
+        super().__init__(like.net, like.centre, like.deviation.numpy())
+        self.mean = nn.Linear(len(like.centre), latent_dim, bias=False)
+        nn.init.zeros_(self.mean.weight)
+
+    @torch.no_grad()
+    def initialise(self, axes: Tensor) -> None:
+        """Start as a linear map to the first dimensions, certain of these and of no others.
+
+        Args:
+            axes: of the vectors as they are given, (k, m).
+        """
+        k, d = len(axes), len(self.mean.weight)
+        self.mean.weight[:k] = axes * self.deviation
+        last = list(self.net.children())[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        last.bias[d : d + k], last.bias[d + k :] = CERTAIN, UNCERTAIN
+
+    def forward(self, x: Tensor) -> "Independent[Normal]":
+        """Compute the posterior."""
+        standardised = (x - self.centre) / self.deviation
+        mu, logvar = self.net(standardised).float().chunk(2, dim=-1)
+        return diagonal_normal(mu + self.mean(standardised).float(), logvar.clamp(-LOGVAR_LIMIT, LOGVAR_LIMIT))
 
 
 class JointEncoder(Encoder):
@@ -295,9 +331,10 @@ def networks(
         heads["label"] = nn.Linear(d, k)
     if standard is not None:
         c = model.vectors_weight / layout.vectors
-        experts["vectors"], dense["vectors"] = build_vectors(
+        encoder, dense["vectors"] = build_vectors(
             standard.centre, standard.deviation, latent_dim=d, width=2 * model.hidden, c=c
         )
+        experts["vectors"] = VectorExpert(encoder, d)
     if vocabulary:
         experts["text"], dense["text"] = build_texts(vocabulary, layout.text, text_settings(model))
     weights: dict[Part, float] = {"caption": model.caption_weight, "label": model.label_weight}

@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from PIL import Image
 import latentviz as lv
 from latentviz.errors import ConfigError, LatentvizError
 from latentviz.modalities import features
-from latentviz.modalities.joint.config import JointData
+from latentviz.modalities.joint.config import JointData, ResolvedJointModel
 from latentviz.modalities.joint.layout import Layout
-from latentviz.modalities.joint.nets import values_of
+from latentviz.modalities.joint.nets import networks, values_of
 from latentviz.modalities.joint.read import read
+from latentviz.modalities.joint.training import PrincipalStart
 from latentviz.modalities.sources import load_config
+from latentviz.modalities.vectors.prepare import Standard
 from latentviz.runs.run import RunFolder
 
 TOPICS = ("cats sleep on warm stones", "ships sail over cold seas")
@@ -67,6 +70,26 @@ def test_bytes_become_the_numbers_that_they_were() -> None:
     stored = torch.from_numpy(layout.rest([None] * 4, [None] * 4, vectors=values, tokens=ids))
     assert torch.equal(values_of(layout, "vectors", stored), torch.from_numpy(values))
     assert torch.equal(values_of(layout, "text", stored), torch.from_numpy(ids))
+
+
+def test_training_starts_with_the_neighbours_of_the_vectors() -> None:
+    given = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32) * np.geomspace(
+        3, 0.01, 12, dtype=np.float32
+    )
+    layout = Layout(("vectors", "text"), (0, 0, 0), (), (), (), vectors=12, text=5)
+    known = {"c": 1.0, "net": "conv", "stop": "limit", "contrast": 1.0, "content_dim": 6, "latent_dim": 9}
+    model = ResolvedJointModel.model_validate({**known, "caption_weight": 1, "label_weight": 1, "memory": 4, "lag": 0})
+    standard = Standard(given.mean(0), float(np.sqrt(given.var(0).mean())))
+    encoder, _ = networks(layout, model, standard=standard, vocabulary=20)
+    PrincipalStart(given, 6, 0).setup(None, SimpleNamespace(encoder=encoder), "fit")  # type: ignore[arg-type]
+    stored = layout.rest([None] * 200, [None] * 200, vectors=given)
+    with torch.inference_mode():
+        mu = encoder.eval()(torch.from_numpy(stored)).mean.numpy()
+    assert np.abs(mu[:, 6:]).max() == 0
+    distances = [np.square(each[:, None] - each).sum(2) for each in (given, mu)]
+    near, found = (np.argsort(each, axis=1)[:, 1] for each in distances)
+    assert (near == found).mean() > 0.95
+    assert mu[:, :6].var(0).mean() == pytest.approx(1, rel=0.2)
 
 
 def test_vectors_belong_to_items_by_order_or_by_id(photos: Path, tmp_path: Path) -> None:
