@@ -28,7 +28,6 @@ from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs
 from latentviz.modalities.joint.nets import CaptionEncoder, JointDecoder, JointEncoder, JointLikelihood, networks
 from latentviz.modalities.joint.prepare import prepare as prepare_parts
 from latentviz.modalities.joint.show import LIKELY, WORDS, Shown, described
-from latentviz.modalities.joint.vectors import GIVEN
 from latentviz.modalities.page import PageCaptions, PageDecoder
 from latentviz.modalities.settings import Settings, batch_size, contrast_settings, with_epochs
 from latentviz.modalities.text import length as text_length
@@ -37,7 +36,7 @@ from latentviz.modalities.text.decoder import Costs
 from latentviz.modalities.text.kind import GRADIENT_CLIP, memory_of, texts_of
 from latentviz.modalities.text.progress import EpochTexts
 from latentviz.modalities.text.tokens import Tokenizer
-from latentviz.modalities.vectors.prepare import Standard, load_standard
+from latentviz.modalities.vectors.prepare import STANDARD, Standard, load_standard
 from latentviz.model.vae import VAE
 from latentviz.runs.items import Items
 
@@ -110,9 +109,9 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         packed = Packed(cache, len(items))
         if packed.layout.parts != tuple(config.data.parts):
             raise RunError(f"{cache / LAYOUT}: damaged (it is of other parts); {again(cache)}")
-        standard = load_standard(cache / GIVEN) if "vectors" in packed.layout.parts else None
+        standard = load_standard(cache) if "vectors" in packed.layout.parts else None
         if standard is not None and standard.centre.shape != (packed.layout.vectors,):
-            raise RunError(f"{cache / GIVEN}: damaged (it is of vectors of other dimensions); {again(cache)}")
+            raise RunError(f"{cache / STANDARD}: damaged (it is of vectors of other dimensions); {again(cache)}")
         tokenizer = Tokenizer.load(cache) if "text" in packed.layout.parts else None
         return cls(config, items, packed, standard, tokenizer)
 

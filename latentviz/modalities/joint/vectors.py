@@ -15,14 +15,13 @@ from latentviz.modalities.io.table_kind import is_table
 from latentviz.modalities.joint.config import JointData
 from latentviz.modalities.vectors.detect import detect
 from latentviz.modalities.vectors.items_file import read_items_file
-from latentviz.modalities.vectors.prepare import VECTORS, load, prepare
+from latentviz.modalities.vectors.prepare import STANDARD, load, prepare
 from latentviz.modalities.vectors.read import read
 from latentviz.modalities.vectors.source import About, Source
-from latentviz.modalities.vectors.units import load_units
+from latentviz.modalities.vectors.units import UNITS, load_units
 from latentviz.progress import plural
 
 Vectors = Source
-GIVEN = "given"  # folder of a cache with the standardisation of the vectors
 
 
 def read_vectors(data: JointData, *, learn: bool) -> Vectors | None:
@@ -134,26 +133,27 @@ def store(
         return Stored(stored, data.metric, ())
     chosen = values[there]
     source = Source(origin, (len(chosen), chosen.shape[1]), lambda: iter([chosen]), About())
-    folder = cache / GIVEN
     settings = data.of_vectors(data.path).model_copy(update={"items": "none", "duplicates": "keep"})
-    found = prepare(
-        settings,
-        folder,
-        0,
-        learn=trained is None,
-        dimensions=None if trained is None else dimensions,
-        units=None if trained is None else load_units(trained / GIVEN),
-        source=source,
-    )
-    stored[there] = load(folder)
-    (folder / VECTORS).unlink()
+    with TemporaryDirectory(prefix="latentviz-") as folder:
+        found = prepare(
+            settings,
+            Path(folder),
+            0,
+            learn=trained is None,
+            dimensions=None if trained is None else dimensions,
+            units=None if trained is None else load_units(trained),
+            source=source,
+        )
+        stored[there] = load(Path(folder))
+        keep_standard(Path(folder), cache)
     return Stored(stored, found.data.metric, [note for note in found.notes if not note.startswith("repeated")])
 
 
 def keep_standard(trained: Path, cache: Path) -> None:
     """Copy the standardisation of a run's vectors, if it has any."""
-    if (trained / GIVEN).exists():
-        shutil.copytree(trained / GIVEN, cache / GIVEN, dirs_exist_ok=True)
+    for name in (STANDARD, UNITS):
+        if (trained / name).exists():
+            shutil.copyfile(trained / name, cache / name)
 
 
 def scattered(values: np.ndarray, rows: Sequence[int], n: int) -> np.ndarray:
