@@ -91,7 +91,7 @@ def pixels(data: str) -> np.ndarray:
 
 def automatic(vectors: np.ndarray, data: str, seed: int) -> dict[str, Any]:
     """Lay out and cluster any vectors with the functions and defaults of `latentviz cluster`, by Euclidean distance."""
-    from latentviz.stages.cluster import find_clusters, lay_out
+    from latentviz.stages.layout import find_clusters, lay_out
 
     graph, config = graphed(vectors, seed)
     found = find_clusters(lay_out(vectors, graph, config), graph, vectors, config)
@@ -223,7 +223,7 @@ def from_pacmap(data: str, seed: int, **_: Any) -> dict[str, Any]:
     """Pixels → PaCMAP at its defaults → HDBSCAN with latentviz's cut."""
     from pacmap import PaCMAP
 
-    from latentviz.stages.cluster import find_clusters
+    from latentviz.stages.layout import find_clusters
 
     vectors = pixels(data)
     graph, config = graphed(vectors, seed)

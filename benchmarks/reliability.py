@@ -27,7 +27,8 @@ from latentviz.modalities.loading import OpenRun
 from latentviz.progress import say
 from latentviz.runs.files import write_json
 from latentviz.runs.run import RunFolder
-from latentviz.stages.cluster import clustered_mu, fit_to_size, lay_out_and_cluster, updated, with_metric
+from latentviz.stages.cluster import clustered_mu, fit_to_size, with_metric
+from latentviz.stages.layout import lay_out_and_cluster, updated
 
 Random = np.random.Generator
 FIRST = 500_000  # seed of the first cloud; the bounds in `clustering/prominence.py` were set with seeds below 10,000

@@ -20,7 +20,8 @@ from latentviz.modalities.text.cooccurrence import ppmi_vectors
 from latentviz.modalities.text.prepare import load
 from latentviz.progress import say
 from latentviz.runs.run import RunFolder
-from latentviz.stages.cluster import find_clusters, fit_to_size, lay_out
+from latentviz.stages.cluster import fit_to_size
+from latentviz.stages.layout import find_clusters, lay_out
 
 DIMENSIONS, WIDTH = 100, 128  # dimensions of TF-IDF after the SVD, and of the vectors that are averaged
 

@@ -126,7 +126,8 @@ def measure(vectors: np.ndarray, labels: np.ndarray, run: Any = None) -> dict[st
     from latentviz.config import ClusterConfig
     from latentviz.evaluation.metrics import agreement
     from latentviz.modalities.loading import OpenRun
-    from latentviz.stages.cluster import find_clusters, lay_out, with_metric
+    from latentviz.stages.cluster import with_metric
+    from latentviz.stages.layout import find_clusters, lay_out
 
     config = (
         ClusterConfig.model_validate({"reduce": {"metric": "cosine"}})

@@ -4,20 +4,22 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from latentviz.clustering.clusterers import CLUSTERERS
-from latentviz.clustering.reducers import REDUCERS
+from latentviz.clustering.clusterers import CLUSTERERS, object_cluster
+from latentviz.clustering.exact import numbers
+from latentviz.clustering.reducers import REDUCERS, object_reduce
 from latentviz.config import ClusterConfig, Section
-from latentviz.errors import choose, mistakes
+from latentviz.config.methods import chosen, named
+from latentviz.errors import mistakes
 from latentviz.progress import plural
 
 
 def check_acting(config: ClusterConfig) -> None:
     """Raises a ConfigError, a line per mistake, if a method is unknown, or a setting not the default has no effect."""
-    choose(REDUCERS, config.reduce.method, "reduce.method")
-    choose(CLUSTERERS, config.cluster.method, "cluster.method")
+    reduces = chosen(REDUCERS, config.reduce.method, "reduce.method", object_reduce)
+    clusters = chosen(CLUSTERERS, config.cluster.method, "cluster.method", object_cluster)
     lines = [
-        *_unused(config.reduce, "reduce", REDUCERS, ("min_dist", "backend", "repeatable", "layouts")),
-        *_unused(config.cluster, "cluster", CLUSTERERS, ("min_cluster_size", "min_samples", "selection", "n_clusters")),
+        *_unused(config.reduce, reduces, "reduce", REDUCERS, ("min_dist", "backend", "repeatable", "layouts")),
+        *_unused(config.cluster, clusters, "cluster", CLUSTERERS, ("min_cluster_size", "min_samples", "selection")),
     ]
     if not lines:
         lines = _of_the_cut(config)
@@ -32,39 +34,48 @@ def _given(section: Section, name: str) -> Any:
 
 
 def _unused(
-    section: Any, prefix: str, methods: Mapping[str, Callable[..., object]], names: tuple[str, ...]
+    section: Any,
+    used: Callable[..., object],
+    prefix: str,
+    methods: Mapping[str, Callable[..., object]],
+    names: tuple[str, ...],
 ) -> list[str]:
     """Lists the settings that the method is no function of; which methods are, their signatures say."""
     takes = {method: set(inspect.signature(function).parameters) for method, function in methods.items()}
     lines = []
-    for name in names if section.method in methods else ():
-        value, parameter = _given(section, name), "seed" if name == "layouts" else name  # layouts differ by their seed
-        if value is not None and parameter not in takes[section.method]:
+    for name in names:
+        value, parameter = _given(section, name), "start" if name == "layouts" else name  # UMAP's, side by side
+        if value is not None and parameter not in inspect.signature(used).parameters:
             others = " or ".join(f"{prefix}.method={method}" for method in methods if parameter in takes[method])
             lines.append(
-                f"{prefix}.{name}: has no effect with {prefix}.method={section.method} (got {value}); it acts with "
-                f"{others}; leave it out"
+                f"{prefix}.{name}: has no effect with {prefix}.method={named(section.method)} (got {value}); "
+                f"it acts with {others}; leave it out"
             )
     return lines
 
 
 def _of_the_cut(config: ClusterConfig) -> list[str]:
     """Lists the settings that only act where the cut of the tree is chosen, or only where it is not."""
-    chosen, lines = config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto", []
+    chosen_cut, lines = config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto", []
     for name in ("layouts", "sample"):
         value = _given(config.reduce, name)
-        if not chosen and value is not None:
+        if not chosen_cut and value is not None:
             lines.append(
                 f"reduce.{name}: has no effect where the cut is not chosen among layouts (got {value}); it acts with "
                 "cluster.method=hdbscan and cluster.min_cluster_size=auto; leave it out"
             )
     for name in ("min_samples", "selection"):
         value = _given(config.cluster, name)
-        if chosen and value is not None:
+        if chosen_cut and value is not None:
             lines.append(
                 f"cluster.{name}: has no effect while the cut is chosen (got {value}); it acts with a "
                 f"cluster.min_cluster_size, as in cluster.min_cluster_size=20; leave it out, or set that"
             )
+    if config.cluster.n_clusters != "auto" and not lines and (value := _given(config.cluster, "selection")) is not None:
+        lines.append(
+            f"cluster.selection: has no effect with cluster.n_clusters={config.cluster.n_clusters} (got {value}), for "
+            "which the tree is cut; leave one of them out"
+        )
     return lines
 
 
@@ -78,7 +89,7 @@ def check_size(config: ClusterConfig, n: int, d: int) -> None:
     given, landmarks = reduction.n_neighbors, reduction.landmarks
     laid = landmarks if isinstance(landmarks, int) and 0 < landmarks < n else n
     k = given if "n_neighbors" in reduction.model_fields_set else min(given, max(2, n - 1))
-    items = f"with {plural(n, 'item')}"
+    items, wanted = f"with {plural(n, 'item')}", numbers(section.n_clusters, n + 1)
     of_laid = items if laid == n else f"with {plural(laid, 'landmark')}"
     lines = [
         f"{key}: must be {least} to {most:,} {why} (got {value})"
@@ -87,9 +98,9 @@ def check_size(config: ClusterConfig, n: int, d: int) -> None:
             ("reduce.n_components", reduction.n_components, 1, max(2, d), f"with mu of {plural(d, 'dimension')}"),
             ("cluster.min_cluster_size", section.min_cluster_size, 2, max(2, n // 2), items),
             ("cluster.min_samples", section.min_samples, 1, max(1, laid - 1), of_laid),
-            ("cluster.n_clusters", section.n_clusters, 1, laid, of_laid),
+            ("cluster.n_clusters", section.n_clusters if wanted and wanted[-1] > laid else "auto", 1, laid, of_laid),
         )
-        if value != "auto" and value > most
+        if value != "auto" and (isinstance(value, str) or value > most)
     ]
     sample = reduction.sample
     if 0 < sample <= k and sample < n:

@@ -1,213 +1,28 @@
-"""From coordinates (n, k) to clusters (n,): HDBSCAN, which finds their number and leaves noise as −1, or a mixture."""
+"""From coordinates (n, k) to clusters (n,): a table of methods, or an object that a user gives.
+
+Methods may find another number of clusters than is asked for; `cluster` makes it exact, and chooses it from a range.
+"""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from latentviz.clustering.cut import Cut
-from latentviz.clustering.repeats import spanning_tree, with_heavy_items
-from latentviz.clustering.tree import central
-from latentviz.errors import choose
+from latentviz.clustering.cut import Modularity, nearest_clusters
+from latentviz.clustering.density import hdbscan_cluster, plscan_cluster
+from latentviz.clustering.exact import exactly, numbers
+from latentviz.clustering.neighbors import Neighbours, neighbours
+from latentviz.clustering.partition import Clustering, by_size, partition, typical
+from latentviz.clustering.prominence import Prominence
+from latentviz.clustering.reducers import fuzzy_graph
+from latentviz.config.methods import Clusters, chosen, named, needs_extra
+from latentviz.errors import ConfigError, message_of
 
-EXEMPLARS = 12  # rows kept for each cluster
-
-Settings = Mapping[str, str | int]
-
-
-@dataclass(frozen=True)
-class Clustering:
-    """The clusters of n items, numbered 0, 1, … from the largest, unless an earlier clustering gave the numbers."""
-
-    labels: np.ndarray  # int32 (n,), −1 for noise
-    probabilities: np.ndarray  # float32 (n,) in [0, 1], strength of membership; 0 for noise
-    outlier_scores: np.ndarray  # float32 (n,) in [0, 1], higher is odder (GLOSH, Campello et al. 2015).
-    # of each cluster, in [0, 1]: how long it lives in the tree; empty without a tree
-    persistence: Mapping[int, float] = field(default_factory=dict)
-    # rows of each cluster's typical items, most typical first
-    exemplars: Mapping[int, Sequence[int]] = field(default_factory=dict)
-    # the condensed tree's clusters: parent, child, lambda_val, child_size; empty without a tree
-    tree: Sequence[Mapping[str, float]] = ()
-    settings: Settings = field(default_factory=dict)  # the effective settings, nothing "auto"
-    # HDBSCAN's condensed tree with one record per item too; None for methods without one
-    raw_tree: np.ndarray | None = None
-
-    @property
-    def numbers(self) -> list[int]:
-        """The numbers of the clusters, ascending."""
-        found: list[int] = np.unique(self.labels[self.labels >= 0]).tolist()
-        return found
-
-    @property
-    def k(self) -> int:
-        """The number of clusters."""
-        return len(self.numbers)
-
-    @property
-    def noise_share(self) -> float:
-        """The share of items in no cluster."""
-        return float((self.labels < 0).mean())
-
-
-def by_size(labels: np.ndarray, counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Renumbers labels from the largest cluster; also returns the old number of each new one.
-
-    `counts`, int64 (n,), is how many items each label stands for; None: one.
-
-    >>> by_size(np.array([5, 2, 2, -1]))
-    (array([ 1,  0,  0, -1], dtype=int32), array([2, 5]))
-    """
-    old, group, sizes = np.unique(labels[labels >= 0], return_inverse=True, return_counts=True)
-    if counts is not None:
-        sizes = np.bincount(group, counts[labels >= 0], len(old))
-    order = old[np.lexsort((old, -sizes))]
-    renumbered = np.full(len(labels), -1, np.int32)
-    for new, number in enumerate(order):
-        renumbered[labels == number] = new
-    return renumbered, order
-
-
-def hdbscan_cluster(
-    coordinates: np.ndarray,
-    *,
-    min_cluster_size: int | str = "auto",
-    min_samples: int | str = "auto",
-    selection: str = "auto",
-    counts: np.ndarray | None = None,
-    **_: object,
-) -> Clustering:
-    """Clusters by density with HDBSCAN (Campello, Moulavi & Sander 2013).
-
-    Args:
-        coordinates: float32 (n, k).
-        min_cluster_size: items in the smallest cluster; auto: 1.5% of n, at least 10.
-        min_samples: neighbours that make a region dense; auto: 10.
-        selection: "eom" (excess of mass) or "leaf"; auto: eom.
-        counts: int64 (n,), how many items each row stands for; None: one. Densities count rows, sizes count items.
-    """
-    from hdbscan import HDBSCAN
-
-    n = len(coordinates) if counts is None else int(counts.sum())
-    size = max(10, round(0.015 * n)) if min_cluster_size == "auto" else int(min_cluster_size)
-    samples = 10 if min_samples == "auto" else int(min_samples)
-    size, samples = max(2, min(size, n // 2)), max(1, min(samples, len(coordinates) - 1))
-    method = {"auto": "eom", "layer": "leaf"}.get(selection, selection)
-    settings: Settings = {"method": "hdbscan", "min_cluster_size": size, "min_samples": samples, "selection": method}
-    if counts is not None:
-        return _weighted_hdbscan(coordinates, counts, size, samples, method, settings)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = HDBSCAN(
-            min_cluster_size=size,
-            min_samples=samples,
-            cluster_selection_method=method,
-            core_dist_n_jobs=1,
-            gen_min_span_tree=False,
-            algorithm="boruvka_kdtree",
-            approx_min_span_tree=False,
-        ).fit(coordinates.astype(np.float64))
-        labels, old = by_size(model.labels_)
-        outliers = np.nan_to_num(model.outlier_scores_, nan=0.0, posinf=1.0, neginf=0.0)
-    raw_tree = model.condensed_tree_.to_numpy()
-    tree = raw_tree[raw_tree["child_size"] > 1]
-    return Clustering(
-        labels,
-        model.probabilities_.astype(np.float32),
-        outliers.clip(0, 1).astype(np.float32),
-        {new: float(model.cluster_persistence_[number]) for new, number in enumerate(old)},
-        typical(labels, model.probabilities_, coordinates),
-        [{name: float(row[name]) for name in tree.dtype.names} for row in tree],
-        settings,
-        raw_tree,
-    )
-
-
-def _weighted_hdbscan(
-    coordinates: np.ndarray, counts: np.ndarray, size: int, samples: int, method: str, settings: Settings
-) -> Clustering:
-    """HDBSCAN of rows that stand for several items each; the package's own functions, on a spanning tree of the items.
-
-    The numbers of the tree's clusters begin at n, the number of rows; sizes count items.
-    """
-    from hdbscan._hdbscan_linkage import label
-    from hdbscan._hdbscan_tree import compute_stability, condense_tree, get_clusters, outlier_scores
-
-    n, items = len(coordinates), int(counts.sum())
-    edges = spanning_tree(coordinates, samples, counts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        raw_tree = condense_tree(label(edges[np.argsort(edges[:, 2], kind="stable")]), size)
-        found, strengths, persistence = get_clusters(raw_tree, compute_stability(raw_tree), method)
-        outliers = np.nan_to_num(outlier_scores(raw_tree), nan=0.0, posinf=1.0, neginf=0.0)
-    found, strengths = with_heavy_items(found[:n], strengths[:n], counts, size)
-    labels, old = by_size(found, counts)
-    raw_tree = raw_tree[(raw_tree["child"] < n) | (raw_tree["child"] >= items)]  # the first of each row's items
-    for name in ("parent", "child"):
-        raw_tree[name][raw_tree[name] >= items] -= items - n
-    tree = raw_tree[raw_tree["child"] >= n]
-    return Clustering(
-        labels,
-        strengths.astype(np.float32),
-        outliers[:n].clip(0, 1).astype(np.float32),
-        {new: float(persistence[number]) for new, number in enumerate(old) if number < len(persistence)},
-        typical(labels, strengths, coordinates),
-        [{name: float(row[name]) for name in tree.dtype.names} for row in tree],
-        settings,
-        raw_tree,
-    )
-
-
-def from_cut(coordinates: np.ndarray, cut: Cut, counts: np.ndarray | None = None) -> Clustering:
-    """Turns a cut of a layout (n, k) into a clustering, with HDBSCAN's tree, outlier scores and persistence.
-
-    `counts`, int64 (n,), is how many items each row stands for; None: one.
-    """
-    scores = cut.scores
-    if scores.clusters == 0:
-        n = len(coordinates) if counts is None else int(counts.sum())
-        return hdbscan_cluster(coordinates, min_cluster_size=max(2, n // 2), counts=counts)
-    size, samples = scores.min_cluster_size, scores.min_samples
-    selection = "leaf" if scores.selection == "layer" else scores.selection
-    tree = hdbscan_cluster(coordinates, min_cluster_size=size, min_samples=samples, selection=selection, counts=counts)
-    labels, old = by_size(cut.labels, counts)
-    # HDBSCAN numbers the same cluster differently: match by the largest overlap.
-    persistence = {}
-    for new in range(len(old)):
-        inside = tree.labels[(labels == new) & (tree.labels >= 0)]
-        if len(inside):
-            persistence[new] = tree.persistence.get(int(np.bincount(inside).argmax()), 0.0)
-    return replace(
-        tree,
-        labels=labels,
-        probabilities=cut.probabilities,
-        persistence=persistence,
-        exemplars=typical(labels, cut.probabilities, coordinates),
-        settings={
-            "method": "hdbscan",
-            "min_cluster_size": size,
-            "min_samples": samples,
-            "selection": scores.selection,
-            "layout": scores.layout,
-        },
-    )
-
-
-def typical(labels: np.ndarray, probabilities: np.ndarray, coordinates: np.ndarray) -> dict[int, list[int]]:
-    """Picks up to 12 rows of each cluster: the most central first, then members of high probability, spread out."""
-    chosen: dict[int, list[int]] = {}
-    for cluster in range(int(labels.max(initial=-1)) + 1):
-        rows = np.flatnonzero(labels == cluster)
-        centre = rows[central(coordinates[rows].astype(np.float64))]
-        sure = rows[probabilities[rows] >= np.quantile(probabilities[rows], 0.5)]
-        picks = [int(centre)]
-        distance = np.linalg.norm(coordinates[sure] - coordinates[centre], axis=1)
-        while len(picks) < min(EXEMPLARS, len(sure)) and distance.max() > 0:
-            pick = int(sure[distance.argmax()])
-            picks.append(pick)
-            distance = np.minimum(distance, np.linalg.norm(coordinates[sure] - coordinates[pick], axis=1))
-        chosen[cluster] = picks
-    return chosen
+MOST = 20  # clusters up to which kmeans and gmm look for the number
+RESOLUTIONS = 20  # resolutions that leiden tries for a given number of clusters
 
 
 def gmm_cluster(
@@ -251,9 +66,176 @@ def gmm_cluster(
     )
 
 
-CLUSTERERS: Mapping[str, Callable[..., Clustering]] = {"hdbscan": hdbscan_cluster, "gmm": gmm_cluster}
+def kmeans_cluster(
+    coordinates: np.ndarray,
+    *,
+    graph: Neighbours,
+    n_clusters: int | str = "auto",
+    seed: int = 0,
+    counts: np.ndarray | None = None,
+    **_: object,
+) -> Clustering:
+    """Clusters with k-means, without noise (Lloyd 1982).
+
+    Args:
+        coordinates: float32 (n, k).
+        graph: the neighbours of each item, itself first.
+        n_clusters: how many; auto: the best number from 2 to 20, as of a range.
+        seed: of the initialisation.
+        counts: int64 (n,), how many items each row stands for; None: one.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    values = coordinates.astype(np.float64)
+
+    def one(k: int) -> Clustering:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer spots than clusters
+            found = KMeans(k, n_init=10, random_state=seed).fit_predict(values, sample_weight=counts)
+        return partition(found, coordinates, graph, {"method": "kmeans", "n_clusters": k}, counts)
+
+    if n_clusters != "auto":
+        return one(int(n_clusters))
+    return best([one(k) for k in range(2, min(MOST, len(values)) + 1)], graph, coordinates, counts)
 
 
-def cluster(method: str, coordinates: np.ndarray, **settings: object) -> Clustering:
-    """Clusters with the named method of `CLUSTERERS`."""
-    return choose(CLUSTERERS, method, "cluster.method")(coordinates, **settings)
+def leiden_cluster(
+    coordinates: np.ndarray,
+    *,
+    graph: Neighbours,
+    n_clusters: int | str = "auto",
+    seed: int = 0,
+    counts: np.ndarray | None = None,
+    **_: object,
+) -> Clustering:
+    """Clusters the neighbour graph by its communities, without noise (Traag, Waltman & van Eck 2019).
+
+    Args:
+        coordinates: float32 (n, k), which only the outlier scores depend on.
+        graph: the neighbours of each item, itself first.
+        n_clusters: how many; auto: those of the largest modularity.
+        seed: of the order in which items move.
+        counts: int64 (n,), how many items each row stands for; None: one.
+    """
+    with needs_extra("cluster.method", "leiden", "igraph"):
+        import igraph
+    import random
+
+    edges = fuzzy_graph(graph).tocoo()
+    upper = edges.row < edges.col
+    network = igraph.Graph(len(coordinates), np.stack([edges.row, edges.col], axis=1)[upper])
+    weights = edges.data[upper].astype(np.float64).tolist()
+
+    def communities(resolution: float) -> np.ndarray:
+        igraph.set_random_number_generator(random.Random(seed))  # noqa: S311 - not for security
+        found = network.community_leiden("modularity", weights=weights, resolution=resolution, n_iterations=4)
+        return np.asarray(found.membership)
+
+    low, high, resolution = 0.0, np.inf, 1.0
+    labels = communities(resolution)
+    for _step in range(0 if n_clusters == "auto" else RESOLUTIONS):
+        count = int(labels.max()) + 1
+        if count == n_clusters:
+            break
+        low, high = (resolution, high) if count < int(n_clusters) else (low, resolution)
+        resolution = 2 * low if np.isinf(high) else (low + high) / 2
+        labels = communities(resolution)
+    settings: dict[str, str | int] = {"method": "leiden", "n_clusters": int(labels.max()) + 1}
+    return partition(labels, coordinates, graph, settings, counts)
+
+
+def object_cluster(
+    coordinates: np.ndarray, *, given: Any, graph: Neighbours, counts: np.ndarray | None = None, **_: object
+) -> Clustering:
+    """Clusters with an object that has `fit_predict`, or `fit` and then `labels_`; of repeated items it gets one.
+
+    Raises:
+        ConfigError: it fails, or its labels are not a whole number an item.
+    """
+    name = named(given)
+    try:
+        if hasattr(given, "fit_predict"):
+            labels = np.asarray(given.fit_predict(coordinates))
+        else:
+            given.fit(coordinates)
+            labels = np.asarray(given.labels_)
+    except Exception as error:
+        raise ConfigError(f"cluster.method: {name} failed ({message_of(error, 200)}); try it on result.mu") from error
+    if labels.shape != (len(coordinates),) or labels.dtype.kind not in "iub":
+        raise ConfigError(
+            f"cluster.method: {name} must give a whole number for each of the {len(coordinates):,} items, −1 for noise "
+            f"(got {labels.dtype} of shape {labels.shape}); try its fit_predict on result.mu"
+        )
+    labels = np.where(labels < 0, -1, labels).astype(np.int64)
+    strengths = getattr(given, "probabilities_", None)
+    known = isinstance(strengths, np.ndarray) and strengths.shape == labels.shape and bool(np.isfinite(strengths).all())
+    return partition(labels, coordinates, graph, {"method": name}, counts, strengths if known else None)
+
+
+CLUSTERERS: Mapping[str, Callable[..., Clustering]] = {
+    "hdbscan": hdbscan_cluster,
+    "plscan": plscan_cluster,
+    "kmeans": kmeans_cluster,
+    "gmm": gmm_cluster,
+    "leiden": leiden_cluster,
+}
+
+
+def cluster(
+    method: "str | Clusters",
+    coordinates: np.ndarray,
+    *,
+    n_clusters: int | str = "auto",
+    graph: Neighbours | None = None,
+    vectors: np.ndarray | None = None,
+    counts: np.ndarray | None = None,
+    **settings: object,
+) -> Clustering:
+    """Clusters with the named method of `CLUSTERERS`, or an object.
+
+    Args:
+        method: the name, or the object.
+        coordinates: float32 (n, k).
+        n_clusters: exactly so many; or a range such as "5..12", of which the best is taken; or "auto".
+        graph: the neighbours of each item, itself first; None: those of the coordinates.
+        vectors: float32 (n, d), what was laid out; None: the coordinates.
+        counts: int64 (n,), how many items each row stands for; None: one.
+        **settings: of the method.
+    """
+    of_object: Callable[..., Clustering] = partial(object_cluster, given=method)
+    run = chosen(CLUSTERERS, method, "cluster.method", of_object)
+    wanted = numbers(n_clusters, len(coordinates))
+    if graph is None:
+        graph = neighbours(coordinates, min(15, len(coordinates)))
+    vectors = coordinates if vectors is None else vectors
+    given = {"graph": graph, "vectors": vectors, "counts": counts, **settings}
+    if wanted is None:
+        return run(coordinates, n_clusters="auto", **given)
+    known = graph
+
+    def one(k: int) -> Clustering:
+        found = run(coordinates, n_clusters=k, **given)
+        settings = {**found.settings, "n_clusters": k}
+        if found.k == k:
+            return replace(found, settings=settings)
+        labels = exactly(found.labels, k, coordinates, lambda: fuzzy_graph(known))
+        strengths = np.where(found.labels < 0, 1.0, found.probabilities)  # clusters are made of noise if there are none
+        again = partition(labels, coordinates, known, settings, counts, strengths)
+        return replace(again, tree=found.tree, raw_tree=found.raw_tree)
+
+    found = [one(k) for k in wanted]
+    return found[0] if len(found) == 1 else best(found, graph, vectors, counts)
+
+
+def best(found: Sequence[Clustering], graph: Neighbours, vectors: np.ndarray, counts: np.ndarray | None) -> Clustering:
+    """Returns the clustering with the largest modularity · separation on the graph, of filled labels; see `cut`."""
+    others = graph.indices[:, 1:]
+    quality = Modularity(fuzzy_graph(graph), counts)
+    prominence = Prominence(others, graph.distances[:, 1:], counts)
+
+    def merit(clustering: Clustering) -> float:
+        filled = nearest_clusters(clustering.labels, others, vectors)
+        return quality(filled)[0] * prominence(filled).mean
+
+    return max(found, key=merit)

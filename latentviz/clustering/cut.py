@@ -10,6 +10,9 @@ For each layout (n, 2) of the same neighbour graph the tree is built once per `m
 4. Of all cuts, the one that most winners repeat is chosen, if several do; otherwise, and among equals, the one that
    agrees most with the consensus of the winners.
 
+Where the number of clusters is given, or a range, each tree is cut at just these numbers instead, and nothing sets a
+scale.
+
 Where some of the items were clustered earlier, only the cuts that agree most with those clusters take part, among them
 one per tree of the nodes that agree most with them.
 
@@ -23,6 +26,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from latentviz.clustering.agreement import consensus, partition_agreement
+from latentviz.clustering.exact import SHARE, cuts_of_tree, exactly, sizes_from
 from latentviz.clustering.following import nodes_like
 from latentviz.clustering.neighbors import nearest
 from latentviz.clustering.prominence import Prominence
@@ -46,7 +50,7 @@ class CutScores:
     """Settings and scores of one cut of one layout's tree, a row of `sweep` in clusters.json."""
 
     layout: int  # number of the layout
-    selection: str  # "eom", "leaf", or "layer" for PLSCAN's own
+    selection: str  # "eom", "leaf", or "layer" for PLSCAN's own; "eom" for a given number of clusters, too
     min_samples: int  # of the tree
     min_cluster_size: int  # of the cut
     clusters: int  # how many
@@ -159,6 +163,7 @@ def choose_cut(
     distances: np.ndarray,
     counts: np.ndarray | None = None,
     earlier: np.ndarray | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Choice:
     """Chooses a cut from the data, see the module's docstring.
 
@@ -171,6 +176,7 @@ def choose_cut(
         counts: int64 (n,), how many items each row stands for; None: one.
         earlier: int (n,), the clusters of an earlier clustering that should stay, −1 for items in none; None: there
             was none.
+        numbers: of clusters to choose from; None: all.
     """
     quality, prominence = Modularity(graph, counts), Prominence(neighbours, distances, counts)
     sweep: list[Cut] = []
@@ -179,7 +185,11 @@ def choose_cut(
     agreement: float | None = None
     for group in layouts:
         for points in group:
-            cuts, k0 = _cuts(len(seen), np.ascontiguousarray(points, np.float32), quality, prominence, earlier)
+            laid = np.ascontiguousarray(points, np.float32)
+            if numbers is None:
+                cuts, k0 = _cuts(len(seen), laid, quality, prominence, earlier)
+            else:
+                cuts, k0 = _cuts_at(numbers, len(seen), laid, quality, prominence, graph), 0
             winners.append(cuts[max(_like(cuts, earlier), key=lambda i: _value(cuts[i].scores, k0))])
             sweep += cuts
             seen.append(points)
@@ -224,23 +234,7 @@ def _cuts(
     def cut(selection: str, samples: int, size: int, labels: np.ndarray, probabilities: np.ndarray) -> Cut:
         if counts is not None:
             labels, probabilities = with_heavy_items(labels[:n], probabilities[:n], counts, size)
-        filled = fill(labels, prominence.neighbours)
-        modularity, normalised = quality(labels)
-        clusters = len(np.unique(labels[labels >= 0]))
-        scores = CutScores(
-            layout,
-            selection,
-            samples,
-            size,
-            clusters,
-            float(np.average(labels < 0, weights=counts)),
-            modularity,
-            quality(filled)[0],
-            normalised,
-            *prominence(filled),
-            clusters >= k0,
-        )
-        return Cut(scores, labels.astype(np.int32), probabilities.astype(np.float32), filled)
+        return _scored(layout, selection, samples, size, labels, probabilities, quality, prominence, k0)
 
     layer = _best_layer(points, quality, prominence)
     if layer is None:
@@ -269,6 +263,65 @@ def _cuts(
             size = max(5, round(FACTORS[0] * int(np.unique(earlier[earlier >= 0], return_counts=True)[1].min())))
             cuts.append(cut("eom", samples, size, *nodes_like(earlier, tree, size)))
     return cuts, k0
+
+
+def _scored(
+    layout: int,
+    selection: str,
+    samples: int,
+    size: int,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    quality: Modularity,
+    prominence: Prominence,
+    k0: int,
+) -> Cut:
+    """Returns a cut with its scores; it is allowed from `k0` clusters on."""
+    filled = fill(labels, prominence.neighbours)
+    modularity, normalised = quality(labels)
+    clusters = len(np.unique(labels[labels >= 0]))
+    scores = CutScores(
+        layout,
+        selection,
+        samples,
+        size,
+        clusters,
+        float(np.average(labels < 0, weights=prominence.counts)),
+        modularity,
+        quality(filled)[0],
+        normalised,
+        *prominence(filled),
+        clusters >= k0,
+    )
+    return Cut(scores, labels.astype(np.int32), probabilities.astype(np.float32), filled)
+
+
+def _cuts_at(
+    numbers: Sequence[int],
+    layout: int,
+    points: np.ndarray,
+    quality: Modularity,
+    prominence: Prominence,
+    graph: csr_matrix,
+) -> list[Cut]:
+    """Returns the cuts of one layout with these numbers of clusters: of each tree, at two sizes that have the branches.
+
+    For more clusters than any tree has branches, the widest ones are split.
+    """
+    n, counts = len(points), prominence.counts
+    first, cuts = round(SHARE * (n if counts is None else int(counts.sum()))), []
+    for samples in [s for s in MIN_SAMPLES if s < n] or [max(1, n - 1)]:
+        tree, left = spanning_tree(points, samples, counts), dict.fromkeys(numbers, 2)  # cuts that are wanted of each
+        for size in sizes_from(max(10, first)):
+            for k, (labels, strengths) in cuts_of_tree(tree, size, [k for k in left if left[k]]).items():
+                rows, strength = labels[:n], strengths[:n]
+                if len(np.unique(rows[rows >= 0])) == k:
+                    left[k] -= 1
+                    cuts.append(_scored(layout, "eom", samples, size, rows, strength, quality, prominence, 0))
+    for k in {*numbers} - {found.scores.clusters for found in cuts}:
+        labels = exactly(np.full(n, -1), k, points, lambda: graph)
+        cuts.append(_scored(layout, "eom", 1, 2, labels, np.ones(n), quality, prominence, 0))
+    return cuts
 
 
 def _best_layer(

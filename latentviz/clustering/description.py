@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
-from latentviz.clustering.clusterers import Clustering
 from latentviz.clustering.cut import RELIABLE, REPRODUCIBLE, Choice
 from latentviz.clustering.keywords import Keywords, Region, Terms, named, regions, tree_keywords
 from latentviz.clustering.landmarks import Layout
+from latentviz.clustering.partition import Clustering
 from latentviz.progress import plural
 from latentviz.runs.info import ClusterEntry, ClustersInfo, RegionEntry, TreeEntry
 

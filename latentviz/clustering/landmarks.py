@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from latentviz.clustering.clusterers import Clustering, Settings, by_size
 from latentviz.clustering.neighbors import Cells
+from latentviz.clustering.partition import Clustering, Settings, by_size
 from latentviz.clustering.placement import Place, spacing
 from latentviz.clustering.prediction import Membership
 from latentviz.clustering.repeats import Repeats

@@ -14,6 +14,7 @@ from latentviz.config.base import AtLeast2 as AtLeast2
 from latentviz.config.base import Auto as Auto
 from latentviz.config.base import Section as Section
 from latentviz.config.base import resolved as resolved
+from latentviz.config.methods import ClustererMethod, ReducerMethod
 from latentviz.config.presets import PresetName
 from latentviz.config.reading import LARGEST_YAML as LARGEST_YAML
 from latentviz.config.reading import Loader
@@ -116,7 +117,7 @@ class FitConfig(Section):
 class ReduceSection(Section):
     """Settings of the reducer: mu (n, d) → coordinates (n, k) to cluster, and points (n, 2) to draw."""
 
-    method: str = Field("umap", description="umap or pca")
+    method: ReducerMethod = Field("umap", description="umap, densmap, tsne, pacmap or pca; in Python also an object")
     n_neighbors: int = Field(15, ge=2, le=1_000, description="neighbours per item in the graph that UMAP lays out")
     n_components: int = Field(2, ge=1, le=100, description="dimensions k of the coordinates that are clustered")
     metric: Literal["euclidean", "cosine"] | Auto = Field(
@@ -142,14 +143,25 @@ class ReduceSection(Section):
 class ClusterSection(Section):
     """Settings of the clusterer: coordinates (n, k) → clusters."""
 
-    method: str = Field("hdbscan", description="hdbscan or gmm")
+    method: ClustererMethod = Field(
+        "hdbscan", description="hdbscan, plscan, kmeans, gmm or leiden; in Python also an object"
+    )
     on: Literal["mu", "all"] = Field("mu", description="mu: the content dimensions of mu; all: every dimension")
     min_cluster_size: AtLeast2 | Auto = Field("auto", description="fewest items in a cluster")
     min_samples: AtLeast1 | Auto = Field("auto", description="a larger value makes more items noise")
     selection: Literal["eom", "leaf", "layer", "auto"] = Field(
         "auto", description="how clusters are chosen from the tree"
     )
-    n_clusters: AtLeast1 | Auto = Field("auto", description="number of clusters, for methods that need it")
+    n_clusters: AtLeast1 | str = Field("auto", description="exactly so many, or the best of a range such as 5..12")
+
+    @field_validator("n_clusters", mode="before")
+    @classmethod
+    def _count_or_range(cls, value: object) -> object:
+        if isinstance(value, str) and value != "auto":
+            first, dots, last = value.partition("..")
+            if not (dots and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+                raise ValueError(f"must be a whole number, a range such as 5..12, or auto (got {value!r})")
+        return value
 
 
 class MapSection(Section):

@@ -7,8 +7,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from latentviz.clustering.clusterers import hdbscan_cluster
 from latentviz.clustering.cut import nearest_clusters
+from latentviz.clustering.density import hdbscan_cluster
 from latentviz.clustering.description import describe, group_keywords
 from latentviz.clustering.landmarks import Layout, with_repeats
 from latentviz.clustering.repeats import find_repeats
@@ -18,7 +18,8 @@ from latentviz.runs.annotations import Findings, annotated
 from latentviz.runs.files import check_name
 from latentviz.runs.labels import without_labels
 from latentviz.serving.server import Question
-from latentviz.stages.cluster import updated, write_layout
+from latentviz.stages.cluster import write_layout
+from latentviz.stages.layout import updated
 from latentviz.stages.map import draw
 
 MOST = 200_000  # items; with more, a move of the slider takes too long
@@ -49,7 +50,8 @@ class Again:
         self.lookup, self.folder = lookup, lookup.folder
         self.info = self.folder.info()
         size = self.info["settings"].get("min_cluster_size")
-        self.size = size if isinstance(size, int) else 0  # of the smallest cluster now; 0: the method has none
+        hdbscan = self.info["settings"].get("method") == "hdbscan"
+        self.size = size if hdbscan and isinstance(size, int) else 0  # of the smallest cluster; 0: another method
         self._layouts: dict[int, Layout] = {}
 
     @property
@@ -102,7 +104,7 @@ class Again:
         for name, values in layout.columns().items():
             points = points.set_column(points.column_names.index(name), name, [values])
         settings = {key: value for key, value in layout.clusters.settings.items() if key != "method"}
-        config = updated(self.folder.config(), "cluster", **settings)
+        config = updated(self.folder.config(), "cluster", n_clusters="auto", **settings)
         with folder.held("explore"):
             folder.begin(force=False)
             with folder.replacing():

@@ -1,27 +1,20 @@
 """`latentviz cluster`: from a run's μ to neighbours, coordinates, clusters and the map, in `clusters/<name>/`."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from latentviz import resources
 from latentviz.clustering.acting import check_size
-from latentviz.clustering.clusterers import Clustering, cluster, from_cut
-from latentviz.clustering.cut import Choice, choose_cut, nearest_clusters
 from latentviz.clustering.description import GroupKeywords, describe, group_keywords
-from latentviz.clustering.landmarks import Layout, spread, with_repeats
+from latentviz.clustering.exact import numbers
+from latentviz.clustering.landmarks import Layout
 from latentviz.clustering.landmarks import choose as choose_landmarks
-from latentviz.clustering.matching import Earlier
-from latentviz.clustering.neighbors import Neighbours, neighbours
-from latentviz.clustering.reducers import choose_backend, directions, fuzzy_graph, reduce
-from latentviz.clustering.reducers import layouts as lay_out_groups
+from latentviz.clustering.reducers import directions
 from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.config import ClusterConfig
-from latentviz.errors import RunError
+from latentviz.errors import ConfigError, RunError
 from latentviz.modalities.loading import OpenRun
 from latentviz.modalities.networks import listed
 from latentviz.model.encoding import kl_of_posteriors, log_likelihoods
@@ -30,12 +23,9 @@ from latentviz.runs.items import ITEM_COLUMNS, Items, own_names
 from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.stages.annotate import kept
 from latentviz.stages.earlier import Previous
+from latentviz.stages.layout import chooses_cut, lay_out_and_cluster, updated
 from latentviz.stages.map import MEASURED, SHOWN_NEIGHBOURS, draw
 from latentviz.stages.map import check as check_map
-
-ENOUGH = 1.25  # times the sample; below it, all items cost no more than the sample and placing the others
-SMALL = 0.01  # of the items that clusters are found among: groups of fewer may be missed in a sample
-FEWEST = 16  # distinct items; fewer have no neighbourhoods
 
 
 def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: bool) -> ClusterFolder:
@@ -51,12 +41,16 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     made, items, mu = opened.info, opened.items, clustered_mu(opened, config)
     likely = opened.loadable and config.log_likelihood
     check_map(config.map, items.table.column_names, MEASURED if likely else ["kl"])
-    folder = run.clustering(name)
-    folder.begin(force=force)
-
     config = with_metric(config, opened)
     repeats = find_repeats(directions(mu, config.reduce.metric))
     distinct = len(mu) if repeats is None else len(repeats.first)
+    if (wanted := numbers(config.cluster.n_clusters, len(mu))) is not None and wanted[-1] > distinct:
+        raise ConfigError(
+            f"cluster.n_clusters: must be 1 to {distinct:,}, of {plural(len(mu), 'item')} the ones that differ in mu "
+            f"(got {config.cluster.n_clusters}); choose fewer"
+        )
+    folder = run.clustering(name)
+    folder.begin(force=force)
     config, notes = fit_to_size(config, distinct)
     for note in notes:
         warn(note)
@@ -125,12 +119,6 @@ def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:
     return found
 
 
-def updated(config: ClusterConfig, section: Literal["reduce", "cluster"], **values: str | int) -> ClusterConfig:
-    """Returns the config with other values in a section."""
-    current = config.reduce if section == "reduce" else config.cluster
-    return config.model_copy(update={section: current.model_copy(update=values)})
-
-
 def with_metric(config: ClusterConfig, opened: OpenRun) -> ClusterConfig:
     """Resolves `reduce.metric`: the cosine for latents trained by contrast, which compares directions."""
     if config.reduce.metric != "auto":
@@ -147,14 +135,11 @@ def fit_to_size(config: ClusterConfig, n: int) -> tuple[ClusterConfig, list[str]
         )
         k = max(2, n - 1)
         config = updated(config, "reduce", n_neighbors=k)
-    section = config.cluster
-    for key, value, most, why in (
-        ("n_clusters", section.n_clusters, n, "no more clusters than items"),
-        ("min_cluster_size", section.min_cluster_size, n // 2, "no two clusters of that size"),
-    ):
-        if value != "auto" and value > most:
-            notes.append(f"cluster.{key}: {plural(n, 'item has', 'items have')} {why} (got {value}); using {most}")
-            config = updated(config, "cluster", **{key: most})
+    size, most = config.cluster.min_cluster_size, n // 2
+    if size != "auto" and size > most:
+        few = f"{plural(n, 'item has', 'items have')} no two clusters of that size"
+        notes.append(f"cluster.min_cluster_size: {few} (got {size}); using {most}")
+        config = updated(config, "cluster", min_cluster_size=most)
     return config, notes
 
 
@@ -163,208 +148,6 @@ def counted(repeats: Repeats) -> str:
     return (
         f"{repeats.repeated:,} of {len(repeats.which):,} items repeat another one (one {repeats.counts.max():,} "
         "times): items with the same mu are laid out and clustered as one, with their count"
-    )
-
-
-def lay_out_and_cluster(
-    mu: np.ndarray,
-    rows: np.ndarray | None,
-    config: ClusterConfig,
-    seconds: dict[str, float],
-    repeats: Repeats | None = None,
-    earlier: Earlier | None = None,
-) -> tuple[Layout, Choice | None]:
-    """Returns the layout of all items, and the chosen cut if one is chosen.
-
-    Lays out the landmarks `rows`, int64 (None: all items), by the dimensions `mu` (n, d) that are clustered. With
-    `repeats` the distinct items alone are laid out, and `rows` are numbers of distinct items. An `earlier` clustering
-    is where the layout starts, and its clusters should stay.
-    """
-    if repeats is not None:
-        if len(repeats.first) == 1:
-            return with_repeats(one_spot(config), repeats), None
-        earlier = earlier and earlier.of(repeats.first)
-        layout, choice = _lay_out_and_cluster(mu[repeats.first], rows, config, seconds, repeats.counts, earlier)
-        return with_repeats(layout, repeats), choice
-    return _lay_out_and_cluster(mu, rows, config, seconds, None, earlier)
-
-
-def one_spot(config: ClusterConfig) -> Layout:
-    """Returns the layout of one distinct item: one spot, one cluster."""
-    settings: dict[str, str | int] = {"method": config.cluster.method}
-    if config.cluster.method == "hdbscan":
-        settings |= {"min_cluster_size": 2, "min_samples": 1, "selection": "eom"}
-    found = Clustering(
-        np.zeros(1, np.int32), np.ones(1, np.float32), np.zeros(1, np.float32), exemplars={0: [0]}, settings=settings
-    )
-    spot = np.zeros((1, config.reduce.n_components), np.float32)
-    return Layout(np.zeros((1, 2), np.float32), spot, np.zeros((1, 0), np.int32), found, found.labels)
-
-
-def _lay_out_and_cluster(
-    mu: np.ndarray,
-    rows: np.ndarray | None,
-    config: ClusterConfig,
-    seconds: dict[str, float],
-    counts: np.ndarray | None,
-    earlier: Earlier | None,
-) -> tuple[Layout, Choice | None]:
-    """Lays out rows that differ, of which `counts` says how many items each stands for."""
-    vectors = laid = directions(mu, config.reduce.metric)
-    if len(mu) < FEWEST:  # UMAP and the choice of the cut need neighbourhoods
-        config = updated(config, "reduce", method="pca")
-    if rows is not None:
-        counts, earlier = None if counts is None else counts[rows], earlier and earlier.of(rows)
-        say(f"{len(rows):,} of {len(mu):,} items are laid out, the others placed next to their neighbours")
-        laid, size = vectors[rows], config.cluster.min_cluster_size
-        if size != "auto":  # it counts items, and the landmarks are fewer
-            config = updated(config, "cluster", min_cluster_size=max(2, round(size * (len(rows) / len(mu)))))
-    sampled = chooses_cut(config) and len(laid) > ENOUGH * config.reduce.sample
-    core = choose_landmarks(len(laid), config.reduce.sample if sampled else 0, config.seed_everything)
-    found = None if core is None else _from_core(core, laid, config, seconds, counts, earlier)
-    layout, choice = found or _lay_out_all(laid, config, seconds, counts, earlier)
-    if rows is not None:
-        with stage("placing the others", seconds):
-            layout = spread(rows, vectors, layout)
-    return layout, choice
-
-
-def _from_core(
-    core: np.ndarray,
-    vectors: np.ndarray,
-    config: ClusterConfig,
-    seconds: dict[str, float],
-    counts: np.ndarray | None,
-    earlier: Earlier | None,
-) -> tuple[Layout, Choice | None] | None:
-    """Finds clusters among some of the `vectors` (n, d), rows `core` int64, and lays out all from there.
-
-    None if most clusters are so small that a sample may miss some.
-    """
-    counts, earlier = None if counts is None else counts[core], earlier and earlier.of(core)
-    say(f"clusters are looked for among {len(core):,} of {len(vectors):,} items; the others follow their neighbours")
-    layout, choice = _lay_out_all(vectors[core], config, seconds, counts, earlier, draw=False)
-    labels = layout.clusters.labels
-    if layout.clusters.k and np.median(np.bincount(labels[labels >= 0])) < SMALL * len(core):
-        say("  most clusters are small, and others may be missed: now among all items")
-        return None
-    with stage("placing the others", seconds):
-        layout = spread(core, vectors, layout)
-    graph = graph_of(vectors, config, seconds)
-    with stage("drawing", seconds):
-        points = map_points(vectors, graph, layout.coordinates, config)
-    return replace(layout, points=points, neighbours=graph.indices[:, 1:]), choice
-
-
-def _lay_out_all(
-    vectors: np.ndarray,
-    config: ClusterConfig,
-    seconds: dict[str, float],
-    counts: np.ndarray | None,
-    earlier: Earlier | None,
-    *,
-    draw: bool = True,
-) -> tuple[Layout, Choice | None]:
-    """Lays out and clusters all `vectors` (n, d); without `draw` the coordinates are the points."""
-    graph = graph_of(vectors, config, seconds)
-    with stage("reducing", seconds):
-        groups = lay_out(vectors, graph, config, earlier)
-        first = next(groups)
-    with stage("clustering", seconds):  # with further layouts, if the first ones disagree
-        found = find_clusters(itertools.chain([first], groups), graph, vectors, config, counts, earlier)
-    points = found.coordinates
-    if draw:
-        with stage("drawing", seconds):
-            points = map_points(vectors, graph, points, config)
-    return Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest), found.choice
-
-
-def graph_of(vectors: np.ndarray, config: ClusterConfig, seconds: dict[str, float]) -> Neighbours:
-    """Returns the neighbours of all `vectors` (n, d), each its own first."""
-    with stage("neighbours", seconds):
-        return neighbours(vectors, config.reduce.n_neighbors, seed=config.seed_everything)
-
-
-def lay_out(
-    vectors: np.ndarray, graph: Neighbours, config: ClusterConfig, earlier: Earlier | None = None
-) -> Iterator[Sequence[np.ndarray]]:
-    """Returns groups of coordinates to cluster, float32 (n, k) of each layout; a group is laid out when asked for."""
-    reduction, seed = config.reduce, config.seed_everything
-    start = earlier.start(graph) if earlier and reduction.method == "umap" else None
-    if start is not None and start.shape[1] != reduction.n_components:
-        start = None
-    sizes: Sequence[int] = (1,)
-    if reduction.method == "umap" and chooses_cut(config):
-        sizes = resources.LAYOUTS if reduction.layouts == "auto" else (reduction.layouts,)
-    ends = list(itertools.accumulate(sizes, initial=seed))
-    return lay_out_groups(
-        reduction.method,
-        vectors,
-        graph,
-        reduction.n_components,
-        [range(*ends[i : i + 2]) for i in range(len(sizes))],
-        repeatable=reduction.repeatable,
-        start=start,
-        backend=choose_backend(reduction.backend),
-    )
-
-
-def chooses_cut(config: ClusterConfig) -> bool:
-    """Whether the cut of the tree is chosen from the data."""
-    return config.cluster.method == "hdbscan" and config.cluster.min_cluster_size == "auto"
-
-
-@dataclass(frozen=True)
-class FoundClusters:
-    """Clusters of laid-out items."""
-
-    clusters: Clustering  # the clustering
-    nearest: np.ndarray  # int32 (n,), the clusters with noise assigned to the nearest one
-    coordinates: np.ndarray  # float32 (n, k), the layout that was clustered
-    choice: Choice | None = None  # the chosen cut, if one was chosen
-
-
-def find_clusters(
-    layouts: Iterable[Sequence[np.ndarray]],
-    graph: Neighbours,
-    vectors: np.ndarray,
-    config: ClusterConfig,
-    counts: np.ndarray | None = None,
-    earlier: Earlier | None = None,
-) -> FoundClusters:
-    """Clusters one of the groups of layouts, float32 (n, k) each, of `vectors` (n, d) with their `graph`.
-
-    `counts` is how many items each row stands for.
-    """
-    others, choice = graph.indices[:, 1:], None
-    if chooses_cut(config) and len(vectors) >= FEWEST:
-        known = None if earlier is None else earlier.nearest
-        choice = choose_cut(layouts, fuzzy_graph(graph), others, graph.distances[:, 1:], counts, known)
-        chosen = choice.points
-        found = from_cut(chosen, choice.cut, counts)
-    else:
-        chosen = next(iter(layouts))[0]
-        settings = config.cluster.model_dump(exclude={"method", "on"})
-        found = cluster(config.cluster.method, chosen, seed=config.seed_everything, counts=counts, **settings)
-    return FoundClusters(found, nearest_clusters(found.labels, others, vectors), chosen, choice)
-
-
-def map_points(vectors: np.ndarray, graph: Neighbours, coordinates: np.ndarray, config: ClusterConfig) -> np.ndarray:
-    """Returns the points of the map, float32 (n, 2): the clustered layout with more distance between the items."""
-    reduction = config.reduce
-    flat = coordinates.shape[1] == 2
-    if flat and (reduction.method != "umap" or reduction.min_dist == 0):
-        return coordinates
-    return reduce(
-        reduction.method,
-        vectors,
-        graph,
-        2,
-        min_dist=reduction.min_dist,
-        seed=config.seed_everything,
-        repeatable=reduction.repeatable,
-        start=coordinates if flat else None,
-        backend=choose_backend(reduction.backend),
     )
 
 

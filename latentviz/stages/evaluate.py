@@ -9,11 +9,10 @@ import torch
 from scipy.sparse import csr_matrix
 
 from latentviz.clustering.agreement import partition_agreement
-from latentviz.clustering.clusterers import cluster
-from latentviz.clustering.cut import nearest_clusters
+from latentviz.clustering.clusterers import CLUSTERERS
 from latentviz.clustering.description import cluster_names
 from latentviz.clustering.neighbors import neighbours
-from latentviz.clustering.reducers import directions, reduce
+from latentviz.clustering.reducers import REDUCERS, directions, reduce
 from latentviz.display import data_uri
 from latentviz.evaluation import metrics
 from latentviz.evaluation.reconstruction import normal
@@ -28,6 +27,7 @@ from latentviz.runs.files import atomic_write, write_json
 from latentviz.runs.items import Items
 from latentviz.runs.metrics import loss_fall, read_metrics
 from latentviz.runs.run import FORMAT_VERSION, ClusterFolder, RunFolder
+from latentviz.stages.layout import find_clusters
 from latentviz.stages.space import Space, read_space
 
 NEIGHBOURS = 15  # k of trustworthiness, overlap, votes and kNN accuracy; UMAP's default neighbourhood
@@ -183,18 +183,21 @@ def evaluate_clusters(space: Space, seed: int) -> Clusters:
     )
 
 
-def agreement_with_reseeded(space: Space) -> float:
-    """Computes the ARI with the clusters of a layout from another seed, noise assigned to the nearest cluster."""
+def agreement_with_reseeded(space: Space) -> float | None:
+    """Computes the ARI with the clusters of a layout from another seed, noise assigned to the nearest cluster.
+
+    None for a clustering by an object, which a run does not hold.
+    """
     config = space.folder.config()
+    if config.reduce.method not in REDUCERS or config.cluster.method not in CLUSTERERS:
+        return None
     seed, settings = config.seed_everything + 1, config.reduce
     graph = neighbours(space.vectors, settings.n_neighbors, seed=seed)
     coordinates = reduce(
         settings.method, space.vectors, graph, settings.n_components, seed=seed, repeatable=settings.repeatable
     )
-    again = cluster(
-        config.cluster.method, coordinates, seed=seed, **config.cluster.model_dump(exclude={"method", "on"})
-    )
-    return partition_agreement(space.nearest, nearest_clusters(again.labels, graph.indices[:, 1:], space.vectors))
+    found = find_clusters([[coordinates]], graph, space.vectors, config.model_copy(update={"seed_everything": seed}))
+    return partition_agreement(space.nearest, found.nearest)
 
 
 def evaluate_labels(

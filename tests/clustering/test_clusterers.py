@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentviz.clustering.clusterers import EXEMPLARS, by_size, cluster, gmm_cluster, hdbscan_cluster, typical
+from latentviz.clustering.clusterers import cluster, gmm_cluster
 from latentviz.clustering.cut import fill, nearest_clusters
+from latentviz.clustering.density import hdbscan_cluster
 from latentviz.clustering.neighbors import neighbours
+from latentviz.clustering.partition import EXEMPLARS, by_size, typical
 from latentviz.errors import ConfigError
 
 

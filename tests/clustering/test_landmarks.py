@@ -11,13 +11,13 @@ from sklearn.metrics import adjusted_rand_score
 
 import latentviz as lv
 from latentviz.clustering import landmarks
-from latentviz.clustering.clusterers import hdbscan_cluster
 from latentviz.clustering.cut import nearest_clusters
+from latentviz.clustering.density import hdbscan_cluster
 from latentviz.clustering.landmarks import Layout
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.tree import condensed_tree
 from latentviz.runs.run import RunFolder
-from latentviz.stages import cluster as cluster_stage
+from latentviz.stages import layout as layout_stage
 
 N, LAID = 3_000, 900
 
@@ -149,7 +149,7 @@ def test_the_clusters_of_many_items_are_found_among_some_and_the_map_shows_all(
     whole = RunFolder.open(run.path).clustering("whole").points().to_pandas()
     assert adjusted_rand_score(whole["nearest_cluster"], points["nearest_cluster"]) > 0.9
 
-    monkeypatch.setattr(cluster_stage, "SMALL", 0.5)
+    monkeypatch.setattr(layout_stage, "SMALL", 0.5)
     run.cluster(name="small", reduce={"sample": LAID})
     small = RunFolder.open(run.path).clustering("small")
     assert not any("found among" in line for line in small.info()["lines"]), "small groups are looked for among all"

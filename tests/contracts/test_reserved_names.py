@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from latentviz.clustering.clusterers import Clustering
 from latentviz.clustering.landmarks import Layout
+from latentviz.clustering.partition import Clustering
 from latentviz.config import MapSection
 from latentviz.modalities import modality
 from latentviz.modalities.io.prepared import Prepared

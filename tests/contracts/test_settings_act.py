@@ -198,19 +198,17 @@ SET = {
     "min_cluster_size": 9,
     "min_samples": 4,
     "selection": "leaf",
-    "n_clusters": 3,
 }
 ACTS = {  # with which methods, as the command `cluster` is documented
-    "min_dist": {"umap"},
+    "min_dist": {"umap", "densmap"},
     "backend": {"umap"},
-    "repeatable": {"umap"},
+    "repeatable": {"umap", "densmap"},
     "layouts": {"umap"},
-    "min_cluster_size": {"hdbscan"},
-    "min_samples": {"hdbscan"},
+    "min_cluster_size": {"hdbscan", "plscan"},
+    "min_samples": {"hdbscan", "plscan"},
     "selection": {"hdbscan"},
-    "n_clusters": {"gmm"},
 }
-EVERYWHERE = {"method", "n_neighbors", "n_components", "metric", "landmarks", "sample", "on"}
+EVERYWHERE = {"method", "n_neighbors", "n_components", "metric", "landmarks", "sample", "on", "n_clusters"}
 
 
 @pytest.mark.parametrize("name", sorted(ACTS))

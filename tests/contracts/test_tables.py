@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.distributions import Independent
 
-from latentviz.clustering.clusterers import CLUSTERERS, Clustering, cluster
+from latentviz.clustering.clusterers import CLUSTERERS, cluster
 from latentviz.clustering.neighbors import neighbours
+from latentviz.clustering.partition import Clustering
 from latentviz.clustering.reducers import REDUCERS, reduce
 from latentviz.config import ClusterConfig, FitConfig, read_yaml, validate
 from latentviz.config.trainer import TrainerSection
