@@ -283,7 +283,12 @@ def pacmap_reduce(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = pacmap.PaCMAP(n_components, n_neighbors=min(10, graph.indices.shape[1] - 1), random_state=seed)
-        return np.asarray(model.fit_transform(vectors.astype(np.float32), init="pca"), np.float32)
+        return np.asarray(
+            model.fit_transform(
+                vectors.astype(np.float32), init="pca" if n_components <= min(vectors.shape) else "random"
+            ),
+            np.float32,
+        )
 
 
 def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: object) -> np.ndarray:

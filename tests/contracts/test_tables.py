@@ -15,6 +15,7 @@ from latentviz.clustering.partition import Clustering
 from latentviz.clustering.reducers import REDUCERS, reduce
 from latentviz.config import ClusterConfig, FitConfig, read_yaml, validate
 from latentviz.config.trainer import TrainerSection
+from latentviz.errors import ConfigError
 from latentviz.modalities import MODALITIES, modality
 from latentviz.modalities.image.nets import NETS, build
 from latentviz.modalities.sources import load_config, recipes
@@ -34,6 +35,10 @@ def latents() -> np.ndarray:
 class TestReducers:
     @pytest.mark.parametrize("k", [1, 2, 7])
     def test_coordinates_are_finite_float32_and_one_row_an_item(self, method, latents, k) -> None:
+        if method == "tsne" and k > 2:
+            with pytest.raises(ConfigError, match=r"reduce\.n_components: tsne lays out in 1 or 2 dimensions"):
+                reduce(method, latents, neighbours(latents, 15), k)
+            return
         coordinates = reduce(method, latents, neighbours(latents, 15), k, seed=0, min_dist=0.1, repeatable=True)
         assert coordinates.shape == (150, k)
         assert coordinates.dtype == np.float32
@@ -82,6 +87,12 @@ class TestClusterers:
             assert values.min() >= 0
             assert values.max() <= 1
         assert (found.probabilities[found.labels == -1] == 0).all()
+
+    @pytest.mark.parametrize("k", [1, 3, 8, 60, "4..6"])
+    def test_a_given_number_of_clusters_is_exact(self, method, latents, k) -> None:
+        found = cluster(method, latents[:, :2], n_clusters=k)
+        assert found.k == found.settings["n_clusters"]
+        assert found.k in ([k] if isinstance(k, int) else [4, 5, 6])
 
     def test_exemplars_are_members(self, method, latents) -> None:
         found = self.found(method, latents[:, :2])
