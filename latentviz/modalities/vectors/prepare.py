@@ -18,7 +18,7 @@ from latentviz.modalities.io.prepared import Prepared
 from latentviz.modalities.vectors.config import VectorData
 from latentviz.modalities.vectors.items_file import read_items_file
 from latentviz.modalities.vectors.read import read
-from latentviz.modalities.vectors.source import About, Source, choose_scale
+from latentviz.modalities.vectors.source import About, Source, choose_scale, unlike
 from latentviz.modalities.vectors.units import COARSE, SMALLEST, UNITS, Units, find_units, named, unit_notes
 from latentviz.progress import plural
 from latentviz.runs.files import atomic_write, read_npy, read_npz, read_parquet
@@ -243,13 +243,14 @@ class Measured:
         return 1.0 if scale == "none" else self.deviation
 
     def scale_notes(self, wanted: str, scale: str, names: Sequence[str]) -> list[str]:
-        """A line for the user about columns of different scales."""
-        if not names or scale == "none":
-            return []
+        """A line for the user about columns of different scales; without names, only where they differ much."""
         found = self.deviations
         varying = np.flatnonzero(found > 0)
-        low, high = (printable(names[i]) for i in (varying[found[varying].argmin()], varying[found[varying].argmax()]))
-        spread = f"from {found[varying].min():.3g} ({low}) to {found[varying].max():.3g} ({high})"
+        if scale == "none" or not (names or unlike(found)):
+            return []
+        low, high = varying[found[varying].argmin()], varying[found[varying].argmax()]
+        called = [printable(names[i]) if names else f"column {i}" for i in (low, high)]
+        spread = f"from {found[low]:.3g} ({called[0]}) to {found[high]:.3g} ({called[1]})"
         if scale == "standard":
             other = "; data.scale=global keeps their proportions" if wanted == "auto" else ""
             return [f"scales: deviations {spread}: every column is divided by its own{other}"]

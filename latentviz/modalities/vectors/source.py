@@ -77,9 +77,13 @@ def choose_scale(wanted: str, deviations: np.ndarray, *, named: bool) -> str:
     """
     if wanted != "auto":
         return wanted
+    return "standard" if named and unlike(deviations) else "global"
+
+
+def unlike(deviations: np.ndarray) -> bool:
+    """Whether deviations, float64 (d,), differ by more than `UNLIKE`; constant columns do not count."""
     varying = deviations[deviations > 0]
-    unlike = len(varying) > 1 and varying.max() > UNLIKE * varying.min()
-    return "standard" if named and unlike else "global"
+    return len(varying) > 1 and bool(varying.max() > UNLIKE * varying.min())
 
 
 def check_shape(shape: Sequence[int], origin: str) -> tuple[int, int]:

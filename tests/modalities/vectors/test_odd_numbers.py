@@ -43,6 +43,13 @@ def test_tiny_numbers_are_scaled_and_said(tmp_path: Path, size: float) -> None:
     assert not any("repeated" in note or "constant" in note for note in said)
 
 
+@pytest.mark.parametrize(("ratio", "noted"), [(3.0, False), (400.0, True)])
+def test_columns_of_an_array_that_differ_much_are_named(tmp_path: Path, ratio: float, noted: bool) -> None:
+    """Nothing says whether they are of different units, as in a table, or such as principal components."""
+    given = numbers() * np.array([1, ratio, *np.ones(numbers().shape[1] - 2)])
+    assert any("column 1" in note and "data.scale=standard" in note for note in read(tmp_path, given).notes) == noted
+
+
 def test_new_vectors_get_the_same_unit(tmp_path: Path) -> None:
     given = numbers() * 1e-300
     read(tmp_path, given)
