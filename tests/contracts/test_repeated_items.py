@@ -56,7 +56,7 @@ class TestEveryKind:
 
     def test_without_repeats_nothing_is_said_or_changed(self, kind: str, tmp_path: Path) -> None:
         found, again = (read(kind, tmp_path, np.arange(N), duplicates=d) for d in ("keep", "drop"))
-        assert not any("repeat" in note for note in found.notes)
+        assert not any("repeat" in note for note in found.notes if not note.startswith("features: "))  # has the path
         assert found.items.table.equals(again.items.table)
         assert found.fingerprint == again.fingerprint
 

@@ -143,7 +143,7 @@ class TestNamesThatOccurTwice:
         assert found.items.column("text")[3] == "the first text 3"
         assert found.items.column("text 2")[3] == "the second text 3"
         assert [found.items.column(name)[3] for name in ("mood", "mood 4")] == ["glad", "sad"]
-        (said,) = [note for note in found.notes if "twice" in note]
+        (said,) = [note for note in found.notes if "occur twice" in note]
         assert "'text 2'" in said
         assert "'mood 4'" in said
 
