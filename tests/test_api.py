@@ -197,7 +197,7 @@ SECTIONS = {"data", "model", "trainer", "reduce", "cluster", "map", "preset", "s
 OPTIONS = {
     "fit": SECTIONS - {"cluster"}
     | {"preview"}
-    | {"ids", "labels", "captions", "columns"}
+    | {"ids", "labels", "captions", "columns", "features"}
     | {"encoder", "decoder", "likelihood", "objective"},
     "cluster": SECTIONS,
     "map": {"title", "theme", "colour_by", "layers"},

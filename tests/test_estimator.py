@@ -192,7 +192,7 @@ def test_the_seed_decides(blobs) -> None:
         ({"reduce": {"methd": "pca"}}, "Did you mean 'method'"),
         ({"model": {"latentdim": 3}}, "Did you mean 'latent_dim'"),
         ({"trainer": {"epochs": 3}}, "Did you mean"),
-        ({"cluster": {"n_clusters": 3}}, "cluster.n_clusters"),
+        ({"cluster": {"min_samples": 3}}, "cluster.min_samples"),
         ({"epochs": 2, "trainer": {"max_epochs": 3}}, "got 3 and 2"),
         ({"random_state": -1}, "random_state: "),
     ],

@@ -20,6 +20,7 @@ from latentviz.clustering.prominence import Prominence
 from latentviz.clustering.reducers import fuzzy_graph
 from latentviz.config.methods import Clusters, chosen, named, needs_extra
 from latentviz.errors import ConfigError, message_of
+from latentviz.progress import plural
 
 MOST = 20  # clusters up to which kmeans and gmm look for the number
 RESOLUTIONS = 20  # resolutions that leiden tries for a given number of clusters
@@ -164,8 +165,8 @@ def object_cluster(
         raise ConfigError(f"cluster.method: {name} failed ({message_of(error, 200)}); try it on result.mu") from error
     if labels.shape != (len(coordinates),) or labels.dtype.kind not in "iub":
         raise ConfigError(
-            f"cluster.method: {name} must give a whole number for each of the {len(coordinates):,} items, −1 for noise "
-            f"(got {labels.dtype} of shape {labels.shape}); try its fit_predict on result.mu"
+            f"cluster.method: {name} must give a whole number for each of {plural(len(coordinates), 'item')}, "
+            f"−1 for noise (got {labels.dtype} of shape {labels.shape}); try its fit_predict on result.mu"
         )
     labels = np.where(labels < 0, -1, labels).astype(np.int64)
     strengths = getattr(given, "probabilities_", None)

@@ -283,12 +283,8 @@ def pacmap_reduce(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = pacmap.PaCMAP(n_components, n_neighbors=min(10, graph.indices.shape[1] - 1), random_state=seed)
-        return np.asarray(
-            model.fit_transform(
-                vectors.astype(np.float32), init="pca" if n_components <= min(vectors.shape) else "random"
-            ),
-            np.float32,
-        )
+        missing = max(0, n_components - vectors.shape[1])  # it starts from k principal components
+        return np.asarray(model.fit_transform(np.pad(vectors, ((0, 0), (0, missing))), init="pca"), np.float32)
 
 
 def pca_reduce(mu: np.ndarray, graph: Neighbours, n_components: int, **_: object) -> np.ndarray:

@@ -158,7 +158,8 @@ class TestModalities:
         for name in ("data", "model"):
             fields = resolved.model_fields[name].annotation.model_fields
             left = [key for key, field in fields.items() if "'auto'" in str(field.annotation)]
-            assert set(left) <= {"frames"}  # it is about each file, also about those that `encode` reads later
+            of_parts = {"tokens", "min_count", "max_length", "metric"} if kind == "joint" else set()  # may be missing
+            assert set(left) <= {"frames", *of_parts}  # frames: of each file, also of those that `encode` reads later
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -55,7 +55,7 @@ def test_one_command_trains_clusters_and_draws(shell, few, tmp_path, browser, wo
         ("clutser.method=gmm", "clutser: unknown key; .* Did you mean 'cluster'"),
         ("reduce.n_neighbours=5", "reduce.n_neighbours: unknown key; .* Did you mean 'n_neighbors'"),
         ("reduce.method=umpa", "reduce.method: unknown value 'umpa'"),
-        ("cluster.n_clusters=3", "cluster.n_clusters: has no effect with cluster.method=hdbscan"),
+        ("cluster.min_samples=3", "cluster.min_samples: has no effect while the cut is chosen"),
         ("map.theme=drak", "map.theme: must be .*'dark'"),
         ("model.latentdim=3", "model.latentdim: unknown key"),
     ],
