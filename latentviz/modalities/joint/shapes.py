@@ -48,8 +48,8 @@ class Drawing(NamedTuple):
 
 def values(level: int) -> Mapping[str, Sequence[str]]:
     """Return the values of each attribute that a level has."""
-    known = dict(zip(Drawing._fields, (SHAPES, RADII, COLOURS, PLACES, GROUNDS), strict=True))
-    return {name: tuple(known[name]) for name in Drawing._fields[:level]}
+    known: Sequence[Sequence[str]] = (SHAPES, [*RADII], [*COLOURS], [*PLACES], [*GROUNDS])
+    return dict(zip(Drawing._fields[:level], map(tuple, known[:level]), strict=True))
 
 
 def read_shapes(level: int) -> ImageSource:
