@@ -128,7 +128,7 @@ class JointData(DataSection):
 class JointModel(ModelSection):
     """The networks and the weights of the parts."""
 
-    latent_dim: int = Field(64, ge=2, le=4096, description="latent dimensions d")
+    latent_dim: int = Field(64, ge=2, le=4096, description="latent dimensions d; 192 for texts with vectors")
     net: Literal["conv", "conv4", "residual", "mlp"] | Auto = Field(
         "auto", description="of images: conv, conv4, residual or mlp; auto: conv4 above 32 pixels a side, else conv"
     )
@@ -154,15 +154,17 @@ class JointModel(ModelSection):
         "auto", description="distance of a second token that it sees; 0: none; auto: the metre of verse"
     )
     vectors_weight: Annotated[float, Field(gt=0)] | Auto = Field(
-        "auto", description="nats that losing all the variance of the vectors costs; auto: 1,000, or 100 with texts"
+        "auto", description="nats that losing all the variance of the vectors costs; auto: 1,000, or 3,000 with texts"
     )
     contrast: Annotated[float, Field(ge=0)] | Auto = Field(
         "auto",
         description="weight of InfoNCE between the image or text of an item and its caption or vectors; 0: the "
-        "likelihoods alone; auto: 300 for images, 10 for texts, or 0 without these parts",
+        "likelihoods alone; auto: 300 for images, 3 for texts, or 0 without these parts",
     )
     content_dim: Annotated[int, Field(ge=1)] | Auto = Field(
-        "auto", description="leading latent dimensions that are contrasted and clustered; auto: half of them"
+        "auto",
+        description="leading latent dimensions that are contrasted and clustered; auto: half of them, or two thirds "
+        "for texts with vectors",
     )
     temperature: float = Field(0.07, gt=0, description="of the contrast")
     word_dropout: float = Field(0.3, ge=0, lt=1, description="share of a caption's words hidden from the encoder")

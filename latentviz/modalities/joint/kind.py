@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
 
 # Nats that losing all of a part costs.
-IMAGE, CAPTION, LABEL, VECTORS, VECTORS_OF_TEXTS = 3_000.0, 1_000.0, 100.0, 1_000.0, 100.0
-CONTRAST, CONTRAST_OF_TEXTS = 300.0, 10.0
+IMAGE, CAPTION, LABEL, VECTORS, VECTORS_OF_TEXTS = 3_000.0, 1_000.0, 100.0, 1_000.0, 3_000.0
+CONTRAST, CONTRAST_OF_TEXTS = 300.0, 3.0
+LATENT_DIM = 192  # of texts with vectors, two thirds of it for the vectors: 32 dimensions keep too little of them
 SAMPLE = 10_000  # images that C is computed from
 SHOWN = 10  # items and samples in each epoch's picture
 
@@ -79,6 +80,9 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         if contrast == "auto":
             contrast = (CONTRAST_OF_TEXTS if texts else CONTRAST) if {"caption", "vectors"} & {*parts} else 0.0
         vectors = VECTORS_OF_TEXTS if texts else VECTORS
+        wide = texts and "vectors" in parts
+        latent_dim = LATENT_DIM if wide and "latent_dim" not in model.model_fields_set else model.latent_dim
+        content = max(1, 2 * latent_dim // 3 if wide else latent_dim // 2)
         chosen = {
             "c": 1.0 if c == "auto" else c,
             "net": ("conv" if texts else net_of(packed.layout.image)) if model.net == "auto" else model.net,
@@ -86,7 +90,8 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
             "caption_weight": _weight(CAPTION, caption) if model.caption_weight == "auto" else model.caption_weight,
             "label_weight": _weight(LABEL, label) if model.label_weight == "auto" else model.label_weight,
             "contrast": contrast,
-            "content_dim": max(1, model.latent_dim // 2) if model.content_dim == "auto" else model.content_dim,
+            "latent_dim": latent_dim,
+            "content_dim": content if model.content_dim == "auto" else model.content_dim,
         }
         length = epochs(len(train)), FEWEST_EPOCHS, MOST_EPOCHS, least(len(train))
         if texts:
