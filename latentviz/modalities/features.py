@@ -53,8 +53,8 @@ class MissingNetworkError(ConfigError):
 def tip(path: str, what: str) -> str:
     """Return the line on features for a corpus of sentences or a folder of photographs, with the command.
 
-    >>> tip("a.csv", "text").partition(": ")[2].partition(" -")[0]
-    'a pretrained network probably groups texts better; `latentviz fit a.csv features=sentence'
+    >>> tip("a.csv", "text").partition("; ")[2].partition(", after")[0]
+    '`latentviz fit a.csv features=sentence-transformers:all-MiniLM-L6-v2`'
     """
     name = EXAMPLES[what]
     command = f"latentviz fit {quote(path)} features={name}"

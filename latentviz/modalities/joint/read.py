@@ -1,4 +1,4 @@
-"""Finds the parts of items that `data.path` names: images or texts, and the captions and labels that lie with them."""
+"""Finds the parts of items that `data.path` names: images or texts, and the captions and labels next to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -98,7 +98,7 @@ def _texts(data: JointData, given: Vectors | None, *, learn: bool) -> Parts:
         about = described(given, data)
         if learn and not any(about.texts or ()):
             raise DataError(
-                f"{printable(data.path)}: data.parts has text, and no texts lie with the vectors; name a .txt file or "
+                f"{printable(data.path)}: data.parts has text, but there are no texts; name a .txt file or "
                 "a table of them with data.items=…, or their column with data.text_column=…"
             )
         n, begin = len(given), stem(data.path)

@@ -1,6 +1,6 @@
 // Small points drawn by the processor: where WebGL is emulated it takes a tenth of the time.
 
-const SUB = 8; // positions inside a pixel, along each side, that are told apart
+const SUB = 8; // positions inside a pixel, along each side, that are distinguished
 export const SPLAT_SIZE = 3; // pixels; larger points are left to WebGL
 
 /** Returns what draws points, `place` uint16 (x, y, …) and `colour` as in `paint.rgba`, into premultiplied pixels, bottom row first. */
