@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latentviz.clustering.tree import condensed, members
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -53,16 +55,8 @@ def cuts_of_tree(
     Returns:
         For each k: labels, int (m,), −1 for noise; and strengths of membership, float (m,) in [0, 1].
     """
-    from fast_hdbscan.cluster_trees import (
-        condense_tree,
-        get_cluster_label_vector,
-        get_point_membership_strength_vector,
-        mst_to_linkage_tree,
-    )
-
     m = len(spanning_tree) + 1
-    edges = spanning_tree[np.lexsort((spanning_tree[:, 1], spanning_tree[:, 0], spanning_tree[:, 2]))]
-    tree = condense_tree(mst_to_linkage_tree(edges), min_cluster_size=size)
+    tree = condensed(spanning_tree, size)
     inner = tree.child >= m
     above = np.full(int(tree.parent.max()) - m + 1, -1)  # the parent of each node; nodes are numbered from the root
     above[tree.child[inner] - m] = tree.parent[inner] - m
@@ -74,8 +68,7 @@ def cuts_of_tree(
         if k == 1:
             found[k] = np.zeros(m, np.int64), np.ones(m)
         else:
-            labels = get_cluster_label_vector(tree, selected, 0.0, n_samples=m)
-            found[k] = labels, get_point_membership_strength_vector(tree, selected, labels)
+            found[k] = members(tree, selected, m)
     return {k: cut for k, cut in found.items() if len(np.unique(cut[0][cut[0] >= 0])) == k}
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from latentviz.clustering.tree import condensed, members
+
 
 def nodes_like(earlier: np.ndarray, spanning_tree: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Selects the nodes of the condensed tree that agree most with earlier clusters.
@@ -17,16 +19,8 @@ def nodes_like(earlier: np.ndarray, spanning_tree: np.ndarray, size: int) -> tup
     Returns:
         The labels, int (m,), −1 for noise, and the strengths of membership, float (m,).
     """
-    from fast_hdbscan.cluster_trees import (
-        condense_tree,
-        get_cluster_label_vector,
-        get_point_membership_strength_vector,
-        mst_to_linkage_tree,
-    )
-
     m = len(spanning_tree) + 1
-    edges = spanning_tree[np.lexsort((spanning_tree[:, 1], spanning_tree[:, 0], spanning_tree[:, 2]))]
-    tree = condense_tree(mst_to_linkage_tree(edges), min_cluster_size=size)
+    tree = condensed(spanning_tree, size)
     parent, child = tree.parent.astype(np.int64) - m, tree.child.astype(np.int64)
     count = int(max(parent.max(), child.max() - m)) + 1
     _, cluster = np.unique(np.append(earlier, np.full(m - len(earlier), -1)), return_inverse=True)
@@ -52,6 +46,4 @@ def nodes_like(earlier: np.ndarray, spanning_tree: np.ndarray, size: int) -> tup
         inside[node] = inside[above[node]] or above[node] in chosen
         if not inside[node] and value[node] > 0 and value[node] >= below[node]:
             chosen.append(node)
-    nodes = np.array(chosen or [0], np.int64) + m
-    labels = get_cluster_label_vector(tree, nodes, 0.0, n_samples=m)
-    return labels, get_point_membership_strength_vector(tree, nodes, labels)
+    return members(tree, np.array(chosen or [0], np.int64) + m, m)

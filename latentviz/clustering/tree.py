@@ -69,3 +69,30 @@ def _selected(members: Sequence[Sequence[int]], labels: np.ndarray) -> dict[int,
 def central(points: np.ndarray) -> int:
     """Returns the index of the point (m, 2) nearest to the coordinate-wise median."""
     return int(np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin())
+
+
+def condensed(spanning_tree: np.ndarray, size: int) -> Any:
+    """Returns fast_hdbscan's condensed tree of m items; its nodes are numbered from m, the root.
+
+    Args:
+        spanning_tree: float (m − 1, 3), two items and their mutual reachability distance.
+        size: items in the smallest cluster.
+    """
+    from fast_hdbscan.cluster_trees import condense_tree, mst_to_linkage_tree
+
+    edges = spanning_tree[np.lexsort((spanning_tree[:, 1], spanning_tree[:, 0], spanning_tree[:, 2]))]
+    return condense_tree(mst_to_linkage_tree(edges), min_cluster_size=size)
+
+
+def members(tree: Any, nodes: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the clusters of the m items, int (m,), −1 for noise, and their strengths of membership, float (m,).
+
+    Args:
+        tree: as `condensed` returns it.
+        nodes: int64, those that are the clusters.
+        m: how many items there are.
+    """
+    from fast_hdbscan.cluster_trees import get_cluster_label_vector, get_point_membership_strength_vector
+
+    labels = get_cluster_label_vector(tree, nodes, 0.0, n_samples=m)
+    return labels, get_point_membership_strength_vector(tree, nodes, labels)

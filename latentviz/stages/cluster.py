@@ -151,7 +151,7 @@ def counted(repeats: Repeats) -> str:
     )
 
 
-def likelihoods(opened: OpenRun, *, decoded: bool = True) -> dict[str, np.ndarray]:
+def likelihoods(opened: OpenRun, *, decoded: bool) -> dict[str, np.ndarray]:
     """Returns log p(x|z = μ) and KL of each item in nats, float32 (n,): odd items have a low one or a high other.
 
     The log-likelihood needs all items `decoded`, and the code of the decoder, which may be the user's and not known

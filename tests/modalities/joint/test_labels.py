@@ -42,15 +42,15 @@ def ids(folder: Path) -> list[str]:
     return list(read(JointData(path=str(folder), parts=["image", "label"])).source.ids)
 
 
-def told(folder: Path, n: int = GIVEN) -> list[tuple[str, str]]:
+def labelled(folder: Path, n: int = GIVEN) -> list[tuple[str, str]]:
     names = ids(folder)[:n]
     return [(name, "dark" if int(Path(name).stem) % 2 else "light") for name in names]
 
 
 def test_they_take_the_place_of_the_items_own(folder: Path, tmp_path: Path) -> None:
-    file = table(tmp_path, told(folder))
+    file = table(tmp_path, labelled(folder))
     labels = read(JointData(path=str(folder), parts=["image", "label"], labels=str(file))).source.labels
-    assert labels == [word for _, word in told(folder)] + [None] * (N - GIVEN)
+    assert labels == [word for _, word in labelled(folder)] + [None] * (N - GIVEN)
 
 
 def test_one_label_of_each_class_is_enough(folder: Path, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_table_that_is_not_there_or_cannot_act(words: tuple[str, str], folder:
 
 
 def test_a_run_learns_them_and_predicts_the_others(folder: Path, tmp_path: Path, shell: Callable) -> None:
-    file, out = table(tmp_path, told(folder)), ("--outputs", tmp_path / "outputs")
+    file, out = table(tmp_path, labelled(folder)), ("--outputs", tmp_path / "outputs")
     learnt = ("data.parts=image,label", f"data.labels={file}", *TINY)
     assert shell("fit", folder, "--run", "some", *learnt, *out).code == 0
     run = RunFolder(tmp_path / "outputs" / "some")
@@ -105,7 +105,7 @@ def test_a_run_learns_them_and_predicts_the_others(folder: Path, tmp_path: Path,
     outcome = shell("label", "some", *out)
     assert outcome.code == 0, outcome.complaint
     points = lv.open(run.path).clustering().points.set_index("id")
-    given = dict(told(folder))
+    given = dict(labelled(folder))
     assert points["label_predicted"][list(given)].tolist() == list(given.values())
     assert (points["label_probability"][list(given)] == 1).all()
     assert set(points["label_predicted"]) <= {"dark", "light"}
