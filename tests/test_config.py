@@ -144,7 +144,7 @@ def test_a_duplicate_key_is_an_error_with_both_lines(tmp_path: Path) -> None:
         ("a: \0\n", "not valid YAML (unacceptable character #x0000: special characters are not allowed in"),
         ("a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
         ("? [1]\n: 2\n", "line 1: a key must be text (got [1])"),
-        ("model:\n  3: 2\n", "line 2: a key must be text (got 3)"),
+        ("model:\n  3.5: 2\n", "line 2: a key must be text (got 3.5)"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:

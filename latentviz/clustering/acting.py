@@ -12,6 +12,8 @@ from latentviz.config.methods import chosen, named
 from latentviz.errors import mistakes
 from latentviz.progress import plural
 
+NOISY = ("hdbscan", "plscan")  # clusterers by name that leave noise
+
 
 def check_acting(config: ClusterConfig) -> None:
     """Raises a ConfigError, a line per mistake, if a method is unknown, or a setting not the default has no effect."""
@@ -21,6 +23,12 @@ def check_acting(config: ClusterConfig) -> None:
         *_unused(config.reduce, reduces, "reduce", REDUCERS, ("min_dist", "backend", "repeatable", "layouts")),
         *_unused(config.cluster, clusters, "cluster", CLUSTERERS, ("min_cluster_size", "min_samples", "selection")),
     ]
+    method, most = config.cluster.method, config.cluster.max_noise
+    if most < 1 and method in CLUSTERERS and method not in NOISY:
+        lines.append(
+            f"cluster.max_noise: has no effect with cluster.method={method}, which leaves no noise (got {most:g}); it "
+            f"acts with {' or '.join(f'cluster.method={name}' for name in NOISY)}; leave it out"
+        )
     if not lines:
         lines = _of_the_cut(config)
     if lines:

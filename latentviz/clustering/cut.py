@@ -83,6 +83,7 @@ class Choice:
     # mean adjusted Rand index of a layout's winner with the other layouts', the largest of the first group, since more
     # layouts would find some that agree in a single cloud too; None with one layout
     agreement: float | None = None
+    others: Sequence[np.ndarray] = ()  # int32 (n,) each, the filled labels of the other layouts' winners
 
     @property
     def reliable(self) -> bool:
@@ -199,7 +200,9 @@ def choose_cut(
             if agreed >= AGREED:
                 break
     chosen = winners[0] if len(winners) == 1 else _most_agreed([sweep[i] for i in _like(sweep, earlier)], winners)
-    return Choice(chosen, seen[chosen.scores.layout], [cut.scores for cut in sweep], agreement)
+    layout = chosen.scores.layout
+    others = [winner.filled for winner in winners if winner.scores.layout != layout]
+    return Choice(chosen, seen[layout], [cut.scores for cut in sweep], agreement, others)
 
 
 def _like(cuts: Sequence[Cut], earlier: np.ndarray | None) -> list[int]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from latentviz.clustering.cut import RELIABLE, REPRODUCIBLE, Choice
 from latentviz.clustering.keywords import Keywords, Region, Terms, named, regions, tree_keywords
 from latentviz.clustering.landmarks import Layout
+from latentviz.clustering.noise import summary
 from latentviz.clustering.partition import Clustering
 from latentviz.progress import plural
 from latentviz.runs.info import ClusterEntry, ClustersInfo, RegionEntry, TreeEntry
@@ -46,6 +47,8 @@ def describe(
     """
     found, scores = layout.clusters, choice.cut.scores if choice else None
     lines = [_counts(found), *_verdict(found, choice)]
+    if layout.assigned is not None:
+        lines.append(summary(layout.assigned, found.noise_share))
     if landmarks is not None:
         lines.append(f"{landmarks:,} of {len(ids):,} items were laid out, the others placed next to their neighbours")
     among = len(ids) if found.raw_tree is None else int((found.raw_tree["child"] < len(ids)).sum())
@@ -76,6 +79,8 @@ def describe(
         clusters=clusters,
         tree=[TreeEntry(**row) for row in found.tree],  # type: ignore[typeddict-item]
     )
+    if layout.assigned is not None:
+        info["assigned_noise"] = layout.assigned
     if keywords is not None:
         root = int(min((row["parent"] for row in found.tree), default=0))
         for entry, words in zip(clusters, keywords.clusters, strict=True):

@@ -15,6 +15,7 @@ from latentviz.clustering.partition import Clustering, Settings, by_size
 from latentviz.clustering.placement import Place, spacing
 from latentviz.clustering.prediction import Membership
 from latentviz.clustering.repeats import Repeats
+from latentviz.runs.info import AssignedNoise
 
 BATCH = 20_000  # items placed at a time
 CELLS_ABOVE = 20_000  # fitted items from which on an approximate search pays
@@ -29,15 +30,18 @@ class Layout:
     neighbours: np.ndarray  # int32 (n, m), each item's nearest neighbours in μ, without itself
     clusters: Clustering  # the clustering
     nearest: np.ndarray  # int32 (n,), the clusters with noise assigned to the nearest one
+    raw: np.ndarray | None = None  # int32 (n,), the clusters before settings changed them; None: they did not
+    assigned: AssignedNoise | None = None  # what became of noise that was given to clusters
 
     def columns(self) -> dict[str, np.ndarray]:
         """Returns the columns of the points table that describe the clusters, (n,) each."""
-        return {
+        found = {
             "cluster": self.clusters.labels,
             "nearest_cluster": self.nearest,
             "probability": self.clusters.probabilities,
             "outlier_score": self.clusters.outlier_scores,
         }
+        return found if self.raw is None else {**found, "cluster_raw": self.raw}
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def renumbered(layout: Layout, numbers: Mapping[int, int]) -> Layout:
         persistence={numbers[number]: value for number, value in found.persistence.items()},
         exemplars={numbers[number]: rows for number, rows in found.exemplars.items()},
     )
-    return replace(layout, clusters=clusters, nearest=new[layout.nearest])
+    raw = None if layout.raw is None else new[layout.raw]
+    return replace(layout, clusters=clusters, nearest=new[layout.nearest], raw=raw)
 
 
 def choose(n: int, landmarks: int, seed: int) -> np.ndarray | None:
@@ -185,8 +190,15 @@ def with_repeats(laid: Layout, repeats: Repeats) -> Layout:
         tree=[{**row, "parent": row["parent"] + shift, "child": row["child"] + shift} for row in found.tree],
         raw_tree=None if found.raw_tree is None else _repeated(found.raw_tree, repeats),
     )
-    neighbours = repeats.first[laid.neighbours][which].astype(np.int32)
-    return Layout(laid.points[which], laid.coordinates[which], neighbours, clusters, new[laid.nearest][which])
+    return replace(
+        laid,
+        points=laid.points[which],
+        coordinates=laid.coordinates[which],
+        neighbours=repeats.first[laid.neighbours][which].astype(np.int32),
+        clusters=clusters,
+        nearest=new[laid.nearest][which],
+        raw=None if laid.raw is None else new[laid.raw][which],
+    )
 
 
 def _repeated(tree: np.ndarray, repeats: Repeats) -> np.ndarray:

@@ -14,6 +14,7 @@ from latentviz.config.base import AtLeast2 as AtLeast2
 from latentviz.config.base import Auto as Auto
 from latentviz.config.base import Section as Section
 from latentviz.config.base import resolved as resolved
+from latentviz.config.edits import Groups, Names, Numbers, Share
 from latentviz.config.methods import ClustererMethod, ReducerMethod
 from latentviz.config.presets import PresetName
 from latentviz.config.reading import LARGEST_YAML as LARGEST_YAML
@@ -153,6 +154,10 @@ class ClusterSection(Section):
         "auto", description="how clusters are chosen from the tree"
     )
     n_clusters: AtLeast1 | str = Field("auto", description="exactly so many, or the best of a range such as 5..12")
+    max_noise: Share = Field(1.0, description="largest share of noise, such as 5%; the rest of it goes to clusters")
+    merge: Groups = Field([], description="groups of the found clusters to merge, such as [[0, 3]]")
+    split: Numbers = Field([], description="found clusters to split in two, such as [2]")
+    names: Names = Field({}, description="names of clusters, such as {0: zeros}")
 
     @field_validator("n_clusters", mode="before")
     @classmethod

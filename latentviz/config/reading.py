@@ -13,7 +13,7 @@ LARGEST_YAML = 2**20  # bytes of a config, which has a few kB
 
 
 class Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-3 as a number and rejects duplicate keys and aliases of aliases without end."""
+    """Safe YAML that reads 1e-3 as a number, and rejects duplicate keys and aliases of aliases without end."""
 
     aliases = 0
 
@@ -25,9 +25,11 @@ class Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Constructs a mapping whose keys are texts, each given once."""
+        """Constructs a mapping whose keys are texts, or whole numbers that become texts; each is given once."""
         seen: dict[str, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:int" and key_node.value.isdecimal():
+                key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):

@@ -175,13 +175,16 @@ def findings(points: pa.Table, info: ClustersInfo) -> Findings:
     )
 
 
-def _merged(points: pa.Table, merges: Mapping[int, int]) -> np.ndarray:
-    """Returns the cluster of each item after the merges, int32 (n,)."""
-    cluster = np.array(points.column("cluster").to_numpy(), np.int32)
-    before = cluster.copy()
+def merged(cluster: np.ndarray, merges: Mapping[int, int]) -> np.ndarray:
+    """Returns the cluster of each item after merges, int32 (n,), from those before, int (n,)."""
+    found = cluster.astype(np.int32)
     for number, into in merges.items():
-        cluster[before == number] = into
-    return cluster
+        found[cluster == number] = into
+    return found
+
+
+def _merged(points: pa.Table, merges: Mapping[int, int]) -> np.ndarray:
+    return merged(points.column("cluster").to_numpy(), merges)
 
 
 def annotated(points: pa.Table, info: ClustersInfo, found: Findings, where: str) -> tuple[pa.Table, ClustersInfo]:
@@ -247,8 +250,16 @@ def _check_clusters(
 ) -> None:
     known = [*(entry["cluster"] for entry in info["clusters"]), *found.splits]
     if unknown := [number for number in numbers if number not in set(known)]:
-        listed = ", ".join(map(str, known[:20])) + (", …" if len(known) > 20 else "")
-        raise DataError(f"{where}: no cluster {unknown[0]}; clusters are {listed or 'none'}")
+        raise DataError(f"{where}: no cluster {unknown[0]}; clusters are {listed(known)}")
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Lists the numbers of clusters for a message, 20 at most.
+
+    >>> listed([0, 3]), listed([])
+    ('0, 3', 'none')
+    """
+    return (", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")) or "none"
 
 
 def _without_own(points: pa.Table, info: ClustersInfo) -> pa.Table:

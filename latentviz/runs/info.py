@@ -82,7 +82,10 @@ class RunInfo(TypedDict, total=False):
 
 
 class ClusterEntry(TypedDict, total=False):
-    """One cluster of clusters.json; of a run that continues another one also its colour, and its earlier name."""
+    """One cluster of clusters.json; of a run that continues another one also its colour.
+
+    Its name is the one that `cluster.names` gives it, or that of the cluster that it continues.
+    """
 
     cluster: Required[ClusterNumber]
     size: Required[Count]
@@ -167,6 +170,24 @@ class ClusterAnnotations(TypedDict):
     merges: dict[ClusterKey, ClusterNumber]
 
 
+class AssignedNoise(TypedDict):
+    """What `cluster.max_noise` did.
+
+    Attributes:
+        items: noise that was given to clusters.
+        raw_share: share of the items that was noise before.
+        probability: their mean membership.
+        agreement: of the layouts on the clusters of the items that were in one before; None with one layout.
+        agreement_after: of the layouts, on those of the items that are in one now.
+    """
+
+    items: Count
+    raw_share: Annotated[float, Field(ge=0, le=1)]
+    probability: Finite
+    agreement: Finite | None
+    agreement_after: Finite | None
+
+
 class LabelledInfo(TypedDict):
     """Where the predicted labels come from; accuracy is None where no label could be left out.
 
@@ -202,6 +223,7 @@ class ClustersInfo(TypedDict, total=False):
     regions: list[RegionEntry]
     continued: Continued
     annotations: ClusterAnnotations
+    assigned_noise: AssignedNoise
     labelled: LabelledInfo
     config: dict[str, object]
     seconds: dict[str, Finite]

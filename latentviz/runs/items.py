@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ITEM_COLUMNS = ("id", "split", "label", "source")
 RESERVED = (
     *ITEM_COLUMNS,
-    *("x", "y", "cluster", "nearest_cluster", "probability", "outlier_score"),
+    *("x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "cluster_raw"),
     *("log_likelihood", "kl", "repeats", "distance", "unlike"),
     *("edited_cluster", "tags", "note"),
 )

@@ -101,10 +101,12 @@ class Again:
         info = describe(layout, None, ids, None if landmarks is None else len(landmarks), notes, keywords)
         points, before = annotated(self.folder.points(), self.folder.info(), Findings(), "annotations")
         points = without_labels(points, before)
+        points = points.drop_columns([name for name in ("cluster_raw",) if name in points.column_names])
         for name, values in layout.columns().items():
             points = points.set_column(points.column_names.index(name), name, [values])
         settings = {key: value for key, value in layout.clusters.settings.items() if key != "method"}
-        config = updated(self.folder.config(), "cluster", n_clusters="auto", **settings)
+        found = {"n_clusters": "auto", "max_noise": 1.0, "merge": [], "split": [], "names": {}}
+        config = updated(self.folder.config(), "cluster", **found, **settings)
         with folder.held("explore"):
             folder.begin(force=False)
             with folder.replacing():

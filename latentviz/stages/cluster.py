@@ -8,9 +8,11 @@ import pyarrow as pa
 from latentviz import resources
 from latentviz.clustering.acting import check_size
 from latentviz.clustering.description import GroupKeywords, describe, group_keywords
+from latentviz.clustering.edits import edited, with_names
 from latentviz.clustering.exact import numbers
 from latentviz.clustering.landmarks import Layout
 from latentviz.clustering.landmarks import choose as choose_landmarks
+from latentviz.clustering.matching import Matched
 from latentviz.clustering.reducers import directions
 from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.config import ClusterConfig
@@ -63,7 +65,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     previous, ids = Previous.of(run, name), items.column("id")
     earlier = None if previous is None else previous.aligned(ids)
     layout, choice = lay_out_and_cluster(mu, rows, config, seconds, repeats, earlier)
-    layout, matched = (layout, None) if previous is None else previous.match(layout)
+    layout, matched = numbered(layout, previous, config, repeats)
     if repeats is not None:
         rows = None if rows is None else repeats.first[rows]
 
@@ -80,6 +82,7 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     info = describe(layout, choice, ids, len(rows) if rows is not None else None, notes, keywords)
     if previous and matched:
         previous.add_to(info, matched, layout)
+    with_names(info["clusters"], config.cluster.names)
     table, info = kept(previous.folder if previous and not folder.finished else folder, table, info)
 
     run.unchanged_since(made)
@@ -91,6 +94,20 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
             draw(folder, config.map, table, info, opened)
         folder.write(updated(config, "cluster", **effective), table, {**info, "seconds": seconds})
     return folder
+
+
+def numbered(
+    layout: Layout, previous: Previous | None, config: ClusterConfig, repeats: Repeats | None
+) -> tuple[Layout, Matched | None]:
+    """Gives clusters the numbers of the previous ones, and merges and splits them; returns also what became of those.
+
+    Raises:
+        ConfigError: `cluster.merge`, `split` or `names` is of a cluster that is not there, or that does not split.
+    """
+    if previous is None:
+        return edited(layout, config.cluster, repeats), None
+    layout, matched = previous.match(layout)
+    return edited(layout, config.cluster, repeats, previous.unused), matched
 
 
 def write_layout(folder: ClusterFolder, layout: Layout, landmarks: np.ndarray | None) -> None:

@@ -33,6 +33,7 @@ def inherited(run: RunFolder, name: str, overrides: Mapping[str, Any]) -> Mappin
     info, settings = folder.info(), folder.config().model_dump(mode="json")
     if info.get("sweep"):
         settings["cluster"] |= FROM_DATA
+    settings["cluster"] |= {"merge": [], "split": [], "names": {}}  # they are of its numbers; names are taken over
     if info.get("n_landmarks") is None:
         settings["reduce"]["landmarks"] = "auto"
     for section in ("reduce", "cluster"):
@@ -85,10 +86,15 @@ class Previous:
         placed[:m] = coordinates
         return Earlier(cluster, nearest, placed)
 
+    @property
+    def unused(self) -> int:
+        """The least number that no cluster has had."""
+        used = [entry["cluster"] + 1 for entry in self.info["clusters"]]
+        return max([self.info["continued"]["unused"] if "continued" in self.info else 0, *used])
+
     def match(self, layout: Layout) -> tuple[Layout, Matched]:
         """Gives the clusters of a new layout the numbers of the earlier ones; returns also what became of those."""
-        unused = self.info["continued"]["unused"] if "continued" in self.info else 0
-        found = match(self.column("cluster"), layout.clusters.labels, unused)
+        found = match(self.column("cluster"), layout.clusters.labels, self.unused)
         return renumbered(layout, found.numbers), found
 
     def add_to(self, info: ClustersInfo, found: Matched, layout: Layout) -> None:
@@ -107,13 +113,12 @@ class Previous:
             if number in known and number in words:
                 entry["name"] = words[number]
         earlier = self.info.get("continued")
-        used = [*known, *(entry["cluster"] for entry in info["clusters"])]
         title = self.folder.config().map.title or self.folder.run_name
         info["continued"] = Continued(
             run=self.folder.run_name,
             items=self.points.num_rows,
             kept=found.kept,
-            unused=max([earlier["unused"] if earlier else 0, *(number + 1 for number in used)]),
+            unused=max([self.unused, *(entry["cluster"] + 1 for entry in info["clusters"])]),
             changes=found.changes,
             maps=[EarlierMap(title=title, points=self.points.num_rows), *(earlier["maps"] if earlier else [])],
         )

@@ -16,6 +16,7 @@ from latentviz.clustering.landmarks import Layout, spread, with_repeats
 from latentviz.clustering.landmarks import choose as choose_landmarks
 from latentviz.clustering.matching import Earlier
 from latentviz.clustering.neighbors import Neighbours, neighbours
+from latentviz.clustering.noise import assign_noise
 from latentviz.clustering.partition import Clustering
 from latentviz.clustering.reducers import choose_backend, directions, fuzzy_graph, reduce
 from latentviz.clustering.reducers import layouts as lay_out_groups
@@ -29,7 +30,7 @@ SMALL = 0.01  # of the items that clusters are found among: groups of fewer may 
 FEWEST = 16  # distinct items; fewer have no neighbourhoods
 
 
-def updated(config: ClusterConfig, section: Literal["reduce", "cluster"], **values: str | int) -> ClusterConfig:
+def updated(config: ClusterConfig, section: Literal["reduce", "cluster"], **values: object) -> ClusterConfig:
     """Returns the config with other values in a section."""
     current = config.reduce if section == "reduce" else config.cluster
     return config.model_copy(update={section: current.model_copy(update=values)})
@@ -49,13 +50,14 @@ def lay_out_and_cluster(
     `repeats` the distinct items alone are laid out, and `rows` are numbers of distinct items. An `earlier` clustering
     is where the layout starts, and its clusters should stay.
     """
+    if repeats is not None and len(repeats.first) == 1:
+        return with_repeats(one_spot(config), repeats), None
+    counts = None
     if repeats is not None:
-        if len(repeats.first) == 1:
-            return with_repeats(one_spot(config), repeats), None
-        earlier = earlier and earlier.of(repeats.first)
-        layout, choice = _lay_out_and_cluster(mu[repeats.first], rows, config, seconds, repeats.counts, earlier)
-        return with_repeats(layout, repeats), choice
-    return _lay_out_and_cluster(mu, rows, config, seconds, None, earlier)
+        mu, counts, earlier = mu[repeats.first], repeats.counts, earlier and earlier.of(repeats.first)
+    layout, choice = _lay_out_and_cluster(mu, rows, config, seconds, counts, earlier)
+    layout = assign_noise(layout, config.cluster.max_noise, counts, choice)
+    return layout if repeats is None else with_repeats(layout, repeats), choice
 
 
 def one_spot(config: ClusterConfig) -> Layout:

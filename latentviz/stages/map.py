@@ -44,7 +44,7 @@ SHOWN_NEIGHBOURS = 12  # per item, on the map's cards
 COLOURS = ("cluster", "label", "outlier_score", "probability")  # what every map can be coloured by
 MEASURED = ("log_likelihood", "kl")  # columns that a clustering adds to those of the items
 OWN_COLUMNS = {"id", "x", "y", "cluster", "nearest_cluster", "probability", "outlier_score", "label", "source"}
-OWN_COLUMNS |= {*ANNOTATED}
+OWN_COLUMNS |= {*ANNOTATED, "cluster_raw"}
 
 
 def draw(

@@ -198,6 +198,7 @@ SET = {
     "min_cluster_size": 9,
     "min_samples": 4,
     "selection": "leaf",
+    "max_noise": 0.05,
 }
 ACTS = {  # with which methods, as the command `cluster` is documented
     "min_dist": {"umap", "densmap"},
@@ -207,8 +208,10 @@ ACTS = {  # with which methods, as the command `cluster` is documented
     "min_cluster_size": {"hdbscan", "plscan"},
     "min_samples": {"hdbscan", "plscan"},
     "selection": {"hdbscan"},
+    "max_noise": {"hdbscan", "plscan"},
 }
 EVERYWHERE = {"method", "n_neighbors", "n_components", "metric", "landmarks", "sample", "on", "n_clusters"}
+EVERYWHERE |= {"merge", "split", "names"}
 
 
 @pytest.mark.parametrize("name", sorted(ACTS))
