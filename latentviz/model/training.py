@@ -81,14 +81,20 @@ class LightningVAE(VAE, pl.LightningModule):
         z, likelihood = self._decode_draw(posterior, b)
         kl = kl_per_dimension(posterior, self.prior)  # (b or 2b, d)
         distortion, log_likelihood = distortion_and_log_likelihood(likelihood, batch.target)  # (b,), (b,)
-        reconstruction, kl_cost = distortion.mean(), self.beta * with_free_bits(kl, self.free_bits)
+        own_kl = kl.new_zeros(())
+        if batch.weigh is not None:
+            weights, own_kl = batch.weigh(posterior.mean)
+            distortion, log_likelihood = weights[:b] * distortion, weights[:b].detach() * log_likelihood
+            kl = weights[:, None] * kl
+        reconstruction, kl_cost = distortion.mean(), self.beta * (with_free_bits(kl, self.free_bits) + own_kl)
         loss = reconstruction + kl_cost
-        parts, apart = {"reconstruction": reconstruction, "kl_cost": kl.sum(-1).mean()}, dict[str, Tensor]()
+        parts, apart = {"reconstruction": reconstruction, "kl_cost": kl.sum(-1).mean() + own_kl}, dict[str, Tensor]()
         if isinstance(likelihood, Likelihood) and not likelihood.own_loss:
             parts["reconstruction"] = -likelihood.weight * log_likelihood.mean()
             apart["auxiliary_cost"] = reconstruction - parts["reconstruction"]
-        if self.contrast > 0 and (views := self._views(batch, posterior, b)) is not None:
-            apart["contrast_cost"] = self.contrast * info_nce(*views, self.temperature)
+        if self.contrast > 0 and (pairs := self._views(batch, posterior, b)):
+            each = [info_nce(*views, self.temperature) for views in pairs]
+            apart["contrast_cost"] = self.contrast * torch.stack(each).sum()
             loss = loss + apart["contrast_cost"]
         if self.objective:
             own = self._own_terms(batch, posterior, z, likelihood)
@@ -97,18 +103,21 @@ class LightningVAE(VAE, pl.LightningModule):
             self._count("train", log_likelihood, kl, parts, apart)
         return loss
 
-    def _views(self, batch: Batch, posterior: "Independent[Normal]", b: int) -> tuple[Tensor, Tensor] | None:
-        """Return the content of two views of the items of all processes, (m, content_dim) each; None without views."""
+    def _views(self, batch: Batch, posterior: "Independent[Normal]", b: int) -> list[tuple[Tensor, Tensor]]:
+        """Return the content of pairs of views of the items of all processes, (m, content_dim) each."""
         if batch.pairs is not None:
-            there = from_all((batch.pairs >= 0).all(0).float()) > 0
-            mu = posterior.mean[:, : self.content_dim]
-            first, second = (from_all(mu[rows.clamp_min(0)])[there] for rows in batch.pairs)
-            return (first, second) if len(first) > 1 else None
+            found, mu = list[tuple[Tensor, Tensor]](), posterior.mean[:, : self.content_dim]
+            for pair in batch.pairs:
+                there = from_all((pair >= 0).all(0).float()) > 0
+                first, second = (from_all(mu[rows.clamp_min(0)])[there] for rows in pair)
+                if len(first) > 1:
+                    found.append((first, second))
+            return found
         if len(batch.x) == b and batch.views is None:
-            return None
+            return []
         mu = posterior.mean if batch.views is None else self.encoder(batch.views).mean  # (2b, d)
         first, second = (from_all(part) for part in mu[:, : self.content_dim].chunk(2))
-        return first, second
+        return [(first, second)]
 
     def _own_terms(
         self, batch: Batch, posterior: "Independent[Normal]", z: Tensor, likelihood: Distribution

@@ -1,6 +1,6 @@
 """The variational autoencoder; it knows neither images nor texts, and loads without Lightning."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,18 @@ from latentviz.model.elbo import ELBO, kl_per_dimension, standard_normal
 from latentviz.model.own import Term, terms_of
 
 
+class Weighed(NamedTuple):
+    """What the rows of a batch count in the loss.
+
+    Attributes:
+        weights: of the rows of `Batch.x`, 1 on average over those that are decoded.
+        cost: to add to the KL, nats per item, scalar: of a posterior over something else than z.
+    """
+
+    weights: Tensor
+    cost: Tensor
+
+
 class Batch(NamedTuple):
     """The input of a training step.
 
@@ -20,9 +32,10 @@ class Batch(NamedTuple):
         target: what the decoder must reconstruct, (b, …); `x` itself unless the data module makes views.
         views: two views of each item that are contrasted but not decoded, (2b, …), all first views before all second
             ones; None if there are none.
-        pairs: rows of `x` that are two views of an item, int64 (2, b), −1 for an item that has no two; they are
-            contrasted, and all rows of `x` are decoded. None if there are none.
+        pairs: rows of `x` that are two views of an item, int64 (p, 2, b), −1 for an item that has no two; each of the p
+            pairs is contrasted. As many rows of `x` as `target` has are decoded. None if there are none.
         y: what a loader gives next to each item, such as its label, (b, …); only terms of the objective read it.
+        weigh: μ of the rows of `x` → what each counts; None: all the same.
     """
 
     x: Tensor
@@ -30,6 +43,7 @@ class Batch(NamedTuple):
     views: Tensor | None = None
     pairs: Tensor | None = None
     y: Tensor | None = None
+    weigh: Callable[[Tensor], Weighed] | None = None
 
 
 class VAE(nn.Module):

@@ -1,5 +1,7 @@
 """Batch-normalisation statistics measured on clean images, because training sees augmented ones."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -23,18 +25,26 @@ class CleanStatistics(Callback):
         images: uint8 (n, c, h, w), memory-mapped.
         train: int64, training rows.
         seed: of the sample.
+        network: what encodes images, of the encoder.
     """
 
-    def __init__(self, images: np.ndarray, train: np.ndarray, seed: int) -> None:
-        self.images = images
+    def __init__(
+        self,
+        images: np.ndarray,
+        train: np.ndarray,
+        seed: int,
+        network: Callable[[nn.Module], nn.Module] = lambda encoder: encoder,
+    ) -> None:
+        self.images, self.network = images, network
         self.rows = np.sort(np.random.default_rng(seed).permutation(train)[:MEASURED])
 
     @torch.no_grad()
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sets the running statistics to the plain mean over the batches."""
         del trainer
-        encoder = pl_module.encoder
-        assert isinstance(encoder, nn.Module)
+        own = pl_module.encoder
+        assert isinstance(own, nn.Module)
+        encoder = self.network(own)
         layers = [layer for layer in encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
         momenta = [layer.momentum for layer in layers]
         for layer in layers:

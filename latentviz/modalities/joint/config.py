@@ -146,6 +146,11 @@ class JointModel(ModelSection):
     label_weight: Annotated[float, Field(gt=0)] | Auto = Field(
         "auto", description="weight of a nat of the label; auto: 100 / entropy of the labels"
     )
+    label_objective: Literal["head", "m2"] = Field(
+        "head",
+        description="what items without a label are learnt by: head: their other parts; m2: also the mean over all "
+        "labels that they may have, weighed by what the decoder of labels predicts (Kingma et al. 2014), slower",
+    )
     text_weight: float = Field(0.67, gt=0, description="weight of a nat of the text, as model.c of texts")
     memory: AtLeast1 | Auto = Field(
         "auto", description="units of the autoregressive network of texts; auto: 256, or 512 for longer texts"
@@ -158,8 +163,8 @@ class JointModel(ModelSection):
     )
     contrast: Annotated[float, Field(ge=0)] | Auto = Field(
         "auto",
-        description="weight of InfoNCE between the image or text of an item and its caption or vectors; 0: the "
-        "likelihoods alone; auto: 300 for images, 3 for texts, or 0 without these parts",
+        description="weight of InfoNCE between the image or text of an item and its caption or vectors, and between "
+        "two views of its image; 0: the likelihoods alone; auto: 300 for images, 3 for texts, or 0 without such pairs",
     )
     content_dim: Annotated[int, Field(ge=1)] | Auto = Field(
         "auto",
@@ -167,6 +172,11 @@ class JointModel(ModelSection):
         "for texts with vectors",
     )
     temperature: float = Field(0.07, gt=0, description="of the contrast")
+    augment: float = Field(
+        0.0, ge=0, le=3, description="strength of the augmentation of images, as of the kind image; 0: no views of them"
+    )
+    neighbors: int = Field(5, ge=0, description="nearest images that are used as further views of an image; 0: none")
+    flip: bool | Auto = Field("auto", description="mirror views; auto: if mirrored images look like the data")
     word_dropout: float = Field(0.3, ge=0, lt=1, description="share of a caption's words hidden from the encoder")
 
 
@@ -197,6 +207,9 @@ class ResolvedJointModel(JointModel):
     lag: int = Field(0, ge=0)
     contrast: float = Field(ge=0)
     content_dim: int = Field(ge=1)
+    augment: float = Field(0.0, ge=0, le=3)  # it and the next two: runs from before images had views
+    neighbors: int = Field(0, ge=0)
+    flip: bool = False
 
 
 class ResolvedJointConfig(JointFitConfig):

@@ -15,7 +15,8 @@ from latentviz.errors import RunError
 from latentviz.modalities.base import DataKind, Outputs, Training
 from latentviz.modalities.batches.pairs import Rows
 from latentviz.modalities.features import PYTHON
-from latentviz.modalities.image.data import scale_to_variance
+from latentviz.modalities.image.augment import flips_fit
+from latentviz.modalities.image.data import Views, scale_to_variance
 from latentviz.modalities.image.kind import SMALL_PIXELS
 from latentviz.modalities.image.nets import LOGVAR_LIMIT, net_of
 from latentviz.modalities.image.show import Recorder, to_uint8
@@ -23,6 +24,7 @@ from latentviz.modalities.io.names import printable
 from latentviz.modalities.io.prepared import Prepared, again
 from latentviz.modalities.joint.config import JointFitConfig, Part, ResolvedJointConfig, text_settings
 from latentviz.modalities.joint.data import JointDataModule
+from latentviz.modalities.joint.guesses import check_guesses
 from latentviz.modalities.joint.layout import LAYOUT, Layout, Packed
 from latentviz.modalities.joint.length import FEWEST_EPOCHS, MOST_EPOCHS, epochs, least, text_epochs
 from latentviz.modalities.joint.nets import CaptionEncoder, JointDecoder, JointEncoder, JointLikelihood, networks
@@ -70,15 +72,20 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         """Replace every "auto" by the value that follows from the data."""
         packed, model, train = Packed(cache), config.model, prepared.items.train
         caption, label = part_nats(packed, train)
+        if model.label_objective == "m2":
+            check_guesses(packed.layout)
         parts, texts = config.data.parts, "text" in config.data.parts
         c = model.c
         if c == "auto" and not texts:
-            drawn = np.flatnonzero(packed.has("image"))
-            drawn = np.sort(np.random.default_rng(config.seed_everything).permutation(drawn)[:SAMPLE])
-            c = float(f"{scale_to_variance(packed.images[drawn], config.seed_everything, IMAGE):.4g}")
+            c = float(f"{scale_to_variance(_drawn(packed, config.seed_everything), config.seed_everything, IMAGE):.4g}")
         contrast = model.contrast
         if contrast == "auto":
-            contrast = (CONTRAST_OF_TEXTS if texts else CONTRAST) if {"caption", "vectors"} & {*parts} else 0.0
+            paired = {"caption", "vectors"} & {*parts} or (model.augment and not texts)
+            contrast = (CONTRAST_OF_TEXTS if texts else CONTRAST) if paired else 0.0
+        augment = 0.0 if texts or not contrast else model.augment
+        flip = model.flip
+        if flip == "auto":
+            flip = bool(augment) and flips_fit(_drawn(packed, config.seed_everything), config.seed_everything)
         vectors = VECTORS_OF_TEXTS if texts else VECTORS
         wide = texts and "vectors" in parts
         latent_dim = LATENT_DIM if wide and "latent_dim" not in model.model_fields_set else model.latent_dim
@@ -90,6 +97,9 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
             "caption_weight": _weight(CAPTION, caption) if model.caption_weight == "auto" else model.caption_weight,
             "label_weight": _weight(LABEL, label) if model.label_weight == "auto" else model.label_weight,
             "contrast": contrast,
+            "augment": augment,
+            "neighbors": model.neighbors if augment else 0,
+            "flip": flip,
             "latent_dim": latent_dim,
             "content_dim": content if model.content_dim == "auto" else model.content_dim,
         }
@@ -158,12 +168,20 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
 
     def training(self, cache: Path) -> Training:
         """Return the batches."""
-        del cache
-        train = self.items.train
-        size, words = batch_size(self.config, len(train)), self.config.model.word_dropout
-        batches = JointDataModule(self.packed, train, self.items.val, size, words)
-        seed = self.config.seed_everything
+        train, settings, seed = self.items.train, self.config.model, self.config.seed_everything
+        positives: Views | None = None
         callbacks: list[Callback] = []
+        if settings.augment:
+            from latentviz.modalities.joint.training import of_images
+
+            none = np.empty((len(self.packed), 0), np.int32)
+            positives = Views(strength=settings.augment, flip=settings.flip, neighbours=none)
+            callbacks += of_images(self.packed, train, positives, k=settings.neighbors, seed=seed, cache=cache)
+        size = batch_size(self.config, len(train))
+        guesses = settings.label_objective == "m2" and "label" in self.layout.parts
+        batches = JointDataModule(
+            self.packed, train, self.items.val, size, settings.word_dropout, positives, guesses=guesses
+        )
         if self.standard is not None:
             from latentviz.modalities.joint.training import PrincipalStart
 
@@ -253,6 +271,13 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
             samples=model.samples,
             seed=self.config.seed_everything,
         )
+
+
+def _drawn(packed: Packed, seed: int) -> np.ndarray:
+    """Return a sample of the images, uint8 (m, c, h, w)."""
+    rows = np.flatnonzero(packed.has("image"))
+    found: np.ndarray = packed.images[np.sort(np.random.default_rng(seed).permutation(rows)[:SAMPLE])]
+    return found
 
 
 def part_nats(packed: Packed, train: np.ndarray) -> tuple[float, float]:

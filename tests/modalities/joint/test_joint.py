@@ -141,7 +141,7 @@ class TestModel:
         assert marks[:5] == x[:, :3].tolist()
         assert marks[5:] == [[1, 0, 0]] * 4 + [[0, 1, 0]] * 3 + [[0, 0, 1]] * 4
         assert batch.pairs is not None
-        assert batch.pairs.tolist() == [[5, 6, 7, 8, -1], [9, 10, 11, -1, -1]]
+        assert batch.pairs.tolist() == [[[5, 6, 7, 8, -1], [9, 10, 11, -1, -1]]]
         assert torch.equal(batch.target[9:12], x[:3]), "targets are whole"
 
 
