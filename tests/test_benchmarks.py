@@ -239,3 +239,25 @@ def test_templates_read_what_was_drawn_and_refuse_what_is_no_shape(level: int) -
     assert templates.read(np.zeros_like(drawn)) == [None] * 30
     blurred = drawn.mean(0, keepdims=True)
     assert share(templates.read(np.repeat(blurred, 30, 0)), found) < 0.5
+
+
+def test_kid_is_zero_on_average_for_one_distribution_and_that_of_its_kernel_for_two() -> None:
+    from generate import kid
+
+    rng = np.random.default_rng(0)
+    same = [kid(rng.normal(size=(60, 4)), rng.normal(size=(40, 4))) for _ in range(300)]
+    assert abs(np.mean(same)) < 4 * np.std(same) / 300**0.5
+    a, b = rng.normal(size=(6, 3)), rng.normal(size=(5, 3)) + 1
+    kernel = lambda x, y: (sum(i * j for i, j in zip(x, y, strict=True)) / 3 + 1) ** 3  # noqa: E731
+    pairs = [
+        np.mean([kernel(x[i], y[j]) for i in range(len(x)) for j in range(len(y)) if x is not y or i != j])
+        for x, y in ((a, a), (b, b), (a, b))
+    ]
+    assert kid(a, b) == pytest.approx(1000 * (pairs[0] + pairs[1] - 2 * pairs[2]))
+
+
+def test_halves_share_no_row() -> None:
+    from generate import halves
+
+    for one, other in halves(9, 3):
+        assert len({*one, *other}) == len(one) + len(other) == 8

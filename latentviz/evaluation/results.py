@@ -203,6 +203,9 @@ class KNN:
         balanced: mean over the labels of the accuracy in mu, among these.
         balanced_in_input: the same by the items as they are; None if these are neither numbers nor texts.
         input: what these are: pixels, columns, or terms (by TF-IDF).
+        given_dim: leading dimensions of mu that are computed in closed form, the topic of texts; `in_mu` is about these
+            alone where they alone were clustered.
+        in_learnt: the accuracy in the other dimensions of mu; None if all are learnt or all were clustered.
     """
 
     k: int
@@ -213,6 +216,13 @@ class KNN:
     balanced: float | None
     balanced_in_input: float | None
     input: str
+    given_dim: int = 0
+    in_learnt: float | None = None
+
+    @property
+    def space(self) -> str:
+        """What the neighbours of `in_mu` are neighbours in."""
+        return "mu" if self.in_learnt is None else f"the topic (first {self.given_dim} dimensions of mu, closed form)"
 
 
 @dataclass(frozen=True)

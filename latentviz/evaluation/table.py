@@ -79,9 +79,11 @@ def evaluation_table(evaluation: Evaluation) -> str:
             for key, score in labels.scores.items()
         ]
         if labels.knn.in_mu is not None:
-            rows.append(("kNN accuracy in mu", f"{labels.knn.in_mu:.3f}"))
+            rows.append((f"kNN accuracy in {labels.knn.space}", f"{labels.knn.in_mu:.3f}"))
+        if labels.knn.in_learnt is not None:
+            rows.append(("kNN accuracy in the learnt dimensions of mu", f"{labels.knn.in_learnt:.3f}"))
         if labels.knn.balanced is not None:
-            rows.append(("balanced kNN accuracy in mu", f"{labels.knn.balanced:.3f}"))
+            rows.append((f"balanced kNN accuracy in {labels.knn.space}", f"{labels.knn.balanced:.3f}"))
         if labels.knn.balanced_in_input is not None:
             rows.append((f"balanced kNN accuracy by {labels.knn.input}", f"{labels.knn.balanced_in_input:.3f}"))
     return "\n".join([*lines, table(rows)])

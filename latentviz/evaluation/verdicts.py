@@ -293,7 +293,8 @@ def judge_labels(labels: Labels) -> Verdict:
     ]
     advice = []
     if knn.in_mu is not None:
-        lines.append(f"Neighbours in mu predict the label correctly for {knn.in_mu:.1%} of the items.")
+        learnt = "" if knn.in_learnt is None else f", those in its learnt dimensions for {knn.in_learnt:.1%}"
+        lines.append(f"Neighbours in {knn.space} predict the label correctly for {knn.in_mu:.1%} of the items{learnt}.")
     if knn.balanced is not None:
         gain, than = knn.balanced - (knn.balanced_in_input or 0), ""
         if knn.balanced_in_input is not None:

@@ -219,6 +219,11 @@ def evaluate_labels(
         metrics.balanced_knn(codes[compared], features, k) if k and features is not None else None
         for features in (space.vectors[compared], before and before[1])
     )
+    given_dim, in_learnt = opened.given_dim, None
+    if given_dim and space.mu.shape[1] == given_dim and asked.any():
+        learnt = directions(np.array(opened.mu[:, given_dim:]), space.metric)
+        rows = near.rows[asked]
+        in_learnt = metrics.knn_accuracy(codes, known, rows, metrics.nearest(learnt[rows], learnt, near.k, rows))
     return Labels(
         items=int(known.sum()),
         n_labels=int((sizes > 0).sum()),
@@ -234,6 +239,8 @@ def evaluate_labels(
             balanced=balanced,
             balanced_in_input=in_input,
             input=before[0] if before else "",
+            given_dim=given_dim,
+            in_learnt=in_learnt,
         ),
         confusion=metrics.confusion(names[known], space.nearest[known], CONFUSION),
     )

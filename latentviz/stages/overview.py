@@ -17,6 +17,8 @@ def run_rows(run: RunFolder) -> Rows:
         return [("state", error), path]
     summary = info["summary"]
     active = f", {summary['active_units']} active" if "active_units" in summary else ""
+    if given := summary.get("given_dim", 0):
+        active += f"; the first {given} are the topic, computed and clustered, the others are learnt"
     return [
         ("kind", info["kind"]),
         ("items", f"{summary['items']:,}"),

@@ -18,6 +18,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import latentviz as lv
+from latentviz.evaluation.metrics import knn_accuracy, nearest
 from latentviz.evaluation.report import Group, render
 from latentviz.evaluation.report.charts import Tick, rank_ticks, size_ticks, value_ticks
 from latentviz.evaluation.results import TIGHT, Calibrated, Confusion, Evaluation, Health, Labels, Training, Verdict
@@ -343,6 +344,27 @@ def test_neighbours_in_mu_are_compared_with_those_by_the_input_of_each_kind(
     assert (knn.input, knn.compared) == (name, 80)
     assert knn.balanced_in_input is not None
     assert knn.balanced_in_input > 0.7, "the items tell the groups apart"
+
+
+def test_of_a_computed_topic_and_the_learnt_dimensions_each_is_named_with_its_accuracy(tmp_path: Path) -> None:
+    model = {"latent_dim": 4, "width": 8, "topic_dim": 4}
+    run = lv.fit(
+        labelled("text", tmp_path), outputs=tmp_path, model=model, data={"tokens": "bpe"}, trainer={"max_epochs": 1}
+    )
+    lv.cluster(run, reduce={"method": "pca"}, cluster={"method": "gmm", "n_clusters": 2})
+    found = lv.evaluate(run).metrics
+    knn, mu = with_labels(found).knn, run.mu / np.linalg.norm(run.mu[:, :4], axis=1, keepdims=True)
+    codes = np.unique(run.items["label"], return_inverse=True)[1]
+    learnt = run.mu[:, 4:] / np.linalg.norm(run.mu[:, 4:], axis=1, keepdims=True)
+    for vectors, accuracy in ((mu[:, :4], knn.in_mu), (learnt, knn.in_learnt)):
+        near = nearest(vectors, vectors, knn.k, np.arange(80))
+        expected = knn_accuracy(codes, np.ones(80, bool), np.arange(80), near)
+        assert accuracy == pytest.approx(expected, abs=0.03), "up to ties"
+    assert knn.given_dim == 4
+    said = evaluation_table(found) + render(found) + " ".join(found.verdicts[-1].lines)
+    assert said.count("topic (first 4 dimensions of mu") >= 5
+    assert said.count("learnt dimensions") >= 3
+    assert "first 4 are the topic" in repr(run)
 
 
 def test_the_advice_to_train_longer_is_a_command_that_works(shell: Any, run_folder: Path) -> None:

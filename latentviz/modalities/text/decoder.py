@@ -284,11 +284,13 @@ class TextLikelihood(Likelihood):
     def _nats(self, features: Tensor, x: Tensor, negatives: Negatives | None) -> Tensor:
         """Return −log p summed over each text's tokens, (b,)."""
         x = x[:, : self.decoder.t - 1]  # the end at the last position is certain
-        rows = features[:, : x.shape[1]].flatten(0, 1)
-        nats = token_nats(
-            rows, x.flatten(), self.decoder.tokens.weight, self.decoder.bias + self.decoder.impossible, negatives
-        )
-        return nats.view(x.shape).masked_fill(x == PAD, 0).sum(-1)
+        features, there = features[:, : x.shape[1]], x != PAD
+        output = self.decoder.tokens.weight, self.decoder.bias + self.decoder.impossible
+        if torch.is_grad_enabled():  # batches of a training have texts of similar lengths
+            nats = token_nats(features.flatten(0, 1), x.flatten(), *output, negatives).view(x.shape)
+            return nats.masked_fill(~there, 0).sum(-1)
+        nats = token_nats(features[there], x[there], *output, negatives)
+        return nats.new_zeros(x.shape).masked_scatter(there, nats).sum(-1)
 
     def _bag_nats(self, x: Tensor, negatives: Negatives | None) -> Tensor:
         """Return −log p summed over each text's tokens, predicted from z without their order, (b,)."""
