@@ -33,15 +33,15 @@ BOUND_ITEMS = 10_000  # for the ELBO, one draw each
 TRAIN_ITEMS = 2_000  # for σ and for how much better the model fits these than held-out ones
 IWAE_ITEMS = 1_000
 IWAE_SAMPLES = 50  # K of Burda et al. 2016, who report 50 too; doubled until the bound stands still
-IWAE_MOST = 400  # draws; a doubling is measured on fewer items, for half of what the first draws cost
+IWAE_MOST = 400  # draws; a doubling is measured on half of the items, for half of what the first draws cost
 FIT_DECODED = 100_000  # items decoded to fit the posteriors at the calibrated σ: 190 in 32 dimensions
 COMPONENTS = 10_000  # posteriors in the aggregated one: mutual information is measured up to log 10,000 = 9.2 nats
 DRAWS = 2_000  # from the aggregated posterior
 BATCH = 256
 ACTIVE = (0.01, 0.2)  # variances of mu: Burda et al.'s threshold, and one that noisy but useless units do not pass
 
-Inputs = Callable[[int], Iterator[Tensor]]  # a number of items, at most → batches of the encoder's input
-Proposals = Callable[[int], Iterator[tuple[Tensor, Distribution]]]  # the same, with what z of each is drawn from
+Inputs = Callable[[np.ndarray], Iterator[Tensor]]  # rows, int64 (m,) → batches of the encoder's input, in their order
+Proposals = Callable[[int], Iterator[tuple[Tensor, Distribution]]]  # k → each k-th item, and what its z is drawn from
 
 
 class Bounds(NamedTuple):
@@ -75,6 +75,7 @@ def examine(
     val: np.ndarray,
     *,
     train: np.ndarray,
+    lengths: np.ndarray | None = None,
     seed: int = 0,
 ) -> Health:
     """Measures a trained model on its validation split.
@@ -87,28 +88,27 @@ def examine(
         logvar: float32 (n, d).
         val: int64, the held-out rows; with fewer than 32 all rows are used.
         train: int64, the training rows.
+        lengths: int (n,), of the items, if a batch costs as much as its longest; None: all are as long.
         seed: of the sample and of every draw.
     """
     split: Literal["val", "all"]
     split, rows = ("val", val) if len(val) >= FEWEST else ("all", np.arange(len(mu)))
     rows, train = (np.random.default_rng(seed).permutation(which) for which in (rows, train))  # a file may be sorted
 
-    def inputs(which: np.ndarray) -> Inputs:
-        def first(most: int) -> Iterator[Tensor]:
-            chosen = which[:most]
-            return (x for _, x in batches(vae, dataset, to_input, np.array_split(chosen, -(-len(chosen) // BATCH))))
+    def inputs(which: np.ndarray) -> Iterator[Tensor]:
+        return (x for _, x in batches(vae, dataset, to_input, np.array_split(which, -(-len(which) // BATCH))))
 
-        return first
-
-    held_out, fitted = inputs(rows), inputs(train)
+    held_out, train, drawn = rows[:BOUND_ITEMS], train[:TRAIN_ITEMS], rows[:IWAE_ITEMS]
+    if lengths is not None:
+        drawn = drawn[np.argsort(lengths[drawn], kind="stable")]
     with torch.random.fork_rng(devices=[vae.device] if vae.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        bounds, trained = measure(vae, held_out(BOUND_ITEMS)), measure(vae, fitted(TRAIN_ITEMS))
-        x = next(held_out(BATCH))
+        bounds, trained = measure(vae, inputs(held_out)), measure(vae, inputs(train))
+        x = next(inputs(held_out[:BATCH]))
         numbers, likelihood = x[0].numel(), vae.likelihood(vae.encoder(x).mean)
         scale = calibrating_scale(trained.squares, numbers)
-        own = importance(vae, encoded(vae, held_out), min(len(rows), IWAE_ITEMS), 1.0)
-        best = None if scale is None else importance(vae, *refitted(vae, held_out, len(rows), scale), scale)
+        own = importance(vae, encoded(vae, inputs, drawn), 1.0)
+        best = None if scale is None else importance(vae, refitted(vae, inputs, drawn, scale), scale)
         means = torch.from_numpy(np.array(mu[rows[:COMPONENTS]], np.float64))
         logvars = torch.from_numpy(np.array(logvar[rows[:COMPONENTS]], np.float64))
         together = aggregate(means, logvars, DRAWS)
@@ -130,7 +130,7 @@ def examine(
             iwae_gain=best.gain,
             effective_samples=best.effective,
         )
-    centre = centre_of(fitted(TRAIN_ITEMS))
+    centre = centre_of(inputs(train))
     return Health(
         split=split,
         items=len(bounds.kl),
@@ -147,10 +147,10 @@ def examine(
         effective_samples=own.effective,
         beta=1 / (scale**2 if scale else likelihood.weight if isinstance(likelihood, Likelihood) else 1.0),
         calibrated=calibrated,
-        unexplained=None if centre is None else unexplained(vae, held_out(BOUND_ITEMS), centre).share,
+        unexplained=None if centre is None else unexplained(vae, inputs(held_out), centre).share,
         train_items=len(trained.kl),
         train_log_likelihood=float(trained.log_likelihood.mean()),
-        train_unexplained=None if centre is None else unexplained(vae, fitted(TRAIN_ITEMS), centre).share,
+        train_unexplained=None if centre is None else unexplained(vae, inputs(train), centre).share,
         decoder_gain=float((bounds.log_likelihood - bounds.of_another).mean()),
         latent_dim=vae.latent_dim,
         content_dim=vae.content_dim,
@@ -184,56 +184,56 @@ def measure(vae: VAE, inputs: Iterator[Tensor]) -> Bounds:
     return Bounds(*(torch.cat(columns).double() for columns in zip(*parts, strict=True)))
 
 
-def encoded(vae: VAE, inputs: Inputs) -> Proposals:
-    """Returns proposals that are the encoder's posteriors."""
-    return lambda items: ((x, vae.encoder(x)) for x in inputs(items))
+def encoded(vae: VAE, inputs: Inputs, rows: np.ndarray) -> Proposals:
+    """Returns proposals for these items that are the encoder's posteriors."""
+    return lambda step: ((x, vae.encoder(x)) for x in inputs(rows[::step]))
 
 
-def refitted(vae: VAE, inputs: Inputs, n: int, scale: float) -> tuple[Proposals, int]:
-    """Returns proposals fitted to `scale` times the model's σ, and of how many of n items there are such."""
-    items = min(n, IWAE_ITEMS, max(FEWEST, FIT_DECODED // (STEPS * (vae.latent_dim + 1))))
-    fits = [fitted(vae, x, scale) for x in inputs(items)]
+def refitted(vae: VAE, inputs: Inputs, rows: np.ndarray, scale: float) -> Proposals:
+    """Returns proposals fitted to `scale` times the model's σ, for as many of these items as there is time for."""
+    rows = rows[: max(FEWEST, FIT_DECODED // (STEPS * (vae.latent_dim + 1)))]
+    fits = [fitted(vae, x, scale) for x in inputs(rows)]
     means, precisions = (torch.cat(part) for part in zip(*fits, strict=True))
 
-    def first(most: int) -> Iterator[tuple[Tensor, Distribution]]:
+    def each(step: int) -> Iterator[tuple[Tensor, Distribution]]:
         start = 0
-        for x in inputs(most):
-            rows = slice(start, start + len(x))
+        for x in inputs(rows[::step]):
+            some = slice(start, start + len(x))
             start += len(x)
-            yield x, gaussian(means[rows], precisions[rows])
+            yield x, gaussian(means[::step][some], precisions[::step][some])
 
-    return first, items
+    return each
 
 
-def importance(vae: VAE, proposals: Proposals, items: int, scale: float) -> Importance:
+def importance(vae: VAE, proposals: Proposals, scale: float) -> Importance:
     """Measures the bound at `scale` times the model's σ, with draws doubled until it stands still.
 
-    The bound is the mean over all items with the first draws, plus the mean gain of each doubling over fewer of them:
-    the estimate of the most draws' bound with nearly the error of all items (as in Giles 2008).
+    The bound is the mean over all items with the first draws, plus the mean gain of each doubling over half the items
+    before: the estimate of the most draws' bound with nearly the error of all items (as in Giles 2008).
 
     Args:
         vae: the model.
-        proposals: of `items` items.
-        items: their number.
+        proposals: of the items.
         scale: 1 if p(x|z) is not Normal.
     """
 
-    def draw(items: int, samples: int) -> Tensor:
-        return torch.cat([weights_of(vae, x, q, samples, scale) for x, q in proposals(items)], dim=1)
+    def draw(step: int, samples: int) -> Tensor:
+        return torch.cat([weights_of(vae, x, q, samples, scale) for x, q in proposals(step)], dim=1)
 
-    k = IWAE_SAMPLES
-    weights = draw(items, k)  # (k, m)
-    elbo, bounds = float(weights.mean()), importance_bound(weights)
-    steps, gain = [bounds], float((bounds - importance_bound(weights[: k // 2])).mean())
+    k, step = IWAE_SAMPLES, 1
+    weights = draw(step, k)  # (k, m)
+    items, elbo, bounds = weights.shape[1], float(weights.mean()), importance_bound(weights)
+    levels, gain = [bounds], float((bounds - importance_bound(weights[: k // 2])).mean())
     while k < IWAE_MOST and gain > TIGHT:
-        m = max(min(items, 2), items * IWAE_SAMPLES // (2 * k))
-        before, weights = bounds[:m], torch.cat([weights[:, :m], draw(m, k)])
+        half = 2 if len(bounds) >= 4 else 1
+        step *= half
+        before, weights = bounds[::half], torch.cat([weights[:, ::half], draw(step, k)])
         bounds = importance_bound(weights)
         k, gain = 2 * k, float((bounds - before).mean())
-        steps.append(bounds - before)
+        levels.append(bounds - before)
     return Importance(
-        bound=sum(float(step.mean()) for step in steps),
-        error=math.hypot(*(standard_error(step) for step in steps)),
+        bound=sum(float(level.mean()) for level in levels),
+        error=math.hypot(*(standard_error(level) for level in levels)),
         elbo=elbo,
         gain=gain,
         effective=float((2 * weights.logsumexp(0) - (2 * weights).logsumexp(0)).exp().mean()),

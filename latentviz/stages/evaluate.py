@@ -56,7 +56,10 @@ def evaluate(run: RunFolder, clustering: str | None = None, *, seed: int = 0) ->
         loaded = opened.model
         dataset, to_input = loaded.kind.dataset(), loaded.kind.to_input
         train, val = loaded.items.train, loaded.items.val
-        health = examine(loaded.vae, dataset, to_input, opened.mu, opened.logvar, val, train=train, seed=seed)
+        lengths = loaded.kind.lengths()
+        health = examine(
+            loaded.vae, dataset, to_input, opened.mu, opened.logvar, val, train=train, lengths=lengths, seed=seed
+        )
     faithfulness = clusters = labels = None
     if folder is not None:
         space = read_space(opened, folder)

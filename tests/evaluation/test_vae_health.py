@@ -194,6 +194,27 @@ def test_a_model_is_examined_on_its_held_out_items_deterministically(rough: VAE)
     assert found[0].iwae == pytest.approx(float(evidence(x[100:]).mean()), abs=0.1)
 
 
+def test_the_bound_is_drawn_from_items_of_similar_lengths_together(rough: VAE) -> None:
+    """And is the same on average, at every number of draws."""
+    x, batches = items(700), []
+
+    class Seen(Posterior):
+        def forward(self, x: Tensor) -> Independent:
+            batches.append(x[:, 0].tolist())
+            return super().forward(x)
+
+    with torch.no_grad():
+        mu, logvar = rough.encode(x)
+    lengths = x[:, 0].argsort().argsort().numpy()
+    vae = VAE(Seen(off=0.3, scale=0.9), rough.decoder, LATENT)
+    found = examine(
+        vae, Vectors(x), unchanged, mu.numpy(), logvar.numpy(), np.arange(700), train=np.arange(700), lengths=lengths
+    )
+    assert sum(batch == sorted(batch) for batch in batches) >= 3, "the items of the bound, in three batches"
+    assert (found.iwae_items, found.iwae_samples) == (700, IWAE_SAMPLES)
+    assert found.iwae == pytest.approx(float(evidence(x).mean()), abs=0.1)
+
+
 def test_with_too_few_held_out_items_all_are_measured(rough: VAE) -> None:
     x = items(64)
     with torch.no_grad():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentviz.modalities.text.data import Tokens, lengths, to_ids
 from latentviz.modalities.text.decoder import Costs, TextDecoder
 from latentviz.modalities.text.nets import PLACES, Dropout, TextEncoder
+from latentviz.modalities.text.softmax import token_nats
 from latentviz.modalities.text.tokens import END, PAD
 from latentviz.model.base import distortion_and_log_likelihood
 from latentviz.model.elbo import kl_per_dimension
@@ -66,6 +67,25 @@ def test_a_text_depends_neither_on_its_batch_nor_on_padding() -> None:
     alone = torch.cat([decoder(z[i : i + 1]).log_prob(x[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone)
     torch.testing.assert_close(encoder(x).mean[1], encoder(x[1:2]).mean[0])
+
+
+def test_without_gradients_padding_is_not_computed_and_the_likelihood_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, decoder = nets(9, 16, memory=5)
+    x = torch.full((6, 16), PAD)
+    for row, length in enumerate((0, 1, 3, 9, 15, 15)):
+        x[row, :length] = torch.randint(3, 9, (length,))
+        x[row, length] = END
+    z = torch.randn(6, D)
+    with_gradients = decoder.eval()(z).log_prob(x)
+    rows: list[int] = []
+    monkeypatch.setattr(
+        "latentviz.modalities.text.decoder.token_nats", lambda f, *rest: rows.append(len(f)) or token_nats(f, *rest)
+    )
+    with torch.inference_mode():
+        torch.testing.assert_close(decoder(z).log_prob(x), with_gradients.detach())
+    assert rows == [1 + 2 + 4 + 10 + 15 + 15], "the tokens and ends, but the end at the last position, which is certain"
 
 
 def test_likelihoods_in_batches_of_similar_lengths_are_in_item_order(monkeypatch: pytest.MonkeyPatch) -> None:
