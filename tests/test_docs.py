@@ -104,7 +104,7 @@ def test_every_setting_exists(capsys: pytest.CaptureFixture[str]) -> None:
     from latentviz.shell.cli import main
 
     assert main(["schema"]) == 0
-    known = {*leaves(json.loads(capsys.readouterr().out)), *leaves(ClusterConfig.model_json_schema())}
+    known = {*leaves(json.loads(capsys.readouterr().out)["fit"]), *leaves(ClusterConfig.model_json_schema())}
     spans = [(page, span) for page in PAGES for span in [*inline(page), *blocks(page, "")]]
     given = [(page.name, name) for page, span in spans for name in SETTING.findall(span)]
     assert len(given) > 20

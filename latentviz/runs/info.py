@@ -47,7 +47,14 @@ class RunSummary(TypedDict, total=False):
     Attributes:
         about: lines on the data that the map shows.
         ended: what ended the training: the limit, the time, or that the neighbours stand still.
-        log_likelihood: nats per held-out item, as is `kl`.
+        items: how many there are.
+        bad_items: how many could not be read.
+        epochs: how many the training had.
+        latent_dim: dimensions of μ.
+        active_units: dimensions in which μ varies.
+        log_likelihood: nats per held-out item.
+        kl: nats per held-out item.
+        parameters: of the model.
         content_dim: how many of the first dimensions of μ are clustered.
         given_dim: how many of the first dimensions of μ are computed rather than learnt.
         contrast: its weight in the loss.
@@ -82,9 +89,17 @@ class RunInfo(TypedDict, total=False):
 
 
 class ClusterEntry(TypedDict, total=False):
-    """One cluster of clusters.json; of a run that continues another one also its colour.
+    """One cluster of clusters.json.
 
-    Its name is the one that `cluster.names` gives it, or that of the cluster that it continues.
+    Attributes:
+        cluster: its number, from 0.
+        size: how many items are in it.
+        size_with_nearest: that, and the noise nearest to it.
+        persistence: over how much of the tree's range it is one cluster, in [0, 1]; None if the method has no tree.
+        exemplars: ids of typical items.
+        keywords: words that are typical, of texts and captions.
+        colour: of a run that continues another one.
+        name: the one that `cluster.names` gives it, or that of the cluster that it continues.
     """
 
     cluster: Required[ClusterNumber]
@@ -189,9 +204,16 @@ class AssignedNoise(TypedDict):
 
 
 class LabelledInfo(TypedDict):
-    """Where the predicted labels come from; accuracy is None where no label could be left out.
+    """Where the predicted labels come from.
 
-    The bare clusters, and the items in them, have no label that was given.
+    Attributes:
+        given: how many labels were given.
+        classes: how many differ.
+        method: vote by cluster, spreading on the neighbour graph, or the decoder of labels (head).
+        accuracy: of labels left out, in [0, 1]; None where none could be left out.
+        tested: how many these are.
+        bare_clusters: clusters without any label that was given.
+        bare_items: the items in them.
     """
 
     given: Count

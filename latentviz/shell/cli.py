@@ -58,10 +58,6 @@ def _force(parser: Parser, what: str) -> None:
     parser.add_argument("--force", action="store_true", help=f"replace {what}")
 
 
-def _json(parser: Parser, what: str) -> None:
-    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
-
-
 def _fit(parser: Parser) -> None:
     _source(parser)
     parser.add_argument("--run", metavar="NAME", help="name of the new run (default: from SOURCE)")
@@ -88,7 +84,6 @@ def _cluster(parser: Parser) -> None:
 def _evaluate(parser: Parser) -> None:
     _run(parser)
     _clustering(parser, None, "; the model alone if there is none")
-    _json(parser, "evaluation.json")
 
 
 def _map(parser: Parser) -> None:
@@ -131,7 +126,6 @@ def _generate(parser: Parser) -> None:
     parser.add_argument("--sampler", default="auto", help=text)
     _clustering(parser)
     _result(parser, "generated")
-    _json(parser, "generated.json")
 
 
 def _recommend(parser: Parser) -> None:
@@ -151,7 +145,6 @@ def _recommend(parser: Parser) -> None:
     parser.add_argument("--save", action="store_true", help="write a sheet and the table to recommended/")
     parser.add_argument("--name", help="name of that folder (default: from the request); saves too")
     _force(parser, "an earlier result of this name")
-    _json(parser, "the results")
 
 
 def _encode(parser: Parser) -> None:
@@ -187,7 +180,6 @@ def _compare(parser: Parser) -> None:
     _outputs(parser)
     parser.add_argument("--clusterings", nargs=2, default=("default",) * 2, metavar="NAME", help="those of A and of B")
     _result(parser, "compared")
-    _json(parser, "compared.json")
     _open(parser)
 
 
@@ -212,7 +204,6 @@ def _config(parser: Parser) -> None:
 
 def _runs(parser: Parser) -> None:
     _outputs(parser)
-    _json(parser, "the list")
 
 
 def _nothing(parser: Parser) -> None:
@@ -351,6 +342,9 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
     for name, (summary, arguments, examples) in COMMANDS.items():
         each[name] = tree.add_parser(name, help=summary, description=summary, epilog=f"examples:\n{examples}")
         arguments(each[name])
+        each[name].add_argument(
+            "--json", action="store_true", help="print the result as JSON; docs/json.md lists the keys"
+        )
     return root, each
 
 

@@ -5,6 +5,7 @@ import json as jsonlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,14 @@ def _print_json(content: Any) -> None:
     _print_utf8(jsonlib.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def _print(text: object, answer: Mapping[str, object] | None) -> None:
+    """Prints a text, or the answer in its place."""
+    if answer is None:
+        print(text, flush=True)
+    else:
+        _print_json(answer)
+
+
 def _print_utf8(text: str) -> None:
     """Prints a text that programs read as UTF-8, whatever the locale; JSON and YAML know the escape of a surrogate."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -43,6 +52,7 @@ def fit(
     dry_run: bool = False,
     cluster: bool = False,
     show: bool = False,
+    json: bool = False,
     **options: Any,
 ) -> None:
     """Trains, on request clusters and opens the map, and prints a summary; or prints what would be learnt from."""
@@ -52,23 +62,36 @@ def fit(
     if dry_run:
         from latentviz.modalities.inspecting import inspect_source
 
-        print(inspect_source(source, settings))
+        found = inspect_source(source, settings)
+        _print(found, asdict(found) if json else None)
         return
     run = train_and_cluster(source, settings, clustering, outputs=outputs, show=show, **options)
-    if clustering is None:
+    if json:
+        from latentviz.shell.answers import fit_answer
+
+        _print_json(fit_answer(run, None if clustering is None else run.clustering()))
+        _show(run.clustering().map_file, wanted=show)
+    elif clustering is None:
         _print_run(run)
     else:
         _print_clusters(run.clustering(), show=show)
 
 
 def cluster(
-    run: str | None = None, overrides: Overrides = (), *, outputs: str = "outputs", show: bool = False, **options: Any
+    run: str | None = None,
+    overrides: Overrides = (),
+    *,
+    outputs: str = "outputs",
+    show: bool = False,
+    json: bool = False,
+    **options: Any,
 ) -> None:
     """Reduces, clusters, draws the map, and prints a summary and the path of the map; `show` opens it."""
     from latentviz.runs.run import RunFolder
     from latentviz.stages.start import make_clustering
 
-    _print_clusters(make_clustering(RunFolder.open(run, outputs), _nested(overrides), **options), show=show)
+    found = make_clustering(RunFolder.open(run, outputs), _nested(overrides), **options)
+    _print_clusters(found, show=show, json=json)
 
 
 def _print_run(folder: "RunFolder") -> None:
@@ -79,19 +102,29 @@ def _print_run(folder: "RunFolder") -> None:
     print(f"run {folder.path}; its map: {shlex.join(['latentviz', 'cluster', folder.name, *where])}")
 
 
-def _print_clusters(folder: "ClusterFolder", *, show: bool) -> None:
+def _print_clusters(folder: "ClusterFolder", *, show: bool, json: bool = False) -> None:
     from latentviz.shell.tables import cluster_table
 
-    print(cluster_table(folder))
-    _print_map(folder, show=show)
+    if not json:
+        print(cluster_table(folder))
+    _print_map(folder, show=show, json=json)
 
 
-def _print_map(folder: "ClusterFolder", *, show: bool) -> None:
-    from latentviz.display import in_browser
+def _print_map(folder: "ClusterFolder", *, show: bool, json: bool) -> None:
+    if json:
+        from latentviz.shell.answers import clustering_answer
 
-    print(f"map {folder.map_file}", flush=True)
-    if show:
-        in_browser(folder.map_file)
+        _print_json(clustering_answer(folder))
+    else:
+        print(f"map {folder.map_file}", flush=True)
+    _show(folder.map_file, wanted=show)
+
+
+def _show(page: Path, *, wanted: bool) -> None:
+    if wanted:
+        from latentviz.display import in_browser
+
+        in_browser(page)
 
 
 def evaluate(
@@ -102,7 +135,9 @@ def evaluate(
 
     found = verbs.evaluate(run, clustering=clustering, outputs=outputs)
     if json:
-        _print_utf8(found.json_file.read_text(encoding="utf-8"))
+        from latentviz.shell.answers import evaluate_answer
+
+        _print_json(evaluate_answer(found))
     else:
         print(found)
         print(f"report {found.report}")
@@ -116,21 +151,28 @@ def map(
     clustering: str = "default",
     outputs: str = "outputs",
     show: bool = False,
+    json: bool = False,
 ) -> None:
     """Draws the map of a clustering again and prints its path; `show` opens it."""
     from latentviz.runs.run import RunFolder
     from latentviz.stages.start import draw_map
 
-    _print_map(draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering), show=show)
+    found = draw_map(RunFolder.open(run, outputs), _nested(overrides), clustering=clustering)
+    _print_map(found, show=show, json=json)
 
 
-def explore(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
-    """Serves the map and prints its address; ends with Ctrl-C."""
+def explore(run: str | None = None, *, outputs: str = "outputs", json: bool = False, **options: Any) -> None:
+    """Serves the map and prints its address, as JSON on one line; ends with Ctrl-C."""
     from latentviz.runs.run import RunFolder
     from latentviz.stages.explore import explore as stage
 
     folder = RunFolder.open(run, outputs)
-    stage(folder, lambda address: print(f"map {address}\nCtrl-C ends it", flush=True), **options)
+
+    def announce(address: str) -> None:
+        told = jsonlib.dumps({"run": folder.name, "address": address}) if json else f"map {address}\nCtrl-C ends it"
+        print(told, flush=True)
+
+    stage(folder, announce, **options)
     say(f"{folder.path}: no longer served")
 
 
@@ -144,7 +186,9 @@ def generate(
 
     made = stage(RunFolder.open(run, outputs), at=None if at is None else parse_spot(at), **options)
     if json:
-        _print_json({"folder": str(made.folder.path), **made.info})
+        from latentviz.shell.answers import generate_answer
+
+        _print_json(generate_answer(made))
         return
     for line in made.lines:
         print(line)
@@ -164,7 +208,9 @@ def recommend(items: Sequence[str], *, outputs: str = "outputs", json: bool = Fa
     found = stage(run, words, **options)
     saved = found.save(name, force=bool(force)) if save or name is not None else None
     if json:
-        _print_json(found.rows)
+        from latentviz.shell.answers import recommend_answer
+
+        _print_json(recommend_answer(found, saved))
     else:
         print(found)
     if saved:
@@ -173,43 +219,47 @@ def recommend(items: Sequence[str], *, outputs: str = "outputs", json: bool = Fa
             say(f"sheet {folder.path / file}")
 
 
-def encode(run: str, data: str, *, outputs: str = "outputs", **options: Any) -> None:
+def encode(run: str, data: str, *, outputs: str = "outputs", json: bool = False, **options: Any) -> None:
     """Encodes new data, places it on the map, and prints a summary and the path of the map."""
     from latentviz import verbs
+    from latentviz.shell.answers import encode_answer
     from latentviz.shell.tables import encode_table
 
     placed = verbs.encode(run, data, outputs=outputs, **options)
-    print(encode_table(placed.info))
-    print(f"map {placed.map}")
+    _print(f"{encode_table(placed.info)}\nmap {placed.map}", encode_answer(placed) if json else None)
 
 
-def export(run: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
+def export(run: str | None = None, *, outputs: str = "outputs", json: bool = False, **options: Any) -> None:
     """Writes a run for other programs and people, and prints the files and the address on the hub."""
     from latentviz.runs.run import RunFolder
+    from latentviz.shell.answers import export_answer
     from latentviz.stages.export import export as stage
 
     found = stage(RunFolder.open(run, outputs), **options)
-    for file in found.files:
-        print(file)
-    if found.url is not None:
-        print(found.url)
+    lines = [*map(str, found.files), *([] if found.url is None else [found.url])]
+    _print("\n".join(lines), export_answer(found) if json else None)
 
 
-def annotate(run: str, annotations: str, *, outputs: str = "outputs", **options: Any) -> None:
+def annotate(run: str, annotations: str, *, outputs: str = "outputs", json: bool = False, **options: Any) -> None:
     """Puts what was found out on the map into its clustering, and prints what that is and the path of the new map."""
     from latentviz import verbs
+    from latentviz.shell.answers import annotate_answer
 
     found = verbs.annotate(run, annotations, outputs=outputs, **options)
-    print(found)
-    print(f"map {found.map}")
+    _print(f"{found}\nmap {found.map}", annotate_answer(found) if json else None)
 
 
-def label(run: str, labels: str | None = None, *, outputs: str = "outputs", **options: Any) -> None:
+def label(run: str, labels: str | None = None, *, outputs: str = "outputs", json: bool = False, **options: Any) -> None:
     """Prints the items to label and the file to fill in; or how the labels were spread, and the path of the map."""
     from latentviz import verbs
     from latentviz.stages.label import Asked
 
     found = verbs.label(run, labels, outputs=outputs, **options)
+    if json:
+        from latentviz.shell.answers import label_answer
+
+        _print_json(label_answer(found))
+        return
     print(found)
     if not isinstance(found, Asked):
         print(f"map {found.map}")
@@ -232,24 +282,20 @@ def compare(
 ) -> None:
     """Compares two clusterings and prints how far they agree and the path of the page, or compared.json."""
     from latentviz import verbs
-    from latentviz.display import in_browser
+    from latentviz.shell.answers import compare_answer
 
     found = verbs.compare(run, other, outputs=outputs, **options)
-    if json:
-        _print_json(found.info)
-    else:
-        print(found)
-        print(f"maps {found.map}", flush=True)
-    if show:
-        in_browser(found.map)
+    _print(f"{found}\nmaps {found.map}", compare_answer(found) if json else None)
+    _show(found.map, wanted=show)
 
 
-def verify(run: str | None = None, *, outputs: str = "outputs") -> int:
+def verify(run: str | None = None, *, outputs: str = "outputs", json: bool = False) -> int:
     """Prints a line for everything that is damaged or not from latentviz, and returns 2 if something is damaged."""
     from latentviz import verbs
+    from latentviz.shell.answers import verify_answer
 
     found = verbs.verify(run, outputs=outputs)
-    print(found)
+    _print(found, verify_answer(found) if json else None)
     return 0 if found.ok else 2
 
 
@@ -258,48 +304,60 @@ def runs(*, outputs: str = "outputs", json: bool = False) -> None:
     from latentviz.runs.files import folder_path
     from latentviz.runs.ours import no_runs
     from latentviz.runs.run import RunFolder
-    from latentviz.shell.tables import run_overview, runs_table
+    from latentviz.shell.tables import runs_table
+    from latentviz.stages.overview import run_overview
 
     folder = folder_path("--outputs", outputs)
     rows = [run_overview(run) for run in RunFolder.all(folder)]
-    if json:
-        _print_json(rows)
-    else:
-        print(runs_table(rows) if rows else no_runs(folder))
+    _print(runs_table(rows) if rows else no_runs(folder), {"runs": rows} if json else None)
 
 
-def recipes() -> None:
+def recipes(*, json: bool = False) -> None:
     """Prints the name and the description of each recipe."""
     from latentviz.modalities.sources import recipes as table
 
     found = table()
     if not found:
         raise RunError("configs: no recipes are installed; reinstall latentviz")
+    rows = [{"name": name, "description": line} for name, (_, line) in found.items()]
     width = max(len(name) for name in found)
-    for name, (_, line) in found.items():
-        print(f"{name:<{width}}  {line}")
+    text = "\n".join(f"{row['name']:<{width}}  {row['description']}" for row in rows)
+    _print(text, {"recipes": rows} if json else None)
 
 
-def config(source: str | None = None, overrides: Overrides = (), *, preset: str | None = None) -> None:
+def config(
+    source: str | None = None, overrides: Overrides = (), *, preset: str | None = None, json: bool = False
+) -> None:
     """Prints the config of a source with a comment per key, and how long `fit` would train; or a preset."""
     from latentviz.modalities.sources import load_config
-    from latentviz.shell.plan import config_text, preset_text
+    from latentviz.shell.plan import config_text, planned, preset_answer, preset_text
 
     if preset is not None:
-        print(preset_text(preset))
+        _print(preset_text(preset), preset_answer(preset) if json else None)
         return
     if source is None:
         raise ArgumentError(
             "SOURCE: missing; give a recipe, a YAML file, a folder, a file, or hf:NAME, or --preset NAME"
         )
     found, _ = load_config(source, _nested(overrides))
-    _print_utf8(config_text(source, found))
+    if json:
+        from latentviz.shell.answers import config_answer
+
+        _print_json(config_answer(source, *planned(found)))
+    else:
+        _print_utf8(config_text(source, found))
 
 
-def schema() -> None:
-    """Prints the JSON schema of the configs: one branch per data kind, and the settings of `cluster`."""
+def schema(*, json: bool = True) -> None:
+    """Prints the JSON schemas of the configs, one branch per data kind, of the settings of `cluster`, and of answers.
+
+    They are JSON in any case.
+    """
     from latentviz.config import ClusterConfig
     from latentviz.modalities import kinds, modality
+    from latentviz.shell.schemas import schemas
+
+    del json
 
     _print_json(
         {
@@ -307,5 +365,6 @@ def schema() -> None:
             "title": "latentviz",
             "fit": {"oneOf": [modality(kind).config.model_json_schema() for kind in kinds()]},
             "cluster": ClusterConfig.model_json_schema(),
+            "answers": schemas(),
         }
     )

@@ -11,10 +11,11 @@ from latentviz.modalities.io.names import printable
 from latentviz.modalities.length import Length
 from latentviz.progress import one_line, plural
 from latentviz.resources import core_speed, duration
+from latentviz.shell.schemas import PresetAnswer
 
 
-def config_text(source: str, config: FitConfig) -> str:
-    """Formats a config as YAML with comments; the epochs that `fit` would choose are filled in."""
+def planned(config: FitConfig) -> tuple[str, FitConfig]:
+    """Says how long `fit` would train, and fills in the epochs that it would choose."""
     line, filled = f"`fit` takes the epochs from the number of items in {config.data.path}", config
     if not config.data.path.startswith("hf:"):  # which would be downloaded
         try:
@@ -25,6 +26,12 @@ def config_text(source: str, config: FitConfig) -> str:
             if length is not None:
                 model = config.model.model_copy(update={"stop": length.stop})
                 line, filled = _line(length), config.model_copy(update={"model": model, "trainer": length.trainer})
+    return line, filled
+
+
+def config_text(source: str, config: FitConfig) -> str:
+    """Formats a config as YAML with comments, with what `fit` would fill in."""
+    line, filled = planned(config)
     text = dump_commented(filled)
     for key in {*filled.trainer} - {*config.trainer}:
         text = re.sub(rf"\n  {key}: \d+", r"\g<0>  # chosen from the number of items", text)
@@ -45,6 +52,20 @@ def preset_text(name: str) -> str:
         for key, value in _flat(bundle)
     ]
     return "\n".join([f"preset={name}: {found.meaning}", *map("".join, rows)])
+
+
+def preset_answer(name: str) -> PresetAnswer:
+    """Describes a preset for `--json`.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    found = preset(name)
+    own = {kind: dict(modality(kind).presets.get(name, {})) for kind in kinds()}
+    further = {kind: settings for kind, settings in own.items() if settings}
+    return PresetAnswer(
+        preset=name, meaning=found.meaning, fit=dict(found.fit), kinds=further, cluster=dict(found.cluster)
+    )
 
 
 def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,16 +1,12 @@
 """The tables that the commands print."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from latentviz.clustering.description import label_names
 from latentviz.config import read_yaml
 from latentviz.display import columns, table
-from latentviz.errors import LatentvizError
 from latentviz.progress import one_line, plural
-from latentviz.runs.ours import check_links
 from latentviz.runs.run import ClusterFolder, RunFolder
 
 LISTED = 12  # clusters whose keywords are printed: more scroll the metrics off a small terminal
@@ -102,33 +98,6 @@ def encode_table(info: Mapping[str, Any]) -> str:
     return "\n".join([table(rows), info["thresholds"]["meaning"]])
 
 
-def run_overview(run: RunFolder) -> dict[str, Any]:
-    """Describes a run and its clusterings; `problem` is set instead where a file is damaged."""
-    row: dict[str, Any] = {"run": run.name, "path": str(run.path), "date": _date(run.config_file), "finished": False}
-    try:
-        check_links(run.path)
-        if not run.finished:
-            return row
-        info = run.info()
-        row |= {
-            "finished": True,
-            "date": _date(run.info_file),
-            "kind": info["kind"],
-            "items": info["summary"]["items"],
-            "clusterings": [],
-        }
-        for name in reversed(run.clusterings):
-            folder = run.clustering(name)
-            found = folder.info()
-            clusters = {"name": name, "clusters": found["n_clusters"], "noise": found["noise_share"]}
-            if folder.outdated:
-                clusters["outdated"] = True
-            row["clusterings"].append({**clusters, "date": _date(folder.info_file)})
-    except LatentvizError as error:
-        row["problem"] = str(error)
-    return row
-
-
 def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Formats the runs, newest last."""
     cells = []
@@ -141,7 +110,3 @@ def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
         items = f"{row['items']:,}" if "items" in row else None
         cells.append({**row, "items": items, "date": row["date"].replace("T", " "), "clusters": found or state})
     return columns(cells, ("run", "kind", "items", "date", "clusters"), {"items"})
-
-
-def _date(file: Path) -> str:
-    return datetime.fromtimestamp(file.stat().st_mtime).isoformat(timespec="minutes")

@@ -373,7 +373,9 @@ def test_words_generate(shell: Callable, words: Path) -> None:
 
 
 def test_words_recommend(shell: Callable, words: Path) -> None:
-    rows = json.loads(shell("recommend", words, " xyxyz", "-k", 3, "--metric", "euclidean", "--json").out)
+    rows = json.loads(shell("recommend", words, " xyxyz", "-k", 3, "--metric", "euclidean", "--json").out)[
+        "recommended"
+    ]
     assert rows[0]["text"] == "xyxyz"
     assert all(row["text"].endswith("yz") for row in rows)
     assert "no item of words has this id" in shell("recommend", words, "hello").complaint

@@ -89,7 +89,9 @@ def test_what_programs_read_is_utf_8_in_every_locale(done) -> None:
     for line in ("LATENTVIZ runs --json", "LATENTVIZ schema"):
         plain, odd = sh(line, done), sh(line, done, PYTHONIOENCODING="ascii")
         assert json.loads(odd.stdout) == json.loads(plain.stdout)
-    assert json.loads(sh("LATENTVIZ runs --json", done, PYTHONIOENCODING="latin-1").stdout)[0]["run"] == "kätzchen"
+    assert (
+        json.loads(sh("LATENTVIZ runs --json", done, PYTHONIOENCODING="latin-1").stdout)["runs"][0]["run"] == "kätzchen"
+    )
 
 
 @pytest.mark.parametrize("streams", ["> /dev/full", "2> /dev/full", ">&- 2>&-"])

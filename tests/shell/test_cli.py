@@ -98,6 +98,7 @@ class TestWords:
             "force": True,
             "outputs": "outputs",
             "show": False,
+            "json": False,
         }
 
     @pytest.mark.parametrize(
@@ -123,6 +124,7 @@ class TestWords:
             "force": False,
             "cluster": False,
             "show": False,
+            "json": False,
         }
 
     def test_a_run_s_path_may_hold_an_equals_sign(self, monkeypatch) -> None:
@@ -210,7 +212,7 @@ class TestRuns:
         assert "damaged" in said.out.splitlines()[2]
         assert lines[3][:3] == ["small", "image", "200"]
         assert " ".join(lines[3][-4:]) == "fine: 3, noise 25%"
-        rows = json.loads(shell("runs", "--outputs", outputs, "--json").out)
+        rows = json.loads(shell("runs", "--outputs", outputs, "--json").out)["runs"]
         assert [row["finished"] for row in rows] == [False, False, True]
         assert "run.json: damaged" in rows[1]["problem"]
         assert rows[2] | {"date": None, "clusterings": None} == {
@@ -227,7 +229,7 @@ class TestRuns:
 
     def test_without_any_run_it_says_what_makes_one(self, shell, tmp_path) -> None:
         assert "latentviz fit" in shell("runs", "--outputs", tmp_path).out
-        assert json.loads(shell("runs", "--outputs", tmp_path, "--json").out) == []
+        assert json.loads(shell("runs", "--outputs", tmp_path, "--json").out) == {"runs": []}
 
     def test_it_stays_light(self, tmp_path) -> None:
         code = f"from latentviz.shell.cli import main; main(['runs', '--outputs', {str(tmp_path)!r}]); import sys; "

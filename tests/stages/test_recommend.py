@@ -130,14 +130,14 @@ def test_the_command_prints_a_table_and_writes_a_sheet(shell: Callable, mapped: 
 
 def test_the_command_prints_json(shell: Callable, mapped: Path) -> None:
     outcome = shell("recommend", 3, 4, "--not", 5, "--diverse", 0.5, "-k", 2, "--json", "--outputs", mapped.parent)
-    rows = json.loads(outcome.out)
+    rows = json.loads(outcome.out)["recommended"]
     assert [row["rank"] for row in rows] == [1, 2]
     assert set(rows[0]) >= {"id", "score", "cluster", "label", "source"}
 
 
 def test_nothing_fulfils_the_condition(shell: Callable, mapped: Path) -> None:
     outcome = shell("recommend", mapped, 3, "--where", "cluster == 77", "--json")
-    assert (outcome.code, json.loads(outcome.out)) == (0, [])
+    assert (outcome.code, json.loads(outcome.out)["recommended"]) == (0, [])
     assert "--where" in outcome.err
 
 

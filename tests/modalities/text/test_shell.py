@@ -46,10 +46,10 @@ def test_the_map_has_the_texts_once(animals: Path) -> None:
 
 def test_a_new_text_is_recommended_to(shell: Callable, animals: Path) -> None:
     outcome = shell("recommend", animals, "the cat eats with much joy", "-k", 3, "--json")
-    rows = json.loads(outcome.out)
+    rows = json.loads(outcome.out)["recommended"]
     assert [row["text"] in LINES for row in rows] == [True] * 3
     assert "the cat eats with much joy: a new text" in outcome.err
-    known = json.loads(shell("recommend", animals, "animals/2", "-k", 1, "--json").out)
+    known = json.loads(shell("recommend", animals, "animals/2", "-k", 1, "--json").out)["recommended"]
     assert known[0]["text"] == LINES[0], "the other of the two equal lines"
 
 

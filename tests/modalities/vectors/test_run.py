@@ -108,11 +108,11 @@ def test_generate(shell: Callable, fitted: Path) -> None:
 
 
 def test_recommend_an_item_and_a_new_vector(shell: Callable, fitted: Path, tmp_path: Path) -> None:
-    rows = json.loads(shell("recommend", fitted, "vectors/3", "-k", 5, "--json").out)
+    rows = json.loads(shell("recommend", fitted, "vectors/3", "-k", 5, "--json").out)["recommended"]
     assert [row["text"][0] for row in rows] == ["a"] * 5
     original = np.load(fitted.parent.parent / "vectors.npy")
     np.save(tmp_path / "new.npy", original[5:6])
-    rows = json.loads(shell("recommend", fitted, tmp_path / "new.npy", "-k", 1, "--json").out)
+    rows = json.loads(shell("recommend", fitted, tmp_path / "new.npy", "-k", 1, "--json").out)["recommended"]
     assert rows[0]["text"] == "c number 5"
     np.save(tmp_path / "new.npy", original[5:8])
     assert "holds 3 vectors" in shell("recommend", fitted, tmp_path / "new.npy").complaint
