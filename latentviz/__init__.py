@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from latentviz.api import Result, Run, cluster, fit, map, open, widget  # noqa: A004
     from latentviz.estimator import LatentMap
     from latentviz.modalities.vae import VAE
+    from latentviz.tuning import Tuning, tune
     from latentviz.verbs import (
         Evaluation,
         annotate,
@@ -43,6 +44,7 @@ __all__ = [
     "LatentMap",
     "Result",
     "Run",
+    "Tuning",
     "__version__",
     "annotate",
     "cluster",
@@ -57,6 +59,7 @@ __all__ = [
     "map",
     "open",
     "recommend",
+    "tune",
     "verify",
     "widget",
 ]
@@ -77,6 +80,8 @@ def __getattr__(name: str) -> "Any":
         "Evaluation": ("verbs", "Evaluation"),
         "LatentMap": ("estimator", "LatentMap"),
         "inspect": ("verbs", "inspect"),
+        "Tuning": ("tuning", "Tuning"),
+        "tune": ("tuning", "tune"),
     }
     module, name_there = elsewhere.get(name, ("api", name))
     globals()[name] = value = getattr(importlib.import_module(f"latentviz.{module}"), name_there)

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/json.md from the types of the answers: `python tools/json_page.py`; a test compares them."""
+"""Writes the tables of docs/json.md from the types of the answers: `python tools/json_page.py`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -63,10 +63,9 @@ def type_of(schema: Mapping[str, Any]) -> str:
         return " or ".join(dict.fromkeys(map(type_of, schema["anyOf"])))
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
-    if "prefixItems" in schema:
-        return f"[{', '.join(map(type_of, schema['prefixItems']))}]"
     if schema.get("type") == "array":
-        return f"list of {type_of(schema.get('items', {}))}"
+        pair = ", ".join(map(type_of, schema.get("prefixItems", [])))
+        return f"[{pair}]" if pair else f"list of {type_of(schema.get('items', {}))}"
     if schema.get("type") == "object":
         inner = schema.get("additionalProperties")
         return f"object of {type_of(inner)}" if isinstance(inner, Mapping) and inner else "object"

@@ -56,6 +56,52 @@ class FitAnswer(TypedDict):
     clustering: ClusteringAnswer | None
 
 
+class TrialAnswer(TypedDict):
+    """A trial.
+
+    Attributes:
+        trial: its number, from 1.
+        state: complete, pruned or failed.
+        value: of the objective; of one that was pruned, when it was.
+        settings: setting → value.
+        epochs: of the training.
+        seconds: of the trial.
+        note: why it failed, or which trial had the same settings.
+    """
+
+    trial: int
+    state: str
+    value: float | None
+    settings: dict[str, str | int | float | bool | None]
+    epochs: int | None
+    seconds: float | None
+    note: str
+
+
+class TuneAnswer(TypedDict):
+    """A search of settings.
+
+    Attributes:
+        run: of the best trial.
+        path: its folder.
+        objective: bound or clusters.
+        value: of the best trial; higher is better.
+        settings: of the best trial.
+        trials: in their order.
+        table: the trials as CSV.
+        plot: the values over the trials and over each setting.
+    """
+
+    run: str
+    path: str
+    objective: str
+    value: float
+    settings: dict[str, str | int | float | bool | None]
+    trials: list[TrialAnswer]
+    table: str
+    plot: str
+
+
 _Origin = TypedDict("_Origin", {"from": str}, total=False)  # a keyword cannot be written as a class has it
 
 

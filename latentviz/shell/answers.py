@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from latentviz.config import FitConfig
 from latentviz.runs.run import ClusterFolder, RunFolder
-from latentviz.shell.answer_types import ClusteringAnswer, ExportAnswer, FitAnswer
+from latentviz.shell.answer_types import ClusteringAnswer, ExportAnswer, FitAnswer, TrialAnswer, TuneAnswer
 from latentviz.shell.schemas import ConfigAnswer
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from latentviz.stages.generate import Generated
     from latentviz.stages.label import Asked, Labelled
     from latentviz.stages.recommend import Recommendation
+    from latentviz.stages.tune import Tuned
     from latentviz.stages.verify import Verification
     from latentviz.verbs import Evaluation
 
@@ -31,6 +32,32 @@ def fit_answer(run: RunFolder, clustering: ClusterFolder | None) -> FitAnswer:
         summary=info["summary"],
         seconds=info["seconds"],
         clustering=None if clustering is None else clustering_answer(clustering),
+    )
+
+
+def tune_answer(found: "Tuned") -> TuneAnswer:
+    """Describes a search."""
+    best = found.best
+    return TuneAnswer(
+        run=found.best_run.name,
+        path=str(found.best_run.path),
+        objective=found.objective,
+        value=0.0 if best.value is None else best.value,
+        settings=dict(best.settings),
+        trials=[
+            TrialAnswer(
+                trial=row.number,
+                state=row.state,
+                value=row.value,
+                settings=dict(row.settings),
+                epochs=row.epochs,
+                seconds=row.seconds,
+                note=row.note,
+            )
+            for row in found.rows
+        ],
+        table=str(found.folder.table),
+        plot=str(found.plot),
     )
 
 

@@ -94,10 +94,34 @@ def cluster(
     _print_clusters(found, show=show, json=json)
 
 
+def tune(
+    source: str, overrides: Sequence[str] = (), *, outputs: str = "outputs", json: bool = False, **options: Any
+) -> None:
+    """Searches settings and prints the trials, best first, and the paths of the plot and of the best run."""
+    from latentviz.config.space import parted_space
+    from latentviz.stages.start import parted
+
+    space, fixed = parted_space(overrides)
+    settings, clustering = parted(fixed, wanted=True)
+    from latentviz.shell.answers import tune_answer
+    from latentviz.stages.tune import tune as stage
+
+    found = stage(source, space, settings, clustering or {}, outputs=outputs, **options)
+    if json:
+        _print_json(tune_answer(found))
+        return
+    print(f"{found}\nplot {found.plot}")
+    _print_place(found.best_run)
+
+
 def _print_run(folder: "RunFolder") -> None:
     from latentviz.shell.tables import fit_table
 
     print(fit_table(folder))
+    _print_place(folder)
+
+
+def _print_place(folder: "RunFolder") -> None:
     where = [] if folder.path.parent == Path("outputs") else ["--outputs", str(folder.path.parent)]
     print(f"run {folder.path}; its map: {shlex.join(['latentviz', 'cluster', folder.name, *where])}")
 
@@ -236,7 +260,7 @@ def export(run: str | None = None, *, outputs: str = "outputs", json: bool = Fal
     from latentviz.stages.export import export as stage
 
     found = stage(RunFolder.open(run, outputs), **options)
-    lines = [*map(str, found.files), *([] if found.url is None else [found.url])]
+    lines = [*(str(file) for file in found.files), *([] if found.url is None else [found.url])]
     _print("\n".join(lines), export_answer(found) if json else None)
 
 
@@ -287,6 +311,13 @@ def compare(
     found = verbs.compare(run, other, outputs=outputs, **options)
     _print(f"{found}\nmaps {found.map}", compare_answer(found) if json else None)
     _show(found.map, wanted=show)
+
+
+def mcp(*, outputs: str = "outputs") -> None:
+    """Answers an agent on standard input and output until the input ends."""
+    from latentviz.stages.mcp import serve
+
+    serve(outputs)
 
 
 def verify(run: str | None = None, *, outputs: str = "outputs", json: bool = False) -> int:
@@ -353,18 +384,7 @@ def schema(*, json: bool = True) -> None:
 
     They are JSON in any case.
     """
-    from latentviz.config import ClusterConfig
-    from latentviz.modalities import kinds, modality
-    from latentviz.shell.schemas import schemas
+    from latentviz.shell.schemas import schema as found
 
     del json
-
-    _print_json(
-        {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": "latentviz",
-            "fit": {"oneOf": [modality(kind).config.model_json_schema() for kind in kinds()]},
-            "cluster": ClusterConfig.model_json_schema(),
-            "answers": schemas(),
-        }
-    )
+    _print_json(found())

@@ -111,6 +111,7 @@ def answer_types() -> dict[str, Any]:
 
     return {
         "fit": types.FitAnswer | Inspection,
+        "tune": types.TuneAnswer,
         "cluster": types.ClusteringAnswer,
         "evaluate": _evaluate_type(),
         "map": types.ClusteringAnswer,
@@ -149,6 +150,20 @@ def _evaluate_type() -> Any:
         report=(str, ...),
         **fields,
     )
+
+
+def schema() -> dict[str, Any]:
+    """Returns what `latentviz schema` prints."""
+    from latentviz.config import ClusterConfig
+    from latentviz.modalities import kinds, modality
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "latentviz",
+        "fit": {"oneOf": [modality(kind).config.model_json_schema() for kind in kinds()]},
+        "cluster": ClusterConfig.model_json_schema(),
+        "answers": schemas(),
+    }
 
 
 def schemas() -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from latentviz.errors import ConfigError, DataError, RunError, TrainingError
 from latentviz.modalities import modality
 from latentviz.modalities.acting import check_resolved
 from latentviz.modalities.base import AnyDataKind, TrainingBatches
+from latentviz.modalities.batches.counts import at_least_one_batch
 from latentviz.modalities.batches.lightning import LightningBatches
 from latentviz.modalities.io.memory import index_of
 from latentviz.modalities.io.prepared import Prepared
@@ -73,6 +74,7 @@ def fit(
     networks: Networks = STANDARD,
     read: Reader | None = None,
     show: bool = False,
+    watch: Sequence[Callback] = (),
 ) -> RunFolder:
     """Train a VAE and write the run: items, cache, checkpoints, samples, mu, logvar, and last run.json.
 
@@ -83,6 +85,7 @@ def fit(
         networks: parts of the model that the user gives.
         read: reads the data; None: those of `config`.
         show: open the first preview in the browser.
+        watch: callbacks of a command that follows the training; one that raises ends it.
 
     Raises:
         DataError: the data cannot be read or learnt from.
@@ -95,7 +98,7 @@ def fit(
             if not resume:
                 run.abandon()
             raise
-        return _fit(config, run, processes, networks, resume=resume, read=read, show=show)
+        return _fit(config, run, processes, networks, resume=resume, read=read, show=show, watch=watch)
 
 
 def follow(config: FitConfig, run: RunFolder, networks: Networks = STANDARD) -> None:
@@ -120,6 +123,7 @@ def _fit(
     resume: bool = False,
     read: Reader | None = None,
     show: bool = False,
+    watch: Sequence[Callback] = (),
 ) -> RunFolder:
     seconds: dict[str, float] = {}
     light = modality(config.data.kind)
@@ -150,7 +154,7 @@ def _fit(
             callbacks = [*callbacks, Start(start, run.again)]
         samples = Samples(kind.recorder(run.samples), run.samples, until_still=vae.until_still)
         still = StandStill(kind.dataset(), kind.to_input, kind.items.train, clock, kind.gain, config.trainer)
-        callbacks = [clock, samples, *callbacks, *more, *([still] if vae.until_still else [])]
+        callbacks = [clock, samples, *callbacks, *more, *watch, *([still] if vae.until_still else [])]
         trainer = _trainer(config, run, callbacks, batches, own=[*vae.objective])
         checkpoint = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
         if checkpoint:
@@ -298,7 +302,7 @@ def _trainer(
     ]
     if config.model.patience:
         callbacks.append(Patience("val_loss", patience=config.model.patience, verbose=False))
-    settings = {**defaults, **config.trainer, **_at_least_one_batch(config.trainer, batches)}
+    settings = {**defaults, **config.trainer, **at_least_one_batch(config.trainer, batches)}
     plugins = settings.pop("plugins", None) or []
     settings |= {
         "callbacks": [*callbacks, *loggers.callbacks(config.trainer)],
@@ -306,26 +310,6 @@ def _trainer(
         "plugins": [WholeCheckpoints(), *(plugins if isinstance(plugins, list) else [plugins])],
     }
     return pl.Trainer(**settings, default_root_dir=run.path, enable_progress_bar=False)
-
-
-def _at_least_one_batch(given: Mapping[str, Any], batches: TrainingBatches) -> dict[str, int]:
-    """Returns those arguments that count batches, where the data have too few of them for what is given."""
-    parts = {"limit_train_batches": batches.train_dataloader, "limit_val_batches": batches.val_dataloader}
-    shares = {name: given[name] for name in (*parts, "overfit_batches") if isinstance(given.get(name), float)}
-    found = {}
-    for name, share in shares.items():
-        of = parts.values() if name == "overfit_batches" else [parts[name]]
-        if any(int(len(each()) * share) < 1 for each in of) and share > 0:
-            found[name] = 1
-    every = given.get("val_check_interval")
-    if type(every) is int and given.get("check_val_every_n_epoch", 1) is not None:
-        epoch = len(batches.train_dataloader())
-        limit = {**given, **found}.get("limit_train_batches") or epoch
-        epoch = min(epoch, limit) if isinstance(limit, int) else int(epoch * limit)
-        if every > epoch:
-            say(f"trainer.val_check_interval: above an epoch's {epoch} (got {every}); validated after each one")
-            found["val_check_interval"] = epoch
-    return found
 
 
 def has_bf16() -> bool:

@@ -65,6 +65,15 @@ def decode(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> np.ndarra
     Raises:
         ObjectError: z has another shape, or numbers that are not finite.
     """
+    return run.model.kind.outputs(run.model.vae, checked_latents(run, z))
+
+
+def checked_latents(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
+    """Return z as float32 (m, d).
+
+    Raises:
+        ObjectError: z has another shape, or numbers that are not finite.
+    """
     d = run.mu.shape[1]
     try:
         values = np.asarray(z)
@@ -77,4 +86,4 @@ def decode(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> np.ndarra
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise ObjectError(f"z: row {row} has values that are NaN or infinite; every z needs {plural(d, 'number')}")
-    return run.model.kind.outputs(run.model.vae, np.array(values, np.float32))
+    return np.array(values, np.float32)

@@ -42,26 +42,35 @@ def render(
         chosen: the settings of the chosen cut.
         map_file: name of the map in the same folder, to which the clusters link.
     """
-    environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": _number, "code": _CODE.split}
     kl = evaluation.health.kl_per_dimension
     highest = max(*kl, 1.0)  # at least 1 nat, so that a collapsed latent looks flat
     order = sorted(range(len(kl)), key=lambda i: -kl[i])[:MOST_BARS]
     largest = sorted((groups or {}).items(), key=lambda item: (-item[1].size, item[0]))[:MOST_GROUPS]
-    return environment.get_template("report.html").render(
-        evaluation=evaluation,
-        style=(PAGE / "report.css").read_text(encoding="utf-8"),
-        map_file=map_file,
-        groups=groups or {},
-        largest=largest,
-        order=order,
-        highest=highest,
-        ticks=value_ticks(0.0, highest),
-        ranks=rank_ticks(len(order)),
-        panels=sweep_panels(sweep, chosen or {}),
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            evaluation=evaluation,
+            style=(PAGE / "report.css").read_text(encoding="utf-8"),
+            map_file=map_file,
+            groups=groups or {},
+            largest=largest,
+            order=order,
+            highest=highest,
+            ticks=value_ticks(0.0, highest),
+            ranks=rank_ticks(len(order)),
+            panels=sweep_panels(sweep, chosen or {}),
+        )
     )
+
+
+def environment() -> Environment:
+    """Returns the templates of this room."""
+    found = Environment(
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters |= {"number": _number, "code": _CODE.split}
+    return found
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -69,7 +69,7 @@ def steps(most: float, count: int = 4) -> list[float]:
 def value_ticks(low: float, high: float) -> list[Tick]:
     """Returns the ticks of a linear axis from `low`, which is 0 or below, to `high`."""
     values = [*([low] if low < 0 else []), *steps(high)]
-    return [Tick((value - low) / ((high - low) or 1.0), _text(value)) for value in values]
+    return [Tick((value - low) / ((high - low) or 1.0), text_of(value)) for value in values]
 
 
 def rank_ticks(count: int) -> list[Tick]:
@@ -89,7 +89,7 @@ def size_ticks(least: float, most: float) -> list[Tick]:
     """
     span = math.log(most / least) or 1.0
     powers = (10.0**power for power in range(math.ceil(math.log10(least)), math.ceil(math.log10(most))))
-    ticks = [Tick(math.log(size / least) / span, _text(size)) for size in (least, *powers, most)]
+    ticks = [Tick(math.log(size / least) / span, text_of(size)) for size in (least, *powers, most)]
     ends = ticks[:1] if most == least else [ticks[0], ticks[-1]]
     return sorted([*ends, *(tick for tick in ticks[1:-1] if 0.25 < tick.at < 0.75)], key=lambda tick: tick.at)
 
@@ -121,16 +121,17 @@ def sweep_panels(sweep: Sequence[Mapping[str, object]], chosen: Mapping[str, obj
             )
             for row, size, value in shown
         ]
-        ringed = [_text(value) for row, _, value in shown if _is_chosen(row, chosen)][:1]
-        described = f"{series} of {plural(len(dots), 'cut')}, from {_text(min(value for *_, value in shown))} to"
-        described += f" {_text(high)}" + "".join(f"; the chosen one has {value}" for value in ringed)
+        ringed = [text_of(value) for row, _, value in shown if _is_chosen(row, chosen)][:1]
+        described = f"{series} of {plural(len(dots), 'cut')}, from {text_of(min(value for *_, value in shown))} to"
+        described += f" {text_of(high)}" + "".join(f"; the chosen one has {value}" for value in ringed)
         dots = sorted(dots, key=lambda dot: dot.chosen)  # the ring on top
         panels.append(Panel(series, dots, value_ticks(low, high), described))
     keys = [(style, name) for name, style in styles.items() if name]
     return Panels(panels, keys, size_ticks(least, most)) if panels else None
 
 
-def _text(value: float) -> str:
+def text_of(value: float) -> str:
+    """Formats a number for a chart."""
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return text.replace("-", "−")
 
