@@ -1,5 +1,6 @@
 """The folder of a search: `outputs/<name>.tune/`, next to the run that it makes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -79,8 +80,9 @@ class TuneFolder:
         found = read_json(self.info_file, "`latentviz tune … --force` begins anew")
         words = {"fingerprint": "is over other items", "objective": "has another objective", "space": "searches other"}
         words["fixed"] = "has other fixed settings"
+        asked = json.loads(json.dumps(search))
         for key, what in words.items():
-            if found.get(key) != search[key]:  # type: ignore[literal-required]
+            if found.get(key) != asked[key]:
                 was = "" if key == "fingerprint" else f" ({_said(found.get(key))})"
                 values = " settings" if key == "space" else ""
                 raise RunError(

@@ -240,6 +240,7 @@ def tune(
         )
         folder.begin(search, force=force)
         work = _Work(optuna, folder, source, space, fixed, clustering, objective, trials)
+        assert work.study  # what is damaged is reported before anything is trained
         try:
             work.trials()
         finally:
@@ -326,7 +327,7 @@ class _Work:
                 sampler=self.optuna.samplers.TPESampler(seed=done, n_startup_trials=max(STARTUP, self.wanted // 4)),
                 pruner=self.optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:  # of a foreign line
             raise RunError(
                 f"{file}: damaged ({one_line(str(error), 80)}); `latentviz tune … --force` begins anew"
             ) from None

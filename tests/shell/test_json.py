@@ -54,6 +54,9 @@ def walk(run: Path, few: Path, tmp_path: Path) -> Iterator[tuple[object, ...]]:
     (tmp_path / "labels.csv").write_text("id,label\nfew/0,a\nfew/1,b\nfew/2,a\nfew/3,b\n")
     yield "fit", few, "--dry-run"
     yield "fit", few, *SMALL, *SETTINGS, "--cluster", "--outputs", tmp_path
+    if importlib.util.find_spec("optuna") is not None:
+        words = [word for word in SMALL if "latent_dim" not in word]
+        yield "tune", few, *words, "model.latent_dim=2,3", "--trials", 2, "--outputs", tmp_path
     yield "cluster", run, *SETTINGS, "--name", "again", "--force"
     yield "map", run, "title=Again"
     yield "evaluate", run
@@ -81,7 +84,7 @@ def test_every_command_prints_an_object_of_its_schema(answer, run: Path, few: Pa
         found = answer(*words, code=(0, 1) if words[0] == "evaluate" else 0)
         assert found
         seen.add(words[0])
-    assert seen | {"explore"} == {*COMMANDS} == {*schemas()}
+    assert seen | {"explore", "tune"} == {*COMMANDS} - {"mcp"} == {*schemas()}
 
 
 def test_the_answer_agrees_with_the_run(answer, run: Path) -> None:
@@ -116,4 +119,4 @@ def test_the_page_lists_the_keys_of_the_types() -> None:
     spec.loader.exec_module(tool)
     text = tool.PAGE.read_text(encoding="utf-8")
     assert text == tool.page(text), "run `python tools/json_page.py`"
-    assert all(f"\n### {name}\n" in text for name in COMMANDS)
+    assert all(f"\n### {name}\n" in text for name in {*COMMANDS} - {"mcp"})

@@ -254,7 +254,7 @@ def test_another_search_of_this_name_is_kept(tuned: lv.Tuning, few: Path, tmp_pa
     where = ("--outputs", outputs, "--run", "t")
     assert "searches other settings" in shell("tune", few, "model.lr=1e-4..1e-3", *FIXED, *where).complaint
     assert "another objective" in shell("tune", few, *SPACE, *FIXED, *where, "--objective", "clusters").complaint
-    assert "other fixed settings" in shell("tune", few, *SPACE, *FIXED, "model.hidden=9", *where).complaint
+    assert "other fixed settings" in shell("tune", few, *SPACE, *FIXED, "model.free_bits=0.1", *where).complaint
     np.save(tmp_path / "few.npy", np.load(few)[:150])
     assert "over other items" in shell("tune", tmp_path / "few.npy", *SPACE, *FIXED, *where).complaint
 
