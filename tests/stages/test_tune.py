@@ -118,7 +118,7 @@ def test_the_bound_is_that_at_the_sigma_of_the_residuals_whatever_the_c(c: float
     """Against the definition: a Normal with one σ, the root mean square of the residuals."""
     import torch
 
-    from latentviz.stages.tune import Bound
+    from latentviz.evaluation.bound import Bound
 
     random, numbers = np.random.default_rng(0), 12
     residuals = random.normal(0, 0.3, (500, numbers))
@@ -154,7 +154,7 @@ def test_more_trials_continue_the_search(tuned: lv.Tuning, few: Path, shell: Cal
 def test_a_killed_search_goes_on(few: Path, tmp_path: Path, shell: Callable) -> None:
     """The process ends in the middle of its third training; the journal may end in the middle of a line, too."""
     code = (
-        "import os, sys; from latentviz.stages import tune as stage; count = [0]; own = stage.fit\n"
+        "import os, sys; from latentviz.stages import trials as stage; count = [0]; own = stage.fit\n"
         "def fit(*given, **options):\n"
         "    count[0] += 1\n"
         "    if count[0] == 3: os._exit(9)\n"
@@ -183,7 +183,7 @@ def test_each_combination_is_tried_once(few: Path, tmp_path: Path, shell: Callab
 
 
 def test_a_poor_trial_is_ended_early(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latentviz.stages.tune.STARTUP", 1)
+    monkeypatch.setattr("latentviz.stages.trials.STARTUP", 1)
     settings: dict[str, Any] = {"trainer": {"max_epochs": 4}, "model": {"width": 8, "latent_dim": 4}}
     found = lv.tune(
         str(few), {"model.lr": [1e-2, 1e-9]}, trials=2, outputs=tmp_path, run="t", data={"batch_size": 64}, **settings
@@ -197,7 +197,7 @@ def test_a_poor_trial_is_ended_early(few: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_a_training_that_fails_is_one_trial_less(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from latentviz.errors import TrainingError
-    from latentviz.stages import tune as stage
+    from latentviz.stages import trials as stage
 
     own = stage.fit
 
