@@ -129,6 +129,7 @@ function addDrawing(map) {
   const { store, state, view, paint } = map;
   const canvas = byId("overlay");
   const pen = canvas.getContext("2d");
+  const leavesMarks = watchMarks(pen);
   let waiting = 0;
 
   map.redraw = () => {
@@ -136,8 +137,9 @@ function addDrawing(map) {
     const [width, height] = [Math.round(view.width * ratio), Math.round(view.height * ratio)];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, view.width, view.height);
-    for (const draw of map.overlays) draw(pen);
+    // An empty canvas over the points would cost time in every frame.
+    if (!canvas.hidden) pen.clearRect(0, 0, view.width, view.height);
+    canvas.hidden = !leavesMarks(() => map.overlays.forEach((draw) => draw(pen)));
   };
   /** Draws the overlay in the next frame. */
   map.touch = () => {
@@ -175,6 +177,23 @@ function addDrawing(map) {
     map.recoloured = false;
     figure.draw(view, recoloured);
   });
+}
+
+/** Returns a function that runs `draw` and returns whether it has drawn anything with the pen of a canvas. */
+function watchMarks(pen) {
+  let marked = false;
+  for (const name of ["fill", "stroke", "fillRect", "strokeRect", "fillText", "strokeText", "drawImage", "putImageData"]) {
+    const own = pen[name];
+    pen[name] = (...given) => {
+      marked = true;
+      own.apply(pen, given);
+    };
+  }
+  return (draw) => {
+    marked = false;
+    draw();
+    return marked;
+  };
 }
 
 /** Takes the size of the free area, which panels leave to the map. */

@@ -65,13 +65,20 @@ export function iconButton(name, title, onclick, props = {}) {
   return el("button", { type: "button", className: "icon-button", title, "aria-label": title, onclick, ...props }, icon(name));
 }
 
+const COUNT = new Intl.NumberFormat("en"); // making one for every count takes longer than all else
+
 /** Returns a short form of a number: 12,345 or 0.0123. */
 export function format(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (Number.isInteger(value)) return value.toLocaleString("en");
+  if (Number.isInteger(value)) return COUNT.format(value);
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2);
   return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? 6 : 4 });
+}
+
+/** Sets the text of an element; the browser lays out nothing anew where it stays the same. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /** Returns a value's text for display, cut to `length`; an http or https address as a link. */

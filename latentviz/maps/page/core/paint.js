@@ -54,7 +54,8 @@ export function packed([r, g, b], alpha = 255) {
 }
 
 /**
- * Returns `level` and `rgba` of all points and a function that updates them. `fails` counts the filters that a point does
+ * Returns `level` and `rgba` of all points and a function that updates them, after which `changed` has the points that are
+ * not as before, or null for all. `fails` counts the filters that a point does
  * not pass, and is at least OFF for points of clusters that are hidden; `counts` has the points of each group that pass all
  * filters, and `passing` is how many of those are in clusters that are shown.
  */
@@ -65,25 +66,16 @@ export function makePaint(store, state) {
     anyFaint: false, shown: n, passing: n, crowd: n, version: 0, update,
   };
   const pixels = new Uint32Array(paint.rgba.buffer);
+  const { fails, level } = paint;
+  const CHOICES = ["hidden", "isolated", "selection", "colour", "dark"];
+  const levels = [0, 0, 0]; // points of each level
+  let drawn = null; // the choices that the points were styled by
+  let look = null;
 
-  function levels() {
-    const { hidden, isolated, masks, selection } = state.values;
-    const byGroup = groups.map(({ id }) => (hidden.has(id) ? HIDDEN : isolated.size && !isolated.has(id) ? FAINT : SHOWN));
-    const { fails, level } = paint;
-    const counts = new Uint32Array(groups.length);
-    fails.fill(0);
-    for (const mask of masks.values()) for (let i = 0; i < n; i++) fails[i] += mask[i] ^ 1;
-    Object.assign(paint, { anyFaint: false, shown: 0, passing: 0, counts });
-    for (let i = 0; i < n; i++) {
-      const g = group[i];
-      level[i] = fails[i] ? HIDDEN : byGroup[g];
-      if (!fails[i]) counts[g]++;
-      if (byGroup[g] !== SHOWN) fails[i] += OFF;
-      else if (!fails[i] && selection && !selection[i]) level[i] = FAINT;
-      if (level[i] === FAINT) paint.anyFaint = true;
-      if (level[i] === SHOWN) paint.shown++;
-    }
-    counts.forEach((count, g) => (paint.passing += byGroup[g] === SHOWN ? count : 0));
+  /** Returns what the style of a point depends on: its group's level, the selection, and colours. */
+  function lookOf({ hidden, isolated, selection, colour, dark }) {
+    const own = Uint8Array.from(groups, ({ id }) => (hidden.has(id) ? HIDDEN : isolated.size && !isolated.has(id) ? FAINT : SHOWN));
+    return { own, selection, faint: packed(grey(dark), 64), ...(colour.steps ? colour : byCluster(dark)) };
   }
 
   /** Returns the colouring by cluster: noise is grey and paler. */
@@ -92,16 +84,68 @@ export function makePaint(store, state) {
     return { steps: group, table: Uint32Array.from(table) };
   }
 
+  /** Styles the points of `some`, or all, by the filters that they fail. */
+  function style(some) {
+    const { own, selection, faint, steps, table } = look;
+    const { counts } = paint;
+    const count = some ? some.length : n;
+    for (let k = 0; k < count; k++) {
+      const i = some ? some[k] : k;
+      let now = HIDDEN;
+      if ((fails[i] & (OFF - 1)) === 0) {
+        counts[group[i]]++;
+        now = own[group[i]];
+        if (now === SHOWN && selection && selection[i] === 0) now = FAINT;
+      }
+      level[i] = now;
+      levels[now]++;
+      pixels[i] = now === SHOWN ? table[steps[i]] : now === FAINT ? faint : 0;
+    }
+  }
+
+  function all(masks) {
+    fails.fill(0);
+    for (const mask of masks.values()) for (let i = 0; i < n; i++) fails[i] += mask[i] ^ 1;
+    const { own } = look;
+    for (let i = 0; i < n; i++) if (own[group[i]] !== SHOWN) fails[i] += OFF;
+    paint.counts = new Uint32Array(groups.length);
+    levels.fill(0);
+    style(null);
+  }
+
+  /** Styles the points anew that one filter, whose masks these are, now keeps or leaves out; null keeps all. */
+  function some(before, after) {
+    const changed = [];
+    for (let i = 0; i < n; i++) {
+      const by = (before ? before[i] : 1) - (after ? after[i] : 1);
+      if (by === 0) continue;
+      const passed = (fails[i] & (OFF - 1)) === 0;
+      fails[i] += by;
+      if (!passed && (fails[i] & (OFF - 1)) !== 0) continue;
+      if (passed) paint.counts[group[i]]--;
+      levels[level[i]]--;
+      changed.push(i);
+    }
+    style(changed);
+    return changed;
+  }
+
+  /** Styles the points by the choices; `paint.changed` has those that differ, null for all: a brush moves few of them. */
   function update() {
+    const { values } = state;
     paint.version++;
-    levels();
+    const moved = drawn && CHOICES.every((key) => drawn[key] === values[key]) ? [...new Set([...drawn.masks.keys(), ...values.masks.keys()])].filter((key) => drawn.masks.get(key) !== values.masks.get(key)) : null;
+    if (moved?.length === 1) paint.changed = some(drawn.masks.get(moved[0]), values.masks.get(moved[0]));
+    else {
+      look = lookOf(values);
+      all(values.masks);
+      paint.changed = null;
+    }
+    drawn = { ...values };
+    const { counts } = paint;
+    Object.assign(paint, { anyFaint: levels[FAINT] > 0, shown: levels[SHOWN], passing: counts.reduce((sum, count, g) => sum + (look.own[g] === SHOWN ? count : 0), 0) });
     // An isolated part gets larger points, but not as large as if it were the whole map.
     paint.crowd = Math.sqrt(Math.max(1, paint.shown) * n);
-    const { colour, dark } = state.values;
-    const faint = packed(grey(dark), 64);
-    const { level } = paint;
-    const { steps, table } = colour.steps ? colour : byCluster(dark);
-    for (let i = 0; i < n; i++) pixels[i] = level[i] === SHOWN ? table[steps[i]] : level[i] === FAINT ? faint : 0;
   }
   // Of the radius of the other points; without any, noise is not smaller.
   paint.noiseSize = noise < n ? 0.7 : 1;

@@ -6,12 +6,16 @@ export const SPLAT_SIZE = 3; // pixels; larger points are left to WebGL
 /** Returns what draws points, `place` uint16 (x, y, …) and `colour` as in `paint.rgba`, into premultiplied pixels, bottom row first. */
 export function makeSplat(place, colour) {
   let pixels = new Uint8Array(0);
+  let words = new Uint32Array(0); // the same pixels
   let [width, height] = [0, 0];
   return {
     /** Starts a picture. */
     clear(w, h) {
       if (w === width && h === height) pixels.fill(0);
-      else [width, height, pixels] = [w, h, new Uint8Array(4 * w * h)];
+      else {
+        [width, height, words] = [w, h, new Uint32Array(w * h)];
+        pixels = new Uint8Array(words.buffer);
+      }
     },
     pixels: () => pixels,
     /** Draws points `from` to `to`, those that are faint or the others, as discs with a soft edge; pixel = place · scale + shift. */
@@ -20,6 +24,9 @@ export function makeSplat(place, colour) {
       const discs = discsOf(size, side);
       const area = side * side;
       const radius = size / 2;
+      let strength = -1;
+      let covers = new Uint8Array(0);
+      const strengths = {}; // alpha → the discs in that strength, of 255
       for (let k = from; k < to; k++) {
         const rgba = colour[k];
         const alpha = rgba >>> 24;
@@ -29,21 +36,23 @@ export function makeSplat(place, colour) {
         const column = Math.floor(x);
         const line = Math.floor(y);
         if (column < 0 || line < 0 || column + side > width || line + side > height) continue;
-        const strength = alpha * opacity;
-        const red = rgba & 255;
-        const green = (rgba >> 8) & 255;
-        const blue = (rgba >> 16) & 255;
+        if (alpha !== strength) {
+          strength = alpha;
+          covers = strengths[alpha] ??= Uint8Array.from(discs, (part) => part * alpha * opacity + 0.5);
+        }
         let at = (Math.floor((y - line) * SUB) * SUB + Math.floor((x - column) * SUB)) * area;
+        // Red with blue and green with opacity, two channels in one number; sums of 255ths are rounded as x / 255 is.
+        const odd = rgba & 0xff00ff;
+        const even = ((rgba >>> 8) & 0xff) | 0xff0000;
         for (let v = 0; v < side; v++) {
-          let to4 = 4 * ((line + v) * width + column);
-          for (let u = 0; u < side; u++, at++, to4 += 4) {
-            const own = (discs[at] * strength + 0.5) | 0;
-            if (!own) continue;
+          let spot = (line + v) * width + column;
+          for (let u = 0; u < side; u++, at++, spot++) {
+            const own = covers[at];
             const rest = 255 - own;
-            pixels[to4] = ((red * own + pixels[to4] * rest + 128) * 257) >> 16;
-            pixels[to4 + 1] = ((green * own + pixels[to4 + 1] * rest + 128) * 257) >> 16;
-            pixels[to4 + 2] = ((blue * own + pixels[to4 + 2] * rest + 128) * 257) >> 16;
-            pixels[to4 + 3] = ((255 * own + pixels[to4 + 3] * rest + 128) * 257) >> 16;
+            const under = words[spot];
+            const a = (Math.imul(odd, own) + Math.imul(under & 0xff00ff, rest) + 0x800080) | 0;
+            const b = (Math.imul(even, own) + Math.imul((under >>> 8) & 0xff00ff, rest) + 0x800080) | 0;
+            words[spot] = (((a + ((a >>> 8) & 0xff00ff)) >>> 8) & 0xff00ff) | ((b + ((b >>> 8) & 0xff00ff)) & 0xff00ff00);
           }
         }
       }

@@ -23,6 +23,19 @@ export function toggled(set, item) {
   return copy;
 }
 
+const PAUSE = 80; // ms
+
+/** Returns a function after whose calls `work` runs, once for all calls within a moment: what may follow the map's frames. */
+export function soon(work) {
+  let waiting = 0;
+  return () => {
+    waiting ||= setTimeout(() => {
+      waiting = 0;
+      work();
+    }, PAUSE);
+  };
+}
+
 /** Returns a function that does asynchronous `work` on the latest value it was given, one at a time; those in between are left out. */
 export function latest(work) {
   let busy = false;

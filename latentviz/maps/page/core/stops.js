@@ -33,6 +33,9 @@ export function oneStop(container, selector, upright = selector) {
     event.preventDefault();
     items[Math.min(Math.max(to, 0), items.length - 1)]?.focus();
   });
-  new MutationObserver(renew).observe(container, { childList: true, subtree: true });
+  // A text that changes, such as a count, leaves the stops as they are.
+  const isElement = ({ nodeType }) => nodeType === Node.ELEMENT_NODE;
+  const moved = ({ addedNodes, removedNodes }) => [...addedNodes, ...removedNodes].some(isElement);
+  new MutationObserver((changes) => changes.some(moved) && renew()).observe(container, { childList: true, subtree: true });
   renew();
 }

@@ -3,6 +3,7 @@
 import { faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 import { SPLAT_SIZE, makeSplat } from "./splat.js";
 
+const TILES = 32; // along each side
 const COSTLY = 50000; // points from which on a frame is worth saving time on
 
 const VERTEX = `#version 300 es
@@ -39,25 +40,22 @@ void main() {
 export function makeWebgl(canvas, store, paint, state) {
   const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, powerPreference: "high-performance" });
   if (!gl) return null;
-  const place = new Uint16Array(2 * store.n);
+  const emulated = isEmulated(gl);
   const order = scattered(store);
-  order.forEach((i, k) => {
-    place[2 * k] = store.qx[i];
-    place[2 * k + 1] = store.qy[i];
-  });
-  const sorted = new Uint32Array(store.n);
+  const points = arranged(store, order);
+  const pixels = emulated && store.n >= COSTLY ? arranged(store, byTile(store, order)) : null; // for the processor
   const pace = makePace();
   let colours = null;
   let at = null;
   let texture = null;
   let picture = null; // the frame buffer with it
   let shown = null; // the view that was drawn last
-  const splat = makeSplat(place, sorted);
+  const splat = pixels && makeSplat(pixels.place, pixels.colour);
 
   function prepare() {
     const program = linked(gl);
-    attribute(gl, program, "place", 2, gl.UNSIGNED_SHORT, place);
-    colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, sorted);
+    attribute(gl, program, "place", 2, gl.UNSIGNED_SHORT, points.place);
+    colours = attribute(gl, program, "colour", 4, gl.UNSIGNED_BYTE, points.colour);
     at = Object.fromEntries(["scale", "shift", "size", "faint", "opacity", "paper"].map((name) => [name, gl.getUniformLocation(program, name)]));
     gl.useProgram(program);
     gl.enable(gl.BLEND);
@@ -82,11 +80,11 @@ export function makeWebgl(canvas, store, paint, state) {
     gl.uniform2f(at.scale, (x1 - x0) * across, (y1 - y0) * up);
     gl.uniform2f(at.shift, (x0 - view.x) * across, (y0 - view.y) * up);
     gl.uniform3fv(at.paper, state.values.dark ? [0.055, 0.063, 0.078] : [1, 1, 1]);
-    for (const { faint, opacity, from, points, size } of passes) {
+    for (const { faint, opacity, from, many, size } of passes) {
       gl.uniform1f(at.faint, faint ? 1 : 0);
       gl.uniform1f(at.opacity, opacity);
       gl.uniform1f(at.size, size * Math.min(1.6, 1 / Math.sqrt(share)));
-      gl.drawArrays(gl.POINTS, from, Math.ceil(share * points));
+      gl.drawArrays(gl.POINTS, from, Math.ceil(share * many));
     }
   }
 
@@ -98,7 +96,7 @@ export function makeWebgl(canvas, store, paint, state) {
     const scale = [((x1 - x0) * unit) / 65535, ((y1 - y0) * unit) / 65535];
     const shift = [(x0 - view.x) * unit + width / 2, (y0 - view.y) * unit + height / 2];
     splat.clear(width, height);
-    for (const { from, points, ...pass } of passes) splat.draw({ from, to: from + points, ...pass, scale, shift });
+    for (const { from, many, ...pass } of passes) splat.draw({ from, to: from + many, ...pass, scale, shift });
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, splat.pixels());
     gl.bindFramebuffer(gl.READ_FRAMEBUFFER, picture);
     gl.framebufferTexture2D(gl.READ_FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
@@ -107,12 +105,11 @@ export function makeWebgl(canvas, store, paint, state) {
   }
 
   const renderer = {
-    emulated: isEmulated(gl),
+    emulated,
     recolour() {
       gl.bindBuffer(gl.ARRAY_BUFFER, colours);
-      const colour = new Uint32Array(paint.rgba.buffer);
-      for (let k = 0; k < order.length; k++) sorted[k] = colour[order[k]];
-      gl.bufferSubData(gl.ARRAY_BUFFER, 0, sorted);
+      for (const one of [points, pixels]) one?.recolour(paint);
+      gl.bufferSubData(gl.ARRAY_BUFFER, 0, points.colour);
     },
     draw(view) {
       shown = view;
@@ -129,13 +126,13 @@ export function makeWebgl(canvas, store, paint, state) {
         // Faint points keep their size among all points and get paler where they are dense.
         const count = faint ? store.n : paint.crowd;
         const opacity = faint ? faintOpacity(count, view) : pointOpacity(count, view);
-        for (const [from, points, part] of [[0, store.noise, paint.noiseSize], [store.noise, store.n - store.noise, 1]]) {
-          passes.push({ faint, opacity, from, points, size: Math.max(1.2, 2 * part * pointRadius(count, view) * ratio) });
+        for (const [from, many, part] of [[0, store.noise, paint.noiseSize], [store.noise, store.n - store.noise, 1]]) {
+          passes.push({ faint, opacity, from, many, size: Math.max(1.2, 2 * part * pointRadius(count, view) * ratio) });
         }
       }
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT); // also before a picture is copied: the browser's own clearing would follow it else
-      if (renderer.emulated && store.n >= COSTLY && passes.every(({ size }) => size <= SPLAT_SIZE)) drawPixels(view, ratio, passes);
+      if (splat && passes.every(({ size }) => size <= SPLAT_SIZE)) drawPixels(view, ratio, passes);
       else drawPoints(view, passes, share);
     },
     /** Waits until the frame is on the screen; used by benchmarks. */
@@ -162,6 +159,43 @@ function scattered({ n, noise }) {
     for (let k = 0, at = 0; k < count; k++, at = (at + step) % count) order[from + k] = from + at;
   }
   return order;
+}
+
+/** Returns that order by the tiles of a grid, noise first again: what lies together is in the processor's cache together. */
+function byTile({ n, noise, qx, qy }, order) {
+  const tile = (i) => (i < noise ? 0 : TILES * TILES) + TILES * Math.floor((qy[i] * TILES) / 65536) + Math.floor((qx[i] * TILES) / 65536);
+  const start = new Uint32Array(2 * TILES * TILES + 1);
+  for (let i = 0; i < n; i++) start[tile(i) + 1]++;
+  for (let t = 1; t < start.length; t++) start[t] += start[t - 1];
+  const sorted = new Uint32Array(n);
+  for (let k = 0; k < n; k++) sorted[start[tile(order[k])]++] = order[k];
+  return sorted;
+}
+
+/** Returns the positions and colours of the points in an order, and `recolour(paint)`. */
+function arranged({ n, qx, qy }, order) {
+  const place = new Uint16Array(2 * n);
+  for (let k = 0; k < n; k++) {
+    place[2 * k] = qx[order[k]];
+    place[2 * k + 1] = qy[order[k]];
+  }
+  const colour = new Uint32Array(n);
+  let spot = null; // point → its place in the order
+  return {
+    place, colour,
+    recolour({ rgba, changed }) {
+      const from = new Uint32Array(rgba.buffer);
+      if (!changed) {
+        for (let k = 0; k < n; k++) colour[k] = from[order[k]];
+        return;
+      }
+      if (!spot) {
+        spot = new Uint32Array(n);
+        for (let k = 0; k < n; k++) spot[order[k]] = k;
+      }
+      for (let k = 0; k < changed.length; k++) colour[spot[changed[k]]] = from[changed[k]];
+    },
+  };
 }
 
 /** Returns the share of the points to draw: all at rest; while the map moves, as many as the frame time allows. */

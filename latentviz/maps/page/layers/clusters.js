@@ -2,9 +2,9 @@
 
 import { panel } from "../core/app.js";
 import { isSmall } from "../core/docks.js";
-import { clip, el, format, iconButton, icon } from "../core/dom.js";
+import { clip, el, format, iconButton, icon, setText } from "../core/dom.js";
 import { dye } from "../core/paint.js";
-import { toggled } from "../core/state.js";
+import { soon, toggled } from "../core/state.js";
 import { oneStop } from "../core/stops.js";
 
 const ORDERS = {
@@ -91,14 +91,14 @@ export function clusters(map) {
     store.groups.forEach(({ id, size: whole }, g) => {
       if (!whole) return;
       const { item, bar, size } = rows.get(id);
-      size.textContent = counts[g] === whole ? format(whole) : `${format(counts[g])} of ${format(whole)}`;
+      setText(size, counts[g] === whole ? format(whole) : `${format(counts[g])} of ${format(whole)}`);
       bar.style.width = `${Math.min(100, Math.max(counts[g] ? 1 : 0, (100 * counts[g]) / largest))}%`;
       item.classList.toggle("empty", !counts[g]);
     });
     const left = store.groups.filter(({ id }, g) => id >= 0 && counts[g]).length;
-    title.textContent = `${left === known.length ? "" : `${left} of `}${known.length} cluster${known.length === 1 ? "" : "s"}`;
+    setText(title, `${left === known.length ? "" : `${left} of `}${known.length} cluster${known.length === 1 ? "" : "s"}`);
   }
-  state.on("masks", recount);
+  state.on("masks", soon(recount));
   state.on("merges splits", build);
   state.on("isolated hidden names", update);
   build();

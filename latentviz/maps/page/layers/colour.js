@@ -4,6 +4,7 @@ import { panel } from "../core/app.js";
 import { countBins, countSteps, makeBins, maskSteps, quantile } from "../core/columns.js";
 import { clip, el } from "../core/dom.js";
 import { missing, onDark, packed, rgb, scaleColour, swatch } from "../core/paint.js";
+import { soon } from "../core/state.js";
 import { oneStop } from "../core/stops.js";
 
 const OTHERS = [150, 138, 122]; // of the values that have no colour of their own
@@ -90,7 +91,7 @@ export async function colour(map) {
     return [el("p", { className: "note" }, dot, " noise is smaller")];
   }
 
-  state.on("masks hidden isolated", () => recount());
+  state.on("masks hidden isolated", soon(() => recount()));
   state.on("dark", ({ colour: { key } }) => key !== "cluster" && map.colourBy(key));
   const wanted = store.meta.options?.colour_by;
   if (wanted) await map.colourBy(wanted);

@@ -6,6 +6,7 @@ import { drawBins } from "../core/chart.js";
 import { countBins, makeBins, maskSteps } from "../core/columns.js";
 import { clip, el, format, icon, iconButton } from "../core/dom.js";
 import { dye } from "../core/paint.js";
+import { soon } from "../core/state.js";
 
 const TICK = 120; // ms between the moves of a range that plays
 
@@ -82,6 +83,7 @@ export function filter(map) {
       const part = one.bins.names ? checks(one, (wish) => change(one, wish)) : range(one, (wish) => change(one, wish), head);
       head.append(clear);
       holder.append(head, part.body);
+      clear.hidden = !state.values.filters.has(key);
       charts.push({ one, holder, clear, draw: part.draw, seen: false });
       watch.observe(holder);
     }
@@ -90,18 +92,29 @@ export function filter(map) {
   /** Counts and draws the charts that can be seen. */
   function recount() {
     if (list.hidden) return;
-    const { masks, filters, selection } = state.values;
-    const { fails } = paint;
-    const style = getComputedStyle(document.documentElement);
-    for (const { one, clear, draw, seen } of charts) {
-      clear.hidden = !filters.has(one.key);
-      if (!seen) continue;
-      // A chart leaves its own filter out, so that it shows what else there is to choose.
-      const shown = countBins(one.column, one.bins, { fails, own: masks.get(one.key) });
-      draw({ filter: filters.get(one.key), style, all: one.all, shown, selected: selection && countBins(one.column, one.bins, { only: selection }) });
-    }
+    for (const chart of charts) if (chart.seen) drawChart(chart, true);
   }
-  state.on("masks hidden isolated selection dark", recount);
+
+  /** Draws a chart; it leaves its own filter out, so that it shows what else there is to choose. */
+  function drawChart({ one, draw }, counted) {
+    const { masks, filters, selection } = state.values;
+    if (counted) {
+      one.shown = countBins(one.column, one.bins, { fails: paint.fails, own: masks.get(one.key) });
+      one.selected = selection && countBins(one.column, one.bins, { only: selection });
+    }
+    draw({ filter: filters.get(one.key), style: getComputedStyle(document.documentElement), all: one.all, shown: one.shown, selected: one.selected });
+  }
+  // A brush moves its own chart at once, and changes none of that chart's counts.
+  let last = state.values.filters;
+  state.on("filters", ({ filters }) => {
+    for (const chart of charts) {
+      const { key } = chart.one;
+      chart.clear.hidden = !filters.has(key);
+      if (chart.seen && chart.one.shown && last.get(key) !== filters.get(key)) drawChart(chart, false);
+    }
+    last = filters;
+  });
+  state.on("masks hidden isolated selection dark", soon(recount));
 }
 
 /** Returns which points a filter of a column keeps, 0 or 1 each; null if it keeps all, or is none. */
