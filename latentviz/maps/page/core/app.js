@@ -13,6 +13,8 @@ import { loadStore } from "./store.js";
 import { makeView } from "./view.js";
 import { makeWebgl } from "./webgl.js";
 
+const TASK = 50; // ms after which the browser gets a turn
+
 const byId = (id) => document.getElementById(id);
 
 /** Opens the map with the given layers, in their order. */
@@ -43,7 +45,7 @@ export async function start(layers) {
   map.renderer?.draw(view);
   await new Promise(requestAnimationFrame);
   map.timings.points = performance.now();
-  for (const layer of layers) await layer(map);
+  await inTurns(layers, map);
   watchDocks(map, () => measure(map));
   map.repaint();
   for (const run of map.afterStart) await run();
@@ -54,6 +56,18 @@ export async function start(layers) {
     map.timings.paint = performance.now();
     finish(map).catch((error) => globalThis.latentviz.fail(error));
   }));
+}
+
+/** Adds the layers, in tasks short enough that the browser can draw and react between them. */
+async function inTurns(layers, map) {
+  let since = performance.now();
+  for (const layer of layers) {
+    if (performance.now() - since > TASK) {
+      await new Promise((go) => setTimeout(go));
+      since = performance.now();
+    }
+    await layer(map);
+  }
 }
 
 /** Returns whether the map is dark: by the file's theme option (auto, light, dark), or by the system's setting. */

@@ -4,9 +4,11 @@
 export function drawBins(canvas, { all, shown, selected }, from, to, style) {
   const ratio = globalThis.devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth || 232, canvas.clientHeight || 44];
-  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
-  const pen = canvas.getContext("2d");
-  pen.scale(ratio, ratio);
+  const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // drawn by the processor: small, and at every move of a brush
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
   const count = all.length - 1;
   const step = width / count;
   const gap = step > 4 ? 1 : 0;

@@ -8,11 +8,16 @@ const WHOLE = 60; // whole numbers with a bin each
 /** Returns name → a column's kind and `read()`, which resolves to it; texts are left out. */
 export function makeColumns(store) {
   const columns = new Map();
+  const steps = (of) => {
+    const all = new Uint16Array(store.n);
+    for (let i = 0; i < store.n; i++) all[i] = 1 + Math.round(255 * of(i));
+    return all;
+  };
   store.meta.items.fields.forEach((field, index) => field.kind !== "text" && columns.set(field.name, { kind: field.kind, read: () => store.field(index) }));
   for (const [name, of] of [["probability", store.probability], ["outlier score", store.outlier]]) {
     if (columns.has(name)) continue;
     const field = { kind: "number", low: 0, high: 1, step: 1 / 255 };
-    const read = () => Promise.resolve({ ...field, name, ...readNumbers(field, Uint16Array.from({ length: store.n }, (_, i) => 1 + Math.round(255 * of(i)))) });
+    const read = () => Promise.resolve({ ...field, name, ...readNumbers(field, steps(of)) });
     columns.set(name, { kind: "number", read });
   }
   for (const column of columns.values()) {

@@ -9,7 +9,10 @@ const COLOURS = ["#d6406b", "#1c7ed6", "#2b8a3e", "#e8590c", "#7048e8", "#0b7285
 
 /** Returns the points of a cluster. */
 export function members({ points, start, size }) {
-  return points ?? Uint32Array.from({ length: size }, (_, k) => start + k);
+  if (points) return points;
+  const all = new Uint32Array(size);
+  for (let k = 0; k < size; k++) all[k] = start + k;
+  return all;
 }
 
 /** Makes `store.group` and `store.groups` those after the merges (cluster → cluster) and splits (cluster → points). */

@@ -66,8 +66,7 @@ export async function loadStore() {
   const qy = unplane(bytes, 2 * n, n, 2);
   const row = unplane(bytes, 4 * n, n, 4);
   for (let i = 1; i < n; i++) row[i] += row[i - 1];
-  const x = Float32Array.from(qx, (q) => x0 + (q / 65535) * (x1 - x0));
-  const y = Float32Array.from(qy, (q) => y0 + (q / 65535) * (y1 - y0));
+  const [x, y] = [scaled(qx, x0, x1), scaled(qy, y0, y1)];
   const group = new Uint16Array(n);
   const groups = meta.points.clusters;
   groups.forEach((cluster, g) => group.fill(g, cluster.start, cluster.start + cluster.size));
@@ -95,6 +94,13 @@ export async function loadStore() {
     nearest: (i) => (i < noise && groups[group[i]].id < 0 ? nearest[i] : groups[group[i]].id),
     ...lazyTexts(row, meta.items),
   };
+}
+
+/** Returns uint16 positions as coordinates from `low` to `high`. */
+function scaled(steps, low, high) {
+  const values = new Float32Array(steps.length);
+  for (let i = 0; i < values.length; i++) values[i] = low + (steps[i] / 65535) * (high - low);
+  return values;
 }
 
 /** Returns readers of ids, sources, texts and fields; each block is decompressed once, on first use. */
@@ -146,7 +152,9 @@ export function readNumbers({ kind, low, high, step, whole, unit }, steps) {
   const written = kind === "date" ? (value) => dateText(value, unit) : year ? String : format;
   const at = (i) => (steps[i] ? of(steps[i]) : null);
   const text = (i) => (steps[i] ? written(of(steps[i])) : null);
-  const size = steps.reduce((top, k) => Math.max(top, k), 0) + 1;
+  let top = 0;
+  for (let i = 0; i < steps.length; i++) if (steps[i] > top) top = steps[i];
+  const size = top + 1;
   return { steps, size, of, written, text, value: kind === "date" ? text : at };
 }
 

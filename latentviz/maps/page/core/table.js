@@ -10,7 +10,7 @@ const ROW_HEIGHT = 32; // pixels
 export async function makeItemTable(map) {
   const { store } = map;
   const fields = await Promise.all(store.meta.items.fields.map((_, index) => store.field(index)));
-  const score = (name, of) => ({ name, right: true, text: (i) => of(i).toFixed(2), steps: Uint16Array.from({ length: store.n }, (_, i) => 1 + Math.round(255 * of(i))) });
+  const score = (name, of) => ({ name, right: true, text: (i) => of(i).toFixed(2), key: (i) => 1 + of(i) });
   return makeTable(map, [
     map.thumbs && { name: "picture", cell: (i) => map.show(i, 26) },
     { name: "id", text: map.idOf },
@@ -22,8 +22,8 @@ export async function makeItemTable(map) {
 }
 
 /**
- * Returns a table: `element`, and `show(points)`. A column has a `name` and `text(i)`, and to sort by it `steps` of all
- * points (0: missing) or else its texts; `right` aligns numbers, `cell(i)` makes an element in place of the text.
+ * Returns a table: `element`, and `show(points)`. A column has a `name` and `text(i)`, and to sort by it a
+ * `key(i)` or `steps` of all points (0: missing), or else its texts; `right` aligns numbers, `cell(i)` makes an element in place of the text.
  */
 function makeTable(map, columns) {
   const { state } = map;
@@ -57,7 +57,8 @@ function makeTable(map, columns) {
   function arrange() {
     const { column, down } = order;
     for (const { column: each, cell } of heads) cell.setAttribute("aria-sort", each !== column ? "none" : down ? "descending" : "ascending");
-    const keys = () => (column.steps ? Float64Array.from(given, (i) => column.steps[i]) : textKeys(given.map((i) => String(column.text(i) ?? ""))));
+    const key = column?.steps ? (i) => column.steps[i] : column?.key;
+    const keys = () => (key ? Float64Array.from(given, key) : textKeys(given.map((i) => String(column.text(i) ?? ""))));
     points = column ? sorted(given, keys(), down) : given;
   }
 

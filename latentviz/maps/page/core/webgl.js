@@ -3,7 +3,6 @@
 import { faintOpacity, pointOpacity, pointRadius } from "./paint.js";
 import { SPLAT_SIZE, makeSplat } from "./splat.js";
 
-const TILES = 32; // along each side
 const COSTLY = 50000; // points from which on a frame is worth saving time on
 
 const VERTEX = `#version 300 es
@@ -41,16 +40,14 @@ export function makeWebgl(canvas, store, paint, state) {
   const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, premultipliedAlpha: true, powerPreference: "high-performance" });
   if (!gl) return null;
   const emulated = isEmulated(gl);
-  const order = scattered(store);
-  const points = arranged(store, order);
-  const pixels = emulated && store.n >= COSTLY ? arranged(store, byTile(store, order)) : null; // for the processor
+  const points = arranged(store, scattered(store));
   const pace = makePace();
   let colours = null;
   let at = null;
   let texture = null;
   let picture = null; // the frame buffer with it
   let shown = null; // the view that was drawn last
-  const splat = pixels && makeSplat(pixels.place, pixels.colour);
+  const splat = emulated && store.n >= COSTLY ? makeSplat(points.place, points.colour) : null;
 
   function prepare() {
     const program = linked(gl);
@@ -108,7 +105,7 @@ export function makeWebgl(canvas, store, paint, state) {
     emulated,
     recolour() {
       gl.bindBuffer(gl.ARRAY_BUFFER, colours);
-      for (const one of [points, pixels]) one?.recolour(paint);
+      points.recolour(paint);
       gl.bufferSubData(gl.ARRAY_BUFFER, 0, points.colour);
     },
     draw(view) {
@@ -159,17 +156,6 @@ function scattered({ n, noise }) {
     for (let k = 0, at = 0; k < count; k++, at = (at + step) % count) order[from + k] = from + at;
   }
   return order;
-}
-
-/** Returns that order by the tiles of a grid, noise first again: what lies together is in the processor's cache together. */
-function byTile({ n, noise, qx, qy }, order) {
-  const tile = (i) => (i < noise ? 0 : TILES * TILES) + TILES * Math.floor((qy[i] * TILES) / 65536) + Math.floor((qx[i] * TILES) / 65536);
-  const start = new Uint32Array(2 * TILES * TILES + 1);
-  for (let i = 0; i < n; i++) start[tile(i) + 1]++;
-  for (let t = 1; t < start.length; t++) start[t] += start[t - 1];
-  const sorted = new Uint32Array(n);
-  for (let k = 0; k < n; k++) sorted[start[tile(order[k])]++] = order[k];
-  return sorted;
 }
 
 /** Returns the positions and colours of the points in an order, and `recolour(paint)`. */

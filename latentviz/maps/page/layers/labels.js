@@ -182,10 +182,11 @@ function extentOf(store, cluster) {
 function makeBeyond(map) {
   const { store, view } = map;
   const { x0, x1, y0, y1 } = store.bulk;
-  const tests = { left: (i) => store.x[i] < x0, right: (i) => store.x[i] > x1, down: (i) => store.y[i] < y0, up: (i) => store.y[i] > y1 };
+  const { n, x, y } = store;
+  const tests = { left: (i) => x[i] < x0, right: (i) => x[i] > x1, down: (i) => y[i] < y0, up: (i) => y[i] > y1 };
   const arrows = { left: "←", right: "→", down: "↓", up: "↑" };
   const far = [];
-  for (let i = 0; i < store.n; i++) if (Object.values(tests).some((test) => test(i))) far.push(i);
+  for (let i = 0; i < n; i++) if (x[i] < x0 || x[i] > x1 || y[i] < y0 || y[i] > y1) far.push(i);
   const chips = Object.entries(tests).map(([side, test]) => ({ side, points: far.filter(test) })).filter(({ points }) => points.length);
   for (const chip of chips) {
     const words = `${arrows[chip.side]} ${chip.points.length.toLocaleString("en")} more`;
