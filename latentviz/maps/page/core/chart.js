@@ -4,8 +4,8 @@
 export function drawBins(canvas, { all, shown, selected }, from, to, style) {
   const ratio = globalThis.devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth || 232, canvas.clientHeight || 44];
-  const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
+  const [columns, lines] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== columns || canvas.height !== lines) Object.assign(canvas, { width: columns, height: lines });
   const pen = canvas.getContext("2d", { willReadFrequently: true }); // drawn by the processor: small, and at every move of a brush
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);

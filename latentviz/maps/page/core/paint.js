@@ -84,13 +84,13 @@ export function makePaint(store, state) {
     return { steps: group, table: Uint32Array.from(table) };
   }
 
-  /** Styles the points of `some`, or all, by the filters that they fail. */
-  function style(some) {
+  /** Styles the points `chosen`, or all, by the filters that they fail. */
+  function style(chosen) {
     const { own, selection, faint, steps, table } = look;
     const { counts } = paint;
-    const count = some ? some.length : n;
+    const count = chosen ? chosen.length : n;
     for (let k = 0; k < count; k++) {
-      const i = some ? some[k] : k;
+      const i = chosen ? chosen[k] : k;
       let now = HIDDEN;
       if ((fails[i] & (OFF - 1)) === 0) {
         counts[group[i]]++;
