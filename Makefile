@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help map tang test soak audit lock locked lint lint-js types docs format clean
+.PHONY: help map tang test soak audit lock locked lint lint-js types docs gallery format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ types: $(VENV)/installed-dev ## Check the types with mypy
 docs: $(VENV)/installed ## Build the documentation as a site in build/site
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python tools/docs.py
+
+gallery: $(VENV)/installed ## Build it with a live map of every recipe that needs no download; trains for minutes
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python tools/docs.py gallery
 
 format: $(VENV)/installed-dev ## Format the code and apply ruff's safe fixes
 	$(BIN)/ruff check --fix .

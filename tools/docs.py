@@ -1,7 +1,8 @@
 """Makes the documentation site in build/site: `make docs`.
 
 The pages are those of the repository, in the same places, so that links between them are the same on the site. Made
-here are the reference, from docstrings and `--help`, and the gallery, from the runs in outputs/ or a quick run.
+here are the reference, from docstrings and `--help`, and the gallery, from the runs in outputs/ or quick runs in
+build/outputs: `make docs` trains on the digits if need be, `make gallery` on the other recipes, which takes minutes.
 """
 
 import inspect
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import latentviz as lv
-from latentviz.runs.run import RunFolder
+from latentviz.runs.run import ClusterFolder, RunFolder
 from latentviz.shell.cli import COMMANDS, parsers
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +28,9 @@ ENTRY = re.compile(r"^    (?=\S)", re.MULTILINE)
 
 
 def main() -> None:
-    """Make the pages and build the site."""
+    """Make the pages and build the site; with the word gallery, train on all recipes of the gallery first."""
+    for name in GALLERY if sys.argv[1:] == ["gallery"] else ():
+        quick_run(name, ROOT)
     make_pages(ROOT / "build" / "pages", ROOT)
     subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict"], check=True, cwd=ROOT)
     sys.stdout.write(f"site {ROOT / 'build' / 'site' / 'index.html'}\n")
@@ -134,14 +137,10 @@ def gallery(pages: Path, root: Path) -> Iterator[str]:
     """Yield the page of live maps, and put their files next to it."""
     yield "# Gallery"
     yield "Each picture opens its map: one file, which works offline. Click a point, or move over the gaps."
-    outputs = root / "outputs"
-    if not (outputs / "digits" / "clusters" / "default").exists():
-        outputs = root / "build" / "outputs"
-        if not (outputs / "digits" / "clusters" / "default").exists():
-            lv.fit("digits", outputs=outputs, preset="quick", cluster=True, force=True)
+    quick_run("digits", root)
     for name, about in GALLERY.items():
-        folder = RunFolder(outputs / name).clustering()
-        if folder.finished:
+        folder = existing(name, root)
+        if folder is not None:
             place = pages / name
             place.mkdir(parents=True, exist_ok=True)
             for file in (folder.map_file, folder.picture_file):
@@ -149,6 +148,20 @@ def gallery(pages: Path, root: Path) -> Iterator[str]:
             yield f"## {name}"
             yield f"{about[0].upper()}{about[1:]}: `latentviz fit {name} --cluster`."
             yield f"[![the map of {name}]({name}/map.png)]({name}/map.html)"
+    if missing := [name for name in GALLERY if existing(name, root) is None]:
+        yield f"`make gallery` adds {' and '.join(missing)}: it trains on them, which takes minutes."
+
+
+def existing(name: str, root: Path) -> ClusterFolder | None:
+    """Find the clustering of a recipe in outputs/ or build/outputs; None if it has not been trained on."""
+    folders = [RunFolder(root / place / name).clustering() for place in ("outputs", "build/outputs")]
+    return next((folder for folder in folders if folder.finished), None)
+
+
+def quick_run(name: str, root: Path) -> None:
+    """Train on a recipe, with the preset quick, unless there is a run."""
+    if existing(name, root) is None:
+        lv.fit(name, outputs=root / "build" / "outputs", preset="quick", cluster=True, force=True)
 
 
 if __name__ == "__main__":

@@ -23,26 +23,23 @@ class Bound(Callback):
 
     def __init__(self, report: Callable[[int, float, int], None]) -> None:
         self.report = report
-        self.numbers, self.log_sigmas = 0, 0.0
+        self.known = False
+        self.numbers, self.log_sigmas = 0, math.nan  # of one item; NaN: p(x|z) is not Normal
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Learns from the first batch what p(x|z) is."""
         del trainer, outputs
-        if self.numbers:
+        if self.known:
             return
         assert isinstance(pl_module, LightningVAE)
-        first = pl_module.batch_of(batch)
         with torch.inference_mode():
-            found = normal(pl_module.likelihood(pl_module.encoder(first.x).mean))
-        self.numbers = first.target[0].numel()
+            found = normal(pl_module.likelihood(pl_module.encoder(pl_module.batch_of(batch).x[:1]).mean))
         if found is not None:
-            shape = (len(first.target), self.numbers)
-            sigmas = found.scale.expand_as(found.loc).reshape(shape)
-            self.log_sigmas = float(sigmas[0].double().log().sum())
-        else:
-            self.log_sigmas = math.nan
+            self.numbers = found.loc.numel()
+            self.log_sigmas = float(found.scale.expand_as(found.loc).double().log().sum())
+        self.known = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reports the bound of an epoch that was validated."""
