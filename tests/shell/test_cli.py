@@ -316,7 +316,7 @@ class TestMistakes:
         assert "not a folder name" in complaint
 
     def test_a_bug_keeps_its_traceback(self, monkeypatch) -> None:
-        def broken() -> None:
+        def broken(**_: object) -> None:
             raise ZeroDivisionError
 
         monkeypatch.setattr("latentviz.shell.commands.recipes", broken)
