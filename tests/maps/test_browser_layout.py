@@ -86,3 +86,19 @@ def test_the_map_comes_back_when_a_panel_closes(sized):
     page.js("(map.select(null), 1)")
     page.settle()
     assert page.js(place) == pytest.approx(before)
+
+
+@pytest.mark.parametrize("state", ["0", "map.pin(50, false)", "map.state.set({ tree: true })"], ids=["home", "card", "tree"])
+def test_the_key_of_the_columns_brings_them_into_sight(sized, state):
+    page = sized
+    charts = "[...document.querySelectorAll('.column canvas')].filter((c) => c.getClientRects().length).length"
+    page.js(f"(({state}), 1)")
+    page.settle()
+    page.page.locator("#surface").focus()
+    page.page.keyboard.press("f")
+    page.until(f"{charts} > 0")
+    assert page.js(COVERED)["over"] == []
+    page.page.keyboard.press("f")
+    page.until(f"{charts} === 0")
+    page.js("(map.openLists(false), map.state.set({ pinned: -1, tree: false }), map.view.fit(false), 1)")
+    assert page.errors == []

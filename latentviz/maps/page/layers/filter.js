@@ -4,6 +4,7 @@
 import { panel } from "../core/app.js";
 import { drawBins } from "../core/chart.js";
 import { countBins, makeBins, maskSteps } from "../core/columns.js";
+import { isSmall } from "../core/docks.js";
 import { clip, el, format, icon, iconButton } from "../core/dom.js";
 import { dye } from "../core/paint.js";
 import { soon } from "../core/state.js";
@@ -20,7 +21,15 @@ export function filter(map) {
   const body = panel(map.left, "filter", open, list);
   body.setAttribute("aria-label", "Columns");
   list.hidden = true;
-  map.keys.push({ key: "f", about: "columns and filters", run: () => show(list.hidden) });
+  map.keys.push({ key: "f", about: "columns and filters", run: byKey });
+  /** Opens the list where it is out of sight, also in the drawer of a small window and below a card; else closes it. */
+  function byKey() {
+    const inSight = () => list.getClientRects().length > 0;
+    const away = !inSight();
+    if (away && isSmall()) map.openLists?.(true);
+    show(away);
+    if (away && !inSight()) state.set({ pinned: -1, openCluster: null, tree: false });
+  }
   addLine(map);
 
   async function load(key) {

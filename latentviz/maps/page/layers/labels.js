@@ -119,6 +119,9 @@ export function labels(map) {
     const beside = [
       ["below", (x0 + x1) / 2 - width / 2, y1 + GAP], ["above", (x0 + x1) / 2 - width / 2, y0 - height - GAP],
       ["right", x1 + GAP + 2, (y0 + y1) / 2 - height / 2], ["left", x0 - width - GAP - 2, (y0 + y1) / 2 - height / 2],
+      // At the corners of the cluster, where its sides are taken.
+      ["lower right", x1 - width / 4, y1 + GAP], ["lower left", x0 - (3 * width) / 4, y1 + GAP],
+      ["upper right", x1 - width / 4, y0 - height - GAP], ["upper left", x0 - (3 * width) / 4, y0 - height - GAP],
     ];
     return width * height < 0.25 * (x1 - x0) * (y1 - y0) && width < x1 - x0 ? [over, ...beside] : [...beside, over];
   }

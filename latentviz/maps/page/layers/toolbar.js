@@ -42,6 +42,7 @@ export function toolbar(map) {
     lists.setAttribute("aria-pressed", String(open));
   }
   openLists(false);
+  map.openLists = openLists;
   state.on("pinned openCluster", ({ pinned, openCluster }) => {
     if (pinned >= 0 || openCluster !== null) openLists(false);
   });
