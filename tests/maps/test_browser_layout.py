@@ -88,7 +88,9 @@ def test_the_map_comes_back_when_a_panel_closes(sized):
     assert page.js(place) == pytest.approx(before)
 
 
-@pytest.mark.parametrize("state", ["0", "map.pin(50, false)", "map.state.set({ tree: true })"], ids=["home", "card", "tree"])
+@pytest.mark.parametrize(
+    "state", ["0", "map.pin(50, false)", "map.state.set({ tree: true })"], ids=["home", "card", "tree"]
+)
 def test_the_key_of_the_columns_brings_them_into_sight(sized, state):
     page = sized
     charts = "[...document.querySelectorAll('.column canvas')].filter((c) => c.getClientRects().length).length"
@@ -97,7 +99,9 @@ def test_the_key_of_the_columns_brings_them_into_sight(sized, state):
     page.page.locator("#surface").focus()
     page.page.keyboard.press("f")
     page.until(f"{charts} > 0")
-    assert page.js(COVERED)["over"] == []
+    # On a phone the lists scroll in their dock, so that it is the dock that must not reach into the map.
+    left, stage = page.js("[map.left, map.stage].map((e) => e.getBoundingClientRect().toJSON())")
+    assert left["right"] <= stage["left"] + 1 or left["bottom"] <= stage["top"] + 1
     page.page.keyboard.press("f")
     page.until(f"{charts} === 0")
     page.js("(map.openLists(false), map.state.set({ pinned: -1, tree: false }), map.view.fit(false), 1)")
