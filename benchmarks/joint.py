@@ -201,12 +201,15 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("--trial", action="store_true", help="print, and write nothing")
+    parser.add_argument("--again", action="store_true", help="drop what was measured before but the image alone")
     options = parser.parse_intermixed_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     results, found = RESULTS / "joint.json", list[dict[str, Any]]()
+    earlier = dict[int, float | None]()
     if results.exists() and not options.trial:  # seeds that were measured before with these settings
         known = json.loads(results.read_text(encoding="utf-8"))
-        found = known["seeds"] if known["settings"] == options.settings else []
+        earlier = {line["seed"]: line.get("alone") for line in known["seeds"]}
+        found = known["seeds"] if known["settings"] == options.settings and not options.again else []
     with tempfile.TemporaryDirectory(prefix="latentviz-") as name:
         train, heldout = split(options.folder, Path(name))
         by_cca = None if options.trial else cca(train, heldout)
@@ -216,14 +219,16 @@ def main() -> None:
                 with (Path(name) / f"joint-{seed}" / "metrics.csv").open(encoding="utf-8") as file:
                     epochs = sum(1 for _ in file) - 1
                 line["alone"] = alone(train, heldout, Path(name), seed, epochs)
+            line.setdefault("alone", earlier.get(seed))
             print(json.dumps(line, ensure_ascii=False), flush=True)
             found = sorted([each for each in found if each["seed"] != seed] + [line], key=lambda each: each["seed"])
-    if options.trial:
-        return
-    about = ABOUT.format(n=found[0]["n"], train=found[0]["train"], seeds=plural(len(found), "seed"))
-    (RESULTS / "joint.md").write_text(f"# Images and captions in one latent\n\n{about}\n\n{table(found, by_cca)}\n")
-    content = {"settings": options.settings, "seeds": found, "cca": by_cca}
-    results.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            if options.trial:
+                continue
+            about = ABOUT.format(n=found[0]["n"], train=found[0]["train"], seeds=plural(len(found), "seed"))
+            text = f"# Images and captions in one latent\n\n{about}\n\n{table(found, by_cca)}\n"
+            (RESULTS / "joint.md").write_text(text, encoding="utf-8")
+            content = {"settings": options.settings, "seeds": found, "cca": by_cca}
+            results.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

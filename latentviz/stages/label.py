@@ -2,9 +2,10 @@
 
 import csv
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -73,9 +74,7 @@ class Labelled(Redrawn):
 
     def __str__(self) -> str:
         info = self.info
-        accuracy = "cannot be estimated, because each label is the only one of its class"
-        if info["method"] == "head":
-            accuracy = "cannot be estimated, because no held-out item has a label"
+        accuracy = "cannot be estimated, because no label could be left out"
         if info["accuracy"] is not None:
             accuracy = f"{info['accuracy']:.1%} of {plural(info['tested'], 'label')} left out"
         lines = [
@@ -115,7 +114,7 @@ def label(
     """
     if ask is None:
         if labels is None:
-            return _by_head(run, clustering)
+            return _learnt(run, clustering)
         return _spread(run, labels, clustering)
     return _ask(run, labels, ask, clustering, name, force=force)
 
@@ -141,8 +140,12 @@ def _spread(run: RunFolder, labels: AnyPath | Mapping[str, str], clustering: str
         return _written(folder, lookup, words, predicted.codes, predicted.probability, info)
 
 
-def _by_head(run: RunFolder, clustering: str) -> Labelled:
-    """Predict by the decoder of labels, in a run that has learnt some."""
+def _learnt(run: RunFolder, clustering: str) -> Labelled:
+    """Predict from the labels that a run has learnt.
+
+    By the decoder of labels, or by spreading them on the graph of the items' μ without labels: what is right for more
+    of the held-out labels, else spreading.
+    """
     from latentviz.modalities.joint.head import by_head
     from latentviz.modalities.joint.kind import JointKind
 
@@ -157,16 +160,38 @@ def _by_head(run: RunFolder, clustering: str) -> Labelled:
         kind = lookup.model.kind
         assert isinstance(kind, JointKind)
         found = by_head(kind, lookup.model.vae, lookup.mu)
-        there, codes = found.given >= 0, np.where(found.given >= 0, found.given, found.probability.argmax(axis=1))
-        probability = np.where(there, 1, found.probability[np.arange(len(codes)), codes]).astype(np.float32)
-        info = LabelledInfo(
-            given=int(there.sum()),
-            classes=len(kind.layout.labels),
-            method="head",
-            accuracy=found.right / found.tested if found.tested else None,
-            tested=found.tested,
+        mu, rows, classes = (
+            found.mu[:, : lookup.opened.content_dim],
+            np.flatnonzero(found.given >= 0),
+            kind.layout.labels,
         )
-        return _written(folder, lookup, kind.layout.labels, codes, probability, info)
+        near = neighbours(mu, min(SHOWN_NEIGHBOURS + 1, len(mu))).indices[:, 1:]
+        labelling = Labelling(mu, lookup.points.column("nearest_cluster").to_numpy(), near)
+        known, out = Known(rows, found.given[rows], len(classes)), found.held_out[rows]
+        out = out & ~out.all()  # without a label that was trained on, none can be left out
+        ways: dict[Literal["head", "spreading"], Callable[[Known], np.ndarray]] = {
+            "head": lambda _: found.probability,
+            "spreading": labelling.spread,
+        }
+        right = {
+            name: int((way(known.part(~out))[rows[out]].argmax(axis=1) == known.codes[out]).sum())
+            for name, way in ways.items()
+        }
+        method: Literal["head", "spreading"] = "head" if right["head"] > right["spreading"] else "spreading"
+        shares = ways[method](known)
+        codes = shares.argmax(axis=1)
+        codes[rows] = known.codes
+        probability = shares[np.arange(len(codes)), codes].astype(np.float32)
+        probability[rows] = 1
+        tested = int(out.sum())
+        info = LabelledInfo(
+            given=len(rows),
+            classes=len(classes),
+            method=method,
+            accuracy=right[method] / tested if tested else None,
+            tested=tested,
+        )
+        return _written(folder, lookup, classes, codes, probability, info)
 
 
 def _written(

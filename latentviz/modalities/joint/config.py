@@ -136,6 +136,9 @@ class JointModel(ModelSection):
         32, ge=4, le=512, description="channels of the image at half its size; twice as many at a quarter"
     )
     hidden: int = Field(256, ge=8, le=8192, description="hidden units between the words and the latent")
+    caption_net: Literal["linear", "mlp"] = Field(
+        "mlp", description="from words to the latent: mlp, a perceptron, or linear; the way back is a perceptron"
+    )
     c: Annotated[float, Field(gt=0)] | Auto = Field(
         "auto", description="C in the loss C·‖x − f(z)‖² of images; auto: 3,000 / summed variance of the data"
     )
@@ -172,8 +175,10 @@ class JointModel(ModelSection):
         "for texts with vectors",
     )
     temperature: float = Field(0.07, gt=0, description="of the contrast")
-    augment: float = Field(
-        0.0, ge=0, le=3, description="strength of the augmentation of images, as of the kind image; 0: no views of them"
+    augment: Annotated[float, Field(ge=0, le=3)] | Auto = Field(
+        "auto",
+        description="strength of the augmentation of images, as of the kind image; 0: no views of them; auto: 1, or 0 "
+        "with captions or vectors, which are the other view",
     )
     neighbors: int = Field(5, ge=0, description="nearest images that are used as further views of an image; 0: none")
     flip: bool | Auto = Field("auto", description="mirror views; auto: if mirrored images look like the data")

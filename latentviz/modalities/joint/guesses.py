@@ -36,7 +36,8 @@ def with_guesses(batch: Batch, x: Tensor, layout: Layout, head: Callable[[Tensor
 
     The bound of an item without a label is E_q(y|x)[ELBO(x, y)] + H[q(y|x)] (M2, Kingma et al. 2014, equation 7), with
     q(y|x) = p(y|z = μ), where μ is of the parts that the item has. So the decoder of labels is the classifier, and no
-    network is added. The label is decoded from z, as for items that have one.
+    network is added. Labels have a uniform prior, as in M2; a guess is not decoded, or the classifier would confirm
+    itself.
 
     Args:
         batch: of `views`; its first b rows are the items with all of their parts.
@@ -68,4 +69,4 @@ def with_guesses(batch: Batch, x: Tensor, layout: Layout, head: Callable[[Tensor
         items = start + len(rows)
         return Weighed(weights * (start + len(labels)) / items, (q * log_q).sum() / items)
 
-    return Batch(seen, torch.cat([batch.target, labelled(x)]), pairs=pairs, weigh=weigh)
+    return Batch(seen, torch.cat([batch.target, x[rows].repeat_interleave(k, dim=0)]), pairs=pairs, weigh=weigh)

@@ -10,37 +10,45 @@ from latentviz.modalities.joint.nets import JointDecoder
 from latentviz.model.encoding import posteriors
 from latentviz.model.vae import VAE
 
+AT_A_TIME = 4_096  # items whose parts are in memory at once
+
 
 class ByHead(NamedTuple):
-    """Classes of n items, p(label|μ).
+    """What a run that has learnt labels knows of n items without looking at their labels.
 
     Attributes:
-        probability: float32 (n, k), of each label of the layout.
+        mu: float32 (n, d), μ of the other parts of each item.
+        probability: float32 (n, k), p(label|z = μ), of each label of the layout.
         given: int64 (n,), the code of the label that an item has; −1 without one.
-        right: how many of the held-out items that have a label are predicted from their other parts.
-        tested: how many these are.
+        held_out: bool (n,), items that have a label and were not trained on.
     """
 
+    mu: np.ndarray
     probability: np.ndarray
     given: np.ndarray
-    right: int
-    tested: int
+    held_out: np.ndarray
 
 
 def by_head(kind: JointKind, vae: VAE, mu: np.ndarray) -> ByHead:
-    """Predict the label of each item from its μ, float (n, d); held-out ones are encoded again without their label."""
-    layout, packed, shift = kind.layout, kind.packed, int(np.prod(kind.layout.image))
-    place, mark = layout.slices["label"], layout.parts.index("label")
-    there = packed.rest[:, mark] > 0
-    given = np.where(there, packed.rest[:, place.start - shift : place.stop - shift].argmax(axis=1), -1)
-    rows = kind.items.val[there[kind.items.val]]
-    right = 0
-    if len(rows):
-        stored = packed[rows]
+    """Encode the items with a label again without it, and predict the labels of all items by their decoder.
+
+    Args:
+        kind: the items.
+        vae: the model.
+        mu: float (n, d), μ of the whole items.
+    """
+    layout, packed = kind.layout, kind.packed
+    mark, rows = layout.parts.index("label"), np.flatnonzero(packed.has("label"))
+    given = np.full(len(mu), -1, np.int64)
+    given[rows] = packed.bytes_of("label")[rows].argmax(axis=1)
+    others = np.array(mu, np.float32)
+    for start in range(0, len(rows), AT_A_TIME):
+        block = rows[start : start + AT_A_TIME]
+        stored = packed[block]
         stored[:, mark] = 0
-        without = posteriors(vae, stored, kind.to_input).mu
-        right = int((_shares(vae, without).argmax(axis=1) == given[rows]).sum())
-    return ByHead(_shares(vae, mu), given, right, len(rows))
+        others[block] = posteriors(vae, stored, kind.to_input).mu
+    held_out = (given >= 0) & np.isin(np.arange(len(mu)), kind.items.val)
+    return ByHead(others, _shares(vae, others), given, held_out)
 
 
 def _shares(vae: VAE, mu: np.ndarray) -> np.ndarray:

@@ -78,14 +78,6 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
         c = model.c
         if c == "auto" and not texts:
             c = float(f"{scale_to_variance(_drawn(packed, config.seed_everything), config.seed_everything, IMAGE):.4g}")
-        contrast = model.contrast
-        if contrast == "auto":
-            paired = {"caption", "vectors"} & {*parts} or (model.augment and not texts)
-            contrast = (CONTRAST_OF_TEXTS if texts else CONTRAST) if paired else 0.0
-        augment = 0.0 if texts or not contrast else model.augment
-        flip = model.flip
-        if flip == "auto":
-            flip = bool(augment) and flips_fit(_drawn(packed, config.seed_everything), config.seed_everything)
         vectors = VECTORS_OF_TEXTS if texts else VECTORS
         wide = texts and "vectors" in parts
         latent_dim = LATENT_DIM if wide and "latent_dim" not in model.model_fields_set else model.latent_dim
@@ -96,13 +88,10 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
             "vectors_weight": vectors if model.vectors_weight == "auto" else model.vectors_weight,
             "caption_weight": _weight(CAPTION, caption) if model.caption_weight == "auto" else model.caption_weight,
             "label_weight": _weight(LABEL, label) if model.label_weight == "auto" else model.label_weight,
-            "contrast": contrast,
-            "augment": augment,
-            "neighbors": model.neighbors if augment else 0,
-            "flip": flip,
             "latent_dim": latent_dim,
             "content_dim": content if model.content_dim == "auto" else model.content_dim,
         }
+        chosen |= _contrasted(config, packed)
         length = epochs(len(train)), FEWEST_EPOCHS, MOST_EPOCHS, least(len(train))
         if texts:
             tokens = packed.tokens()
@@ -271,6 +260,27 @@ class JointKind(DataKind[JointFitConfig, ResolvedJointConfig]):
             samples=model.samples,
             seed=self.config.seed_everything,
         )
+
+
+def _contrasted(config: JointFitConfig, packed: Packed) -> dict[str, float]:
+    """Return the settings of the contrast: of an image with its caption or vectors, or of two views of it."""
+    parts, model = {*config.data.parts}, config.model
+    paired, augment, contrast, flip = bool({"caption", "vectors"} & parts), model.augment, model.contrast, model.flip
+    if augment == "auto":
+        augment = 0.0 if paired else 1.0
+    if "image" not in parts:
+        augment = 0.0
+    if contrast == "auto":
+        contrast = (CONTRAST if "image" in parts else CONTRAST_OF_TEXTS) if paired or augment else 0.0
+    augment = augment if contrast else 0.0
+    if flip == "auto":
+        flip = bool(augment) and flips_fit(_drawn(packed, config.seed_everything), config.seed_everything)
+    return {
+        "contrast": contrast,
+        "augment": augment,
+        "neighbors": model.neighbors if augment else 0,
+        "flip": flip,
+    }
 
 
 def _drawn(packed: Packed, seed: int) -> np.ndarray:

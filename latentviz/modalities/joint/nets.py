@@ -324,7 +324,10 @@ def networks(
         )
     if "caption" in layout.parts:
         idf = torch.tensor(layout.idf).clamp_min(LEAST_IDF)
-        experts["caption"] = CaptionEncoder(idf, nn.Sequential(*mlp(v, DIM, model.hidden, 2 * d)))
+        deep = model.caption_net == "mlp"
+        experts["caption"] = CaptionEncoder(
+            idf, nn.Sequential(*(mlp(v, DIM, model.hidden, 2 * d) if deep else [nn.Linear(v, 2 * d)]))
+        )
         heads["caption"] = nn.Sequential(*mlp(d, model.hidden, v))
     if "label" in layout.parts:
         experts["label"] = LabelEncoder(nn.Linear(k, 2 * d))

@@ -96,8 +96,9 @@ def test_the_bound_without_a_label_is_the_mean_over_labels_and_an_entropy() -> N
     batch = with_guesses(plain, x, LAYOUT, vae.decoder.heads["label"])
     start = len(plain.target)
     assert len(batch.target) == start + 4
-    assert batch.target[start:, LABEL].tolist() == [[1, 0], [0, 1]] * 2
+    assert batch.x[start:, LABEL].tolist() == [[1, 0], [0, 1]] * 2
     assert batch.x[start:, 2].tolist() == [1] * 4
+    assert not batch.target[start:, 2].any(), "a guess is not decoded"
     assert torch.equal(batch.x[start::2, PIXELS], x[1:, PIXELS])
     assert batch.weigh is not None
     posterior = vae.encoder(batch.x)
