@@ -194,7 +194,7 @@ def umap_recipe(data: str, seed: int, **_: Any) -> dict[str, Any]:
     """
     from hdbscan import HDBSCAN
 
-    from latentviz.clustering.reducers import import_umap
+    from latentviz.clustering.umap_layout import import_umap
 
     vectors = pixels(data)
     points = import_umap().UMAP(n_neighbors=30, min_dist=0.0, random_state=seed).fit_transform(vectors)
@@ -207,7 +207,7 @@ def leiden(data: str, seed: int, **_: Any) -> dict[str, Any]:
     import igraph
     import leidenalg
 
-    from latentviz.clustering.reducers import fuzzy_graph
+    from latentviz.clustering.umap_layout import fuzzy_graph
 
     vectors, labels = pixels(data), np.load(Path(data) / "labels.npy")
     weights = fuzzy_graph(graphed(vectors, seed)[0]).tocoo()

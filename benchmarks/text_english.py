@@ -97,7 +97,7 @@ def bertopic(vectors: np.ndarray, labels: np.ndarray, seed: int) -> list[str]:
     """
     from hdbscan import HDBSCAN
 
-    from latentviz.clustering.reducers import import_umap
+    from latentviz.clustering.umap_layout import import_umap
 
     umap = import_umap().UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", random_state=seed)
     found = HDBSCAN(min_cluster_size=10).fit_predict(umap.fit_transform(vectors))

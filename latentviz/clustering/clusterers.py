@@ -17,7 +17,7 @@ from latentviz.clustering.exact import exactly, numbers
 from latentviz.clustering.neighbors import Neighbours, neighbours
 from latentviz.clustering.partition import Clustering, by_size, partition, typical
 from latentviz.clustering.prominence import Prominence
-from latentviz.clustering.reducers import fuzzy_graph
+from latentviz.clustering.umap_layout import fuzzy_graph
 from latentviz.config.methods import Clusters, chosen, named, needs_extra
 from latentviz.errors import ConfigError, message_of
 from latentviz.progress import plural

@@ -122,7 +122,7 @@ def work() -> None:
 
     from latentviz.clustering.cut import choose_cut
     from latentviz.clustering.neighbors import neighbours
-    from latentviz.clustering.reducers import fuzzy_graph, umap_reduce
+    from latentviz.clustering.umap_layout import fuzzy_graph, umap_reduce
 
     vectors = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)
     vectors[:128] += 9  # two clusters, so that there are trees to cut

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from latentviz.clustering.neighbors import Cells
+from latentviz.clustering.network import Network
 from latentviz.clustering.partition import Clustering, Settings, by_size
 from latentviz.clustering.placement import Place, spacing
 from latentviz.clustering.prediction import Membership
@@ -32,6 +33,7 @@ class Layout:
     nearest: np.ndarray  # int32 (n,), the clusters with noise assigned to the nearest one
     raw: np.ndarray | None = None  # int32 (n,), the clusters before settings changed them; None: they did not
     assigned: AssignedNoise | None = None  # what became of noise that was given to clusters
+    network: Network | None = None  # that laid the items out; None: another method did
 
     def columns(self) -> dict[str, np.ndarray]:
         """Returns the columns of the points table that describe the clusters, (n,) each."""
@@ -54,6 +56,7 @@ class FrozenLayout:
     columns: Mapping[str, np.ndarray]  # `Layout.columns()` of the items
     min_samples: int  # HDBSCAN's; 0 for a clusterer without noise
     quick: bool = False  # search approximately among many items; else exactly
+    network: Network | None = None  # that lays items out; None: they are placed between their neighbours
 
     @cached_property
     def cells(self) -> Cells | None:
@@ -75,7 +78,10 @@ class FrozenLayout:
     def place(self, vectors: np.ndarray) -> tuple[Place, dict[str, np.ndarray]]:
         """Places other items (m, d); returns their neighbours, and their points, coordinates and columns."""
         place = Place(vectors, self.vectors, cells=self.cells, apart=self.spacing)
-        points, coordinates = place.within(self.points), place.within(self.coordinates)
+        if self.network is None:
+            points, coordinates = place.within(self.points), place.within(self.coordinates)
+        else:
+            coordinates, points = self.network(vectors)
         placed = np.isfinite(coordinates).all(axis=1)
         cluster = np.full(len(vectors), -1, np.int32)
         probability, density = np.zeros(len(vectors)), np.zeros(len(vectors))
@@ -88,8 +94,9 @@ class FrozenLayout:
             "outlier_score": self.membership.outlier_scores(density, near).astype(np.float32),
         }
         known = place.same >= 0
-        for name, values in found.items():  # an item equal to a fitted one gets the same values
-            values[known] = self.columns[name][place.same[known]]
+        fitted = {**self.columns, "points": self.points, "coordinates": self.coordinates}
+        for name, values in [*found.items(), ("points", points), ("coordinates", coordinates)]:
+            values[known] = fitted[name][place.same[known]]  # an item equal to a fitted one gets the same values
         return place, {"points": points, "coordinates": coordinates, **found}
 
 
@@ -119,7 +126,7 @@ def spread(rows: np.ndarray, vectors: np.ndarray, laid: Layout) -> Layout:
     """Returns the layout of all n items, vectors (n, d), from that of the landmarks, `rows` int64 (l,)."""
     n, k, settings = len(vectors), laid.neighbours.shape[1], laid.clusters.settings
     samples = int(settings.get("min_samples", 0))
-    frozen = FrozenLayout(vectors[rows], laid.points, laid.coordinates, laid.columns(), samples, quick=True)
+    frozen = FrozenLayout(vectors[rows], laid.points, laid.coordinates, laid.columns(), samples, True, laid.network)
     whole: dict[str, np.ndarray] = {
         "points": laid.points,
         "coordinates": laid.coordinates,
@@ -147,7 +154,7 @@ def spread(rows: np.ndarray, vectors: np.ndarray, laid: Layout) -> Layout:
         outlier_scores=whole["outlier_score"],
     )
     nearest = new[whole["nearest_cluster"]]
-    return Layout(whole["points"], whole["coordinates"], whole["neighbours"], clusters, nearest)
+    return Layout(whole["points"], whole["coordinates"], whole["neighbours"], clusters, nearest, network=laid.network)
 
 
 def _for_all(found: Clustering, rows: np.ndarray, n: int, new: np.ndarray, settings: Settings) -> Clustering:

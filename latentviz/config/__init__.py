@@ -118,7 +118,9 @@ class FitConfig(Section):
 class ReduceSection(Section):
     """Settings of the reducer: mu (n, d) → coordinates (n, k) to cluster, and points (n, 2) to draw."""
 
-    method: ReducerMethod = Field("umap", description="umap, densmap, tsne, pacmap or pca; in Python also an object")
+    method: ReducerMethod = Field(
+        "umap", description="umap, parametric, densmap, tsne, pacmap or pca; in Python an object"
+    )
     n_neighbors: int = Field(15, ge=2, le=1_000, description="neighbours per item in the graph that UMAP lays out")
     n_components: int = Field(2, ge=1, le=100, description="dimensions k of the coordinates that are clustered")
     metric: Literal["euclidean", "cosine"] | Auto = Field(

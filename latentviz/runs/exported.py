@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentviz.runs.folders import Artefact
+from latentviz.runs.artefacts import Artefact
 
 
 @dataclass(frozen=True)

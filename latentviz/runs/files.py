@@ -231,13 +231,14 @@ def read_npy(
 
 
 @contextmanager
-def read_npz(path: Path, again: str = AGAIN) -> Iterator[Mapping[str, np.ndarray]]:
+def read_npz(path: Path, again: str = AGAIN, expected: str | None = None) -> Iterator[Mapping[str, np.ndarray]]:
     """Yields the arrays of an .npz file by name, each read when it is asked for; errors as in `read_npy`.
 
     What the body raises about an array that is missing or of another shape counts as damage of the file.
     """
     with damage(path, again):
         check_regular(path)
+        verify(path, expected, again)
         with np.load(path, allow_pickle=False) as content:
             yield content
 

@@ -4,12 +4,11 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ import pyarrow as pa
 from latentviz.config import LARGEST_YAML, ClusterConfig, ResolvedClusterConfig, dump, read_yaml, validate
 from latentviz.errors import ConfigError, RunError, WriteError, message_of
 from latentviz.progress import plural, say, warn
+from latentviz.runs.artefacts import Artefact
 from latentviz.runs.checksums import FORMAT_VERSION, checksum, checksums, expected, opened
 from latentviz.runs.files import (
     atomic_write,
@@ -24,6 +24,7 @@ from latentviz.runs.files import (
     make_newest,
     read_json,
     read_npy,
+    read_npz,
     remove,
     sweep,
     temporary_name,
@@ -36,6 +37,7 @@ from latentviz.runs.tables import (
     POINT_TYPES,
     are_coordinates,
     are_landmarks,
+    are_layers,
     are_rows,
     clusters_problem,
     is_tree,
@@ -45,53 +47,6 @@ from latentviz.runs.tables import (
 )
 
 UNCOMPARED = {"map", "preset"}  # settings that `latentviz map` may change later, or that stand for others
-
-
-class _Folder(Protocol):
-    @property
-    def path(self) -> Path: ...
-
-
-class Artefact:
-    """A class attribute that gives the path of a file or folder inside the handle's folder."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, folder: _Folder, _: type | None = None) -> Path:
-        return folder.path / self.name
-
-
-@dataclass(frozen=True)
-class ResultFolder:
-    """A handle to `generated/<name>/`, `recommended/<name>/`, `encoded/<name>/`, `compared/<name>/` ….
-
-    Attributes:
-        path: the folder; a temporary one while it is filled.
-        target: the final folder, while `path` is temporary.
-    """
-
-    path: Path
-    target: Path | None = None
-
-    generated_file = Artefact("generated.json")
-    recommended_file = Artefact("recommended.json")
-    encode_file = Artefact("encode.json")
-    asked_file = Artefact("labelled.json")
-    labels_file = Artefact("labels.csv")
-    compared_file = Artefact("compared.json")
-    compared_items = Artefact("items.parquet")
-    compare_page = Artefact("compare.html")
-    points_file = Artefact("points.parquet")
-    mu_file = Artefact("mu.npy")
-    logvar_file = Artefact("logvar.npy")
-    map_file = Artefact("map.html")
-    cache = Artefact("cache")
-
-    @property
-    def final(self) -> "ResultFolder":
-        """The handle to the final folder."""
-        return ResultFolder(self.target or self.path)
 
 
 @cache  # once per process
@@ -117,6 +72,7 @@ class ClusterFolder:
     neighbours_file = Artefact("neighbours.npy")
     landmarks_file = Artefact("landmarks.npy")
     tree_file = Artefact("tree.npy")
+    network_file = Artefact("network.npz")
     evaluation_file = Artefact("evaluation.json")
     evaluation_report = Artefact("evaluation.html")
     outdated_file = Artefact("outdated.txt")  # of a run that was trained for longer since
@@ -213,7 +169,7 @@ class ClusterFolder:
     def _restore(self, kept: Path) -> None:
         earlier = sorted(kept.iterdir(), key=lambda file: file.name == self.info_file.name)  # which means done: last
         if earlier:
-            for file in (self.landmarks_file, self.tree_file):  # that only some methods have
+            for file in (self.landmarks_file, self.tree_file, self.network_file):  # that only some methods have
                 file.unlink(missing_ok=True)
         for file in earlier:
             file.replace(self.path / file.name)
@@ -222,7 +178,13 @@ class ClusterFolder:
         """Writes the effective settings, the points, and last clusters.json, which means done."""
         self.write_config(config)
         write_table(self.points_file, points)
-        arrays = (self.coordinates_file, self.neighbours_file, self.landmarks_file, self.tree_file)
+        arrays = (
+            self.coordinates_file,
+            self.neighbours_file,
+            self.landmarks_file,
+            self.tree_file,
+            self.network_file,
+        )
         content = {
             "format_version": FORMAT_VERSION,
             **info,
@@ -269,6 +231,29 @@ class ClusterFolder:
     def write_tree(self, tree: np.ndarray | None) -> None:
         """Writes HDBSCAN's condensed tree, records of parent, child, lambda_val, child_size; None: there is none."""
         self._write(self.tree_file, tree)
+
+    def write_network(self, arrays: Mapping[str, np.ndarray] | None) -> None:
+        """Writes the layers of the network that lays items out; None: there is none."""
+        if arrays is None:
+            self.network_file.unlink(missing_ok=True)
+            return
+        with atomic_write(self.network_file) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+    def network(self) -> dict[str, np.ndarray] | None:
+        """Returns what `write_network` wrote; None if items are not laid out by a network.
+
+        Raises:
+            RunError: the file is damaged or missing.
+        """
+        file, coordinates = self.network_file, self.coordinates()
+        if coordinates is None or (self._expected(file) is None and not os.path.lexists(file)):
+            return None
+        with read_npz(file, self.again, self._expected(file)) as content:
+            arrays = {name: content[name] for name in content}
+            if not are_layers(arrays, coordinates.shape[1]):
+                raise ValueError("its arrays are not the layers of a network for these coordinates")
+        return arrays
 
     def coordinates(self) -> np.ndarray | None:
         """Returns the clustered coordinates, float32 (n, k), memory-mapped; None in folders without them."""

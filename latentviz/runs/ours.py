@@ -23,7 +23,7 @@ FILES = (
     r"cache/(new/|earlier/(clusters/[^/]+/)?)?[\w.-]+\.(npy|npz|parquet|json|txt|yaml|ckpt)",
     r"checkpoints/[^/]+\.ckpt",
     r"samples/(epoch-\d+|progress|samples)\.\w+",
-    r"clusters/[^/]+/(config\.yaml|clusters\.json|points\.parquet|\.points\.parquet\.next|(coordinates|neighbours|landmarks|tree)\.npy)",
+    r"clusters/[^/]+/(config\.yaml|clusters\.json|points\.parquet|\.points\.parquet\.next|network\.npz|(coordinates|neighbours|landmarks|tree)\.npy)",
     r"clusters/[^/]+/(map\.(html|png|svg)|evaluation\.(json|html)|outdated\.txt)",
     r"exported/(encoder\.onnx|decoder\.onnx|model\.safetensors|export\.json|README\.md|map\.png|atlas(-labels)?\.parquet)",
     r"exported/site/(index\.html|\.nojekyll|[^/]+/(map\.(html|png)|evaluation\.html))",

@@ -8,8 +8,8 @@ from typing import Self
 
 from latentviz.errors import RunError, WriteError
 from latentviz.progress import say
+from latentviz.runs.artefacts import Artefact
 from latentviz.runs.files import remove, sweep
-from latentviz.runs.folders import Artefact
 from latentviz.runs.lock import held
 from latentviz.runs.ours import foreign, holds, is_empty, is_run, mark, remove_run
 

@@ -9,7 +9,8 @@ outputs/<run>/config.yaml            the resolved config: fitting it again repea
               metrics.csv, samples/  one row per epoch; outputs of the decoder after each epoch
               mu.npy, logvar.npy     float32 (n, d), row i is item i
               clusters/<name>/       config.yaml, points.parquet, coordinates.npy, clusters.json (last: done),
-                                     landmarks.npy (or all), map.html, map.png; evaluation.{html,json} (last: done)
+                                     landmarks.npy (or all), network.npz (of reduce.method=parametric), map.html,
+                                     map.png; evaluation.{html,json} (last: done)
               evaluation.{html,json} if `evaluate` found no clustering; preview.{html,svg} is there during the training
               generated/<name>/      decoded items, generated.json with the z (last); recommended/, labelled/ likewise
               encoded/<name>/        new items: points.parquet, mu.npy, logvar.npy, map.html, encode.json (last)
@@ -32,6 +33,7 @@ import pyarrow as pa
 from latentviz.config import LARGEST_YAML, MEMORY, Section, dump
 from latentviz.errors import LatentvizError, ReadError, RunError, WriteError, did_you_mean
 from latentviz.runs import hub
+from latentviz.runs.artefacts import Artefact, ResultFolder
 from latentviz.runs.checksums import CHEAP, FORMAT_VERSION, checksums, expected, verify
 from latentviz.runs.exported import ExportedFolder
 from latentviz.runs.files import (
@@ -49,7 +51,7 @@ from latentviz.runs.files import (
     temporary_name,
     write_json,
 )
-from latentviz.runs.folders import Artefact, ClusterFolder, ResultFolder, free_name, read_info
+from latentviz.runs.folders import ClusterFolder, free_name, read_info
 from latentviz.runs.info import Content, RunInfo
 from latentviz.runs.items import Items
 from latentviz.runs.ours import MARKER, check_links, foreign_to_result, holds, is_run, no_runs

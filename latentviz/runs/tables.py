@@ -1,6 +1,7 @@
 """Tables and arrays of a run: what columns they have, and whether they fit each other."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,15 @@ def is_tree(array: np.ndarray, n: int) -> bool:
         and np.array_equal(nodes, np.arange(root + 1, root + 1 + len(nodes)))
         and int(parent.max()) <= root + len(nodes)
     )
+
+
+def are_layers(arrays: Mapping[str, np.ndarray], k: int) -> bool:
+    """Whether arrays are the weights and biases of a network for coordinates of k dimensions, and points if k ≠ 2."""
+    count = len(arrays) // 2
+    if not count or set(arrays) != {f"{name}{number}" for name in ("weights", "biases") for number in range(count)}:
+        return False
+    if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values()):
+        return False
+    shapes = [arrays[f"weights{number}"].shape for number in range(count)]
+    fits = all(len(shape) == 2 and arrays[f"biases{number}"].shape == shape[1:] for number, shape in enumerate(shapes))
+    return fits and all(a[1] == b[0] for a, b in pairwise(shapes)) and shapes[-1][1] in ({2, 4} if k == 2 else {k + 2})

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from latentviz.errors import RunError, WriteError
+from latentviz.runs.artefacts import Artefact
 from latentviz.runs.files import atomic_write, read_json, remove, write_json
-from latentviz.runs.folders import Artefact
 from latentviz.runs.lock import held
 from latentviz.runs.ours import remove_run
 from latentviz.runs.run import RunFolder

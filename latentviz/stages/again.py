@@ -11,6 +11,7 @@ from latentviz.clustering.cut import nearest_clusters
 from latentviz.clustering.density import hdbscan_cluster
 from latentviz.clustering.description import describe, group_keywords
 from latentviz.clustering.landmarks import Layout, with_repeats
+from latentviz.clustering.network import Network
 from latentviz.clustering.repeats import find_repeats
 from latentviz.errors import ArgumentError
 from latentviz.queries.lookup import Lookup
@@ -149,5 +150,7 @@ class Again:
             coordinates, min_cluster_size=size, min_samples=samples, selection=selection, counts=counts
         )
         nearest = nearest_clusters(found.labels, neighbours, mu)
-        layout = Layout(points, coordinates, neighbours.astype(np.int32), found, nearest)
+        arrays = self.folder.network()
+        network = None if arrays is None else Network.of_arrays(arrays, coordinates.shape[1])
+        layout = Layout(points, coordinates, neighbours.astype(np.int32), found, nearest, network=network)
         return layout if repeats is None else with_repeats(layout, repeats)

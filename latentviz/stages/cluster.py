@@ -116,6 +116,7 @@ def write_layout(folder: ClusterFolder, layout: Layout, landmarks: np.ndarray | 
     folder.write_neighbours(layout.neighbours[:, :SHOWN_NEIGHBOURS])
     folder.write_landmarks(landmarks)
     folder.write_tree(layout.clusters.raw_tree)
+    folder.write_network(None if layout.network is None else layout.network.arrays())
 
 
 def clustered_mu(opened: OpenRun, config: ClusterConfig) -> np.ndarray:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from latentviz.clustering.description import cluster_names
 from latentviz.clustering.landmarks import BATCH, FrozenLayout
 from latentviz.clustering.neighbors import nearest
+from latentviz.clustering.network import Network
 from latentviz.clustering.reducers import directions
 from latentviz.clustering.repeats import find_repeats
 from latentviz.display import LISTED, Rows, Shown, html_map, show_page
@@ -164,13 +165,18 @@ class Frozen:
             kept, vectors = kept[repeats.first], vectors[repeats.first]
         points = np.stack([self.column("x"), self.column("y")], axis=1).astype(np.float32)
         names = ("cluster", "nearest_cluster", "probability", "outlier_score")
+        arrays = folder.network()
+        network = None if arrays is None else Network.of_arrays(arrays, coordinates.shape[1])
+        if network is not None and network.layers[0][0].shape[0] != vectors.shape[1]:
+            raise RunError(f"{folder.network_file}: damaged (it is for other dimensions of mu); {folder.again}")
         self.layout = FrozenLayout(
             vectors,
             points[kept],
             np.asarray(coordinates[kept]),
             {name: self.column(name)[kept] for name in names},
             int(folder.info()["settings"].get("min_samples", 0)),
-            quick=self.landmarks is not None,
+            quick=self.landmarks is not None or network is not None,
+            network=network,
         )
 
     def column(self, name: str) -> np.ndarray:

@@ -16,11 +16,13 @@ from latentviz.clustering.landmarks import Layout, spread, with_repeats
 from latentviz.clustering.landmarks import choose as choose_landmarks
 from latentviz.clustering.matching import Earlier
 from latentviz.clustering.neighbors import Neighbours, neighbours
+from latentviz.clustering.network import Network
 from latentviz.clustering.noise import assign_noise
 from latentviz.clustering.partition import Clustering
-from latentviz.clustering.reducers import choose_backend, directions, fuzzy_graph, reduce
+from latentviz.clustering.reducers import choose_backend, directions, reduce
 from latentviz.clustering.reducers import layouts as lay_out_groups
 from latentviz.clustering.repeats import Repeats
+from latentviz.clustering.umap_layout import fuzzy_graph
 from latentviz.config import ClusterConfig
 from latentviz.config.methods import named
 from latentviz.progress import say, stage
@@ -122,9 +124,10 @@ def _from_core(
     with stage("placing the others", seconds):
         layout = spread(core, vectors, layout)
     graph = graph_of(vectors, config, seconds)
-    with stage("drawing", seconds):
-        points = map_points(vectors, graph, layout.coordinates, config)
-    return replace(layout, points=points, neighbours=graph.indices[:, 1:]), choice
+    if layout.network is None:
+        with stage("drawing", seconds):
+            layout = replace(layout, points=map_points(vectors, graph, layout.coordinates, config))
+    return replace(layout, neighbours=graph.indices[:, 1:]), choice
 
 
 def _lay_out_all(
@@ -138,16 +141,39 @@ def _lay_out_all(
 ) -> tuple[Layout, Choice | None]:
     """Lays out and clusters all `vectors` (n, d); without `draw` the coordinates are the points."""
     graph = graph_of(vectors, config, seconds)
+    network = None
     with stage("reducing", seconds):
-        groups = lay_out(vectors, graph, config, earlier)
-        first = next(groups)
+        if config.reduce.method == "parametric":
+            network = network_of(vectors, graph, config)
+            first, points = network(vectors)
+            groups: Iterator[Sequence[np.ndarray]] = iter([[first]])
+        else:
+            laid = lay_out(vectors, graph, config, earlier)
+            groups = itertools.chain([next(laid)], laid)
     with stage("clustering", seconds):  # with further layouts, if the first ones disagree
-        found = find_clusters(itertools.chain([first], groups), graph, vectors, config, counts, earlier)
-    points = found.coordinates
-    if draw:
-        with stage("drawing", seconds):
-            points = map_points(vectors, graph, points, config)
-    return Layout(points, found.coordinates, graph.indices[:, 1:], found.clusters, found.nearest), found.choice
+        found = find_clusters(groups, graph, vectors, config, counts, earlier)
+    if network is None:
+        points = found.coordinates
+        if draw:
+            with stage("drawing", seconds):
+                points = map_points(vectors, graph, points, config)
+    others = graph.indices[:, 1:]
+    return Layout(points, found.coordinates, others, found.clusters, found.nearest, network=network), found.choice
+
+
+def network_of(vectors: np.ndarray, graph: Neighbours, config: ClusterConfig) -> Network:
+    """Trains the network that lays out `vectors` (n, d)."""
+    from latentviz.clustering.parametric import fit_network
+
+    section = config.reduce
+    return fit_network(
+        vectors,
+        graph,
+        section.n_components,
+        min_dist=section.min_dist,
+        seed=config.seed_everything,
+        repeatable=section.repeatable,
+    )
 
 
 def graph_of(vectors: np.ndarray, config: ClusterConfig, seconds: dict[str, float]) -> Neighbours:

@@ -139,7 +139,8 @@ def draw(run: RunFolder, rows: np.ndarray, mu: np.ndarray, line: str) -> None:
     from latentviz.clustering.cut import nearest_clusters
     from latentviz.clustering.description import label_names
     from latentviz.clustering.neighbors import neighbours
-    from latentviz.clustering.reducers import directions, umap_reduce
+    from latentviz.clustering.reducers import directions
+    from latentviz.clustering.umap_layout import umap_reduce
     from latentviz.config import read_yaml
     from latentviz.maps import MapData, write_map
     from latentviz.maps.data import Preview

@@ -64,7 +64,7 @@ def verify(run: RunFolder) -> Verification:
                 listed += len(folder.info().get("checksums", {}))
                 checks += _checksums(folder, folder.info())
                 checks += [folder.config, folder.points, folder.coordinates, folder.neighbours, folder.landmarks]
-                checks.append(folder.tree)
+                checks += [folder.tree, folder.network]
     return Verification(run.name, listed, tuple(dict.fromkeys(_failures(checks))), tuple(notes))
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from latentviz.clustering.cut import choose_cut
 from latentviz.clustering.following import nodes_like
 from latentviz.clustering.neighbors import neighbours
-from latentviz.clustering.reducers import fuzzy_graph, umap_reduce
+from latentviz.clustering.umap_layout import fuzzy_graph, umap_reduce
 
 
 def choice(points: np.ndarray, layouts: int = 2, earlier: np.ndarray | None = None):

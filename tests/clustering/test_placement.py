@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentviz.clustering.placement import Place, memberships, spacing
-from latentviz.clustering.reducers import import_umap
+from latentviz.clustering.umap_layout import import_umap
 
 RNG = np.random.default_rng(0)
 FITTED = RNG.normal(size=(300, 6)).astype(np.float32)

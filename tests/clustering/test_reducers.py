@@ -10,16 +10,8 @@ import numpy as np
 import pytest
 
 from latentviz.clustering.neighbors import neighbours
-from latentviz.clustering.reducers import (
-    EPOCHS,
-    choose_backend,
-    directions,
-    import_umap,
-    layouts,
-    pca_reduce,
-    reduce,
-    umap_reduce,
-)
+from latentviz.clustering.reducers import choose_backend, directions, layouts, pca_reduce, reduce
+from latentviz.clustering.umap_layout import EPOCHS, import_umap, umap_reduce
 from latentviz.errors import ConfigError
 
 

@@ -201,9 +201,9 @@ SET = {
     "max_noise": 0.05,
 }
 ACTS = {  # with which methods, as the command `cluster` is documented
-    "min_dist": {"umap", "densmap"},
+    "min_dist": {"umap", "densmap", "parametric"},
     "backend": {"umap"},
-    "repeatable": {"umap", "densmap"},
+    "repeatable": {"umap", "densmap", "parametric"},
     "layouts": {"umap"},
     "min_cluster_size": {"hdbscan", "plscan"},
     "min_samples": {"hdbscan", "plscan"},
