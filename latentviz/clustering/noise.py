@@ -8,6 +8,7 @@ from latentviz.clustering.agreement import partition_agreement
 from latentviz.clustering.cut import Choice
 from latentviz.clustering.landmarks import Layout, renumbered
 from latentviz.clustering.partition import by_size
+from latentviz.progress import plural
 from latentviz.runs.info import AssignedNoise
 
 
@@ -84,8 +85,8 @@ def summary(assigned: AssignedNoise, share: float) -> str:
     """Says in one line what became of the noise, of which `share` is left."""
     before, after = assigned["agreement"], assigned["agreement_after"]
     line = (
-        f"{assigned['items']:,} noise items were given to clusters, the most certain first: noise "
-        f"{assigned['raw_share']:.1%} → {share:.1%}; their mean membership is {assigned['probability']:.2f}"
+        f"{plural(assigned['items'], 'noise item was', 'noise items were')} given to clusters, the most certain first: "
+        f"noise {assigned['raw_share']:.1%} → {share:.1%}; their mean membership is {assigned['probability']:.2f}"
     )
     if before is None or after is None:
         return line

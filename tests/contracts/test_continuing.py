@@ -91,7 +91,7 @@ def test_it_goes_on_with_old_and_new_items(begun: Path, shell: Callable, tmp_pat
     assert clustering.config().cluster == earlier.config().cluster
     labels, then = (np.asarray(folder.points().column("cluster")) for folder in (clustering, earlier))
     same = float((labels[:m] == then).mean())
-    assert same > (0.7 if kind == "joint" else 0.9)  # half of the joint items have one part alone, which says little
+    assert same > 0.7  # so few items have clusters that depend on rounding, and so have joint items of one part
     info = clustering.info()
     assert info["continued"]["kept"] == pytest.approx(same)
     assert info["continued"]["run"] == kind

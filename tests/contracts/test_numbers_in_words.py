@@ -24,6 +24,8 @@ MANY = {
     ("modalities/vectors/new.py", "vectors"): "not one, which is what is asked for",
     ("stages/generate.py", "outputs"): "more than a limit",
     ("stages/again.py", "items"): "MOST",
+    ("evaluation/results.py", "dimensions"): "of a topic",
+    ("modalities/joint/guesses.py", "labels"): "more than a limit",
 }
 
 

@@ -91,7 +91,7 @@ def options(command: str) -> set[str]:
 
 
 def test_the_commands_and_options_in_messages_exist() -> None:
-    every = {"--version", "--help", *(option for command in COMMANDS for option in options(command))}
+    every = {"--version", "--help", "--json", *(option for command in COMMANDS for option in options(command))}
     for file, text in texts():
         if " " not in text:
             continue
@@ -101,7 +101,7 @@ def test_the_commands_and_options_in_messages_exist() -> None:
                 continue
             assert command in COMMANDS, (file, quoted)
             used = {word for word in words if word.startswith("--")}
-            assert used <= options(command), (file, quoted)
+            assert used <= {"--json", *options(command)}, (file, quoted)
         if not text.startswith(("aws ", "gcloud ")):
             assert set(re.findall(r"(?<![\w`-])--[a-z][a-z-]*\b", text)) <= every, (file, text)
 
