@@ -67,11 +67,7 @@ def match(earlier: np.ndarray, labels: np.ndarray, unused: int = 0) -> Matched:
     """
     from scipy.optimize import linear_sum_assignment  # light commands import this module
 
-    old, rows, old_sizes = np.unique(earlier[earlier >= 0], return_inverse=True, return_counts=True)
-    new, new_sizes = np.unique(labels[labels >= 0], return_counts=True)
-    overlap = np.zeros((len(old), len(new)), np.int64)
-    after = labels[: len(earlier)][earlier >= 0]
-    np.add.at(overlap, (rows[after >= 0], np.searchsorted(new, after[after >= 0])), 1)
+    old, new, overlap, old_sizes, new_sizes = _overlap(earlier, labels)
     known = labels[: len(earlier)]
     common = np.bincount(np.searchsorted(new, known[known >= 0]), minlength=len(new))  # of each new cluster
 
@@ -86,7 +82,33 @@ def match(earlier: np.ndarray, labels: np.ndarray, unused: int = 0) -> Matched:
 
     kept_items = sum(int(overlap[i, j]) for i, j in pairs)
     changes = _changes(overlap, old_sizes, new_sizes, old.tolist(), [numbers[number] for number in new.tolist()])
-    return Matched(numbers, changes, kept_items / max(1, len(rows)))
+    return Matched(numbers, changes, kept_items / max(1, int(old_sizes.sum())))
+
+
+def matched_again(found: Matched, earlier: np.ndarray, labels: np.ndarray) -> Matched:
+    """Describes numbered clusters that were merged and split since, as `match` does.
+
+    Args:
+        found: of the clusters before.
+        earlier: int (m,), as in `match`.
+        labels: int (n,), after the merges and splits, with the numbers that the clusters have.
+    """
+    old, new, overlap, old_sizes, new_sizes = _overlap(earlier, labels)
+    kept_items = int(overlap[old[:, None] == new[None, :]].sum())
+    changes = _changes(overlap, old_sizes, new_sizes, old.tolist(), new.tolist())
+    return Matched(found.numbers, changes, kept_items / max(1, int(old_sizes.sum())))
+
+
+def _overlap(
+    earlier: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Counts common items: the k and l numbers, int64 (k, l) counts, and the sizes of both."""
+    old, rows, old_sizes = np.unique(earlier[earlier >= 0], return_inverse=True, return_counts=True)
+    new, new_sizes = np.unique(labels[labels >= 0], return_counts=True)
+    overlap = np.zeros((len(old), len(new)), np.int64)
+    after = labels[: len(earlier)][earlier >= 0]
+    np.add.at(overlap, (rows[after >= 0], np.searchsorted(new, after[after >= 0])), 1)
+    return old, new, overlap, old_sizes, new_sizes
 
 
 def _changes(

@@ -18,7 +18,7 @@ from latentviz.config.edits import Groups, Names, Numbers, Share
 from latentviz.config.methods import ClustererMethod, ReducerMethod
 from latentviz.config.presets import PresetName
 from latentviz.config.reading import LARGEST_YAML as LARGEST_YAML
-from latentviz.config.reading import Loader
+from latentviz.config.reading import ValueLoader
 from latentviz.config.reading import read_yaml as read_yaml
 from latentviz.config.trainer import TrainerSection, is_object, noted, refusals
 from latentviz.errors import ConfigError, did_you_mean, message_of, mistakes
@@ -226,7 +226,9 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, object]:
             if not isinstance(level, dict):
                 raise ConfigError(f"{key}: '{parent}' has a value already; it cannot be a section too")
         try:
-            level[last] = yaml.load(value, Loader) if value else ""  # noqa: S506 - a subclass of SafeLoader
+            level[last] = yaml.load(value, ValueLoader) if value else ""  # noqa: S506 - a subclass of SafeLoader
+        except ConfigError as error:
+            raise ConfigError(f"{key}: {str(error).removeprefix('line 1: ')}") from None
         except yaml.YAMLError:
             level[last] = value
         except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ class Loader(yaml.SafeLoader):
     """Safe YAML that reads 1e-3 as a number, and rejects duplicate keys and aliases of aliases without end."""
 
     aliases = 0
+    text_keys = True
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Composes a node, unless there are too many aliases."""
@@ -32,12 +33,20 @@ class Loader(yaml.SafeLoader):
                 key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
-            if not isinstance(key, str):
+            if not isinstance(key, str) and (self.text_keys or not isinstance(key, int | float)):
                 raise ConfigError(f"line {line}: a key must be text (got {key!r})")
-            if key in seen:
-                raise ConfigError(f"line {line}: the key '{key}' is given twice (first in line {seen[key]}); keep one")
-            seen[key] = line
+            if str(key) in seen:
+                raise ConfigError(
+                    f"line {line}: the key '{key}' is given twice (first in line {seen[str(key)]}); keep one"
+                )
+            seen[str(key)] = line
         return super().construct_mapping(node, deep)
+
+
+class ValueLoader(Loader):
+    """Reads the value of one setting, which checks keys that are numbers itself."""
+
+    text_keys = False
 
 
 Loader.add_implicit_resolver(

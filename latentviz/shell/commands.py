@@ -74,7 +74,7 @@ def fit(
     elif clustering is None:
         _print_run(run)
     else:
-        _print_clusters(run.clustering(), show=show)
+        _print_clusters(run.clustering(), show=show, trained=True)
 
 
 def cluster(
@@ -126,11 +126,11 @@ def _print_place(folder: "RunFolder") -> None:
     print(f"run {folder.path}; its map: {shlex.join(['latentviz', 'cluster', folder.name, *where])}")
 
 
-def _print_clusters(folder: "ClusterFolder", *, show: bool, json: bool = False) -> None:
+def _print_clusters(folder: "ClusterFolder", *, show: bool, json: bool = False, trained: bool = False) -> None:
     from latentviz.shell.tables import cluster_table
 
     if not json:
-        print(cluster_table(folder))
+        print(cluster_table(folder, trained=trained))
     _print_map(folder, show=show, json=json)
 
 

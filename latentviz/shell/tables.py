@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latentviz.clustering.description import label_names
+from latentviz.clustering.description import given_names, label_names
 from latentviz.config import read_yaml
 from latentviz.display import columns, table
 from latentviz.progress import one_line, plural
@@ -44,23 +44,23 @@ def fit_table(run: RunFolder) -> str:
     return table(rows)
 
 
-def cluster_table(folder: ClusterFolder) -> str:
-    """Formats the result of a clustering, with that of its training."""
+def cluster_table(folder: ClusterFolder, *, trained: bool = False) -> str:
+    """Formats the result of a clustering, with that of its training if it was `trained` just now."""
     run = RunFolder(folder.run_path)
     info, made = folder.info(), run.info()
     rows = [
         ("items", f"{info['n_items']:,}"),
         ("clusters", info["n_clusters"]),
         ("noise", f"{info['noise_share']:.1%}"),
-        *_model(run),
-        *_seconds({**made["seconds"], **info["seconds"]}),
+        *(_model(run) if trained else []),
+        *_seconds({**(made["seconds"] if trained else {}), **info["seconds"]}),
     ]
     points = folder.points()
     names = label_names(points.column("cluster").to_numpy(), points.column("label").to_pylist())
-    called = {
-        entry["cluster"]: one_line(", ".join(entry.get("keywords", [])[:6]) or names.get(entry["cluster"], ""), NAMED)
-        for entry in info["clusters"][:LISTED]
-    }
+    words = {entry["cluster"]: ", ".join(entry.get("keywords", [])[:6]) for entry in info["clusters"]}
+    names |= {number: text for number, text in words.items() if text}
+    names |= {entry["cluster"]: entry["name"] for entry in info["clusters"] if "name" in entry} | given_names(info)
+    called = {entry["cluster"]: one_line(names.get(entry["cluster"], ""), NAMED) for entry in info["clusters"][:LISTED]}
     listed = [
         (f"cluster {entry['cluster']}", f"{entry['size']:,}  {called[entry['cluster']]}".rstrip())
         for entry in info["clusters"][:LISTED]

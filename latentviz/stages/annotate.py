@@ -1,7 +1,7 @@
 """`latentviz annotate`: puts names, merges, splits, tags and notes into a clustering, and draws its map again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -74,11 +74,25 @@ def check_origin(given: Annotations, points: pa.Table, where: str) -> None:
     )
 
 
-def kept(folder: ClusterFolder, points: pa.Table, info: ClustersInfo) -> tuple[pa.Table, ClustersInfo]:
+def kept(
+    folder: ClusterFolder,
+    points: pa.Table,
+    info: ClustersInfo,
+    names: Mapping[int, str],
+    continued: ClusterFolder | None,
+) -> tuple[pa.Table, ClustersInfo]:
     """Returns new points and clusters.json with the annotations of the clustering that they replace or continue.
 
     Tags and notes stay with the items; names, merges and splits only if the clusters are the same.
+
+    Args:
+        folder: the clustering that is replaced, if it exists.
+        points: the new ones.
+        info: the content of the new clusters.json.
+        names: those of `cluster.names`, which replace earlier ones of the same clusters.
+        continued: the clustering of the run before, if it is that one; its names are taken over already.
     """
+    folder = continued or folder
     try:
         if not folder.finished or "annotations" not in folder.info():
             return points, info
@@ -88,7 +102,13 @@ def kept(folder: ClusterFolder, points: pa.Table, info: ClustersInfo) -> tuple[p
         say(f"  the earlier annotations are lost: {error}")
         return points, info
     if fingerprint(old) != fingerprint(points):
-        if found.merges or found.splits:
-            say("  other clusters than before: tags and notes are kept, merges and splits are not")
+        tables = {"names": () if continued else found.names, "merges": found.merges, "splits": found.splits}
+        if lost := [name for name, table in tables.items() if table]:
+            words = " and ".join([", ".join(lost[:-1]), lost[-1]] if lost[:-1] else lost)
+            say(f"  other clusters than before: tags and notes are kept, {words} are not")
         found = Findings(tags=found.tags, notes=found.notes)
+    for number, name in names.items():
+        if found.names.get(number, name) != name:
+            say(f"  cluster {number}: the name of cluster.names replaces {one_line(found.names[number], 80)!r}")
+    found = replace(found, names={number: name for number, name in found.names.items() if number not in names})
     return annotated(points, info, found, str(folder.points_file))

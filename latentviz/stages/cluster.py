@@ -12,7 +12,7 @@ from latentviz.clustering.edits import edited, with_names
 from latentviz.clustering.exact import numbers
 from latentviz.clustering.landmarks import Layout
 from latentviz.clustering.landmarks import choose as choose_landmarks
-from latentviz.clustering.matching import Matched
+from latentviz.clustering.matching import Matched, matched_again
 from latentviz.clustering.reducers import directions
 from latentviz.clustering.repeats import Repeats, find_repeats
 from latentviz.config import ClusterConfig
@@ -78,12 +78,14 @@ def make_clustering(run: RunFolder, config: ClusterConfig, *, name: str, force: 
     if repeats is not None:
         measured["repeats"] = repeats.counts[repeats.which].astype(np.int32)
     table = points_table(items, layout, measured)
-    notes = [*made["summary"].get("about", []), *notes]
+    notes = [*made["summary"].get("about", []), *notes, *unmet(config, layout)]
     info = describe(layout, choice, ids, len(rows) if rows is not None else None, notes, keywords)
     if previous and matched:
         previous.add_to(info, matched, layout)
     with_names(info["clusters"], config.cluster.names)
-    table, info = kept(previous.folder if previous and not folder.finished else folder, table, info)
+    table, info = kept(
+        folder, table, info, config.cluster.names, previous.folder if previous and not folder.finished else None
+    )
 
     run.unchanged_since(made)
     keys = type(config.cluster).model_fields
@@ -107,7 +109,19 @@ def numbered(
     if previous is None:
         return edited(layout, config.cluster, repeats), None
     layout, matched = previous.match(layout)
-    return edited(layout, config.cluster, repeats, previous.unused), matched
+    changed = edited(layout, config.cluster, repeats, previous.unused)
+    if changed is not layout:
+        matched = matched_again(matched, previous.column("cluster"), changed.clusters.labels)
+    return changed, matched
+
+
+def unmet(config: ClusterConfig, layout: Layout) -> list[str]:
+    """Says that more items are noise than `cluster.max_noise` allows, if they are."""
+    most, share = config.cluster.max_noise, layout.clusters.noise_share
+    if share <= most:
+        return []
+    why = "they have no nearest cluster" if layout.clusters.k else "there is no cluster that noise could go to"
+    return [f"cluster.max_noise={most:g} is not met: {share:.1%} of the items are noise, as {why}"]
 
 
 def write_layout(folder: ClusterFolder, layout: Layout, landmarks: np.ndarray | None) -> None:

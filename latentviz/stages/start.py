@@ -280,7 +280,13 @@ def train_and_cluster(
     run = train(source, overrides, resume=resume, force=force, start=start, finished=True, **options)
     folder = run.clustering()
     if not folder.finished or force or folder.outdated:
-        make_clustering(run, clustering, force=True)
+        try:
+            make_clustering(run, clustering, force=True)
+        except ConfigError as error:
+            command = shlex.join(["latentviz", "cluster", str(run.path)])
+            raise ConfigError(
+                f"{error}; the training is done and the run is kept: `{command}` clusters it, with other settings"
+            ) from None
     elif CLUSTERING & clustering.keys():
         other = shlex.join(["latentviz", "cluster", str(run.path), "--name", "NAME"])
         raise RunError(f"{folder.path}: this clustering exists already; replace it with --force, or `{other}`")
