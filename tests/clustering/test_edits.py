@@ -214,6 +214,11 @@ class TestSettings:
             ({"merge": [0, 3]}, ("merge", [[0, 3]])),
             ({"split": 2}, ("split", [2])),
             ({"names": {"0": "zeros", 3: "threes"}}, ("names", {0: "zeros", 3: "threes"})),
+            ({"names": {np.int64(0): np.str_(" zeros "), 1: 5}}, ("names", {0: "zeros", 1: "5"})),
+            ({"names": {0: "👩‍🚀 & <b>"}}, ("names", {0: "👩‍🚀 & <b>"})),
+            ({"merge": [[np.int64(3), np.int32(0)], np.array([5, 6])]}, ("merge", [[0, 3], [5, 6]])),
+            ({"split": [np.int64(2)]}, ("split", [2])),
+            ({"max_noise": " 5e-2 "}, ("max_noise", 0.05)),
         ],
     )
     def test_ways_to_write_them(self, given: dict[str, Any], kept: tuple[str, Any]) -> None:
@@ -228,6 +233,9 @@ class TestSettings:
             ({"max_noise": "120%"}, "max_noise: must be a share"),
             ({"max_noise": "much"}, "max_noise: must be a share"),
             ({"max_noise": True}, "max_noise: must be"),
+            ({"max_noise": "5%abc"}, r"max_noise: must be a share.*\(got '5%abc'\)"),
+            ({"max_noise": "1_0%"}, "max_noise: must be a share"),
+            ({"max_noise": "nan"}, "max_noise: must be a share"),
             ({"merge": [[0]]}, r"merge: must be groups of two clusters or more, such as \[\[0, 3\]"),
             ({"merge": "all"}, "merge: must be groups"),
             ({"merge": [[0, -1]]}, "merge: must be groups"),
@@ -238,9 +246,24 @@ class TestSettings:
             ({"names": {0: ""}}, "names: the name of cluster 0 must have 1 to 200 characters"),
             ({"names": {"a": "x"}}, "names: must be names by cluster"),
             ({"names": ["zeros"]}, "names: must be names by cluster"),
+            (
+                {"names": {-1: "x"}},
+                r"names: must be names by cluster.*keys are numbers of clusters, 0, 1, … \(got -1\)",
+            ),
+            ({"names": {1.5: "x"}}, r"keys are numbers of clusters, 0, 1, … \(got 1\.5\)"),
+            ({"names": {True: "x"}}, r"keys are numbers of clusters, 0, 1, … \(got True\)"),
+            ({"names": {1: "a", "01": "b"}}, "names: cluster 1 is named twice"),
+            ({"names": {0: "\ud800"}}, "names: the name of cluster 0 must be one line of text without control"),
+            ({"names": {0: "a\nb"}}, "names: the name of cluster 0 must be one line"),
+            ({"names": {0: "a\0b"}}, "names: the name of cluster 0 must be one line"),
+            ({"names": {0: "x" * 100_000}}, "names: the name of cluster 0 must have 1 to 200 characters"),
+            ({"names": {0: float("nan")}}, r"names: the name of cluster 0 must be text \(got nan\)"),
+            ({"names": {0: True}}, r"names: the name of cluster 0 must be text \(got True\)"),
+            ({"names": {0: None}}, r"names: the name of cluster 0 must be text \(got None\)"),
         ],
     )
     def test_others_are_refused_in_one_line(self, given: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigError, match=message) as caught:
             validate(ClusterSection, given, "x")
         assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentviz.clustering.matching import Earlier, match
+from latentviz.clustering.matching import Earlier, match, matched_again
 from latentviz.clustering.neighbors import neighbours
 
 # before → after, as {(before, after): items}; then the numbers expected of the new clusters, and the events.
@@ -102,3 +102,15 @@ def test_a_layout_starts_where_items_were_and_new_ones_between_their_neighbours(
     assert np.linalg.norm(start[inside] - vectors[inside, :2], axis=1).mean() < 1
     assert np.allclose(start[200:], start[:200].mean(axis=0), atol=1e-4)
     assert Earlier(none, none, None).start(neighbours(vectors, 10)) is None
+
+
+def test_merges_and_splits_after_the_match_are_described() -> None:
+    earlier = np.repeat([0, 1, 2, -1], [50, 40, 30, 10])
+    found = match(earlier, earlier)
+    assert (found.kept, {change["change"] for change in found.changes}) == (1.0, {"kept"})
+    assert matched_again(found, earlier, earlier) == found
+    labels = np.repeat([0, 2, 3, -1], [90, 20, 10, 10])
+    again = matched_again(found, earlier, labels)
+    events = [(change["change"], change["before"], change["after"]) for change in again.changes]
+    assert events == [("kept", [0], [0]), ("kept", [2], [2]), ("split", [2], [2, 3]), ("merged", [0, 1], [0])]
+    assert again.kept == (50 + 20) / 120

@@ -104,6 +104,19 @@ def test_later_maps_and_clusterings_have_them(run: Path, ids: list[str]) -> None
     assert findings(folder.points(), folder.info()) == Findings(tags=everything.tags, notes=everything.notes)
 
 
+def test_names_of_a_newer_clustering_replace_earlier_annotations(run: Path, shell: Callable) -> None:
+    words = ("reduce.method=pca", "cluster.method=gmm")
+    lv.annotate(run, {"names": {0: "round", 1: "thin"}})
+    again = shell("cluster", run, "--force", *words, "cluster.n_clusters=3", "cluster.names={0: oval}")
+    folder = RunFolder(run).clustering()
+    assert "cluster 0: the name of cluster.names replaces 'round'" in again.err
+    assert folder.info()["annotations"]["names"] == {"1": "thin"}
+    assert folder.info()["clusters"][0]["name"] == "oval"
+    others = shell("cluster", run, "--force", *words, "cluster.n_clusters=4")
+    assert "other clusters than before: tags and notes are kept, names are not" in others.err
+    assert "annotations" not in folder.info()
+
+
 def test_columns_of_the_data_with_such_names_stay(run: Path, ids: list[str]) -> None:
     folder = RunFolder(run).clustering()
     theirs = folder.points().append_column("tags", [[f"own {k}" for k in range(200)]])

@@ -12,6 +12,7 @@ from latentviz.errors import LatentvizError
 from latentviz.modalities.loading import OpenRun
 from latentviz.runs.run import RunFolder
 from latentviz.stages.map import map_data
+from tests.conftest import SMALL
 
 FAST = ("reduce.method=pca", "cluster.min_cluster_size=8", "cluster.min_samples=3")
 
@@ -87,3 +88,34 @@ def test_a_file_of_another_version_may_have_no_record_of_them(run: Path) -> None
     info = json.loads(RunFolder(run).clustered("plain").info_file.read_text())
     assert "assigned_noise" not in info
     assert info["config"]["cluster"]["max_noise"] == 1.0
+
+
+def test_names_are_in_the_printed_list_and_what_the_training_made_is_not(run: Path, shell: Callable) -> None:
+    said = shell("cluster", run, *FAST, "--name", "listed", "cluster.names={1: ones & sevens}")
+    sizes = {entry["cluster"]: entry["size"] for entry in RunFolder(run).clustered("listed").info()["clusters"]}
+    rows = {line[:9]: line[9:].strip() for line in said.out.splitlines()}
+    assert rows["cluster 1"] == f"{sizes[1]}  ones & sevens"
+    assert "train (s)" not in said.out
+    assert "active units" not in said.out
+
+
+def test_a_share_of_noise_that_cannot_be_met_is_said(run: Path, shell: Callable) -> None:
+    words = ("reduce.method=pca", "cluster.min_cluster_size=100", "cluster.max_noise=5%")
+    said = shell("cluster", run, *words, "--name", "none")
+    assert RunFolder(run).clustered("none").info()["n_clusters"] == 0
+    assert "cluster.max_noise=0.05 is not met: 100.0% of the items are noise" in said.out
+
+
+@pytest.mark.parametrize("key", ["-1", "1.5", "true"])
+def test_keys_of_names_are_numbers_of_clusters(run: Path, shell: Callable, key: str) -> None:
+    complaint = shell("cluster", run, f"cluster.names={{{key}: x}}", "--name", "keys").complaint
+    assert complaint.startswith("cluster settings: cluster.names: must be names by cluster")
+    assert "keys are numbers of clusters, 0, 1, …" in complaint
+
+
+def test_a_mistake_after_a_training_says_that_the_run_is_kept(few: Path, tmp_path: Path, shell: Callable) -> None:
+    words = (*SMALL, *FAST, "cluster.merge=[[0, 99]]", "--cluster", "--outputs", tmp_path, "--run", "late")
+    said = shell("fit", few, *words)
+    assert said.complaint.startswith("cluster.merge: no cluster 99; the clusters are ")
+    assert f"the run is kept: `latentviz cluster {tmp_path / 'late'}` clusters it" in said.complaint
+    assert shell("cluster", tmp_path / "late", *FAST).code == 0

@@ -243,6 +243,21 @@ def test_numbers_with_gaps_reach_every_command(shell: Callable, run_folder: Path
     )
 
 
+def test_what_became_of_clusters_is_said_of_the_merged_ones(shell: Callable, run_folder: Path, more: Path) -> None:
+    assert shell("cluster", run_folder, *CLUSTER).code == 0
+    assert shell(*command(run_folder, more)).code == 0
+    said = shell("cluster", run_folder.with_name("small-2"), "cluster.merge=[[0, 1]]")
+    info = RunFolder(run_folder.with_name("small-2")).clustered("default").info()
+    numbers = {entry["cluster"] for entry in info["clusters"]}
+    changes = info["continued"]["changes"]
+    assert 1 not in numbers
+    assert {number for change in changes for number in change["after"]} == numbers
+    assert [(change["before"], change["after"]) for change in changes if change["change"] == "merged"] == [
+        ([0, 1], [0])
+    ]
+    assert "1 merged" in said.out
+
+
 def test_colours_stay_with_the_numbers(run_folder: Path, more: Path) -> None:
     from latentviz.maps.palette import map_colours
 
