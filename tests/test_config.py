@@ -39,6 +39,8 @@ def of_image(data: dict | None = None, **sections: object) -> dict:
             "modle: unknown key; allowed here: preset, seed_everything, check_memory, preview, data, model, trainer",
         ),
         (of_image(model={"latentdim": 3}), "Did you mean 'latent_dim'?"),
+        (of_image(model={"3.5": 2}), "model.3.5: unknown key; allowed here: "),
+        (of_image(model={3.5: 2}), "model.3.5: unknown key; allowed here: "),
         (of_image(model={"latent_dim": "many"}), "model.latent_dim: must be a whole number (got 'many')"),
         (of_image(model={"latent_dim": 2.5}), "model.latent_dim: must be a whole number (got 2.5)"),
         (of_image(model={"latent_dim": 0}), "model.latent_dim: must be greater than or equal to 1 (got 0)"),

@@ -300,9 +300,9 @@ def _key(section: type[BaseModel], location: Sequence[Any]) -> str:
 
 def _lines(section: type[BaseModel], key: str, details: Sequence[Any]) -> list[str]:
     """Format the errors of one key."""
-    *parents, last = key.split(".")
-    for parent in parents:
-        section = cast("type[BaseModel]", section.model_fields[parent].annotation)
+    last = key
+    while (parent := last.partition("."))[1] and parent[0] in section.model_fields:  # unknown keys may have dots
+        section, last = cast("type[BaseModel]", section.model_fields[parent[0]].annotation), parent[2]
     by_type = {detail["type"]: detail for detail in details}
     if {"extra_forbidden", "invalid_key"} & by_type.keys():
         names = section.model_fields

@@ -16,7 +16,7 @@ class Loader(yaml.SafeLoader):
     """Safe YAML that reads 1e-3 as a number, and rejects duplicate keys and aliases of aliases without end."""
 
     aliases = 0
-    text_keys = True
+    numbers: tuple[str, ...] = ()  # further types of keys that become texts
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Composes a node, unless there are too many aliases."""
@@ -29,24 +29,23 @@ class Loader(yaml.SafeLoader):
         """Constructs a mapping whose keys are texts, or whole numbers that become texts; each is given once."""
         seen: dict[str, int] = {}
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:int" and key_node.value.isdecimal():
+            whole = key_node.tag == "tag:yaml.org,2002:int" and key_node.value.isdecimal()
+            if whole or key_node.tag.rpartition(":")[2] in self.numbers:
                 key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
-            if not isinstance(key, str) and (self.text_keys or not isinstance(key, int | float)):
+            if not isinstance(key, str):
                 raise ConfigError(f"line {line}: a key must be text (got {key!r})")
-            if str(key) in seen:
-                raise ConfigError(
-                    f"line {line}: the key '{key}' is given twice (first in line {seen[str(key)]}); keep one"
-                )
-            seen[str(key)] = line
+            if key in seen:
+                raise ConfigError(f"line {line}: the key '{key}' is given twice (first in line {seen[key]}); keep one")
+            seen[key] = line
         return super().construct_mapping(node, deep)
 
 
 class ValueLoader(Loader):
-    """Reads the value of one setting, which checks keys that are numbers itself."""
+    """Reads the value of one setting, which refuses unknown keys itself."""
 
-    text_keys = False
+    numbers = ("int", "float", "bool")
 
 
 Loader.add_implicit_resolver(

@@ -111,6 +111,8 @@ def test_keys_of_names_are_numbers_of_clusters(run: Path, shell: Callable, key: 
     complaint = shell("cluster", run, f"cluster.names={{{key}: x}}", "--name", "keys").complaint
     assert complaint.startswith("cluster settings: cluster.names: must be names by cluster")
     assert "keys are numbers of clusters, 0, 1, …" in complaint
+    section = shell("config", "digits", f"model={{{key}: 2}}").complaint
+    assert f"model.{key}: unknown key" in section
 
 
 def test_a_mistake_after_a_training_says_that_the_run_is_kept(few: Path, tmp_path: Path, shell: Callable) -> None:
