@@ -9,7 +9,7 @@ const LONGEST = 34;
 const FROM = [0, 1.7, 3.6]; // zoom, relative to the first view, from which the names of each level of regions are shown
 const PICTURE = 28; // pixels of the medoid's picture in a name
 const ROOM = 640; // pixels of width below which names have no pictures
-const FEW = 0.2; // points that a name with a picture may cover, as a share of its cluster's
+const FEW = 0.1; // points that a name with a picture may cover, as a share of its cluster's
 const FAR = 2.5; // median distances from a cluster's centre beyond which its points are a piece of their own
 const SAMPLE = 300; // members by which the extent of a cluster is measured
 
