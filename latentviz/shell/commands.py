@@ -60,21 +60,10 @@ def fit(
 
     settings, clustering = parted(_nested(overrides), wanted=cluster or show)
     if dry_run:
-        from latentviz.modalities.inspecting import inspect_source
-
-        found = inspect_source(source, settings)
-        _print(found, asdict(found) if json else None)
+        _print_inspection(source, settings, json=json)
         return
     run = train_and_cluster(source, settings, clustering, outputs=outputs, show=show, **options)
-    if json:
-        from latentviz.shell.answers import fit_answer
-
-        _print_json(fit_answer(run, None if clustering is None else run.clustering()))
-        _show(run.clustering().map_file, wanted=show)
-    elif clustering is None:
-        _print_run(run)
-    else:
-        _print_clusters(run.clustering(), show=show, trained=True)
+    _print_fitted(run, None if clustering is None else run.clustering(), show=show, json=json)
 
 
 def cluster(
@@ -112,6 +101,26 @@ def tune(
         return
     print(f"{found}\nplot {found.plot}")
     _print_place(found.best_run)
+
+
+def _print_inspection(source: str, settings: Mapping[str, Any], *, json: bool) -> None:
+    from latentviz.modalities.inspecting import inspect_source
+
+    found = inspect_source(source, settings)
+    _print(found, asdict(found) if json else None)
+
+
+def _print_fitted(run: "RunFolder", clustering: "ClusterFolder | None", *, show: bool, json: bool) -> None:
+    if json:
+        from latentviz.shell.answers import fit_answer
+
+        _print_json(fit_answer(run, clustering))
+        if clustering is not None:
+            _show(clustering.map_file, wanted=show)
+    elif clustering is None:
+        _print_run(run)
+    else:
+        _print_clusters(clustering, show=show, trained=True)
 
 
 def _print_run(folder: "RunFolder") -> None:

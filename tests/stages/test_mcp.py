@@ -24,7 +24,7 @@ def outputs(mapped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("agents") / "outputs"
     shutil.copytree(mapped, folder / "small")
     (folder / "linked").symlink_to(mapped)
-    shutil.copytree(mapped, folder / "leaving")
+    shutil.copytree(mapped, folder / "leaving", ignore=shutil.ignore_patterns("generated"))
     (folder / "leaving" / "generated").symlink_to("/etc")
     return folder
 
