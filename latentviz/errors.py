@@ -88,8 +88,10 @@ def worded(message: str) -> str:
     >>> worded("continue it with --resume trainer.max_epochs=N; write --at 1.5,-2, or leave out --not")
     'continue it with resume=True, trainer={"max_epochs": N}; write at=(1.5, -2), or leave out disliked='
     """
-    if _in_shell or "-" not in message:
-        return message
+    return message if _in_shell else _worded(message)
+
+
+def _worded(message: str) -> str:
     parts = message.split("`")
     parts[::2] = [_OPTION.sub(_python_words, part) for part in parts[::2]]
     return "`".join(parts)
@@ -119,6 +121,10 @@ class LatentvizError(Exception):
 
     def __str__(self) -> str:
         return worded(super().__str__())
+
+    def in_python(self) -> str:
+        """Returns the message in Python's words also in the shell: for programs that call functions."""
+        return _worded(Exception.__str__(self))
 
 
 class ConfigError(LatentvizError):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
 
-from latentviz.config import merge, parse_overrides
+from latentviz.config import FitConfig, merge, parse_overrides
 from latentviz.errors import ConfigError
 
 Plain: TypeAlias = str | int | float | bool | None
 LOG_FROM = 8  # ratio of a range's ends from which on it is searched by its logarithm
 SECTIONS = ("model.", "trainer.", "data.batch_size")  # what a training on the same items may differ in
-_RANGE = re.compile(r"(?P<low>[^.,\s]+(?:\.\d+)?(?:e[+-]?\d+)?)\.\.(?P<high>[^,\s]+)", re.IGNORECASE)
+_RANGE = re.compile(r"(?P<low>[^.,\s]+(?:\.\d+)?(?:e[+-]?\d+)?)\.\.(?P<high>[^.,\s][^,\s]*)", re.IGNORECASE)
+_LISTS = ("data.", "reduce.", "cluster.")  # sections with settings that are lists or ranges themselves
 EXAMPLE = "model.latent_dim=8..64 model.contrast=0,300,1000"
 
 
@@ -79,18 +80,26 @@ def parted_space(words: Sequence[str]) -> tuple[dict[str, Dimension], dict[str, 
     """
     space: dict[str, Dimension] = {}
     fixed: dict[str, object] = {}
+    seen: set[str] = set()
     for word in words:
         key, _, text = word.partition("=")
+        if key in seen:
+            raise ConfigError(f"{key}: given twice; keep one, as in {EXAMPLE}")
+        seen.add(key)
         found = dimension(key, text) if searched(key) else None
         if found is not None:
             space[key] = found
-        elif not searched(key) and _RANGE.fullmatch(text) and key != "cluster.n_clusters":
+        elif (key in FitConfig.model_fields and "," in text) or _unsearched_range(key, text):
             raise ConfigError(
                 f"{key}: tune searches model.…, trainer.… and data.batch_size (got {text}); give one value"
             )
         else:
             fixed = merge(fixed, parse_overrides([word]))
     return space, fixed
+
+
+def _unsearched_range(key: str, text: str) -> bool:
+    return key.startswith(_LISTS) and key != "cluster.n_clusters" and _RANGE.fullmatch(text) is not None
 
 
 def dimension(key: str, text: str) -> Dimension | None:
@@ -101,6 +110,12 @@ def dimension(key: str, text: str) -> Dimension | None:
     """
     if found := _RANGE.fullmatch(text):
         return range_of(key, *(parse(key, found[end]) for end in ("low", "high")))
+    if not text.strip():
+        raise ConfigError(f"{key}: an empty value; write a range or a list as in {EXAMPLE}")
+    if ".." in text and "/" not in text and "," not in text:
+        raise ConfigError(
+            f"{key}: a range is two numbers with two dots between (got {text[:60]}); write one as in {EXAMPLE}"
+        )
     if "," in text and not text.startswith(("[", "{")):
         return choices_of(key, [parse(key, part) for part in text.split(",")])
     return None
@@ -137,7 +152,7 @@ def choices_of(key: str, values: Sequence[object]) -> Choices:
         ConfigError: there is none, one is there twice, or one is no plain value.
     """
     plain = tuple(value for value in values if value is None or isinstance(value, str | int | float | bool))
-    if len(plain) < len(values) or not plain or len({*map(repr, plain)}) < len(plain):
+    if len(plain) < len(values) or not plain or len({*plain}) < len(plain):
         got = ", ".join(map(str, values))[:80] or "none"
         raise ConfigError(f"{key}: needs different texts or numbers to try (got {got}); write a list as in {EXAMPLE}")
     return Choices(plain)

@@ -32,12 +32,15 @@ class Moved(TypedDict):
 
 
 class SameNeighbours(TypedDict):
-    """The shares of an item's k nearest that are the same, averaged over `items`; `in_mu` is None for one same mu."""
+    """The shares of an item's k nearest that are the same, averaged over `items`.
+
+    `in_mu` is None for one same mu, `on_map` for one same layout.
+    """
 
     k: int
     items: int
     in_mu: float | None
-    on_map: float
+    on_map: float | None
     by_chance: float
 
 
@@ -139,6 +142,8 @@ def figures(info: Compared) -> list[tuple[str, object]]:
             if share is not None:
                 text = f"{share:.1%} of an item's {near['k']} (by chance {near['by_chance']:.1%})"
                 rows.append((f"same neighbours {words}", text))
+        if near["on_map"] is None:
+            rows.append(("layout", "the same"))
     return rows
 
 

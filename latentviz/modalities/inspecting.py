@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,22 @@ def _table(source: str, config: FitConfig, file: Path) -> Inspection:
     items = [one_line(_row(columns, taken, row), _WIDEST) for row in rows]
     content = find(str(file))
     count, notes = (_rows(file), ()) if content is None else (content.n, content.notes)
+    if config.data.kind == "vectors":
+        notes = [*_refused(columns, taken), *notes]
     return Inspection(source, config.data.kind, count, taken, shown, left, scaling, notes, items)
+
+
+def _refused(columns: Mapping[str, Sequence[Any]], taken: Sequence[str]) -> list[str]:
+    """Say which columns `fit` would refuse for their empty cells, as far as the first rows tell."""
+    empty = [
+        name
+        for name in taken
+        if len(taken) > 1 and any(v is None or v == "" or (isinstance(v, float) and isnan(v)) for v in columns[name])
+    ]
+    if not empty:
+        return []
+    out = f", or leave the columns out with data.exclude={','.join(empty)}" if len(empty) < len(taken) else ""
+    return [f"fit refuses the empty cells of {plural(len(empty), 'column')}: {listed(empty, 12)}; fill them{out}"]
 
 
 def _choose(

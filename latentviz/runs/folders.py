@@ -363,13 +363,16 @@ def read_info(file: Path, again: str) -> RunInfo:
     return info
 
 
-def free_name(parent: Path, wanted: str) -> str:
-    """Makes a name for a new folder in `parent`: `wanted`, or the first free one of `wanted-2`, `wanted-3` and on."""
+def free_name(parent: Path, wanted: str, instead: str = "to replace it: --force --name {}") -> str:
+    """Makes a name for a new folder in `parent`: `wanted`, or the first free one of `wanted-2`, `wanted-3` and on.
+
+    `instead` says what else the user can do about a name that is taken.
+    """
     wanted = re.sub(r"[^\w-]+", "-", wanted).strip("-")[:60] or parent.name
     name, number = wanted, 1
     while os.path.lexists(parent / name):
         number += 1
         name = f"{wanted}-{number}"
     if number > 1:
-        say(f"{parent.name}/{wanted} stays as it is; this one is {name} (to replace it: --force --name {wanted})")
+        say(f"{parent.name}/{wanted} stays as it is; this one is {name} ({instead.format(wanted)})")
     return name

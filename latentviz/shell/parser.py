@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
     """argparse's parser, except that it reports a mistake in one line, with a hint."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=Help, **options)
+        super().__init__(formatter_class=Help, allow_abbrev=False, **options)
         self._negative_number_matcher = NUMBERS
 
     def error(self, message: str) -> NoReturn:
@@ -33,6 +33,9 @@ class Parser(argparse.ArgumentParser):
                 f"unknown option {unknown[1]}",
                 did_you_mean(unknown[1], self._option_string_actions.keys() - {"--force"}),
             )
+        elif self.prog.endswith(" compare") and (words := re.match(r"unrecognized arguments: (.+)", message)):
+            message = f"two runs at most (got also {words[1][:60]})"
+            hint = " Two clusterings of a run: `latentviz compare RUN --clusterings A B`."
         elif unknown := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose", message):
             message, hint = f"unknown command {unknown[1]!r}", did_you_mean(unknown[1], self._commands())
         elif message.startswith("the following arguments are required: SOURCE"):

@@ -133,11 +133,12 @@ def stopped(command: str = "") -> int:
     number = _stopped[0][0] if _stopped else int(signal.SIGINT)
     how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
     resume = ", with --resume if it had begun to train" if command == "fit" else ""
+    kept = "" if command in {"mcp", "explore"} else f"; what was finished is kept; run the command again{resume}"
     # Python remembers a KeyboardInterrupt inside a string that it ran, as dataclasses do, and would end by SIGINT in
     # place of our exit code. Another string makes it forget.
     exec("0")  # noqa: S102
     with shell_words():
-        say(f"latentviz: {how}; what was finished is kept; run the command again{resume}")
+        say(f"latentviz: {how}{kept}")
     return INTERRUPTED + number
 
 

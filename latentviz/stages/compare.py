@@ -302,7 +302,9 @@ def neighbours(a: Side, b: Side, rows: tuple[np.ndarray, np.ndarray]) -> SameNei
         k=k,
         items=len(asked),
         in_mu=None if one_mu else metrics.neighbourhoods(mu_a[placed], mu_b[placed], k, asked).overlap,
-        on_map=metrics.neighbourhoods(map_a[placed], map_b[placed], k, asked).overlap,
+        on_map=None
+        if np.array_equal(map_a, map_b, equal_nan=True)
+        else metrics.neighbourhoods(map_a[placed], map_b[placed], k, asked).overlap,
         by_chance=k / (len(placed) - 1),
     )
 

@@ -77,6 +77,8 @@ class Labelled(Redrawn):
         accuracy = "cannot be estimated, because no label could be left out"
         if info["accuracy"] is not None:
             accuracy = f"{info['accuracy']:.1%} of {plural(info['tested'], 'label')} left out"
+            if "bare_clusters" in info and info["tested"] < info["given"]:
+                accuracy += f", of {info['given']:,}; the others are the only ones of their class"
         lines = [
             f"labels       {info['given']:,} given, of {plural(info['classes'], 'class', 'classes')}",
             f"method       {METHODS[info['method']]}",

@@ -3,14 +3,16 @@
 import base64
 import inspect
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from latentviz.errors import LatentvizError
+from latentviz.errors import LatentvizError, did_you_mean
+from latentviz.progress import one_line
 from latentviz.stages.questions import ITEMS, LATENTS, LONGEST, ROWS, Answer, Questions
 
 if TYPE_CHECKING:
@@ -130,6 +132,22 @@ def contents(answers: Sequence[Answer]) -> list[Any]:
     return found
 
 
+def mistakes(error: ValidationError, names: Sequence[str]) -> str:
+    """Says in one line what is wrong with the arguments of a tool, which has those of `names`."""
+    found: dict[str, str] = {}
+    for detail in error.errors(include_url=False):
+        key = one_line(str(detail["loc"][0]), 60)
+        if detail["type"] == "extra_forbidden":
+            line = f"unknown argument; there are {', '.join(names)}.{did_you_mean(key, names)}"
+        elif detail["type"] == "missing":
+            line = "missing; give it a value"
+        else:
+            rule = re.sub(r"^\w+ should", "must", detail["msg"])
+            line = f"{rule} (got {one_line(repr(detail['input']), 60)})"
+        found.setdefault(key, f"{key}: {line}")
+    return "; ".join([*found.values()][:3])
+
+
 def server(outputs: str) -> "MCPServer[Any]":
     """Makes the server of the runs in a folder.
 
@@ -153,17 +171,35 @@ def server(outputs: str) -> "MCPServer[Any]":
             try:
                 return tool(*positional, **named)
             except LatentvizError as error:
-                raise ToolError(str(error)) from None
+                raise ToolError(error.in_python()) from None
 
         return call
 
-    made: MCPServer[Any] = MCPServer("latentviz", instructions=ABOUT, version=version("latentviz"), log_level="WARNING")
+    class Server(MCPServer[Any]):
+        """Says in one line what is wrong with arguments."""
+
+        async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+            try:
+                return await super().call_tool(name, arguments, context)
+            except ToolError as error:
+                tool, cause = self._tool_manager.get_tool(name), error.__cause__
+                if tool is None or not isinstance(cause, ValidationError):
+                    raise
+                raise ToolError(mistakes(cause, list(tool.parameters["properties"]))) from None
+
+    made = Server("latentviz", instructions=ABOUT, version=version("latentviz"), log_level="WARNING")
     tools = Tools(Questions(outputs))
     reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
     for name, tool in inspect.getmembers(tools, inspect.ismethod):
         if not name.startswith("_"):
             shows = inspect.signature(tool).return_annotation is not Answer  # images, which JSON has no type for
             made.add_tool(told(tool), name=name, annotations=reads, structured_output=not shows)
+            added = made._tool_manager.get_tool(name)
+            assert added is not None
+            arguments = added.fn_metadata.arg_model
+            arguments.model_config["extra"] = "forbid"
+            arguments.model_rebuild(force=True)
+            added.parameters = arguments.model_json_schema(by_alias=True)
     return made
 
 

@@ -52,6 +52,8 @@ class Questions:
 
     def __init__(self, outputs: str) -> None:
         self.outputs, self.busy = folder_path("--outputs", outputs), threading.Lock()
+        if not self.outputs.is_dir():
+            raise RunError(f"--outputs {outputs}: no such folder; give the folder that holds the runs")
         self._desks: dict[tuple[Path, str], tuple[tuple[int, ...], Desk]] = {}
 
     def _runs(self) -> dict[str, RunFolder]:

@@ -15,6 +15,7 @@ from latentviz.modalities.loading import OpenRun
 from latentviz.model.encoding import bounds, means
 from latentviz.progress import plural
 
+FARTHEST = 1e6  # of a latent: the prior has N(0, 1); squares in decoders must stay finite in float32
 DRAWS = 16  # z per item for the bound on log p(x)
 
 
@@ -63,7 +64,7 @@ def decode(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> np.ndarra
     """Return what the decoder makes of each z (m, d): images uint8 (m, c, h, w), texts, or vectors float32 (m, D).
 
     Raises:
-        ObjectError: z has another shape, or numbers that are not finite.
+        ObjectError: z has another shape, or numbers that are not finite or too large.
     """
     return run.model.kind.outputs(run.model.vae, checked_latents(run, z))
 
@@ -72,7 +73,7 @@ def checked_latents(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> 
     """Return z as float32 (m, d).
 
     Raises:
-        ObjectError: z has another shape, or numbers that are not finite.
+        ObjectError: z has another shape, or numbers that are not finite or too large.
     """
     d = run.mu.shape[1]
     try:
@@ -86,4 +87,9 @@ def checked_latents(run: OpenRun, z: np.ndarray | Sequence[Sequence[float]]) -> 
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise ObjectError(f"z: row {row} has values that are NaN or infinite; every z needs {plural(d, 'number')}")
+    if (largest := float(np.abs(values.astype(np.float64)).max())) > FARTHEST:
+        raise ObjectError(
+            f"z: must be {-FARTHEST:,.0f} to {FARTHEST:,.0f} (got {largest:g}); mu of this run reach "
+            f"{float(np.abs(run.mu).max()):.3g}"
+        )
     return np.array(values, np.float32)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 STARTUP = 5  # trials that are never ended early, to compare the others with
+MOST_COUNTED = 10_000  # combinations of settings of which none is tried twice
 EARLIEST = 0.1  # share of the longest training before which none is ended early
 SAME, WHY, EPOCHS, SECONDS, INTERRUPTED = "same", "why", "epochs", "seconds", "interrupted"  # attributes of a trial
 KEPT = "kept"  # of the study: trial → the name of its run
@@ -146,9 +147,25 @@ class Trials:
                 tried = [trial.params for trial in self._trials()]
                 self.study.enqueue_trial(next(each for each in grid(self.space) or () if each not in tried))
             self._trial(done, total)
+        if total == size(self.space) and self.wanted >= total:
+            say("every combination of settings has been tried")
+
+    def _asked(self) -> "Trial":
+        """A new trial; of settings that can be counted, with some that have not been tried."""
+        space = {key: self._distribution(key) for key in self.space}
+        trial = self.study.ask(space)
+        tried = [other.params for other in self._trials() if other.number != trial.number]
+        if trial.params in tried and size(self.space) <= MOST_COUNTED:
+            free = (each for each in grid(self.space) or () if each not in tried)
+            near = min(free, key=lambda each: sum(each[key] != value for key, value in trial.params.items()))
+            trial.set_user_attr(INTERRUPTED, value=True)
+            self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
+            self.study.enqueue_trial(near)
+            return self.study.ask(space)
+        return trial
 
     def _trial(self, done: int, total: int) -> None:
-        trial = self.study.ask({key: self._distribution(key) for key in self.space})
+        trial = self._asked()
         started, values = perf_counter(), dict(trial.params)
         said = " ".join(f"{key}={_short(value)}" for key, value in values.items())
         same = next((t for t in self._trials() if t.params == values and t.state.name == "COMPLETE"), None)
@@ -277,7 +294,7 @@ class Trials:
         made, outputs = self.folder.run(best.number), self.folder.path.parent
         kept: dict[str, str] = dict(self.study.user_attrs.get(KEPT, {}))
         if made.path.exists():
-            kept[str(best.number)] = free_name(outputs, self.name)
+            kept[str(best.number)] = free_name(outputs, self.name, "for another name: another --run NAME")
             self.study.set_user_attr(KEPT, kept)  # first: a kill in between leaves the run where it is
             made.path.rename(outputs / kept[str(best.number)])
         run = RunFolder(outputs / kept.get(str(best.number), self.name))

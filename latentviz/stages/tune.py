@@ -111,8 +111,8 @@ def tune(
     choose(OBJECTIVES, objective, "--objective")
     if not 1 <= trials <= MOST:
         raise ArgumentError(f"--trials: must be 1 to {MOST:,} (got {trials})")
-    check_space(space)
     config, name = load_config(source, fixed)
+    check_space(space)
     _check(source, fixed, space, config, objective)
     name = f"{name}-tuned" if run is None else run
     check_name("--run", f"{name}{SUFFIX}")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,6 +56,9 @@ def mistake(outputs: Path, name: str, **arguments: Any) -> str:
     assert found.is_error, found
     [content] = found.content
     assert "Traceback" not in content.text
+    assert "\n" not in content.text
+    assert "pydantic" not in content.text
+    assert "--" not in content.text
     assert content.text != f"Error executing tool {name}", "a bug, not a mistake"
     return str(content.text)
 
@@ -148,10 +152,11 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("describe_run", {"run": "hf:me/small"}, "none is named"),
     ("describe_run", {"run": "smal"}, "Did you mean 'small'"),
     ("describe_run", {"run": "\x00"}, "none is named"),
-    ("describe_run", {"run": "x" * 10_000}, "at most 1000"),
+    ("describe_run", {"run": "x" * 10_000}, "run: must have at most 1000 characters \\(got .{,70}$"),
     ("describe_run", {"run": "leaving"}, "leaves the run"),
     ("describe_run", {"run": "small", "clustering": "../../small/clusters/default"}, "has none named"),
-    ("describe_run", {}, "Field required"),
+    ("describe_run", {}, "run: missing"),
+    ("describe_run", {"run": "small", "runn": "x"}, "runn: unknown argument.*Did you mean 'run'"),
     ("query_points", {"run": "small", "limit": 10**9}, "less than or equal to 200"),
     ("query_points", {"run": "small", "start": -1}, "greater than or equal to 0"),
     ("query_points", {"run": "small", "where": "__import__('os').system('true')"}, "not understood|only comparisons"),
@@ -166,10 +171,12 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("show_cluster", {"run": "small", "cluster": 10**30}, "less than 1000000"),
     ("decode", {"run": "small"}, "give x and y"),
     ("decode", {"run": "small", "x": 1.0}, "give x and y"),
-    ("decode", {"run": "small", "x": 1e300, "y": 0.0}, "must be two numbers"),
+    ("decode", {"run": "small", "x": 1e300, "y": 0.0}, "at: must be two numbers"),
     ("decode", {"run": "small", "x": "NaN", "y": 0.0}, "finite number"),
     ("decode", {"run": "small", "z": [[1.0]]}, "must be an array of numbers"),
     ("decode", {"run": "small", "z": [[1.0], [1.0, 2.0]]}, "must be an array of numbers"),
+    ("decode", {"run": "small", "z": [[1e308] * 4]}, "z: must be -1,000,000 to 1,000,000"),
+    ("decode", {"run": "small", "z": [[1e38] * 4]}, "z: must be -1,000,000 to 1,000,000"),
     ("decode", {"run": "small", "z": [[0.0] * 4] * 17}, "at most 16"),
     ("recommend", {"run": "small"}, "give items"),
     ("recommend", {"run": "small", "items": ["/etc/passwd"]}, "no item of small"),
@@ -209,6 +216,24 @@ def test_a_run_that_changes_is_read_again(outputs: Path, tmp_path: Path) -> None
 
     lv.annotate(folder / "small", {"names": {0: "round"}})
     assert questions.show_cluster("small", 0, examples=0)[0]["name"] == "round"
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path, shell: Callable) -> None:
+    assert "no such folder" in shell("mcp", "--outputs", tmp_path / "nothing").complaint
+
+
+@pytest.mark.slow
+def test_input_that_ends_ends_the_server(outputs: Path) -> None:
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "initialize"}
+    asked["params"] = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    words = [sys.executable, "-m", "latentviz", "mcp", "--outputs", str(outputs)]
+    ended = subprocess.run(words, input=f"{json.dumps(asked)}\n", capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["id"] == 1
 
 
 @pytest.mark.slow

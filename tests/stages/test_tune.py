@@ -73,6 +73,12 @@ class TestSpace:
             ("model.latent_dim=8..many", "two numbers"),
             ("model.contrast=0,,3", "an empty value"),
             ("model.contrast=0,0", "different texts or numbers"),
+            ("model.contrast=0,0.0", "different texts or numbers"),
+            ("model.latent_dim=8..", "two dots between"),
+            ("model.latent_dim=..8", "two dots between"),
+            ("model.latent_dim=", "an empty value"),
+            ("model.lr=1e-3...1e-2", "two dots between"),
+            ("seed_everything=1,2", "tune searches"),
             ("reduce.n_neighbors=5..30", "tune searches"),
         ],
     )
@@ -182,6 +188,26 @@ def test_each_combination_is_tried_once(few: Path, tmp_path: Path, shell: Callab
     assert sorted(trial["settings"]["model.latent_dim"] for trial in trials) == [2, 3]
 
 
+def test_no_combination_is_tried_twice_while_others_are_left(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sampler always proposes the same combination; the search takes others, and ends when there are none."""
+    from latentviz.stages.trials import Trials
+
+    monkeypatch.setattr(Trials, "_value", lambda *_: 1.0)
+    monkeypatch.setattr(Trials, "keep", lambda self, best: RunFolder(self.folder.run(best.number).path))
+    monkeypatch.setattr(Trials, "_sweep", lambda _: None)
+    import optuna
+
+    monkeypatch.setattr(
+        optuna.samplers.TPESampler, "sample_independent", lambda _self, _study, _trial, _name, space: space.choices[0]
+    )
+    space = {"model.latent_dim": [2, 3], "model.width": [8, 9]}
+    trials = lv.tune(str(few), space, trials=3, outputs=tmp_path, run="t").trials
+    assert len(trials[["model.latent_dim", "model.width"]].drop_duplicates()) == 3
+    assert len(lv.tune(str(few), space, trials=9, outputs=tmp_path, run="t").trials) == 4
+
+
 def test_a_poor_trial_is_ended_early(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latentviz.stages.trials.STARTUP", 1)
     settings: dict[str, Any] = {"trainer": {"max_epochs": 4}, "model": {"width": 8, "latent_dim": 4}}
@@ -231,6 +257,10 @@ MISTAKES = [
     ((), "nothing to search"),
     (("model.latent_dim=8",), "nothing to search"),
     (("model.latentdim=8..64",), "model.latentdim: unknown key"),
+    (("dta=1,2", "model.lr=1e-3,1e-2"), "dta: unknown key.*Did you mean 'data'"),
+    (("dta=1..2",), "dta: unknown key"),
+    (("model.lr=1e-3,1e-2", "model.lr=1e-3,1e-1"), "model.lr: given twice"),
+    (("model.lr=1e-3,1e-2", "model.width=8", "model.width=9"), "model.width: given twice"),
     (("model.latent_dim=0..64",), "model.latent_dim: must be greater than 0|model.latent_dim: must be"),
     (("model.net=conv,cnn",), "model.net: must be"),
     (("model.lr=1e-3..1e-2", "--trials", 0), "--trials: must be 1"),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 from pydantic import Field, ValidationInfo, field_validator
 
 from latentviz.config import AtLeast1, Auto, DataSection, FitConfig, ModelSection
+from latentviz.errors import did_you_mean
 from latentviz.modalities.image.config import ImageData
 from latentviz.modalities.text.config import ResolvedTextModel, TextData
 from latentviz.modalities.vectors.config import VectorData
@@ -84,9 +85,11 @@ class JointData(DataSection):
         named = {*given} if isinstance(given, list | tuple) else set()
         if not ({"image"} < named <= {*PARTS} - {"text"} or {"text"} < named <= {"text", "label", "vectors"}):
             got = ",".join(map(str, given)) if isinstance(given, list | tuple) else given
+            hint = next((f".{did_you_mean(str(part), PARTS)}" for part in named - {*PARTS} if part), "")
             texts = "; captions without images are data.parts=text,vectors" if "caption" in named else ""
             raise ValueError(
-                f"must be image with caption, label or vectors, or text with vectors or label (got {got}){texts}"
+                "must be image with caption, label or vectors, or text with vectors or label "
+                f"(got {got or 'nothing'}){texts}{hint}"
             )
         return [part for part in PARTS if part in named]
 

@@ -317,7 +317,7 @@ def learnt(
         )
     if "label" in data.parts and len(kinds) < 2:
         raise DataError(
-            f"{printable(data.path)}: data.parts has label, and all {plural(labelled, 'item')} have the label "
+            f"{printable(data.path)}: data.parts has label, and {plural(labelled, 'item has', 'items have')} the label "
             f"{printable(kinds[0])}; {label_remedy(data)}, or leave label out of data.parts"
         )
     c, h, w = shape

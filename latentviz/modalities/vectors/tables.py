@@ -266,8 +266,8 @@ def _numbers_source(table: Table, data: VectorData) -> Source:
         raise DataError(
             f"{table.shown}: {empty[name]:,} of {len(table):,} cells of column {printable(name)} are empty"
             + (f", and cells of {plural(len(empty) - 1, 'more column')}" if len(empty) > 1 else "")
-            + "; every vector needs all its numbers; fill them, or leave the columns out with "
-            f"data.exclude={','.join(empty)}"
+            + "; every vector needs all its numbers; fill them"
+            + (f", or leave the columns out with data.exclude={','.join(empty)}" if len(empty) < len(numbers) else "")
         )
     block = np.column_stack([column.to_numpy() for column in numbers.values()])
     others = {name: column.to_pylist() for name, column in columns.items() if name not in numbers}
