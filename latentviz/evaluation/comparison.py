@@ -32,10 +32,7 @@ class Moved(TypedDict):
 
 
 class SameNeighbours(TypedDict):
-    """The shares of an item's k nearest that are the same, averaged over `items`.
-
-    `in_mu` is None for one same mu, `on_map` for one same layout.
-    """
+    """The mean shares of an item's k nearest that are the same; `in_mu` is None for one same mu, `on_map` for a layout."""
 
     k: int
     items: int
