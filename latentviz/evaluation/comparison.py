@@ -32,7 +32,7 @@ class Moved(TypedDict):
 
 
 class SameNeighbours(TypedDict):
-    """The mean shares of an item's k nearest that are the same; `in_mu` is None for one same mu, `on_map` for a layout."""
+    """Shares of an item's k nearest that are the same; `in_mu` is None for one same mu, `on_map` for a layout."""
 
     k: int
     items: int
