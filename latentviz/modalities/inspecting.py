@@ -118,9 +118,8 @@ def _table(source: str, config: FitConfig, file: Path) -> Inspection:
     items = [one_line(_row(columns, taken, row), _WIDEST) for row in rows]
     content = find(str(file))
     count, notes = (_rows(file), ()) if content is None else (content.n, content.notes)
-    if config.data.kind == "vectors":
-        notes = [*_refused(columns, taken), *notes]
-    return Inspection(source, config.data.kind, count, taken, shown, left, scaling, notes, items)
+    said = [*(_refused(columns, taken) if config.data.kind == "vectors" else ()), *notes]
+    return Inspection(source, config.data.kind, count, taken, shown, left, scaling, said, items)
 
 
 def _refused(columns: Mapping[str, Sequence[Any]], taken: Sequence[str]) -> list[str]:
