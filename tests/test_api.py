@@ -16,6 +16,9 @@ from latentviz.shell.cli import COMMANDS, Parser
 SETTINGS = {"model": {"latent_dim": 4, "width": 8}, "data": {"batch_size": 64}, "trainer": {"max_epochs": 3}}
 
 
+CLASSES = ("Run", "Result", "Evaluation", "LatentMap", "Tuning", "VAE")
+
+
 def test_the_package_names_its_commands() -> None:
     verbs = {
         "fit",
@@ -27,6 +30,7 @@ def test_the_package_names_its_commands() -> None:
         "encode",
         "export",
         "annotate",
+        "tune",
         "compare",
         "label",
         "open",
@@ -34,7 +38,7 @@ def test_the_package_names_its_commands() -> None:
         "verify",
         "widget",
     }
-    assert set(dir(lv)) == set(lv.__all__) == verbs | {"Run", "Result", "Evaluation", "LatentMap", "VAE", "__version__"}
+    assert set(dir(lv)) == set(lv.__all__) == verbs | {*CLASSES, "__version__"}
     assert all(inspect.isfunction(getattr(lv, verb)) for verb in verbs)
     assert all(hasattr(lv, name) for name in lv.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
