@@ -157,7 +157,7 @@ REFUSED = {
         lambda row, cell: [cell[0], f"c{row}", "x"],
         "64 labels",
     ),
-    "one label": ("image,label", {}, lambda row, cell: [*cell[:2], "x"], "all 64 items"),
+    "one label": ("image,label", {}, lambda row, cell: [*cell[:2], "x"], "64 items have the label x"),
     "no labels": ("image,label", {"label_column": "none"}, None, "data.label_column"),
     "other names": ("image,caption", {}, lambda row, cell: [f"img/{row}.jpg", *cell[1:]], "0 of 64 rows .*000.png"),
 }
