@@ -1,6 +1,6 @@
 """Merges, splits and names the clusters that were found, as the settings `cluster.merge`, `split` and `names` say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +53,7 @@ def edited(layout: Layout, config: ClusterSection, repeats: Repeats | None, unus
         labels[second & (labels == number)] = free
         changed |= {number, free}
         free += 1
-    _check_names(config.names, np.unique(labels[labels >= 0]).tolist())
+    _check_known("names", config.names, np.unique(labels[labels >= 0]).tolist())
     if not changed:
         return layout
     kept = {number for number in numbers if number not in changed and number not in merges}
@@ -77,15 +77,14 @@ def with_names(entries: Sequence[ClusterEntry], names: Mapping[int, str]) -> Non
 def _check(config: ClusterSection, numbers: Sequence[int]) -> None:
     merge = {number for group in config.merge for number in group}
     for key, given in (("merge", sorted(merge)), ("split", config.split)):
-        if unknown := [number for number in given if number not in numbers]:
-            raise ConfigError(f"cluster.{key}: no cluster {unknown[0]}; the clusters are {listed(numbers)}")
+        _check_known(key, given, numbers)
     if both := [number for number in config.split if number in merge]:
         raise ConfigError(f"cluster.split: cluster {both[0]} is in cluster.merge, too; keep it in one of them")
 
 
-def _check_names(names: Mapping[int, str], numbers: Sequence[int]) -> None:
-    if unknown := [number for number in names if number not in numbers]:
-        raise ConfigError(f"cluster.names: no cluster {unknown[0]}; the clusters are {listed(numbers)}")
+def _check_known(key: str, given: Iterable[int], numbers: Sequence[int]) -> None:
+    if unknown := [number for number in given if number not in numbers]:
+        raise ConfigError(f"cluster.{key}: no cluster {unknown[0]}; the clusters are {listed(numbers)}")
 
 
 def _smallest(layout: Layout, number: int) -> int:

@@ -7,19 +7,25 @@ def _open(parser: Parser, more: str = "") -> None:
     parser.add_argument("--open", dest="show", action="store_true", help=f"{more}open the map in the browser")
 
 
-def _source(parser: Parser, *, nargs: str | None = None) -> None:
+def _source(
+    parser: Parser,
+    *,
+    nargs: str | None = None,
+    word: str = "key=value",
+    settings: str = "settings, such as model.latent_dim=16",
+) -> None:
     text = "a recipe, a YAML file, a folder, a file, or hf:NAME"
     parser.add_argument("source", metavar="SOURCE", help=text, nargs=nargs)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as model.latent_dim=16")
+    parser.add_argument("overrides", nargs="*", metavar=word, help=settings)
 
 
 def add_outputs(parser: Parser) -> None:
-    """Adds those of outputs."""
+    """Adds the folder of the runs."""
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of the runs (default: outputs)")
 
 
 def add_run(parser: Parser) -> None:
-    """Adds those of run."""
+    """Adds a run and the folder of the runs."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="name or path of a run (default: the newest)")
     add_outputs(parser)
 
@@ -45,7 +51,7 @@ def _force(parser: Parser, what: str) -> None:
 
 
 def add_fit(parser: Parser) -> None:
-    """Adds those of fit."""
+    """Adds the arguments of `fit`."""
     _source(parser)
     parser.add_argument("--run", metavar="NAME", help="name of the new run (default: from SOURCE)")
     text = "train a new run on the items of RUN and those of SOURCE, from its weights"
@@ -62,7 +68,7 @@ def add_fit(parser: Parser) -> None:
 
 
 def add_cluster(parser: Parser) -> None:
-    """Adds those of cluster."""
+    """Adds the arguments of `cluster`."""
     _run_and_settings(parser, "settings, such as reduce.n_neighbors=30")
     parser.add_argument("--name", default="default", help="name of the new clustering (default: default)")
     _force(parser, "an existing clustering of this name")
@@ -70,20 +76,20 @@ def add_cluster(parser: Parser) -> None:
 
 
 def add_evaluate(parser: Parser) -> None:
-    """Adds those of evaluate."""
+    """Adds the arguments of `evaluate`."""
     add_run(parser)
     _clustering(parser, None, "; the model alone if there is none")
 
 
 def add_map(parser: Parser) -> None:
-    """Adds those of map."""
+    """Adds the arguments of `map`."""
     _run_and_settings(parser, "title=, theme=, colour_by=, layers=")
     _clustering(parser)
     _open(parser)
 
 
 def add_explore(parser: Parser) -> None:
-    """Adds those of explore."""
+    """Adds the arguments of `explore`."""
     add_run(parser)
     _clustering(parser)
     text = "port on 127.0.0.1 to listen on (default: a free one)"
@@ -92,7 +98,7 @@ def add_explore(parser: Parser) -> None:
 
 
 def add_generate(parser: Parser) -> None:
-    """Adds those of generate."""
+    """Adds the arguments of `generate`."""
     add_run(parser)
     ways = parser.add_argument_group("what to decode: fresh draws, or one of").add_mutually_exclusive_group()
     ways.add_argument(
@@ -121,7 +127,7 @@ def add_generate(parser: Parser) -> None:
 
 
 def add_recommend(parser: Parser) -> None:
-    """Adds those of recommend."""
+    """Adds the arguments of `recommend`."""
     parser.usage = "%(prog)s [options] [RUN] ITEM [ITEM ...]"
     text = "a run (default: the newest), then items: ids, row numbers, files, texts in quotes"
     parser.add_argument("items", nargs="+", metavar="[RUN] ITEM", help=text)
@@ -141,7 +147,7 @@ def add_recommend(parser: Parser) -> None:
 
 
 def add_encode(parser: Parser) -> None:
-    """Adds those of encode."""
+    """Adds the arguments of `encode`."""
     parser.add_argument("run", metavar="RUN", help="name or path of a run")
     parser.add_argument("data", metavar="DATA", help="a folder, a file, or hf:NAME")
     add_outputs(parser)
@@ -150,7 +156,7 @@ def add_encode(parser: Parser) -> None:
 
 
 def add_annotate(parser: Parser) -> None:
-    """Adds those of annotate."""
+    """Adds the arguments of `annotate`."""
     parser.add_argument("run", metavar="RUN", help="name or path of a run")
     parser.add_argument("annotations", metavar="FILE", help="annotations.json, which the map saves")
     add_outputs(parser)
@@ -158,7 +164,7 @@ def add_annotate(parser: Parser) -> None:
 
 
 def add_label(parser: Parser) -> None:
-    """Adds those of label."""
+    """Adds the arguments of `label`."""
     parser.add_argument("run", metavar="RUN", help="name or path of a run")
     text = (
         "a table with the columns id and label, to spread; with --ask: the labels so far; none: what a run has learnt"
@@ -171,7 +177,7 @@ def add_label(parser: Parser) -> None:
 
 
 def add_compare(parser: Parser) -> None:
-    """Adds those of compare."""
+    """Adds the arguments of `compare`."""
     parser.add_argument("run", metavar="A", help="name or path of a run")
     parser.add_argument("other", nargs="?", metavar="B", help="another run over the same items (default: A itself)")
     add_outputs(parser)
@@ -181,7 +187,7 @@ def add_compare(parser: Parser) -> None:
 
 
 def add_export(parser: Parser) -> None:
-    """Adds those of export."""
+    """Adds the arguments of `export`."""
     add_run(parser)
     parser.add_argument("--onnx", action="store_true", help="write encoder.onnx and decoder.onnx")
     parser.add_argument("--safetensors", action="store_true", help="write model.safetensors: the weights")
@@ -195,28 +201,26 @@ def add_export(parser: Parser) -> None:
 
 
 def add_config(parser: Parser) -> None:
-    """Adds those of config."""
+    """Adds the arguments of `config`."""
     _source(parser, nargs="?")
     text = "print what a preset sets, without a SOURCE: quick, default or best"
     parser.add_argument("--preset", metavar="NAME", help=text)
 
 
 def add_runs(parser: Parser) -> None:
-    """Adds those of runs."""
+    """Adds the arguments of `runs`."""
     add_outputs(parser)
 
 
 def add_nothing(parser: Parser) -> None:
-    """Adds those of nothing."""
+    """Adds nothing: the command takes no arguments."""
     del parser
 
 
 def add_tune(parser: Parser) -> None:
-    """Adds those of tune."""
-    text = "a recipe, a YAML file, a folder, a file, or hf:NAME"
-    parser.add_argument("source", metavar="SOURCE", help=text)
+    """Adds the arguments of `tune`."""
     text = "settings to search, such as model.latent_dim=8..64 or model.contrast=0,300, and others"
-    parser.add_argument("overrides", nargs="*", metavar="key=values", help=text)
+    _source(parser, word="key=values", settings=text)
     parser.add_argument("--trials", type=int, default=20, metavar="N", help="trainings in all (default: 20)")
     text = "what is to be high: bound (of log p(x) of held-out items), or clusters (agreement × separation)"
     parser.add_argument("--objective", default="bound", metavar="NAME", help=f"{text} (default: bound)")

@@ -202,8 +202,8 @@ def explore(run: str | None = None, *, outputs: str = "outputs", json: bool = Fa
     folder = RunFolder.open(run, outputs)
 
     def announce(address: str) -> None:
-        told = jsonlib.dumps({"run": folder.name, "address": address}) if json else f"map {address}\nCtrl-C ends it"
-        print(told, flush=True)
+        line = jsonlib.dumps({"run": folder.name, "address": address}) if json else f"map {address}\nCtrl-C ends it"
+        print(line, flush=True)
 
     stage(folder, announce, **options)
     say(f"{folder.path}: no longer served")

@@ -163,7 +163,7 @@ def server(outputs: str) -> "MCPServer[Any]":
             raise
         raise LatentvizError("mcp: needs the package mcp; run `pip install 'latentviz[mcp]'`") from None
 
-    def told(tool: Callable[..., Any]) -> Callable[..., Any]:
+    def with_errors(tool: Callable[..., Any]) -> Callable[..., Any]:
         """Makes a mistake an error of the tool, in one line; a bug is logged on standard error."""
 
         @wraps(tool)
@@ -193,7 +193,7 @@ def server(outputs: str) -> "MCPServer[Any]":
     for name, tool in inspect.getmembers(tools, inspect.ismethod):
         if not name.startswith("_"):
             shows = inspect.signature(tool).return_annotation is not Answer  # images, which JSON has no type for
-            made.add_tool(told(tool), name=name, annotations=reads, structured_output=not shows)
+            made.add_tool(with_errors(tool), name=name, annotations=reads, structured_output=not shows)
             added = made._tool_manager.get_tool(name)
             assert added is not None
             arguments = added.fn_metadata.arg_model

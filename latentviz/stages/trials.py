@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from latentviz.config import merge
-from latentviz.config.space import Choices, Plain, Range, Space, grid, nested, size
+from latentviz.config.space import Choices, Range, Space, grid, nested, size
 from latentviz.errors import ResourceError, RunError, TrainingError
 from latentviz.evaluation.bound import Bound
 from latentviz.evaluation.report.search import Point, render
@@ -40,23 +40,15 @@ OBJECTIVES = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """A trial.
+class Row(Point):
+    """A trial, with further attributes for the table.
 
     Attributes:
-        number: from 1.
-        state: complete, pruned, or failed.
-        value: of the objective; of one that was pruned, when it was.
-        settings: setting → value.
         epochs: of the training.
         seconds: of the trial.
         note: why it failed, or which trial had the same settings.
     """
 
-    number: int
-    state: str
-    value: float | None
-    settings: Mapping[str, Plain]
     epochs: int | None
     seconds: float | None
     note: str
@@ -277,11 +269,10 @@ class Trials:
             writer.writerows(
                 {key: safe_cell(str(v)) if isinstance(v, str) else v for key, v in cells(row).items()} for row in rows
             )
-        points = [Point(row.number, row.state, row.value, row.settings) for row in rows]
         logs = {key for key, each in self.space.items() if isinstance(each, Range) and each.log}
         with atomic_write(self.folder.page) as temporary:
             temporary.write_text(
-                render(self.name, OBJECTIVES[self.objective], points, logs),
+                render(self.name, OBJECTIVES[self.objective], rows, logs),
                 encoding="utf-8",
             )
 

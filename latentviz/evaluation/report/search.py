@@ -14,7 +14,14 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Point:
-    """A trial: its number, state, value of the objective, and settings."""
+    """A trial, as far as the plot shows it.
+
+    Attributes:
+        number: from 1.
+        state: complete, pruned, or failed.
+        value: of the objective; of one that was pruned, when it was.
+        settings: setting → value.
+    """
 
     number: int
     state: str
